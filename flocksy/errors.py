@@ -1,0 +1,36 @@
+"""What can go wrong, in the words the user reads.
+
+Three kinds of wrong are kept apart. Our own bugs are assertions and end the process loudly. What
+a peer does wrong is a `HostileInput`: the message is dropped and no detail goes back. What the
+world does wrong is a `FlocksyError`: its text is one line that says what, where and what to do.
+"""
+
+from __future__ import annotations
+
+
+class FlocksyError(Exception):
+    """The world is not as we need it. The text is shown to the user as it stands."""
+
+
+class ConfigError(FlocksyError):
+    """A configuration file or a command line cannot be used."""
+
+
+class KeyFileError(FlocksyError):
+    """A keystore or a private key file cannot be used."""
+
+
+class BoxError(FlocksyError):
+    """A box cannot be opened, or not in this way."""
+
+
+class IndexDamaged(FlocksyError):
+    """The index of one box is damaged or of a newer version than this program."""
+
+
+class HostileInput(ValueError):
+    """Bytes from a peer are not a valid message. Never shown to the peer."""
+
+
+class LimitExceeded(FlocksyError):
+    """A bound from `flocksy.limits` was reached."""
