@@ -1,0 +1,1 @@
+"""Key files, key pairs and the identities that follow from them."""

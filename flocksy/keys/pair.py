@@ -1,0 +1,27 @@
+"""A node's key pair, and the identity that follows from the public half."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+
+def uid_of(public_key: str) -> str:
+    """The uid of a member: BLAKE2b-512 of its public key's Z85 text, 128 hex digits.
+
+    As in the original flocksy, the text is hashed and not the 32 bytes it stands for.
+    """
+    return hashlib.blake2b(public_key.encode("ascii")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A CURVE25519 key pair, both halves as 40 characters of Z85. The repr hides the secret."""
+
+    public_key: str
+    private_key: str = field(repr=False)
+
+    @property
+    def uid(self) -> str:
+        """Identity of the node that owns this pair."""
+        return uid_of(self.public_key)
