@@ -1,0 +1,1 @@
+"""The disk side of a box: scanning, watching, applying, history, marker."""

@@ -1,0 +1,407 @@
+"""Everything that only some operating systems have, behind one guard.
+
+No other module calls something that exists on POSIX or on Linux only. Each function here either
+does what it says, or says that this system cannot: with `False` or `None` where life goes on
+without it (a priority, a flush that has a slower twin), with an `OSError` where the caller has
+to choose another way (an exchange of two names).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import platform
+import signal
+import stat
+import sys
+import tempfile
+from collections.abc import Iterable
+from types import TracebackType
+
+from flocksy.errors import FlocksyError
+
+# Flags that not every system knows are zero where they are unknown: the callers check by `stat`
+# what they have opened.
+O_DIRECTORY: int = getattr(os, "O_DIRECTORY", 0)
+O_NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
+O_NONBLOCK: int = getattr(os, "O_NONBLOCK", 0)
+O_CLOEXEC: int = getattr(os, "O_CLOEXEC", 0)
+O_BINARY: int = getattr(os, "O_BINARY", 0)
+O_PATH: int = getattr(os, "O_PATH", 0)
+
+# True where paths can be opened relative to a directory handle, which all of boxes/ rests on.
+HAS_DIRECTORY_HANDLES: bool = os.open in os.supports_dir_fd
+
+# Numbers of the kernel's interface, include/uapi/linux/. They never change.
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
+_RENAME_EXCHANGE = 2
+_RENAMEAT2_CALL = {"x86_64": 316, "aarch64": 276, "riscv64": 276, "i686": 353, "armv7l": 382}
+_OPENAT2_CALL = 437  # one number on all architectures since 5.1
+_RESOLVE_NO_MAGICLINKS = 0x02
+_RESOLVE_NO_SYMLINKS = 0x04
+_RESOLVE_BENEATH = 0x08
+_IOPRIO_SET_CALL = {"x86_64": 251, "aarch64": 30, "riscv64": 30, "i686": 289, "armv7l": 314}
+_IOPRIO_WHO_PROCESS = 1
+_IOPRIO_CLASS_IDLE = 3
+_IOPRIO_CLASS_SHIFT = 13
+_PR_SET_PDEATHSIG = 1
+# sys/stdio.h of macOS
+_DARWIN_RENAME_SWAP = 0x02
+_DARWIN_RENAME_EXCL = 0x04
+
+# openat2 answers EAGAIN when a directory on the way is being renamed just now. More than a few
+# in a row is no accident.
+_OPENAT2_ATTEMPTS = 8
+
+_UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP})
+
+
+class _OpenHow(ctypes.Structure):
+    """struct open_how of openat2(2)."""
+
+    _fields_ = (
+        ("flags", ctypes.c_uint64),
+        ("mode", ctypes.c_uint64),
+        ("resolve", ctypes.c_uint64),
+    )
+
+
+_libc: ctypes.CDLL | None = None if sys.platform == "win32" else ctypes.CDLL(None, use_errno=True)
+
+
+# ── locks ────────────────────────────────────────────────────────────────────────────────────
+
+
+class FileLock:
+    """A lock held until `close`, or until the process ends in whatever way."""
+
+    def __init__(self, path: str, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+
+    def close(self) -> None:
+        """Let others have the lock. The file stays: to unlink it would let two hold it."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> FileLock:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def lock_file(path: str) -> FileLock | None:
+    """Lock `path` for this process alone; make the file (0600) where there is none.
+
+    Returns None when another process (or another handle of this one) holds the lock. Nothing
+    waits. Raises `OSError` when the file cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | O_CLOEXEC, 0o600)
+    try:
+        if not _lock_descriptor(descriptor):
+            os.close(descriptor)
+            return None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return FileLock(path, descriptor)
+
+
+def _lock_descriptor(descriptor: int) -> bool:
+    if sys.platform == "win32":
+        import msvcrt
+
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+# ── files and directories ────────────────────────────────────────────────────────────────────
+
+
+def is_unsupported(error: OSError) -> bool:
+    """Whether the error says that this kernel or file system has no such call or flag."""
+    return error.errno in _UNSUPPORTED
+
+
+def rename_noreplace(source_fd: int, source: str, target_fd: int, target: str) -> None:
+    """Rename in one step, and only when nothing stands at `target` (names below the handles).
+
+    Raises `FileExistsError`, or an `OSError` for which `is_unsupported` holds where the kernel or
+    the file system cannot: the caller then links and unlinks.
+    """
+    if sys.platform == "darwin":
+        _rename_darwin(source_fd, source, target_fd, target, _DARWIN_RENAME_EXCL)
+    else:
+        _rename_linux(source_fd, source, target_fd, target, _RENAME_NOREPLACE)
+
+
+def rename_exchange(source_fd: int, source: str, target_fd: int, target: str) -> None:
+    """Exchange what stands at two names in one step. Both must exist.
+
+    Raises `FileNotFoundError`, or an `OSError` for which `is_unsupported` holds.
+    """
+    if sys.platform == "darwin":
+        _rename_darwin(source_fd, source, target_fd, target, _DARWIN_RENAME_SWAP)
+    else:
+        _rename_linux(source_fd, source, target_fd, target, _RENAME_EXCHANGE)
+
+
+def _rename_linux(source_fd: int, source: str, target_fd: int, target: str, flags: int) -> None:
+    if _libc is None or platform.system() != "Linux":
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), target)
+    old, new = os.fsencode(source), os.fsencode(target)
+    call = getattr(_libc, "renameat2", None)
+    if call is not None:
+        result = call(source_fd, old, target_fd, new, flags)
+    else:  # musl before 1.2.6, glibc before 2.28
+        number = _RENAMEAT2_CALL.get(platform.machine())
+        if number is None:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), target)
+        result = _libc.syscall(ctypes.c_long(number), source_fd, old, target_fd, new, flags)
+    if result != 0:
+        _raise_errno(source, target)
+
+
+def _rename_darwin(source_fd: int, source: str, target_fd: int, target: str, flags: int) -> None:
+    call = getattr(_libc, "renameatx_np", None)
+    if call is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), target)
+    if call(source_fd, os.fsencode(source), target_fd, os.fsencode(target), flags) != 0:
+        _raise_errno(source, target)
+
+
+def _raise_errno(first: str, second: str | None = None) -> None:
+    number = ctypes.get_errno()
+    if second is None:
+        raise OSError(number, os.strerror(number), first)
+    raise OSError(number, os.strerror(number), first, None, second)
+
+
+def open_beneath(root_fd: int, path: str, flags: int) -> int:
+    """Open the existing `path` below `root_fd`, passing through no symbolic link and no "..".
+
+    With `O_PATH | O_NOFOLLOW` in flags a symbolic link as the last component is an error too.
+    Never creates. Raises `OSError`; one for which `is_unsupported` or EPERM holds (a kernel before
+    5.6, a sandbox that does not know the call) when the caller has to walk by components.
+    """
+    number = errno.ENOSYS
+    if sys.platform == "linux" and _libc is not None:
+        how = _OpenHow(
+            flags | O_CLOEXEC,
+            0,
+            _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS,
+        )
+        name = os.fsencode(path)
+        for _ in range(_OPENAT2_ATTEMPTS):
+            result = _libc.syscall(
+                ctypes.c_long(_OPENAT2_CALL),
+                root_fd,
+                name,
+                ctypes.byref(how),
+                ctypes.c_size_t(ctypes.sizeof(how)),
+            )
+            if result >= 0:
+                return int(result)
+            number = ctypes.get_errno()
+            if number not in (errno.EAGAIN, errno.EINTR):
+                break
+    raise OSError(number, os.strerror(number), path)
+
+
+def sync_filesystem(descriptor: int) -> bool:
+    """Flush everything written to the file system that `descriptor` is on.
+
+    Returns False where there is no such call: the caller then flushes file by file. Raises
+    `OSError` when the flush itself failed (what was written may be lost).
+    """
+    if sys.platform != "linux" or _libc is None:
+        return False
+    call = getattr(_libc, "syncfs", None)
+    if call is None:
+        return False
+    if call(descriptor) != 0:
+        number = ctypes.get_errno()
+        if number in _UNSUPPORTED:
+            return False
+        raise OSError(number, os.strerror(number))
+    return True
+
+
+def flush_directory(descriptor: int) -> None:
+    """Make the names in an open directory durable. Raises `OSError` when that failed.
+
+    File systems that cannot flush a directory answer EINVAL; there is nothing more to do there.
+    """
+    if sys.platform == "win32":
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if not is_unsupported(error):
+            raise
+
+
+def read_at(descriptor: int, length: int, offset: int) -> bytes:
+    """At most `length` bytes from `offset`; fewer at the end of the file, or before it."""
+    if sys.platform == "win32":
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        return os.read(descriptor, length)
+    return os.pread(descriptor, length, offset)
+
+
+def write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
+    """Write all of `data` at `offset`. Raises `OSError`, ENOSPC among them."""
+    left = memoryview(data)
+    if sys.platform == "win32":
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        while left:
+            left = left[os.write(descriptor, left) :]
+        return
+    while left:
+        written = os.pwrite(descriptor, left, offset)
+        offset += written
+        left = left[written:]
+
+
+# ── processes ────────────────────────────────────────────────────────────────────────────────
+
+
+def set_nice(level: int) -> bool:
+    """Set the niceness of this process (19: most modest). False where it is not allowed."""
+    if sys.platform == "win32":
+        return False
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, level)
+    except OSError:
+        return False
+    return True
+
+
+def set_idle_scheduling() -> bool:
+    """Let this process run only where nobody else wants the CPU (SCHED_IDLE)."""
+    if sys.platform != "linux":
+        return False
+    try:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    except OSError:
+        return False
+    return True
+
+
+def set_idle_io() -> bool:
+    """Let this process use the disk only where nobody else does (ionice class 3).
+
+    A scheduler that knows no classes ("none", "mq-deadline" in part) ignores it.
+    """
+    if sys.platform != "linux" or _libc is None:
+        return False
+    number = _IOPRIO_SET_CALL.get(platform.machine())
+    if number is None:
+        return False
+    value = _IOPRIO_CLASS_IDLE << _IOPRIO_CLASS_SHIFT
+    return bool(_libc.syscall(ctypes.c_long(number), _IOPRIO_WHO_PROCESS, 0, value) == 0)
+
+
+def cpu_affinity() -> frozenset[int]:
+    """The CPUs this process may run on."""
+    if sys.platform == "linux":
+        return frozenset(os.sched_getaffinity(0))
+    return frozenset(range(os.cpu_count() or 1))
+
+
+def set_cpu_affinity(cpus: Iterable[int]) -> bool:
+    """Run on these CPUs only. False where that is not possible."""
+    if sys.platform != "linux":
+        return False
+    try:
+        os.sched_setaffinity(0, cpus)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def die_with_parent(parent_pid: int) -> bool:
+    """Have the kernel kill this process when the thread that started it ends.
+
+    To be called first thing in a child, with the parent's pid as the parent knows it. A parent that
+    is gone already ends the process here. Returns False where the kernel has no such promise: the
+    child then has to notice a closed pipe.
+    """
+    if sys.platform != "linux" or _libc is None:
+        return False
+    done = _libc.prctl(
+        _PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), ctypes.c_ulong(0), ctypes.c_ulong(0),
+        ctypes.c_ulong(0),
+    )  # fmt: skip
+    if done == 0 and os.getppid() != parent_pid:
+        os._exit(1)
+    return bool(done == 0)
+
+
+def peak_memory_bytes() -> int:
+    """The most memory this process ever had resident, in bytes; 0 where nobody knows."""
+    if sys.platform == "win32":
+        return 0
+    if sys.platform == "linux":
+        # ru_maxrss survives exec and would count the parent's memory; VmHWM does not.
+        with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii") as status:
+            for line in status:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+# ── the user's own places ────────────────────────────────────────────────────────────────────
+
+
+def private_umask() -> int:
+    """From now on, files and directories made by this process are for its user only.
+
+    Returns the umask before. Entries of boxes get their mode explicitly and do not feel it.
+    """
+    return os.umask(0o077)
+
+
+def runtime_dir() -> str:
+    """An existing directory for sockets, for this user only: `$XDG_RUNTIME_DIR`, or a directory of
+    our own among the temporary ones where there is none (a cron job, a container, macOS).
+
+    Raises `FlocksyError` when somebody else owns the latter.
+    """
+    given = os.environ.get("XDG_RUNTIME_DIR", "")
+    if os.path.isabs(given) and os.path.isdir(given) and os.access(given, os.W_OK):
+        return given
+    if sys.platform == "win32":
+        return tempfile.gettempdir()
+    path = os.path.join(tempfile.gettempdir(), f"flocksy-{os.getuid()}")
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, 0o700)
+    found = os.lstat(path)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise FlocksyError(
+            f"{path} is not a directory of yours alone: remove it, or set XDG_RUNTIME_DIR"
+        )
+    return path
