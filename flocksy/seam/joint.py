@@ -1,0 +1,402 @@
+"""The joint of the two processes: three rings, two reports and a wake-up, on both ends.
+
+The box process makes a `BoxSeam` and hands its `handle` to the wire process, which makes a
+`WireSeam` of it. Every slot is [meta][cell: header space, payload]: the wire process fills the
+header in place and sends the cell straight from the slot, and receives straight into one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import socket
+import struct
+from dataclasses import dataclass
+from multiprocessing import shared_memory
+from typing import NamedTuple
+
+from flocksy.errors import LimitExceeded
+from flocksy.seam.limits import (
+    BURST_OUT_BYTES,
+    IDLE_OUT_SLOTS,
+    IN_AWAY_BYTES,
+    MAX_LANES,
+    MAX_SEAM_BYTES,
+    MIN_BURST_OUT_SLOTS,
+    WINDOWS_IN,
+)
+from flocksy.seam.report import (
+    BoxReport,
+    BoxReportBlock,
+    WireReport,
+    WireReportBlock,
+)
+from flocksy.seam.ring import Ring, ring_bytes
+
+META_BYTES = 64
+"""Before the cell in every slot: what the wire knows about it, or the burst it is meant for."""
+
+_META = struct.Struct("<BB?xIQ8s32s")
+_BURST_ID = struct.Struct("<8x8x8s")
+_FLAG_BYTES = 64
+
+
+class Gear(enum.IntEnum):
+    """Which of the two streams of a lane a slot belongs to."""
+
+    IDLE = 0
+    BURST = 1
+
+
+class Inbound(NamedTuple):
+    """One received slot. `payload` is valid until `BoxSeam.done`."""
+
+    lane: int
+    gear: Gear
+    round: int
+    """The sender's round when it made the cell."""
+    burst_id: bytes
+    k: int
+    """Index of the cell in its burst; 0 in the idle gear."""
+    gap: bool
+    """Cells of this lane and gear were lost between the slot before and this one."""
+    known: bytes
+    """The sender's digest of known state."""
+    payload: memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class SeamShape:
+    """Sizes both ends must share. All cells in bytes of a whole frame."""
+
+    lanes: int
+    own_lane: int
+    idle_cell: int
+    burst_cell: int
+    header: int
+    """Bytes of a cell before its payload (`protocol.cell`; depends on `lanes` only)."""
+    window: int
+    """W: cells of a lane that may be under way at pace `max`."""
+
+    @property
+    def idle_slot(self) -> int:
+        """Bytes of a slot for heartbeats, in whole cache lines."""
+        return _lines(META_BYTES + self.idle_cell)
+
+    @property
+    def burst_slot(self) -> int:
+        """Bytes of a slot for burst cells."""
+        return _lines(META_BYTES + max(self.burst_cell, self.idle_cell))
+
+    @property
+    def burst_out_slots(self) -> int:
+        """Depth of the out ring for bursts."""
+        return max(MIN_BURST_OUT_SLOTS, BURST_OUT_BYTES // self.burst_slot)
+
+    @property
+    def in_slots(self) -> int:
+        """Depth of the in ring, shared by all lanes and both gears."""
+        return self.lanes * (WINDOWS_IN * self.window + 2) + IN_AWAY_BYTES // self.burst_slot
+
+    def sizes(self) -> tuple[int, int, int, int, int]:
+        """Bytes of: idle out ring, burst out ring, in ring, wire's report, box's report."""
+        return (
+            ring_bytes(IDLE_OUT_SLOTS, self.idle_slot),
+            ring_bytes(self.burst_out_slots, self.burst_slot),
+            ring_bytes(self.in_slots, self.burst_slot),
+            WireReportBlock.bytes_for(self.lanes),
+            BoxReportBlock.bytes_for(),
+        )
+
+    def check(self) -> None:
+        """Refuse a shape that does not fit its bounds.
+
+        Raises `LimitExceeded`.
+        """
+        if self.lanes > MAX_LANES:
+            raise LimitExceeded(f"{self.lanes} members: a flock has at most {MAX_LANES}")
+        total = sum(self.sizes()) + _FLAG_BYTES
+        if total > MAX_SEAM_BYTES:
+            raise LimitExceeded(
+                f"burst_cell = {self.burst_cell} with {self.lanes} members needs "
+                f"{total >> 20} MiB of memory: choose a smaller burst_cell"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class SeamHandle:
+    """What the wire process needs to attach; can be sent to a spawned process."""
+
+    shape: SeamShape
+    memory_name: str
+    wake: socket.socket
+
+
+class _Memory:
+    """The shared memory of a seam cut into its parts, the same on both ends."""
+
+    def __init__(self, shape: SeamShape, name: str | None) -> None:
+        shape.check()
+        total = _FLAG_BYTES + sum(shape.sizes())
+        self.shared = shared_memory.SharedMemory(name=name, create=name is None, size=total)
+        assert self.shared.buf is not None
+        view = memoryview(self.shared.buf)
+        parts = []
+        at = 0
+        for size in (_FLAG_BYTES, *shape.sizes()):
+            parts.append(view[at : at + size])
+            at += size
+        flag, idle_out, burst_out, inward, wire_report, box_report = parts
+        self.wire_waits = flag[:1]
+        self.idle_out = Ring(idle_out, IDLE_OUT_SLOTS, shape.idle_slot)
+        self.burst_out = Ring(burst_out, shape.burst_out_slots, shape.burst_slot)
+        self.inward = Ring(inward, shape.in_slots, shape.burst_slot)
+        self.wire_report = WireReportBlock(wire_report, shape.lanes, shape.own_lane)
+        self.box_report = BoxReportBlock(box_report)
+        self._views = [*parts, view]
+
+    def close(self) -> None:
+        self.wire_waits.release()
+        for part in (self.idle_out, self.burst_out, self.inward):
+            part.close()
+        self.wire_report.close()
+        self.box_report.close()
+        for view in self._views:
+            view.release()
+        # A caller may still hold a payload: then the mapping ends with the process.
+        with contextlib.suppress(BufferError):
+            self.shared.close()
+
+
+class BoxSeam:
+    """The box process's end: fill slots, take slots, state a need. Nothing here blocks.
+
+    Made once per wire process. After starting that process call `launched`; when `poll` first
+    says that it has attached, the memory's name is gone and cannot be left behind.
+    """
+
+    def __init__(self, shape: SeamShape) -> None:
+        self.shape = shape
+        self.lanes = shape.lanes
+        self.own_lane = shape.own_lane
+        self.idle_payload = shape.idle_cell - shape.header
+        self.burst_payload = shape.burst_cell - shape.header
+        self.attached = False
+        self._start = META_BYTES + shape.header
+        self._memory = _Memory(shape, None)
+        self._wake, theirs = socket.socketpair()
+        self._wake.setblocking(False)
+        theirs.setblocking(False)
+        self._theirs: socket.socket | None = theirs
+        self._reported: BoxReport | None = None
+        self.state(BoxReport())
+
+    def handle(self) -> SeamHandle:
+        """To be given to the wire process (once, before `launched`)."""
+        assert self._theirs is not None
+        return SeamHandle(self.shape, self._memory.shared.name, self._theirs)
+
+    def launched(self) -> None:
+        """The wire process has been started: let go of its end, so that its death shows."""
+        if self._theirs is not None:
+            self._theirs.close()
+            self._theirs = None
+
+    def fileno(self) -> int:
+        """Readable when the wire has moved slots or a round has passed."""
+        return self._wake.fileno()
+
+    def poll(self) -> bool:
+        """Swallow the wake-ups. False when the wire process is gone."""
+        try:
+            wakes = self._wake.recv(4096)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        if not wakes:
+            return False
+        if not self.attached:
+            self.attached = True
+            self._memory.shared.unlink()
+        return True
+
+    # Outwards
+
+    def idle_slot(self) -> memoryview | None:
+        """Payload of the next heartbeat to be filled, or None while enough are filled ahead.
+
+        Fill all of it (what is not used with zeros), then `publish_idle`.
+        """
+        slot = self._memory.idle_out.reserve()
+        return None if slot is None else slot[self._start : self._start + self.idle_payload]
+
+    def publish_idle(self) -> None:
+        """The slot from `idle_slot` may leave in a heartbeat."""
+        self._memory.idle_out.publish()
+
+    def burst_slot(self) -> memoryview | None:
+        """Payload of the next burst cell to be filled, or None while enough are filled ahead."""
+        slot = self._memory.burst_out.reserve()
+        return None if slot is None else slot[self._start : self._start + self.burst_payload]
+
+    def publish_burst(self, burst_id: bytes) -> None:
+        """The slot from `burst_slot` may leave in burst `burst_id`, and in no other."""
+        slot = self._memory.burst_out.reserve()
+        assert slot is not None
+        _BURST_ID.pack_into(slot, 0, burst_id)
+        self._memory.burst_out.publish()
+        self._wake_wire()
+
+    # Inwards
+
+    def take(self) -> Inbound | None:
+        """The oldest slot received, own lane included, or None. Call `done` after use."""
+        slot = self._memory.inward.peek()
+        if slot is None:
+            return None
+        lane, gear, gap, k, round_, burst_id, known = _META.unpack_from(slot)
+        size = self.burst_payload if gear else self.idle_payload
+        payload = slot[self._start : self._start + size]
+        return Inbound(lane, Gear(gear), round_, burst_id, k, gap, known, payload)
+
+    def done(self) -> None:
+        """The slot from `take` is no longer used."""
+        self._memory.inward.release()
+        self._wake_wire()
+
+    @property
+    def waiting(self) -> int:
+        """Slots received and not yet taken."""
+        return self._memory.inward.filled
+
+    # Reports
+
+    def report(self) -> WireReport:
+        """What the wire says, at most a round old."""
+        return self._memory.wire_report.read()
+
+    def state(self, report: BoxReport) -> None:
+        """Tell the wire; cheap when nothing changed."""
+        if report != self._reported:
+            self._memory.box_report.write(report)
+            self._reported = report
+
+    def close(self) -> None:
+        """Let go of everything. The wire process sees it and ends."""
+        self.launched()
+        self._wake.close()
+        if not self.attached:
+            self._memory.shared.unlink()
+            self.attached = True
+        self._memory.close()
+
+    def _wake_wire(self) -> None:
+        # The flag saves a system call per slot while the wire is busy anyway. A wake-up that is
+        # missed because two processors saw the flag in different order costs a millisecond: the
+        # wire never waits longer than that for a ring.
+        if self._memory.wire_waits[0]:
+            self._memory.wire_waits[0] = 0
+            with contextlib.suppress(OSError):
+                self._wake.send(b"\1")
+
+
+class WireSeam:
+    """The wire process's end: whole cells instead of payloads."""
+
+    def __init__(self, handle: SeamHandle) -> None:
+        shape = handle.shape
+        self.shape = shape
+        self._memory = _Memory(shape, handle.memory_name)
+        self._wake = handle.wake.dup()
+        self._wake.setblocking(False)
+        self.idle_out = self._memory.idle_out
+        self.burst_out = self._memory.burst_out
+        self.inward = self._memory.inward
+        self._idle_end = META_BYTES + shape.idle_cell
+        self._burst_end = META_BYTES + shape.burst_cell
+        self.wake_box()
+
+    def fileno(self) -> int:
+        """Readable when the box process has moved slots while this end was waiting."""
+        return self._wake.fileno()
+
+    def idle_cell(self) -> memoryview | None:
+        """The next filled heartbeat, header space first, or None: then cover leaves.
+
+        Call `idle_out.release` once it has been sent.
+        """
+        slot = self.idle_out.peek()
+        return None if slot is None else slot[META_BYTES : self._idle_end]
+
+    def burst_cell(self, burst_id: bytes) -> memoryview | None:
+        """The next filled cell of this burst, or None. Slots for other bursts are dropped."""
+        while (slot := self.burst_out.peek()) is not None:
+            if _BURST_ID.unpack_from(slot)[0] == burst_id:
+                return slot[META_BYTES : self._burst_end]
+            self.burst_out.release()
+        return None
+
+    def burst_ahead(self, burst_id: bytes, least: int) -> bool:
+        """Whether at least `least` cells of this burst are filled."""
+        self.burst_cell(burst_id)
+        return self.burst_out.filled >= least
+
+    def room(self) -> memoryview | None:
+        """The slot that the next received cell goes to, cell part only, or None if full."""
+        slot = self.inward.reserve()
+        return None if slot is None else slot[META_BYTES:]
+
+    def received(
+        self,
+        lane: int,
+        gear: Gear,
+        round_: int,
+        burst_id: bytes,
+        k: int,
+        gap: bool,
+        known: bytes,
+    ) -> None:
+        """Describe the cell in the slot from `room` and hand it to the box process."""
+        slot = self.inward.reserve()
+        assert slot is not None
+        _META.pack_into(slot, 0, lane, gear, gap, k, round_, burst_id, known)
+        self.inward.publish()
+
+    def wake_box(self) -> None:
+        """Slots have moved. Never blocks: a full pipe means the box has wake-ups to read."""
+        with contextlib.suppress(OSError):
+            self._wake.send(b"\1")
+
+    def wants_wake(self, wanted: bool) -> None:
+        """Whether the box process shall write a wake-up when it moves a slot."""
+        self._memory.wire_waits[0] = wanted
+
+    def poll(self) -> bool:
+        """Swallow the wake-ups. False when the box process is gone."""
+        try:
+            return bool(self._wake.recv(4096))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
+    def box(self) -> BoxReport:
+        """What the box process says."""
+        return self._memory.box_report.read()
+
+    def tell(self, report: WireReport, texts: bool) -> None:
+        """Publish this round's report; `texts` at most once a second."""
+        self._memory.wire_report.write_hot(report)
+        if texts:
+            self._memory.wire_report.write_slow(report)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._wake.close()
+        self._memory.close()
+
+
+def _lines(size: int) -> int:
+    """`size` in whole cache lines."""
+    return -(-size // 64) * 64

@@ -1,0 +1,37 @@
+"""Bounds of the memory shared by the box process and the wire process, with their reasons."""
+
+from __future__ import annotations
+
+IDLE_OUT_SLOTS = 4
+"""Heartbeat payloads filled ahead. A second in profile `balanced`; more would only be staler."""
+
+BURST_OUT_BYTES = 2 << 20
+"""Burst slots filled ahead, in bytes: 20 ms at 100 MB/s, more than a box process is away."""
+
+IN_AWAY_BYTES = 8 << 20
+"""Room in the in ring beyond what the windows of all lanes need, for the time in which the box
+process reads, hashes and flushes instead of taking slots. The credit covers longer absences, so
+this buys smoothness only, and memory per node is bounded at 150 MB."""
+
+WINDOWS_IN = 2
+"""Windows per lane that the in ring holds at least: a peer runs at most one window ahead of us
+and its cells may have been under way for another."""
+
+MIN_BURST_OUT_SLOTS = 8
+"""However large a cell is, filling ahead needs a few slots to even out the disk."""
+
+MAX_LANES = 32
+"""Members of a flock. The cell header grows by a fixed amount per lane, and 20 is the plan."""
+
+MAX_SEAM_BYTES = 256 << 20
+"""All shared memory of a node. A cell size or a flock that needs more is refused at start."""
+
+ERROR_TEXTS = 8
+"""Recent error texts a report keeps; older ones are in the log."""
+
+TEXT_BYTES = 160
+"""One text in a report (a link's state, an error): one line on a terminal."""
+
+READ_ATTEMPTS = 64
+"""Tries to read a report undisturbed. The writer is in it for microseconds; after this many the
+last good value is returned, which is never more than a round old unless the writer died."""

@@ -1,0 +1,62 @@
+"""All that the wire process is told when it starts. Checked before by `config`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Pace = Literal["max", "grid"]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One configured member of the flock."""
+
+    uid: str
+    """BLAKE2b-512 of the public key's text, in hex."""
+    endpoints: tuple[str, ...]
+    """Where its PUB socket is bound, `tcp://host:port` or `ipc://path`; the first is used."""
+    public_key: str
+    """Z85, 40 characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class WireSettings:
+    """Settings of one wire process. Lanes are the indexes of `members`."""
+
+    own_uid: str
+    public_key: str
+    secret_key: str = field(repr=False)
+    members: tuple[Member, ...]
+    """All members including this node, sorted by uid."""
+    bind: tuple[str, ...]
+    """Endpoints this node's PUB socket is bound to."""
+    flock_settings: tuple[tuple[str, str], ...]
+    """(name, canonical JSON) of every flock-wide setting, in the canonical order, as they go into
+    the cell header: a member that differs is not in the view, and the setting is named."""
+    period_ms: int
+    idle_cell: int = 1024
+    """Bytes of the ZeroMQ frame of a heartbeat."""
+    burst_cell: int = 65536
+    """Bytes of the ZeroMQ frame of a burst cell."""
+    pace: Pace = "max"
+    max_rate: int = 0
+    """Bytes per second a node may emit on all links together; 0 is unlimited. Flock-wide."""
+    min_view: int = 2
+    settle_ms: int = 100
+    rest_mean_ms: int = 2000
+    stall_timeout_ms: int = 5000
+    window: int = 8
+    """W: cells of a lane that may be under way at pace `max`. Flock-wide."""
+    socks: str = ""
+    """`host:port` of a SOCKS5 proxy for outgoing links, or empty."""
+
+    @property
+    def own_lane(self) -> int:
+        """Index of this node in `members`."""
+        return next(i for i, member in enumerate(self.members) if member.uid == self.own_uid)
+
+    @property
+    def period_ns(self) -> int:
+        """One round of the idle gear."""
+        return self.period_ms * 1_000_000
