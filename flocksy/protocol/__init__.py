@@ -1,0 +1,1 @@
+"""The wire side's pure core: cells, rounds, agreement, the state machine."""
