@@ -1,0 +1,196 @@
+"""The two key files, in the original flocksy's JSON.
+
+The keystore maps endpoints to public keys and may be handed around; the private key file maps own
+endpoints to pairs and must be readable by its owner only. Keys are Z85 text of 40 characters.
+No error text ever holds a key.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import stat
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import nacl.bindings
+
+from flocksy.errors import KeyFileError
+from flocksy.keys import z85
+from flocksy.keys.endpoints import normal_endpoint
+from flocksy.keys.pair import KeyPair
+
+MAX_KEY_FILE_BYTES = 1024 * 1024
+"""An entry has below 400 bytes: this is room for thousands of members."""
+
+_Value = TypeVar("_Value")
+
+
+def read_keystore(path: str) -> dict[str, str]:
+    """Endpoint to public key, of everybody in the keystore at `path`."""
+    return _read(path, "keystore", _public_key)
+
+
+def read_private_keys(path: str) -> dict[str, KeyPair]:
+    """Own endpoints to their pairs. The file must be closed to everybody else."""
+    return _read(path, "private key file", _key_pair, private=True)
+
+
+def generate_pair() -> KeyPair:
+    """A fresh pair from the system's source of randomness."""
+    public, private = nacl.bindings.crypto_box_keypair()
+    return KeyPair(z85.encode_key(public), z85.encode_key(private))
+
+
+def create_private_keys(path: str, endpoints: tuple[str, ...]) -> KeyPair:
+    """Make sure that every endpoint of `endpoints` has a private key in the file at `path`.
+
+    All own endpoints of one node share one pair. A key that exists is never changed: where some
+    endpoints have one, the others get the same. A new file is made 0600; an existing one is
+    replaced in one step by itself plus the new entries. Returns the pair.
+    """
+    path = os.path.realpath(path)
+    if not os.path.lexists(path):
+        pair = generate_pair()
+        try:
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            _write_new(path, _json(dict.fromkeys(endpoints, _entry(pair))))
+        except OSError as error:
+            raise KeyFileError(f"{path}: cannot be made: {error.strerror}") from error
+        return pair
+    known = read_private_keys(path)
+    there = {
+        known[endpoint].public_key: known[endpoint] for endpoint in endpoints if endpoint in known
+    }
+    if len(there) > 1:
+        raise KeyFileError(
+            f"{path}: {' and '.join(endpoints)} have different keys, but all endpoints of one "
+            "node must have the same; move one entry to a file of its own"
+        )
+    pair = next(iter(there.values()), None) or generate_pair()
+    missing = [endpoint for endpoint in endpoints if endpoint not in known]
+    if missing:
+        entries = json.loads(_text(path, "private key file", private=True))
+        entries.update(dict.fromkeys(missing, _entry(pair)))
+        _replace(path, _json(entries))
+    return pair
+
+
+def _write_new(path: str, text: str) -> None:
+    """Write a file that must not exist yet, 0600 from its first instant, flushed."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        os.unlink(path)  # half of it would be in the way of the next try
+        raise
+
+
+def _replace(path: str, text: str) -> None:
+    # The new file's fixed name is also the lock against a second one doing the same.
+    new = f"{path}.new"
+    try:
+        _write_new(new, text)
+        os.replace(new, path)
+    except FileExistsError:
+        raise KeyFileError(
+            f"{new}: exists, left by a command that was stopped or is running; "
+            "look whether it holds a key you need, else remove it"
+        ) from None
+    except OSError as error:
+        raise KeyFileError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _entry(pair: KeyPair) -> dict[str, str]:
+    return {"private_key": pair.private_key, "public_key": pair.public_key}
+
+
+def _json(entries: Mapping[str, object]) -> str:
+    return json.dumps(entries, indent=4, ensure_ascii=False) + "\n"
+
+
+def _read(
+    path: str, what: str, convert: Callable[[object], _Value], *, private: bool = False
+) -> dict[str, _Value]:
+    text = _text(path, what, private=private)
+    try:
+        pairs = json.loads(text, object_pairs_hook=_Pairs)
+    except json.JSONDecodeError as error:
+        raise KeyFileError(f"{path}:{error.lineno}: is not JSON: {error.msg.lower()}") from None
+    except RecursionError:
+        raise KeyFileError(f"{path}: is not a {what}") from None
+    if not isinstance(pairs, _Pairs):
+        raise KeyFileError(f"{path}: a {what} is a JSON object, {{endpoint: key, ...}}")
+    found: dict[str, _Value] = {}
+    for name, value in pairs:
+        try:
+            endpoint = normal_endpoint(name)
+            if endpoint in found:
+                raise ValueError("is there twice; remove the wrong one")
+            found[endpoint] = convert(value)
+        except ValueError as error:
+            line = _line_of(text, name)
+            raise KeyFileError(f"{path}:{line}: {name!r}: {error}") from None
+    return found
+
+
+class _Pairs(list[tuple[str, object]]):
+    """A JSON object with its order and its double keys, which a dict would hide."""
+
+
+def _text(path: str, what: str, *, private: bool) -> str:
+    try:
+        with open(path, "rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise KeyFileError(f"{path}: the {what} is not a file")
+            if private and os.name == "posix" and stat.S_IMODE(mode) & 0o077:
+                raise KeyFileError(
+                    f"{path}: others can read the private keys (mode {stat.S_IMODE(mode):04o}); "
+                    f"chmod 600 {shlex.quote(path)}"
+                )
+            data = file.read(MAX_KEY_FILE_BYTES + 1)
+    except FileNotFoundError:
+        hint = (
+            "make it with flocksy --create-private-keys"
+            if private
+            else "collect the members' keys in it"
+        )
+        raise KeyFileError(f"{path}: the {what} does not exist; {hint}") from None
+    except OSError as error:
+        raise KeyFileError(f"{path}: cannot read the {what}: {error.strerror}") from None
+    if len(data) > MAX_KEY_FILE_BYTES:
+        raise KeyFileError(f"{path}: larger than {MAX_KEY_FILE_BYTES} bytes, this is no {what}")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise KeyFileError(f"{path}: is not UTF-8 text, this is no {what}") from None
+
+
+def _public_key(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("its key must be a text of 40 characters (Z85)")
+    z85.decode_key(value)
+    return value
+
+
+def _key_pair(value: object) -> KeyPair:
+    fields = dict(value) if isinstance(value, _Pairs) else {}
+    if set(fields) != {"private_key", "public_key"}:
+        raise ValueError('must be {"private_key": ..., "public_key": ...}')
+    pair = KeyPair(_public_key(fields["public_key"]), _public_key(fields["private_key"]))
+    derived = nacl.bindings.crypto_scalarmult_base(z85.decode_key(pair.private_key))
+    if derived != z85.decode_key(pair.public_key):
+        raise ValueError("its private and its public key do not belong together")
+    return pair
+
+
+def _line_of(text: str, name: str) -> int:
+    # Names with escapes in the JSON text are not found: then the first line serves.
+    found = re.search(re.escape(f'"{name}"'), text)
+    return text.count("\n", 0, found.start()) + 1 if found else 1

@@ -1,0 +1,76 @@
+"""Who we are and who the others are, from the configured endpoints and the two key files."""
+
+from __future__ import annotations
+
+from flocksy.errors import KeyFileError
+from flocksy.keys.endpoints import is_local
+from flocksy.keys.pair import KeyPair
+from flocksy.keys.samples import SAMPLE_PUBLIC_KEYS
+
+
+def identity(
+    hostnames: tuple[str, ...],
+    private_keys: dict[str, KeyPair],
+    keystore: dict[str, str],
+    *,
+    privatekey_path: str,
+    keystore_path: str,
+) -> tuple[str, KeyPair]:
+    """The own endpoint that is our identity, the first with a private key, and its pair.
+
+    Raises `KeyFileError` where no own endpoint has a key, or where the keystore tells the others
+    another one.
+    """
+    own = next((endpoint for endpoint in hostnames if endpoint in private_keys), None)
+    if own is None:
+        raise KeyFileError(
+            f"{privatekey_path}: no private key for {' or '.join(hostnames)}; "
+            "make one with flocksy --create-private-keys"
+        )
+    pair = private_keys[own]
+    for endpoint in hostnames:
+        if keystore.get(endpoint, pair.public_key) != pair.public_key:
+            raise KeyFileError(
+                f"{keystore_path}: the key of {endpoint}, which is this node, is not the public "
+                f"key of {own} in {privatekey_path}; put {pair.public_key} there"
+            )
+        if endpoint in private_keys and private_keys[endpoint] != pair:
+            raise KeyFileError(
+                f"{privatekey_path}: {endpoint} and {own} are endpoints of this one node but have "
+                "different keys; give both the same"
+            )
+    return own, pair
+
+
+def group_members(
+    own_endpoints: tuple[str, ...],
+    own: KeyPair,
+    nodes: tuple[str, ...],
+    keystore: dict[str, str],
+    *,
+    keystore_path: str,
+) -> dict[str, tuple[str, ...]]:
+    """Public key to endpoints, of every member and of ourselves.
+
+    Nodes with one key are one member with several endpoints. Raises `KeyFileError` for a node
+    without a key, and for sample keys where the traffic could leave the machine.
+    """
+    grouped: dict[str, list[str]] = {own.public_key: list(own_endpoints)}
+    for endpoint in nodes:
+        public_key = keystore.get(endpoint)
+        if public_key is None and endpoint not in own_endpoints:
+            raise KeyFileError(
+                f"{keystore_path}: no public key for the node {endpoint}; "
+                "ask its owner for the keystore line"
+            )
+        endpoints = grouped.setdefault(public_key or own.public_key, [])
+        if endpoint not in endpoints:
+            endpoints.append(endpoint)
+    for public_key, endpoints in grouped.items():
+        for endpoint in endpoints:
+            if public_key in SAMPLE_PUBLIC_KEYS and not is_local(endpoint):
+                raise KeyFileError(
+                    f"{endpoint}: has a sample key, whose private half everybody knows; make a "
+                    "key of your own with flocksy --create-private-keys"
+                )
+    return {public_key: tuple(endpoints) for public_key, endpoints in grouped.items()}
