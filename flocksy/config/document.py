@@ -1,0 +1,84 @@
+"""A configuration file as it stands: which words, with which values, on which lines.
+
+Both formats become a `Document`; what the words mean is decided in `flocksy.config.model`.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Literal
+
+from flocksy.errors import ConfigError
+
+MAX_CONFIG_BYTES = 1024 * 1024
+"""Hundreds of nodes and boxes fit ten times over; a wrong file (a video) is refused early."""
+
+Format = Literal["original", "toml"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One word with its value, and where it was said ("config1:5", "command line: --node")."""
+
+    key: str
+    value: object
+    where: str
+
+
+@dataclass(slots=True)
+class BoxBlock:
+    """One box with entries of its own."""
+
+    where: str
+    entries: list[Entry] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Document:
+    """One file: the program's words in order (lists spread out), and the boxes by name."""
+
+    path: str
+    format: Format
+    program: list[Entry] = field(default_factory=list)
+    boxes: dict[str, BoxBlock] = field(default_factory=dict)
+
+
+def read_text(path: str) -> str:
+    """The text of the file at `path`; bytes that are no UTF-8 become surrogates, as in paths."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_CONFIG_BYTES + 1)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: does not exist; write one or name another with -c") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    if len(data) > MAX_CONFIG_BYTES:
+        raise ConfigError(f"{path}: larger than {MAX_CONFIG_BYTES} bytes, this is no config file")
+    if b"\0" in data:
+        raise ConfigError(f"{path}: holds bytes that are no text, this is no config file")
+    return data.decode("utf-8-sig", "surrogateescape")
+
+
+def replace_text(path: str, text: str) -> None:
+    """Replace the file at `path` by `text` in one step, flushed, with its mode kept."""
+    path = os.path.realpath(path)
+    new = f"{path}.new"
+    try:
+        mode = os.stat(path).st_mode & 0o777
+        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            with open(handle, "wb") as file:
+                file.write(text.encode("utf-8", "surrogateescape"))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(new, path)
+        except BaseException:
+            os.unlink(new)
+            raise
+    except FileExistsError:
+        raise ConfigError(
+            f"{new}: is in the way of a new {path}; look at it and remove it"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,147 @@
+"""Adding and removing boxes in a configuration file, with everything else in it kept.
+
+TOML is edited as a document, the original's format line by line. What comes out is loaded first
+and replaces the file only when it is right.
+"""
+
+from __future__ import annotations
+
+import os
+
+import tomlkit
+from tomlkit.items import Table
+
+from flocksy.config import document, formats, original, places
+from flocksy.config.load import COMMAND_LINE, config_path, load, load_words
+from flocksy.config.settings import BoxSettings, NodeSettings, Options, Symlinks
+from flocksy.errors import ConfigError
+
+
+def add_box(options: Options, box: BoxSettings) -> NodeSettings:
+    """Add `box` to the file of `options`. Returns what the new file loads as.
+
+    Raises `ConfigError`, and the file is as it was, where the box cannot be one.
+    """
+    try:
+        places.checked_name(box.name)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    path = config_path(options)
+    text = document.read_text(path) if os.path.exists(path) else ""
+    for known, where in load_words(options, text).boxes:
+        if known.name == box.name:
+            raise ConfigError(f"the box {box.name} is there already, at {where}")
+    new = _add_toml(text, box) if _is_toml(text) else _add_original(text, box)
+    return _replace(options, path, new)
+
+
+def remove_box(options: Options, name: str) -> NodeSettings:
+    """Take the box out of the file of `options`; its folder stays as it is.
+
+    Returns what the new file loads as. Raises `ConfigError`, and the file is as it was.
+    """
+    path = config_path(options)
+    text = document.read_text(path)
+    where = next((place for box, place in load_words(options).boxes if box.name == name), None)
+    if where is None:
+        raise ConfigError(f"{path}: there is no box {name!r}; see flocksy box list")
+    if where.startswith(COMMAND_LINE):
+        raise ConfigError(f"the box {name} was given on the command line; start without it")
+    new = _remove_toml(text, name) if _is_toml(text) else _remove_original(text, name)
+    return _replace(options, path, new)
+
+
+def _is_toml(text: str) -> bool:
+    # An empty file, or one with comments only, can be continued in either; TOML is the newer.
+    return formats.format_of(text) == "toml"
+
+
+def _replace(options: Options, path: str, text: str) -> NodeSettings:
+    settings = load(options, text)
+    document.replace_text(path, text)
+    return settings
+
+
+def _values(box: BoxSettings) -> dict[str, object]:
+    values: dict[str, object] = {"base_path": box.path}
+    if box.symlinks is not Symlinks.COPY:
+        values["symlinks"] = int(box.symlinks)
+    if box.removable:
+        values["removable"] = True
+    if box.mode != "sync":
+        values["mode"] = box.mode
+    return values
+
+
+def _add_toml(text: str, box: BoxSettings) -> str:
+    try:
+        box.path.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ConfigError(f"{box.path!r} is not UTF-8, which TOML cannot hold; rename it") from None
+    root = tomlkit.parse(text)
+    boxes = root.get("box")
+    if boxes is None:
+        boxes = tomlkit.table(is_super_table=True)
+        root["box"] = boxes
+    if not isinstance(boxes, Table):
+        raise ConfigError("the boxes are a list here; write them as [box.NAME] first")
+    table = tomlkit.table()
+    for key, value in _values(box).items():
+        table[key] = value
+    boxes[box.name] = table
+    return tomlkit.dumps(root)
+
+
+def _remove_toml(text: str, name: str) -> str:
+    root = tomlkit.parse(text)
+    boxes = root.get("box")
+    if not isinstance(boxes, Table):
+        raise ConfigError("the boxes are a list here; write them as [box.NAME] first")
+    del boxes[name]
+    if not boxes:
+        del root["box"]
+    return tomlkit.dumps(root)
+
+
+def _add_original(text: str, box: BoxSettings) -> str:
+    lines = text.rstrip("\n").split("\n")
+    values = _values(box)
+    line = f"box = {box.name}@{box.path}"
+    if len(values) > 1 or original.without_comment(line) != line or not box.path.isprintable():
+        # More than a line can say, or a path with a " #" or spaces at its end.
+        return "\n".join(lines) + "\n\n" + original.json_block(box.name, values)
+    number = _last_plain_line(lines) + 1
+    return "\n".join([*lines[:number], line, *lines[number:]]) + "\n"
+
+
+def _remove_original(text: str, name: str) -> str:
+    lines = text.split("\n")
+    kept: list[str] = []
+    index = 0
+    while index < len(lines):
+        line = original.without_comment(lines[index])
+        if line == f"[{name}]" or (line.startswith("[") and line.strip("[] ") == name):
+            index = original.block_lines(lines, index)
+            continue
+        key, _, value = line.partition("=")
+        if key.strip() != "box" or places.split_box(value.strip())[0] != name:
+            kept.append(lines[index])
+        index = index + 1
+    return "\n".join(kept)
+
+
+def _last_plain_line(lines: list[str]) -> int:
+    """Index of the last `box = ...` line, or else of the last plain line; -1 without one."""
+    last_box = last_plain = -1
+    index = 0
+    while index < len(lines):
+        line = original.without_comment(lines[index])
+        if line.startswith("[") and line != "[program]":
+            index = original.block_lines(lines, index)
+            continue
+        if "=" in line or line == "[program]":
+            last_plain = index
+            if line.partition("=")[0].strip() == "box":
+                last_box = index
+        index += 1
+    return last_box if last_box >= 0 else last_plain

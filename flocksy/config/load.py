@@ -1,0 +1,285 @@
+"""From a configuration file, a command line and two key files to one `NodeSettings`.
+
+Loading reads and never writes, so that a bad file found on SIGHUP changes nothing: load again, and
+only what comes back without an error replaces what there was.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from flocksy.config import document, formats, places, state
+from flocksy.config.document import BoxBlock, Document, Entry
+from flocksy.config.model import BoxModel, ProgramModel, check
+from flocksy.config.settings import BoxSettings, Member, NodeSettings, Options, Profile, Symlinks
+from flocksy.errors import ConfigError
+from flocksy.keys.endpoints import normal_endpoint
+from flocksy.keys.files import read_keystore, read_private_keys
+from flocksy.keys.identity import group_members, identity
+from flocksy.keys.pair import uid_of
+
+DEFAULT_CONFIG = "~/.flocksy"
+DEFAULT_KEYSTORE = "~/.ssh/flocksy_keystore"
+DEFAULT_PRIVATEKEY = "~/.ssh/flocksy_privatekeys"
+COMMAND_LINE = "command line"
+
+MAX_MEMBERS = 64
+"""Sets of members are bitmaps of one machine word; the design is for up to about 20."""
+
+SMALLEST_VIEW = 2
+"""In a view of one there is nobody to hide among. Below it only with `allow_small_view`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Defaults:
+    """What a profile stands for, in milliseconds."""
+
+    period_ms: int
+    settle_ms: int
+    rest_mean_ms: int
+    announce_delay_mean_ms: int
+
+
+PROFILES: dict[Profile, _Defaults] = {
+    # Settling takes one period: a member that is late by less is then not seen to be.
+    "fast": _Defaults(100, 100, 500, 50),
+    "balanced": _Defaults(250, 250, 2000, 500),
+    "quiet": _Defaults(2000, 2000, 2000, 10_000),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What file and command line say, each value checked alone; no key file is read for it."""
+
+    config_path: str
+    program: ProgramModel
+    hostnames: tuple[str, ...]
+    nodes: tuple[str, ...]
+    boxes: tuple[tuple[BoxSettings, str], ...]  # with where each was said
+    keystore_path: str
+    privatekey_path: str
+    state_dir: str | None
+
+
+def config_path(options: Options) -> str:
+    """The configuration file that the options mean."""
+    return places.absolute(options.config or DEFAULT_CONFIG, os.getcwd())
+
+
+def load_words(options: Options, text: str | None = None) -> Words:
+    """Join the configuration file with the command line.
+
+    `text` stands for the file's content where a change of it is to be tried. Raises `ConfigError`.
+    """
+    path = config_path(options)
+    if text is None and options.config is None and options.hostnames and not os.path.exists(path):
+        text = ""  # everything may be said on the command line
+    found = formats.parse(path, document.read_text(path) if text is None else text)
+    said = [Entry("hostname", value, f"{COMMAND_LINE}: --hostname") for value in options.hostnames]
+    said += [Entry("node", value, f"{COMMAND_LINE}: --node") for value in options.nodes]
+    said += [Entry("box", value, f"{COMMAND_LINE}: --box") for value in options.boxes]
+    program = check(ProgramModel, [*found.program, *said])
+    entries = [*found.program, *said]
+    here, there = os.getcwd(), os.path.dirname(path)
+
+    def own_path(given: str | None, configured: str | None, default: str | None) -> str | None:
+        if given is not None:
+            return places.absolute(given, here)
+        value = configured or default
+        return None if value is None else places.absolute(value, there)
+
+    keystore = own_path(options.keystore, program.keystore, DEFAULT_KEYSTORE)
+    privatekey = own_path(options.privatekey, program.privatekey, DEFAULT_PRIVATEKEY)
+    assert keystore is not None and privatekey is not None, "both have a default"
+    return Words(
+        config_path=path,
+        program=program,
+        hostnames=_endpoints(entries, "hostname"),
+        nodes=_endpoints(entries, "node"),
+        boxes=_boxes(found, entries, here, there),
+        keystore_path=keystore,
+        privatekey_path=privatekey,
+        state_dir=own_path(options.state_dir, program.state_dir, None),
+    )
+
+
+def load(options: Options, text: str | None = None) -> NodeSettings:
+    """Everything a node runs with, complete and checked.
+
+    Raises `ConfigError` or `KeyFileError` with one line that says where, what and what to do.
+    """
+    words = load_words(options, text)
+    program, path = words.program, words.config_path
+    if not words.hostnames:
+        raise ConfigError(
+            f"{path}: no hostname, the endpoint of this node; add hostname = host:port"
+        )
+    if not words.nodes:
+        raise ConfigError(f"{path}: no node, the endpoint of another member; add node = host:port")
+    keystore = read_keystore(words.keystore_path)
+    own, pair = identity(
+        words.hostnames,
+        read_private_keys(words.privatekey_path),
+        keystore,
+        privatekey_path=words.privatekey_path,
+        keystore_path=words.keystore_path,
+    )
+    own_endpoints = (own, *(endpoint for endpoint in words.hostnames if endpoint != own))
+    grouped = group_members(
+        own_endpoints, pair, words.nodes, keystore, keystore_path=words.keystore_path
+    )
+    members = tuple(
+        sorted(
+            (Member(uid_of(key), key, endpoints) for key, endpoints in grouped.items()),
+            key=lambda member: member.uid,
+        )
+    )
+    if not 2 <= len(members) <= MAX_MEMBERS:
+        raise ConfigError(
+            f"{path}: a flock has 2 to {MAX_MEMBERS} members, this one {len(members)}; "
+            "every node line needs a key of its own in the keystore"
+        )
+    state_dir = state.locate(pair.uid, words.state_dir)
+    own_files = {
+        "configuration": path,
+        "keystore": words.keystore_path,
+        "private keys": words.privatekey_path,
+        "state of this node": state_dir,
+    }
+    places.check_boxes(words.boxes, own_files, state_dir)
+    defaults = PROFILES[program.profile]
+    return NodeSettings(
+        key_pair=pair,
+        identity=own,
+        hostnames=own_endpoints,
+        members=members,
+        boxes=tuple(box for box, _ in words.boxes),
+        profile=program.profile,
+        pace=program.pace,
+        period_ms=_ms(program.period, defaults.period_ms),
+        idle_cell=program.idle_cell,
+        burst_cell=program.burst_cell,
+        max_rate=program.max_rate,
+        min_view=_min_view(program, len(members), path),
+        settle_ms=_ms(program.settle, defaults.settle_ms),
+        rest_mean_ms=_ms(program.rest, defaults.rest_mean_ms),
+        stall_timeout_ms=_ms(program.stall_timeout, 0),
+        announce_delay_mean_ms=_ms(program.announce_delay, defaults.announce_delay_mean_ms),
+        socks=program.socks,
+        keystore_path=words.keystore_path,
+        privatekey_path=words.privatekey_path,
+        config_path=path,
+        state_dir=state_dir,
+        control_path=state.control_path(state_dir),
+        options=options,
+    )
+
+
+def reload(settings: NodeSettings) -> NodeSettings:
+    """Load again what `settings` came from; the state directory stays the one in use.
+
+    Raises `ConfigError` or `KeyFileError`, and then nothing has changed; also where the new file
+    changes what only a new start can.
+    """
+    fresh = load(settings.options)
+    changed = [
+        name
+        for name in ("uid", "hostnames", "profile", "socks")
+        if getattr(fresh, name) != getattr(settings, name)
+    ]
+    ours = dict(settings.flock_settings())
+    changed += [name for name, value in fresh.flock_settings() if ours[name] != value]
+    if changed:
+        raise ConfigError(
+            f"{fresh.config_path}: {', '.join(changed)} cannot change while the node runs; "
+            "start it again"
+        )
+    return fresh
+
+
+def _ms(seconds: float | None, default: int) -> int:
+    return default if seconds is None else round(seconds * 1000)
+
+
+def _min_view(program: ProgramModel, members: int, path: str) -> int:
+    majority = members // 2 + 1
+    value = majority if program.min_view is None else program.min_view
+    if value > members:
+        raise ConfigError(
+            f"{path}: min_view = {value} is more than the {members} members; nothing would ever "
+            "be sent"
+        )
+    if value < SMALLEST_VIEW and not program.allow_small_view:
+        raise ConfigError(
+            f"{path}: min_view = {value} hides nobody; take at least {SMALLEST_VIEW}, or add "
+            "allow_small_view = true if you want just that"
+        )
+    return value
+
+
+def _endpoints(entries: list[Entry], key: str) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for entry in entries:
+        if entry.key == key:
+            try:
+                found[normal_endpoint(str(entry.value))] = None
+            except ValueError as error:
+                raise ConfigError(f"{entry.where}: {key}: {str(entry.value)!r} {error}") from None
+    return tuple(found)
+
+
+def _boxes(
+    found: Document, entries: list[Entry], here: str, there: str
+) -> tuple[tuple[BoxSettings, str], ...]:
+    """The boxes of lines, of blocks and of the command line, joined by name."""
+    paths: dict[str, tuple[str | None, str]] = {}
+    for entry in entries:
+        if entry.key == "box":
+            base = here if entry.where.startswith(COMMAND_LINE) else there
+            try:
+                name, given = places.split_box(str(entry.value))
+            except ValueError as error:
+                raise ConfigError(f"{entry.where}: box: {error}") from None
+            path = None if given is None else places.absolute(given, base)
+            # The command line may say again what the file says, but not something else.
+            again = entry.where.startswith(COMMAND_LINE) and paths.get(name, ("",))[0] == path
+            if name in paths and not again:
+                raise ConfigError(
+                    f"{entry.where}: the box {name} is there twice, first at {paths[name][1]}; "
+                    "give one another name"
+                )
+            paths.setdefault(name, (path, entry.where))
+    for name, block in found.boxes.items():
+        try:
+            places.checked_name(name)
+        except ValueError as error:
+            raise ConfigError(f"{block.where}: {error}") from None
+        paths.setdefault(name, (None, block.where))
+    return tuple(
+        (_box(name, path, where, found.boxes.get(name), there), where)
+        for name, (path, where) in paths.items()
+    )
+
+
+def _box(
+    name: str, path: str | None, where: str, block: BoxBlock | None, there: str
+) -> BoxSettings:
+    model = check(BoxModel, block.entries if block is not None else ())
+    if model.base_path is not None:
+        base_path = places.absolute(model.base_path, there)
+        if path not in (None, base_path):
+            raise ConfigError(
+                f"{where}: the box {name} has the path {path} here and the base_path {base_path} "
+                "in its block; make them the same"
+            )
+        path = base_path
+    if path is None:
+        raise ConfigError(f"{where}: the box {name} has no path; add its base_path")
+    if model.mode != "sync":
+        raise ConfigError(
+            f"{where}: the box {name}: mode = {model.mode} is not served by this version; "
+            "take mode = sync"
+        )
+    return BoxSettings(name, path, Symlinks(model.symlinks), model.removable, model.mode)

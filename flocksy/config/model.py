@@ -1,0 +1,136 @@
+"""What the words of a configuration mean, and which values they can have.
+
+pydantic checks each value alone; what depends on several values or on the disk is checked in
+`flocksy.config.load`. Every refusal becomes one line: where it was said, what, what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from flocksy.config.document import Entry
+from flocksy.config.settings import Mode, Pace, Profile
+from flocksy.errors import ConfigError
+
+REPEATABLE = ("hostname", "node", "box")
+"""The words that may be said more than once; each joins a list."""
+
+MAX_REPEATS = 256
+"""Nodes or boxes of one configuration. Flocks have up to about 20 members."""
+
+MIN_RATE = 16_000
+"""Bytes per second. Below this a burst of the least length would run for minutes."""
+
+_RATE = re.compile(r"(?P<number>[0-9]+(\.[0-9]+)?)\s*(?P<unit>[KMG]?)", re.IGNORECASE)
+_UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3}
+
+
+def _rate(value: object) -> object:
+    """Bytes per second from a number with a suffix K, M or G (powers of 1,000)."""
+    if isinstance(value, str):
+        match = _RATE.fullmatch(value.strip())
+        if match is None:
+            raise ValueError("should be bytes per second, for example 500K, 2.5M or 0 for no limit")
+        value = int(float(match["number"]) * _UNITS[match["unit"].upper()])
+    if isinstance(value, int) and 0 < value < MIN_RATE:
+        raise ValueError(f"should be 0 for no limit, or at least {MIN_RATE // 1000}K")
+    return value
+
+
+Text = Annotated[str, Field(min_length=1, max_length=4096)]
+Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
+
+
+class ProgramModel(BaseModel):
+    """The words about the node and the flock. None means: not said, the default holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hostname: tuple[Text, ...] = Field(default=(), max_length=MAX_REPEATS)
+    node: tuple[Text, ...] = Field(default=(), max_length=MAX_REPEATS)
+    box: tuple[Text, ...] = Field(default=(), max_length=MAX_REPEATS)
+    keystore: Text | None = None
+    privatekey: Text | None = None
+    state_dir: Text | None = None
+    profile: Profile = "balanced"
+    pace: Pace = "max"
+    max_rate: Annotated[int, BeforeValidator(_rate), Field(ge=0)] = 0
+    min_view: int | None = Field(default=None, ge=1)
+    allow_small_view: bool = False
+    idle_cell: int = Field(default=1024, ge=256, le=65536)
+    burst_cell: int = Field(default=65536, ge=4096, le=1048576)
+    period: Annotated[float, Field(ge=0.02, le=60)] | None = None
+    settle: Annotated[float, Field(ge=0, le=60)] | None = None
+    rest: Annotated[float, Field(ge=0, le=10)] | None = None
+    stall_timeout: float = Field(default=5.0, ge=0.5, le=300)
+    announce_delay: Seconds | None = None
+    socks: Annotated[str, Field(pattern=r"^[^\s:/@]+:[0-9]{1,5}$")] | None = None
+
+
+def _digit(value: object) -> object:
+    # The original's files hold the number in quotes.
+    return int(value) if isinstance(value, str) and value in {"0", "1", "2"} else value
+
+
+class BoxModel(BaseModel):
+    """The words about one box."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base_path: Text | None = None
+    symlinks: Annotated[Literal[0, 1, 2], BeforeValidator(_digit)] = 2
+    removable: bool = False
+    mode: Mode = "sync"
+
+
+_Model = TypeVar("_Model", ProgramModel, BoxModel)
+
+
+def check(model: type[_Model], entries: Iterable[Entry]) -> _Model:
+    """The model filled from `entries`. Raises `ConfigError` for the first that does not fit."""
+    values: dict[str, object] = {}
+    places: dict[str, list[str]] = {}
+    for entry in entries:
+        if entry.key not in model.model_fields:
+            raise ConfigError(f"{entry.where}: {_unknown(entry.key, model.model_fields)}")
+        places.setdefault(entry.key, []).append(entry.where)
+        if entry.key in REPEATABLE and model is ProgramModel:
+            found = values.setdefault(entry.key, [])
+            assert isinstance(found, list)
+            found.append(entry.value)
+        elif entry.key in values:
+            raise ConfigError(
+                f"{entry.where}: {entry.key} is said a second time, first at "
+                f"{places[entry.key][0]}; remove one"
+            )
+        else:
+            values[entry.key] = entry.value
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        key = str(first["loc"][0])
+        position = first["loc"][1] if len(first["loc"]) > 1 else 0
+        where = places[key][position if isinstance(position, int) else 0]
+        raise ConfigError(f"{where}: {key}: {_reason(first['msg'])}{_given(values[key])}") from None
+
+
+def _unknown(key: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    close = difflib.get_close_matches(key, names, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(names)}"
+    return f"unknown setting {key!r}; {hint}"
+
+
+def _reason(message: str) -> str:
+    message = message.removeprefix("Value error, ").removeprefix("Input ")
+    return message[:1].lower() + message[1:]
+
+
+def _given(value: object) -> str:
+    return "" if isinstance(value, (list, dict)) else f", not {str(value)[:80]!r}"

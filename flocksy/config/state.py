@@ -1,0 +1,141 @@
+"""Where a node keeps its state: a directory drawn at first start and found again by its uid.
+
+`$XDG_STATE_HOME/flocksy/<16 hex>/` holds a file `uid`, a `lock`, and what the other parts put in.
+The digits of the directory also name the control socket, in `$XDG_RUNTIME_DIR/flocksy/`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import re
+import secrets
+
+from flocksy import system
+from flocksy.config.settings import NodeSettings
+from flocksy.errors import ConfigError, FlocksyError
+
+NAME = re.compile(r"[0-9a-f]{16}")
+MAX_UID_FILE_BYTES = 256
+"""128 digits and a newline."""
+
+
+def state_home() -> str:
+    """The directory of all state directories of this user."""
+    given = os.environ.get("XDG_STATE_HOME", "")
+    base = given if os.path.isabs(given) else os.path.expanduser("~/.local/state")
+    return os.path.join(base, "flocksy")
+
+
+def socket_home() -> str:
+    """The directory of the control sockets of this user's running nodes."""
+    return os.path.join(system.runtime_dir(), "flocksy")
+
+
+def locate(uid: str, override: str | None) -> str:
+    """The state directory of the node `uid`, which may not exist yet.
+
+    Raises `ConfigError` where `override` belongs to another node.
+    """
+    if override is not None:
+        found = _uid_in(override)
+        if found not in (None, uid):
+            raise ConfigError(
+                f"{override}: is the state directory of another node; name a directory of its own"
+            )
+        return override
+    return _find(uid) or os.path.join(state_home(), secrets.token_hex(8))
+
+
+def control_path(state_dir: str) -> str:
+    """The control socket that goes with a state directory."""
+    name = os.path.basename(state_dir)
+    if not NAME.fullmatch(name) or os.path.dirname(state_dir) != state_home():
+        name = hashlib.blake2b(os.fsencode(os.path.realpath(state_dir)), digest_size=8).hexdigest()
+    return os.path.join(socket_home(), f"{name}.sock")
+
+
+def claim(settings: NodeSettings) -> tuple[NodeSettings, system.FileLock]:
+    """Make the state directory where there is none, and take its lock.
+
+    Returns the settings with the directory that was taken, and the lock, which the caller keeps for
+    as long as it uses the state. Raises `AlreadyRunningError` where another process has it.
+    """
+    try:
+        if not os.path.isdir(settings.state_dir):
+            settings = _make(settings)
+        lock = system.lock_file(os.path.join(settings.state_dir, "lock"))
+    except OSError as error:
+        raise FlocksyError(
+            f"{settings.state_dir}: cannot be used for the node's state: {error.strerror}; "
+            "mend that or name another directory with --state-dir"
+        ) from error
+    if lock is None:
+        raise AlreadyRunningError(
+            f"{settings.identity}: its node runs already (state directory {settings.state_dir}); "
+            "see flocksy status"
+        )
+    try:
+        _write_uid(settings.state_dir, settings.uid)
+    except OSError as error:
+        lock.close()
+        raise FlocksyError(f"{settings.state_dir}: cannot be written: {error.strerror}") from error
+    return settings, lock
+
+
+class AlreadyRunningError(FlocksyError):
+    """The state is in use: the node of this configuration runs already."""
+
+
+def _make(settings: NodeSettings) -> NodeSettings:
+    home = state_home()
+    if os.path.dirname(settings.state_dir) != home:  # named by a person, not drawn
+        os.makedirs(settings.state_dir, mode=0o700)
+        return settings
+    os.makedirs(home, mode=0o700, exist_ok=True)
+    # Two first starts at once must not draw two directories: the loser comes back with an error,
+    # and finds the winner's directory the next time.
+    drawing = system.lock_file(os.path.join(home, "lock"))
+    if drawing is None:
+        raise AlreadyRunningError("another flocksy starts for the first time just now; try again")
+    with drawing:
+        found = _find(settings.uid)
+        if found is None:
+            os.mkdir(settings.state_dir, mode=0o700)
+            _write_uid(settings.state_dir, settings.uid)
+            return settings
+    return dataclasses.replace(settings, state_dir=found, control_path=control_path(found))
+
+
+def _write_uid(state_dir: str, uid: str) -> None:
+    path = os.path.join(state_dir, "uid")
+    if _uid_in(state_dir) == uid:
+        return
+    new = f"{path}.new"  # the lock is ours: nobody else writes here
+    with open(new, "w", encoding="ascii") as file:
+        file.write(f"{uid}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(new, path)
+
+
+def _find(uid: str) -> str | None:
+    home = state_home()
+    try:
+        names = sorted(os.listdir(home))
+    except OSError:
+        return None
+    for name in names:
+        path = os.path.join(home, name)
+        if NAME.fullmatch(name) and _uid_in(path) == uid:
+            return path
+    return None
+
+
+def _uid_in(state_dir: str) -> str | None:
+    try:
+        with open(os.path.join(state_dir, "uid"), encoding="ascii") as file:
+            return file.read(MAX_UID_FILE_BYTES).strip()
+    except (OSError, ValueError):
+        return None
