@@ -261,6 +261,45 @@ def flush_directory(descriptor: int) -> None:
             raise
 
 
+def descriptor_path(descriptor: int) -> str:
+    """A name for exactly what a handle (also one with `O_PATH`) is on; Linux only."""
+    return f"/proc/self/fd/{descriptor}"
+
+
+def disk_space(descriptor: int) -> tuple[int, int]:
+    """(bytes free for this user, bytes in all) of the file system that a handle is on."""
+    if sys.platform == "win32":
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    found = os.fstatvfs(descriptor)
+    return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+
+
+def filesystem_identity(descriptor: int) -> int:
+    """A number for the file system that a handle is on, below 2**63.
+
+    f_fsid follows from the UUID on ext4, btrfs and others and outlives a reboot; where it is zero
+    the device number has to do, which may change when drives are numbered anew.
+    """
+    found = 0
+    if sys.platform != "win32":
+        found = os.fstatvfs(descriptor).f_fsid
+    return (found or os.fstat(descriptor).st_dev) & 0x7FFF_FFFF_FFFF_FFFF
+
+
+def filesystem_type(descriptor: int) -> str:
+    """The type of the file system that a handle is on, as in mount(8); "" where nobody knows."""
+    if sys.platform != "linux":
+        return ""
+    device = os.fstat(descriptor).st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    with contextlib.suppress(OSError), open("/proc/self/mountinfo", encoding="utf-8") as mounts:
+        for line in mounts:
+            fields = line.split()
+            if fields[2] == wanted:
+                return fields[fields.index("-") + 1]
+    return ""
+
+
 def read_at(descriptor: int, length: int, offset: int) -> bytes:
     """At most `length` bytes from `offset`; fewer at the end of the file, or before it."""
     if sys.platform == "win32":

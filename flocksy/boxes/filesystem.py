@@ -1,0 +1,491 @@
+"""The port to the disk: everything flocksy does inside a box goes through here.
+
+A path is relative to the box, "/" between its components, undecodable bytes as surrogates. Every
+call walks from a handle of the box's root and follows no symbolic link in any component, so no
+path leads out of the box, whoever swaps a directory for a link meanwhile. An entry is looked at
+and changed by the same handle wherever the system allows it.
+
+`Disk` is the port and `RealDisk` the disk. Errors are `OSError` as they come; `FileNotFoundError`
+also stands for a parent that is missing, is no directory or is a link.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol
+
+from flocksy import system
+from flocksy.errors import BoxError
+from flocksy.sync.trees import DiskEntry
+from flocksy.sync.version import Kind
+
+PRIVATE = ".flocksy"
+"""The one directory of ours in a box. It never syncs."""
+
+MODE_BITS = 0o777
+"""What a version can say of a mode; setuid, setgid and sticky bits are never set by us."""
+
+_OUT = ".out"
+"""Where an exchange in two steps parks what stood at the path (see `RealDisk.exchange`)."""
+
+_COPY_BYTES = 1 << 20
+"""Bytes per step of a copy: about a millisecond, so that a caller can slice its time."""
+
+_DIRECTORY_FLAGS = os.O_RDONLY | system.O_DIRECTORY | system.O_NOFOLLOW | system.O_CLOEXEC
+
+# Walking meets these when a component is missing or is not a directory of the box.
+_NO_WAY = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV})
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What stands at a path. `kind` None: something no box holds (a FIFO, socket or device).
+
+    `mode` is limited to `MODE_BITS`. `size` of a symlink is that of its text, of a directory 0.
+    """
+
+    kind: Kind | None
+    mode: int
+    mtime_ns: int
+    size: int
+    inode: int
+    ctime_ns: int
+    device: int
+
+    def entry(self, root: bytes) -> DiskEntry:
+        """As an entry of the local tree, with the content `root` that was found here."""
+        assert self.kind is not None
+        return DiskEntry(
+            kind=self.kind,
+            mode=self.mode,
+            mtime_ns=self.mtime_ns,
+            size=self.size,
+            root=root,
+            inode=self.inode,
+            ctime_ns=self.ctime_ns,
+            device=self.device,
+        )
+
+
+class Disk(Protocol):
+    """What the parts of `boxes` may do to a box."""
+
+    def stat(self, path: str) -> Stat | None:
+        """What stands at `path` ("" is the box itself), or None. Links are not followed."""
+        ...
+
+    def scan(self, path: str) -> list[tuple[str, Stat]]:
+        """The names in a directory with what stands there, in no order."""
+        ...
+
+    def open_read(self, path: str) -> int:
+        """A descriptor of a regular file, for reading. The caller closes it."""
+        ...
+
+    def read_link(self, path: str) -> str:
+        """The text of a symlink."""
+        ...
+
+    def create(self, path: str) -> int:
+        """A descriptor of a new empty file (mode 0600), for reading and writing."""
+        ...
+
+    def make_directory(self, path: str, mode: int) -> None:
+        """A new directory. Raises `FileExistsError`."""
+        ...
+
+    def make_symlink(self, path: str, text: str) -> None:
+        """A new symlink. The text is never interpreted."""
+        ...
+
+    def link(self, source: str, target: str) -> bool:
+        """A second name for a file. False where the file system has no such thing."""
+        ...
+
+    def copy(self, source: str, target: str) -> Iterator[None]:
+        """Copy a file's content to a new file, a bounded step per item."""
+        ...
+
+    def move(self, source: str, target: str) -> None:
+        """Rename, only when nothing stands at `target`: raises `FileExistsError`."""
+        ...
+
+    def exchange(self, temporary: str, path: str) -> None:
+        """Afterwards each holds what stood at the other. Both must exist."""
+        ...
+
+    def settle(self, temporary: str, path: str) -> None:
+        """After a crash: end an exchange that was cut in its middle, by undoing it."""
+        ...
+
+    def remove_file(self, path: str) -> None:
+        """Unlink a file or symlink."""
+        ...
+
+    def remove_directory(self, path: str) -> None:
+        """Remove an empty directory."""
+        ...
+
+    def set_metadata(self, path: str, mode: int, mtime_ns: int | None) -> Stat:
+        """Set mode (`MODE_BITS` only) and mtime (None: leave it) of a file or directory through
+        one handle; returns what it shows afterwards."""
+        ...
+
+    def flush_file(self, path: str) -> None:
+        """Make a file's content and metadata durable."""
+        ...
+
+    def flush_directory(self, path: str) -> None:
+        """Make the names in a directory durable."""
+        ...
+
+    def flush_all(self) -> bool:
+        """Make everything in the box durable; False where there is no such call."""
+        ...
+
+    def space(self) -> tuple[int, int]:
+        """(bytes free for us, bytes of the whole file system)."""
+        ...
+
+    def identity(self) -> int:
+        """A number that tells this file system from others, also after a reboot, where the system
+        knows one; below 2**63."""
+        ...
+
+
+class RealDisk:
+    """A box on the disk of this machine. Keep one per box; `close` it to let a drive be taken out.
+
+    Calls may come from any thread: there is no state but the root's handle.
+    """
+
+    def __init__(self, root: str) -> None:
+        """Raises `BoxError` when `root` is no directory that we may read and enter."""
+        if not system.HAS_DIRECTORY_HANDLES:
+            raise BoxError("flocksy cannot keep boxes safe on this operating system yet")
+        self.root = root
+        try:
+            # The root itself may be reached through links: its path is the user's own word.
+            self._root_fd = os.open(root, os.O_RDONLY | system.O_DIRECTORY | system.O_CLOEXEC)
+        except FileNotFoundError:
+            raise BoxError(f"{root}: there is no such directory; create or mount it") from None
+        except NotADirectoryError:
+            raise BoxError(f"{root}: is not a directory, and a box has to be one") from None
+        except OSError as error:
+            raise BoxError(f"{root}: cannot be opened: {error.strerror}") from None
+        self._openat2 = True
+        self._exchange = True
+        self._noreplace = True
+
+    def close(self) -> None:
+        if self._root_fd >= 0:
+            os.close(self._root_fd)
+            self._root_fd = -1
+
+    def __enter__(self) -> RealDisk:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # ── looking ──────────────────────────────────────────────────────────────────────────────
+
+    def stat(self, path: str) -> Stat | None:
+        if not path:
+            return as_stat(os.fstat(self._root_fd))
+        try:
+            with self._parent(path) as (parent, name):
+                return as_stat(os.stat(name, dir_fd=parent, follow_symlinks=False))
+        except FileNotFoundError:
+            return None
+
+    def scan(self, path: str) -> list[tuple[str, Stat]]:
+        found = []
+        with self._directory(path) as handle, os.scandir(handle) as entries:
+            for entry in entries:
+                # One that vanished since the listing is not there.
+                with suppress(FileNotFoundError):
+                    found.append((entry.name, as_stat(entry.stat(follow_symlinks=False))))
+        return found
+
+    def open_read(self, path: str) -> int:
+        # Without O_NONBLOCK the open of a FIFO that took the file's place would hang.
+        flags = os.O_RDONLY | system.O_NOFOLLOW | system.O_NONBLOCK | system.O_CLOEXEC
+        descriptor = self._open(path, flags)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        return descriptor
+
+    def read_link(self, path: str) -> str:
+        with self._parent(path) as (parent, name):
+            return os.readlink(name, dir_fd=parent)
+
+    # ── making ───────────────────────────────────────────────────────────────────────────────
+
+    def create(self, path: str) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | system.O_NOFOLLOW | system.O_CLOEXEC
+        with self._parent(path) as (parent, name):
+            return os.open(name, flags, 0o600, dir_fd=parent)
+
+    def make_directory(self, path: str, mode: int) -> None:
+        with self._parent(path) as (parent, name):
+            os.mkdir(name, mode & MODE_BITS, dir_fd=parent)
+
+    def make_symlink(self, path: str, text: str) -> None:
+        with self._parent(path) as (parent, name):
+            os.symlink(text, name, dir_fd=parent)
+
+    def link(self, source: str, target: str) -> bool:
+        with self._parents(source, target) as (source_fd, old, target_fd, new):
+            try:
+                os.link(old, new, src_dir_fd=source_fd, dst_dir_fd=target_fd, follow_symlinks=False)
+            except FileExistsError:
+                raise
+            except OSError as error:
+                # EPERM: FAT and its like; also a file of somebody else where links to such are
+                # forbidden. EMLINK: one name too many. In all cases a copy does.
+                if error.errno in (errno.EPERM, errno.EMLINK) or system.is_unsupported(error):
+                    return False
+                raise
+        return True
+
+    def copy(self, source: str, target: str) -> Iterator[None]:
+        reading = self.open_read(source)
+        try:
+            writing = self.create(target)
+            try:
+                while data := os.read(reading, _COPY_BYTES):
+                    view = memoryview(data)
+                    while view:
+                        view = view[os.write(writing, view) :]
+                    yield
+            finally:
+                os.close(writing)
+        finally:
+            os.close(reading)
+
+    def set_metadata(self, path: str, mode: int, mtime_ns: int | None) -> Stat:
+        flags = os.O_RDONLY | system.O_NOFOLLOW | system.O_NONBLOCK | system.O_CLOEXEC
+        try:
+            descriptor = self._open(path, flags)
+        except PermissionError:
+            # An entry of ours that we may not read. Its mode is still ours to change.
+            if not system.O_PATH:
+                raise
+            descriptor = self._open(path, system.O_PATH | system.O_NOFOLLOW | system.O_CLOEXEC)
+            target: int | str = system.descriptor_path(descriptor)
+        else:
+            target = descriptor
+        try:
+            found = os.fstat(descriptor)
+            if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+                raise OSError(errno.EINVAL, "neither a file nor a directory", path)
+            if stat.S_IMODE(found.st_mode) != mode & MODE_BITS:
+                os.chmod(target, mode & MODE_BITS)
+            if mtime_ns is not None:
+                os.utime(target, ns=(found.st_atime_ns, mtime_ns))
+            return as_stat(os.fstat(descriptor))
+        finally:
+            os.close(descriptor)
+
+    # ── moving ───────────────────────────────────────────────────────────────────────────────
+
+    def move(self, source: str, target: str) -> None:
+        with self._parents(source, target) as (source_fd, old, target_fd, new):
+            if self._noreplace:
+                try:
+                    system.rename_noreplace(source_fd, old, target_fd, new)
+                    return
+                except OSError as error:
+                    if not system.is_unsupported(error):
+                        raise
+                    self._noreplace = False
+            _move_by_steps(source_fd, old, target_fd, new)
+
+    def exchange(self, temporary: str, path: str) -> None:
+        """Where the file system cannot exchange in one step, the path is empty for an instant: what
+        stood there goes to `temporary` + ".out", the new content to the path, and the old one to
+        `temporary`. A crash in between is mended by `settle`."""
+        with self._parents(temporary, path) as (temporary_fd, ours, path_fd, name):
+            if self._exchange:
+                try:
+                    system.rename_exchange(temporary_fd, ours, path_fd, name)
+                    return
+                except OSError as error:
+                    if not system.is_unsupported(error):
+                        raise
+                    self._exchange = False
+        self.move(path, temporary + _OUT)
+        try:
+            self.move(temporary, path)
+        except OSError:
+            # Somebody was quicker (or may write here and we may not): what we took goes back if
+            # the name is free. If not, it stays parked and `settle` finds it.
+            with suppress(FileExistsError):
+                self.move(temporary + _OUT, path)
+            raise
+        self.move(temporary + _OUT, temporary)
+
+    def settle(self, temporary: str, path: str) -> None:
+        if self.stat(temporary + _OUT) is None:
+            return
+        if self.stat(temporary) is None:
+            self.move(temporary + _OUT, temporary)
+        else:
+            self.move(temporary + _OUT, path)
+
+    def remove_file(self, path: str) -> None:
+        with self._parent(path) as (parent, name):
+            os.unlink(name, dir_fd=parent)
+
+    def remove_directory(self, path: str) -> None:
+        with self._parent(path) as (parent, name):
+            os.rmdir(name, dir_fd=parent)
+
+    # ── flushing ─────────────────────────────────────────────────────────────────────────────
+
+    def flush_file(self, path: str) -> None:
+        descriptor = self.open_read(path)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def flush_directory(self, path: str) -> None:
+        with self._directory(path) as handle:
+            system.flush_directory(handle)
+
+    def flush_all(self) -> bool:
+        return system.sync_filesystem(self._root_fd)
+
+    def space(self) -> tuple[int, int]:
+        return system.disk_space(self._root_fd)
+
+    def identity(self) -> int:
+        return system.filesystem_identity(self._root_fd)
+
+    # ── handles ──────────────────────────────────────────────────────────────────────────────
+
+    @contextmanager
+    def _parent(self, path: str) -> Iterator[tuple[int, str]]:
+        """Handle of the directory that `path` is in, and its name there."""
+        directory, _, name = path.rpartition("/")
+        if name in ("", ".", ".."):
+            raise OSError(errno.EINVAL, "not the path of an entry", path)
+        if not directory:
+            yield self._root_fd, name
+            return
+        handle = self._open(directory, _DIRECTORY_FLAGS)
+        try:
+            yield handle, name
+        finally:
+            os.close(handle)
+
+    @contextmanager
+    def _parents(self, first: str, second: str) -> Iterator[tuple[int, str, int, str]]:
+        with self._parent(first) as (first_fd, old), self._parent(second) as (second_fd, new):
+            yield first_fd, old, second_fd, new
+
+    @contextmanager
+    def _directory(self, path: str) -> Iterator[int]:
+        # A handle of its own also for the root: scandir moves the handle's position.
+        handle = self._open(path or ".", _DIRECTORY_FLAGS)
+        try:
+            yield handle
+        finally:
+            os.close(handle)
+
+    def _open(self, path: str, flags: int) -> int:
+        """Open what exists at `path`, through no link."""
+        if self._openat2:
+            try:
+                return system.open_beneath(self._root_fd, path, flags)
+            except OSError as error:
+                if error.errno in _NO_WAY:
+                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from None
+                # A sandbox answers EPERM for calls it does not know; only the walk can tell
+                # whether this one is such a sandbox or a real refusal.
+                if system.is_unsupported(error):
+                    self._openat2 = False
+                elif error.errno != errno.EPERM:
+                    raise
+        return self._walk(path, flags)
+
+    def _walk(self, path: str, flags: int) -> int:
+        """As `system.open_beneath`, component by component."""
+        names = path.split("/")
+        if ".." in names or "" in names:
+            raise OSError(errno.EINVAL, "not a path in the box", path)
+        handle = self._root_fd
+        try:
+            for index, name in enumerate(names):
+                last = index == len(names) - 1
+                below = os.open(name, flags if last else _DIRECTORY_FLAGS, dir_fd=handle)
+                if handle != self._root_fd:
+                    os.close(handle)
+                handle = below
+        except OSError as error:
+            if handle != self._root_fd:
+                os.close(handle)
+            if error.errno in _NO_WAY:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from None
+            raise
+        return handle
+
+
+def as_stat(found: os.stat_result) -> Stat:
+    """What `stat` of the system says, in our words."""
+    mode = found.st_mode
+    kind = None
+    size = found.st_size
+    if stat.S_ISREG(mode):
+        kind = Kind.FILE
+    elif stat.S_ISDIR(mode):
+        kind, size = Kind.DIRECTORY, 0
+    elif stat.S_ISLNK(mode):
+        kind = Kind.SYMLINK
+    return Stat(
+        kind,
+        mode & MODE_BITS,
+        found.st_mtime_ns,
+        size,
+        found.st_ino,
+        found.st_ctime_ns,
+        found.st_dev,
+    )
+
+
+def _move_by_steps(source_fd: int, old: str, target_fd: int, new: str) -> None:
+    """Rename without replacing where the file system has no such rename."""
+    found = os.stat(old, dir_fd=source_fd, follow_symlinks=False)
+    if not stat.S_ISDIR(found.st_mode):
+        try:
+            os.link(old, new, src_dir_fd=source_fd, dst_dir_fd=target_fd, follow_symlinks=False)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EMLINK) and not system.is_unsupported(error):
+                raise
+        else:
+            os.unlink(old, dir_fd=source_fd)
+            return
+    # A directory replaces an empty directory at most, so nothing can be lost there. For a file on
+    # such a file system (FAT, over FUSE) there is no way without a gap between look and rename.
+    try:
+        os.stat(new, dir_fd=target_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        os.rename(old, new, src_dir_fd=source_fd, dst_dir_fd=target_fd)
+    else:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)

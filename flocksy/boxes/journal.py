@@ -1,0 +1,163 @@
+"""The applier's open batch, as it is kept in the index of the box.
+
+`Journal` is what the applier needs; `IndexJournal` is that over a `BoxIndex`. The entries say
+enough to tell after a crash whether an operation was done; the index keeps them as opaque bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import astuple, dataclass
+from typing import Any, Protocol
+
+from flocksy.index.journal import Journal as Rows
+from flocksy.index.journal import Kept
+from flocksy.sync.trees import DiskEntry, SyncedEntry
+from flocksy.sync.version import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One operation of the open batch.
+
+    `temporary` is a path in the box (below `.flocksy/incoming/`): before the rename it holds the
+    new content, afterwards the old one. `before` is what stood at the path (None: nothing),
+    `after` what the operation brings, as its temporary showed it (None: the path is removed).
+    `synced` is what the path's synced entry becomes when it was done.
+    """
+
+    path: str
+    temporary: str
+    before: DiskEntry | None
+    after: DiskEntry | None
+    synced: SyncedEntry | None
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """One operation that was done. `local` is what was read back; the path's local entry becomes
+    it, and its synced entry `synced` (None: forgotten)."""
+
+    path: str
+    local: DiskEntry | None
+    synced: SyncedEntry | None
+
+
+class Journal(Protocol):
+    """The open batch of a box. There is at most one."""
+
+    def open(self, entries: Sequence[JournalEntry]) -> None:
+        """Remember the batch, durably: when this returns, a power cut does not forget it."""
+        ...
+
+    def commit(self, applied: Sequence[Applied], kept: Sequence[Kept]) -> None:
+        """In one transaction: the trees of what was done, the history's rows, no open batch."""
+        ...
+
+    def recover(self) -> list[JournalEntry]:
+        """The entries of a batch that was opened and never committed; empty when there is none."""
+        ...
+
+
+class Index(Protocol):
+    """The part of `flocksy.index.store.BoxIndex` that is needed here."""
+
+    journal: Rows
+
+    def transaction(self, *, durable: bool = False) -> AbstractContextManager[None]: ...
+
+    def set_local(self, path: str, entry: DiskEntry | None, *, settled: bool = True) -> None: ...
+
+    def set_synced(self, path: str, entry: SyncedEntry | None) -> None: ...
+
+
+class IndexJournal:
+    """The journal of a box in its index.
+
+    `noted` is called for each applied operation inside the transaction that records it: whoever
+    keeps more about a path (where its chunks lie) writes it there.
+    """
+
+    def __init__(self, index: Index, noted: Callable[[Applied], None] | None = None) -> None:
+        self._index = index
+        self._noted = noted
+
+    def open(self, entries: Sequence[JournalEntry]) -> None:
+        with self._index.transaction(durable=True):
+            self._index.journal.open([(entry.path, encode(entry)) for entry in entries])
+
+    def commit(self, applied: Sequence[Applied], kept: Sequence[Kept]) -> None:
+        # Not durable: a batch that seems open after a power cut is recognised as done by what is
+        # on the disk, so the flush would buy nothing.
+        with self._index.transaction():
+            for one in applied:
+                self._index.set_local(one.path, one.local)
+                self._index.set_synced(one.path, one.synced)
+                if self._noted is not None:
+                    self._noted(one)
+            for row in kept:
+                self._index.journal.keep(row)
+            self._index.journal.close()
+
+    def recover(self) -> list[JournalEntry]:
+        return [decode(path, data) for path, data in self._index.journal.open_rows()]
+
+
+def encode(entry: JournalEntry) -> bytes:
+    """One entry, without its path, for the index of this node (it never travels)."""
+    synced = entry.synced
+    return json.dumps(
+        {
+            "temporary": entry.temporary,
+            "before": _disk_out(entry.before),
+            "after": _disk_out(entry.after),
+            "synced": synced
+            and {
+                "heads": [_text(head) for head in sorted(synced.heads)],
+                "disk": _disk_out(synced.disk),
+                "copy_of": synced.copy_of and [synced.copy_of[0], _text(synced.copy_of[1])],
+            },
+        },
+        separators=(",", ":"),
+    ).encode("ascii")
+
+
+def decode(path: str, data: bytes) -> JournalEntry:
+    """The entry that `encode` made."""
+    row: dict[str, Any] = json.loads(data)
+    synced = row["synced"]
+    if synced is not None:
+        copy_of = synced["copy_of"]
+        synced = SyncedEntry(
+            heads=frozenset(_bytes(head) for head in synced["heads"]),
+            disk=_disk_in(synced["disk"]),
+            copy_of=copy_of and (copy_of[0], _bytes(copy_of[1])),
+        )
+    return JournalEntry(
+        path, row["temporary"], _disk_in(row["before"]), _disk_in(row["after"]), synced
+    )
+
+
+def _disk_out(entry: DiskEntry | None) -> list[Any] | None:
+    if entry is None:
+        return None
+    kind, mode, mtime_ns, size, root, *rest = astuple(entry)
+    return [int(kind), mode, mtime_ns, size, _text(root), *rest]
+
+
+def _disk_in(row: list[Any] | None) -> DiskEntry | None:
+    if row is None:
+        return None
+    kind, mode, mtime_ns, size, root, *rest = row
+    return DiskEntry(Kind(kind), mode, mtime_ns, size, _bytes(root), *rest)
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text)
