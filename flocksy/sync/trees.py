@@ -8,7 +8,7 @@ disk.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from flocksy.sync.version import Kind, Version
@@ -16,20 +16,28 @@ from flocksy.sync.version import Kind, Version
 
 @dataclass(frozen=True, slots=True)
 class PathState:
-    """Heads by version id, and every superseded version id with its content root.
+    """What the flock knows of one path.
 
-    The join of two states is `((H | H') - (S | S'), S | S')`.
+    `heads`: the versions that nothing supersedes, by id. `superseded`: every superseded version id
+    with the content root that was *replaced* when it was superseded; `NO_ROOT` where only metadata
+    changed, where there was no content (directory, tombstone), or where it is not known. So the
+    non-empty values are the contents somebody knowingly replaced at this path.
+
+    The join of two states is `((H | H') - (S | S'), S | S')`; of two roots for one superseded id
+    the larger one stands, so knowing wins over not knowing. See `flocksy.sync.state`.
     """
 
-    heads: Mapping[bytes, Version]
-    superseded: Mapping[bytes, bytes]
+    heads: Mapping[bytes, Version] = field(default_factory=dict)
+    superseded: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class DiskEntry:
-    """What the disk showed at a path. `root` is empty for directories.
+    """What the disk showed at a path. `root` and `size` as in `Version` (empty and zero for
+    directories).
 
-    `device`, `inode` and `ctime_ns` only serve to notice that the entry is unchanged.
+    `device`, `inode` and `ctime_ns` only serve to notice that the entry is unchanged: the planner
+    does not look at them.
     """
 
     kind: Kind
@@ -49,16 +57,23 @@ class SyncedEntry:
     `heads` are the parents of the next local change here: the heads of the path that this disk
     showed, without those shown as conflict copies elsewhere. `disk` is what was read back after
     applying (None: seen absent, for example after a tombstone). `copy_of` is set where the path is
-    the conflict copy of another path's head: (owning path, version id).
+    the conflict copy of another path's head: (owning path, version id). `generation` is the
+    largest among `heads` (0: none): the flock tree forgets it once a head is superseded, and the
+    next version made here still needs it.
     """
 
     heads: frozenset[bytes]
     disk: DiskEntry | None
     copy_of: tuple[str, bytes] | None = None
+    generation: int = 0
 
 
 class Trees(Protocol):
-    """The three trees; a dict-backed one serves tests, the index the real thing."""
+    """The three trees; a dict-backed one serves tests, the index the real thing.
+
+    A path is relative, "/" separated, without a leading slash; "" is the box itself and never has
+    an entry.
+    """
 
     def local(self, path: str) -> DiskEntry | None: ...
 
@@ -67,7 +82,8 @@ class Trees(Protocol):
     def flock(self, path: str) -> PathState | None: ...
 
     def local_children(self, path: str) -> Iterable[str]:
-        """Paths directly below `path` that the disk showed ("" is the box itself)."""
+        """Paths directly below `path` that the disk showed. A path that turned from a directory
+        into a file must have none: whoever updates local takes them away."""
         ...
 
     def flock_children(self, path: str) -> Iterable[str]:
@@ -75,6 +91,15 @@ class Trees(Protocol):
         or below which there is such a path."""
         ...
 
+    def flock_below(self, path: str) -> bool:
+        """Whether any path below `path`, at any depth, has a head that is no tombstone. Asked for
+        every planned path: it must not cost more than one look-up."""
+        ...
+
+    def copies_of(self, owner: str) -> Iterable[str]:
+        """Paths whose synced entry says `copy_of` = (owner, any head)."""
+        ...
+
     def conflicted(self) -> Iterable[str]:
-        """Paths with more than one head."""
+        """Paths with more than one head (for people; the planner does not ask)."""
         ...
