@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from flocksy import __version__
 from flocksy.errors import ConfigError, FlocksyError
 from flocksy.status import local_socket
+from flocksy.status.commands import COMMANDS
 from flocksy.status.wording import (
     CONTROL_VERSION,
     EXIT_FAULT,
@@ -183,8 +184,21 @@ class ControlServer:
                 f"{__version__}), the command version {request.v}; use the same flocksy for both",
             )
             return
+        form = COMMANDS.get(request.command)
+        if form is None:
+            text = f"this node knows no command {request.command!r} (flocksy {__version__})"
+            self._send(client, _failure(request.id, text, EXIT_USAGE))
+            return
         try:
-            answer = self._handle(request.command, request.arguments)
+            arguments = form.model_validate(request.arguments).model_dump()
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            what = ".".join(str(part) for part in first["loc"])
+            text = f"{request.command}: {what}: {first['msg'].lower()}"
+            self._send(client, _failure(request.id, text, EXIT_USAGE))
+            return
+        try:
+            answer = self._handle(request.command, arguments)
         except ConfigError as error:
             self._send(client, _failure(request.id, str(error), EXIT_USAGE))
             return

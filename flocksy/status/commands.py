@@ -1,0 +1,42 @@
+"""The commands a node takes over its control socket, and what each may carry."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Arguments(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _OneBox(_Arguments):
+    name: str = Field(min_length=1, max_length=255)
+
+
+class _MaybeBox(_Arguments):
+    box: str | None = Field(default=None, max_length=255)
+
+
+class _Wait(_MaybeBox):
+    timeout: float | None = Field(default=None, ge=0, allow_inf_nan=False)  # seconds
+
+
+class _BoxAdd(_OneBox):
+    path: str = Field(min_length=1, max_length=4096)  # absolute
+    symlinks: int = Field(default=2, ge=0, le=2)
+    removable: bool = False
+
+
+COMMANDS: dict[str, type[BaseModel]] = {
+    "status": _Arguments,
+    "version": _Arguments,
+    "wait": _Wait,
+    "box_list": _Arguments,
+    "box_add": _BoxAdd,
+    "box_remove": _OneBox,
+    "box_pause": _OneBox,
+    "box_resume": _OneBox,
+    "box_adopt": _OneBox,
+    "rescan": _MaybeBox,
+}
+"""Command to the form of its arguments. What a handler gets has passed it, defaults filled in."""

@@ -1,0 +1,92 @@
+"""The status as text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from flocksy.status.model import COIN_TOSS, BoxStatus, LinkStatus, Status
+from flocksy.status.printable import printable
+
+SHOWN_PER_BOX = 5
+"""Problems and conflicts shown of each box; `--json` has them all."""
+
+UID_DIGITS = 8
+"""Enough of a uid to tell the members of one flock apart."""
+
+
+def status_text(status: Status) -> str:
+    """Several lines, without a newline at the end."""
+    lines = [
+        f"flocksy {status.version}, node {printable(status.endpoint)} "
+        f"({status.uid[:UID_DIGITS]}), profile {status.profile}",
+        f"state    {status.state} ({status.code})",
+        f"flock    {len(status.view)} of {status.members} members in the view, "
+        f"at least {status.min_view} needed",
+        f"         {_anonymity(status)}",
+    ]
+    if status.burst is not None:
+        burst = status.burst
+        kind = "repeat burst" if burst.repeat else "burst"
+        lines.append(
+            f"{kind:<8} {burst.done} of {burst.length} cells, {size(burst.bytes_per_second)}/s"
+        )
+    queue = status.queue
+    lines.append(
+        f"queue    {queue.versions} versions and {size(queue.bytes_to_send)} to send, "
+        f"{queue.wanted} chunks and {size(queue.bytes_wanted)} wanted"
+    )
+    lines += ["", "links", *_links(status.links)]
+    lines += ["", "boxes", *boxes_lines(status.boxes)]
+    if status.errors:
+        lines += ["", "last errors", *(f"  {printable(error)}" for error in status.errors)]
+    return "\n".join(lines)
+
+
+def boxes_lines(boxes: Iterable[BoxStatus]) -> list[str]:
+    """One line for each box, and some for what is wrong in it."""
+    lines: list[str] = []
+    for box in boxes:
+        reason = f": {printable(box.reason)}" if box.reason else ""
+        pending = f", {box.pending} pending" if box.pending else ""
+        lines.append(
+            f"  {printable(box.name)}  {printable(box.path)}  {box.state.value}{reason}  "
+            f"({box.files} files, {size(box.bytes)}{pending})"
+        )
+        lines += _some("problem", box.problems) + _some("conflict", box.conflicts)
+    return lines or ["  none; add one with flocksy box add NAME@PATH"]
+
+
+def size(count: float) -> str:
+    """A number of bytes in the unit that suits it."""
+    if count < 1024:
+        return f"{count:.0f} B"
+    for unit in ("KiB", "MiB", "GiB"):
+        count /= 1024
+        if count < 1024:
+            return f"{count:.1f} {unit}"
+    return f"{count / 1024:.1f} TiB"
+
+
+def _anonymity(status: Status) -> str:
+    if not status.real_allowed:
+        return "nothing real leaves now: too few members hear each other"
+    if status.anonymity_set <= COIN_TOSS:
+        return f"a change could come from {status.anonymity_set} members: a coin toss"
+    return f"a change could come from any of {status.anonymity_set} members"
+
+
+def _links(links: tuple[LinkStatus, ...]) -> list[str]:
+    return [
+        f"  {link.uid[:UID_DIGITS]}  {printable(link.endpoint)}  {printable(link.text)}  "
+        f"{'in view' if link.in_view else 'not in view'}  "
+        f"cells out {link.cells_out_idle} idle + {link.cells_out_burst} burst, "
+        f"in {link.cells_in}, gaps {link.gaps}"
+        for link in links
+    ] or ["  none"]
+
+
+def _some(what: str, texts: tuple[str, ...]) -> list[str]:
+    lines = [f"    {what}: {printable(text)}" for text in texts[:SHOWN_PER_BOX]]
+    if len(texts) > SHOWN_PER_BOX:
+        lines.append(f"    and {len(texts) - SHOWN_PER_BOX} more (flocksy status --json)")
+    return lines
