@@ -17,7 +17,7 @@ from flocksy.errors import ConfigError
 from flocksy.keys.endpoints import normal_endpoint
 from flocksy.keys.files import read_keystore, read_private_keys
 from flocksy.keys.identity import group_members, identity
-from flocksy.keys.pair import uid_of
+from flocksy.keys.pair import KeyPair, uid_of
 
 DEFAULT_CONFIG = "~/.flocksy"
 DEFAULT_KEYSTORE = "~/.ssh/flocksy_keystore"
@@ -112,20 +112,10 @@ def load(options: Options, text: str | None = None) -> NodeSettings:
     """
     words = load_words(options, text)
     program, path = words.program, words.config_path
-    if not words.hostnames:
-        raise ConfigError(
-            f"{path}: no hostname, the endpoint of this node; add hostname = host:port"
-        )
     if not words.nodes:
         raise ConfigError(f"{path}: no node, the endpoint of another member; add node = host:port")
     keystore = read_keystore(words.keystore_path)
-    own, pair = identity(
-        words.hostnames,
-        read_private_keys(words.privatekey_path),
-        keystore,
-        privatekey_path=words.privatekey_path,
-        keystore_path=words.keystore_path,
-    )
+    own, pair = _identity(words, keystore)
     own_endpoints = (own, *(endpoint for endpoint in words.hostnames if endpoint != own))
     grouped = group_members(
         own_endpoints, pair, words.nodes, keystore, keystore_path=words.keystore_path
@@ -177,6 +167,16 @@ def load(options: Options, text: str | None = None) -> NodeSettings:
     )
 
 
+def load_state_dir(options: Options) -> str:
+    """The state directory of the node that the options mean, for finding it while it runs.
+
+    Less is checked than by `load`: a node whose configuration was broken since can be found.
+    """
+    words = load_words(options)
+    _, pair = _identity(words, {})
+    return state.locate(pair.uid, words.state_dir)
+
+
 def reload(settings: NodeSettings) -> NodeSettings:
     """Load again what `settings` came from; the state directory stays the one in use.
 
@@ -197,6 +197,20 @@ def reload(settings: NodeSettings) -> NodeSettings:
             "start it again"
         )
     return fresh
+
+
+def _identity(words: Words, keystore: dict[str, str]) -> tuple[str, KeyPair]:
+    if not words.hostnames:
+        raise ConfigError(
+            f"{words.config_path}: no hostname, the endpoint of this node; add hostname = host:port"
+        )
+    return identity(
+        words.hostnames,
+        read_private_keys(words.privatekey_path),
+        keystore,
+        privatekey_path=words.privatekey_path,
+        keystore_path=words.keystore_path,
+    )
 
 
 def _ms(seconds: float | None, default: int) -> int:

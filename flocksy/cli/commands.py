@@ -1,0 +1,199 @@
+"""The subcommands: asked of the running node, or done on its files when it does not run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flocksy import system
+from flocksy.config.settings import Options
+from flocksy.config.state import control_path, socket_home
+from flocksy.errors import ConfigError, FlocksyError
+from flocksy.status.client import CommandFailedError, NotRunningError, request
+from flocksy.status.printable import printable
+from flocksy.status.wording import ANSWER_TIMEOUT_SECONDS, EXIT_OK
+
+ASK_SECONDS = 2.0
+"""For asking each running node who it is: only to list them, so a slow one is left out."""
+
+MAX_LISTED = 32
+"""Running nodes that an error lists."""
+
+
+def status(parsed: argparse.Namespace, options: Options) -> int:
+    """`flocksy status`"""
+    try:
+        answer = request(_socket(options), "status")
+    except NotRunningError:
+        return _offline_boxes(parsed, options)
+    _show(answer, "status" if parsed.json else None)
+    return EXIT_OK
+
+
+def wait(parsed: argparse.Namespace, options: Options) -> int:
+    """`flocksy wait`"""
+    arguments: dict[str, object] = {"box": parsed.name, "timeout": parsed.timeout}
+    # The node ends the wait; ours ends only when the node hangs.
+    patience = None if parsed.timeout is None else parsed.timeout + ANSWER_TIMEOUT_SECONDS
+    _show(_ask(options, "wait", arguments, patience))
+    return EXIT_OK
+
+
+def rescan(parsed: argparse.Namespace, options: Options) -> int:
+    """`flocksy rescan`"""
+    _show(_ask(options, "rescan", {"box": parsed.name}))
+    return EXIT_OK
+
+
+def box(parsed: argparse.Namespace, options: Options) -> int:
+    """`flocksy box ...`"""
+    if parsed.action == "list":
+        try:
+            answer = request(_socket(options), "box_list")
+        except NotRunningError:
+            return _offline_boxes(parsed, options)
+        _show(answer, "boxes" if parsed.json else None)
+    elif parsed.action == "add":
+        _add(parsed, options)
+    elif parsed.action == "remove":
+        _remove(parsed, options)
+    else:
+        _show(_ask(options, f"box_{parsed.action}", {"name": parsed.name}))
+    return EXIT_OK
+
+
+def _add(parsed: argparse.Namespace, options: Options) -> None:
+    from flocksy.config import places
+
+    try:
+        name, given = places.split_box(parsed.what)
+    except ValueError as error:
+        raise ConfigError(f"box add: {error}") from None
+    if given is None:
+        raise ConfigError(f"box add: {parsed.what!r} has no path; write NAME@PATH or ./FOLDER")
+    path = places.absolute(given, os.getcwd())
+    arguments: dict[str, object] = {
+        "name": name,
+        "path": path,
+        "symlinks": parsed.symlinks,
+        "removable": parsed.removable,
+    }
+    try:
+        _show(request(_socket(options), "box_add", arguments))
+        return
+    except NotRunningError:
+        pass
+    from flocksy.config.edit import add_box
+    from flocksy.config.settings import BoxSettings, Symlinks
+
+    with _offline(options):
+        add_box(options, BoxSettings(name, path, Symlinks(parsed.symlinks), parsed.removable))
+    print(f"{printable(name)}: added; it is shared when the node starts")
+
+
+def _remove(parsed: argparse.Namespace, options: Options) -> None:
+    try:
+        _show(request(_socket(options), "box_remove", {"name": parsed.name}))
+        return
+    except NotRunningError:
+        pass
+    from flocksy.config.edit import remove_box
+
+    with _offline(options):
+        remove_box(options, parsed.name)
+    print(f"{printable(parsed.name)}: removed; the folder stays as it is")
+
+
+def _offline_boxes(parsed: argparse.Namespace, options: Options) -> int:
+    from flocksy.config.load import load_words
+
+    with _offline(options):
+        words = load_words(options)
+    boxes = [{"name": found.name, "path": found.path} for found, _ in words.boxes]
+    if parsed.json:
+        print(json.dumps({"running": False, "config": words.config_path, "boxes": boxes}, indent=2))
+        return EXIT_OK
+    print(f"not running  (configuration {printable(words.config_path)})")
+    for entry in boxes:
+        print(f"  {printable(entry['name'])}  {printable(entry['path'])}")
+    return EXIT_OK
+
+
+@contextmanager
+def _offline(options: Options) -> Iterator[None]:
+    """Hold the node's lock, so that it cannot start meanwhile and does not run."""
+    from flocksy.config.load import load_state_dir
+
+    state_dir = load_state_dir(options)
+    if not os.path.isdir(state_dir):
+        yield  # it never ran; the file is replaced in one step
+        return
+    path = os.path.join(state_dir, "lock")
+    try:
+        lock = system.lock_file(path)
+    except OSError as error:
+        raise FlocksyError(f"{path}: cannot be locked: {error.strerror}") from error
+    if lock is None:
+        raise FlocksyError(
+            f"{state_dir}: is in use, but no node answers; it starts or ends just now, try again"
+        )
+    with lock:
+        yield
+
+
+def _ask(
+    options: Options,
+    command: str,
+    arguments: dict[str, object],
+    timeout_seconds: float | None = ANSWER_TIMEOUT_SECONDS,
+) -> dict[str, object]:
+    try:
+        return request(_socket(options), command, arguments, timeout_seconds)
+    except NotRunningError:
+        raise FlocksyError("the node does not run; start it with flocksy -c CONFIG") from None
+
+
+def _socket(options: Options) -> str:
+    """The control socket of the node that is meant: by its flags, else the only one that runs."""
+    if options == Options():
+        running = _running()
+        if len(running) == 1:
+            return next(iter(running))
+        if running:
+            listed = ", ".join(printable(name) for name in list(running.values())[:MAX_LISTED])
+            raise ConfigError(f"several nodes run; choose one with -c: {listed}")
+    from flocksy.config.load import load_state_dir
+
+    return control_path(load_state_dir(options))
+
+
+def _running() -> dict[str, str]:
+    """Control socket to a word about its node, of every node that answers."""
+    found: dict[str, str] = {}
+    home = socket_home()
+    try:
+        names = sorted(os.listdir(home))
+    except OSError:
+        return found
+    for name in names:
+        if name.endswith(".sock"):
+            path = os.path.join(home, name)
+            try:
+                answer = request(path, "version", timeout_seconds=ASK_SECONDS)
+            except CommandFailedError:
+                answer = {}  # it runs, though it is busy or of another version
+            except FlocksyError:
+                continue
+            found[path] = f"{answer.get('config', path)} ({answer.get('endpoint', 'unknown')})"
+    return found
+
+
+def _show(answer: dict[str, object], key: str | None = None) -> None:
+    """Print one field of the answer as JSON, or the node's words."""
+    if key is not None:
+        print(json.dumps(answer.get(key), indent=2))
+    elif answer.get("text"):
+        print("\n".join(printable(line) for line in str(answer["text"]).split("\n")))

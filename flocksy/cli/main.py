@@ -1,0 +1,97 @@
+"""The command `flocksy`: parse, do, and end with an exit status.
+
+0: done. 1: the world is not as we need it. 2: configuration or command line cannot be used.
+3: what was waited for did not come in time. Whatever went wrong is one line on standard error.
+
+Imports are late throughout: `flocksy status` must not wait for what only a node needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Literal
+
+from flocksy.cli.arguments import build_parser, options_of
+from flocksy.config.settings import Options
+from flocksy.errors import ConfigError, FlocksyError, KeyFileError
+from flocksy.status.printable import printable
+from flocksy.status.wording import EXIT_FAULT, EXIT_OK, EXIT_USAGE
+
+INTERRUPTED = 130
+"""What shells expect of a command that Ctrl-C ended."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line. Returns the exit status."""
+    from flocksy.status.client import CommandFailedError
+
+    # Names may hold anything: what the terminal cannot show must not be an error.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    parsed = build_parser().parse_args(arguments)
+    try:
+        return _dispatch(parsed, options_of(parsed))
+    except CommandFailedError as error:
+        return _fail(error, error.exit_status)
+    except (ConfigError, KeyFileError) as error:
+        return _fail(error, EXIT_USAGE)
+    except FlocksyError as error:
+        return _fail(error, EXIT_FAULT)
+    except BrokenPipeError:
+        # The reader of our output has enough; Python must not stumble over it again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAULT
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _fail(error: FlocksyError, exit_status: int) -> int:
+    print(f"flocksy: {printable(str(error))}", file=sys.stderr)
+    return exit_status
+
+
+def _dispatch(parsed: argparse.Namespace, options: Options) -> int:
+    if parsed.create_private_keys:
+        return _create_private_keys(options)
+    if parsed.command is None:
+        return _run(options, parsed.log_format)
+    from flocksy.cli import commands
+
+    if parsed.command == "box":
+        return commands.box(parsed, options)
+    handler = {"status": commands.status, "wait": commands.wait, "rescan": commands.rescan}
+    return handler[parsed.command](parsed, options)
+
+
+def _run(options: Options, log_format: Literal["human", "json"]) -> int:
+    from flocksy.config import state
+    from flocksy.config.load import load
+
+    settings, lock = state.claim(load(options))
+    with lock:
+        from flocksy import node
+
+        return node.run(settings, log_format)
+
+
+def _create_private_keys(options: Options) -> int:
+    from flocksy.config.load import load_words
+    from flocksy.keys.files import create_private_keys
+
+    words = load_words(options)
+    if not words.hostnames:
+        raise ConfigError(
+            f"{words.config_path}: no hostname to make a key for; add hostname = host:port, or "
+            "name it with --hostname"
+        )
+    pair = create_private_keys(words.privatekey_path, words.hostnames)
+    print(f"The private key is in {printable(words.privatekey_path)}. Never hand it out.")
+    print(f"Public key: {pair.public_key}")
+    print("For the keystore of every member, this one too:")
+    for endpoint in words.hostnames:
+        print(f'    "{endpoint}" : "{pair.public_key}"')
+    return EXIT_OK
