@@ -1,0 +1,72 @@
+"""Who is alive, and which view to wish for (design 4.4, *View*). Pure functions over bitmaps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from flocksy.protocol.shown import Shown
+
+MAX_CELL_AGE = 3
+"""A member is alive while its newest cell is at most this many rounds old."""
+
+MAX_ECHO_AGE = 6
+"""And while that cell echoes one of ours at most this many rounds old: there and back."""
+
+
+def members_of(bitmap: int) -> Iterator[int]:
+    """The lane indexes in a bitmap, smallest first."""
+    while bitmap:
+        lowest = bitmap & -bitmap
+        yield lowest.bit_length() - 1
+        bitmap ^= lowest
+
+
+def is_alive(cell: Shown, own: int, now: int, slack_rounds: int) -> bool:
+    """Whether a member whose newest cell is `cell` is heard, hears us, and stays.
+
+    A cut in one direction counts as down: only the echo proves that our cells arrive. Who is
+    leaving counts as down at once. `slack_rounds` is 0 but in a burst so slow that its cells are
+    rarer than rounds.
+    """
+    return (
+        cell.round >= now - MAX_CELL_AGE - slack_rounds
+        and cell.echo[own] >= now - MAX_ECHO_AGE - 2 * slack_rounds
+        and not cell.leaving
+    )
+
+
+def largest_clique(own: int, rows: Mapping[int, int]) -> int:
+    """The largest set around `own` in which all hear all, as a bitmap.
+
+    Args:
+        own: own lane; in `rows`.
+        rows: per lane the members that it counts alive. Lanes without a row are not considered.
+
+    Ties go to the set whose sorted members come first. Two nodes that see the same rows and are
+    in each other's set need not agree yet, but the largest, first clique of the whole flock is
+    the choice of each of its members: where rows agree, at least that view forms.
+    """
+    hears = {
+        lane: sum(1 << other for other in members_of(row) if rows.get(other, 0) >> lane & 1)
+        for lane, row in rows.items()
+    }
+    best: list[int] = [own]
+
+    def extend(chosen: list[int], open_lanes: Sequence[int]) -> None:
+        """Depth first in ascending order, so that the first of equal size is the smallest."""
+        nonlocal best
+        if len(chosen) > len(best) or (len(chosen) == len(best) and sorted(chosen) < sorted(best)):
+            best = chosen
+        for position, lane in enumerate(open_lanes):
+            # Equal size may still win the tie; fewer cannot win anything.
+            if len(chosen) + len(open_lanes) - position < len(best):
+                return
+            rest = [other for other in open_lanes[position + 1 :] if hears[lane] >> other & 1]
+            extend([*chosen, lane], rest)
+
+    around = [lane for lane in members_of(hears[own]) if lane != own]
+    if all(hears[lane] >> other & 1 for lane in around for other in around if other != lane):
+        best = [own, *around]  # The usual case: everybody hears everybody.
+    else:
+        extend([own], around)
+    return sum(1 << lane for lane in best)
