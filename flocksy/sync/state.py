@@ -1,0 +1,89 @@
+"""How knowledge about one path grows: the join, and what a new version supersedes.
+
+Theory of operation
+-------------------
+The state of a path is (heads H, superseded S). The join of two states is
+
+    ((H | H') - (S | S'), S | S')
+
+Union and difference over sets that only grow are commutative, associative and idempotent, so it
+does not matter in which order, how often, or through whom a state arrives: who has seen the same
+versions has the same state. Nothing else merges anything. In particular no function here picks a
+winner: picking one of two and later one of three is not associative. What people see is computed
+from the heads each time (`flocksy.sync.view`).
+
+Beside every superseded id S keeps the content root that was *replaced*: `NO_ROOT` where the
+successor had the same content (chmod, touch, a conflict copy put away). That way an edited and then
+chmod'ed file still counts as an edit when it meets another edit, while a chmod of old content does
+not make a conflict copy of it. Two values for one id are joined by taking the larger one; honest
+nodes only ever disagree between a root and `NO_ROOT`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from flocksy.sync.trees import PathState
+from flocksy.sync.version import NO_ROOT, Version, version_id
+
+PUSH_ANCESTRY = 8  # superseded ids that go with a pushed version: 384 bytes, fits a heartbeat
+MAX_ANCESTRY = 8192  # superseded ids in one entry of a message: 384 KiB
+
+EMPTY = PathState()
+
+
+def join(ours: PathState | None, theirs: PathState | None) -> PathState:
+    """What is known when both are known."""
+    if ours is None or theirs is None:
+        return ours or theirs or EMPTY
+    superseded = dict(ours.superseded)
+    for name, root in theirs.superseded.items():
+        superseded[name] = max(superseded.get(name, NO_ROOT), root)
+    heads = {
+        name: version
+        for name, version in (*ours.heads.items(), *theirs.heads.items())
+        if name not in superseded
+    }
+    return PathState(heads, superseded)
+
+
+def state_of(version: Version, superseded: Mapping[bytes, bytes]) -> PathState:
+    """One version and what came with it, ready to be joined. Its parents count as superseded
+    whether they are named again or not."""
+    known = dict(superseded)
+    for parent in version.parents:
+        known.setdefault(parent, NO_ROOT)
+    name = version_id(version)
+    return PathState({} if name in known else {name: version}, known)
+
+
+def superseded_by(root: bytes, parents: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """What a version with content `root` makes of its parents (id -> content root)."""
+    return {name: NO_ROOT if old == root else old for name, old in parents.items()}
+
+
+def replaced_roots(state: PathState) -> frozenset[bytes]:
+    """Contents that somebody knowingly replaced at this path."""
+    return frozenset(root for root in state.superseded.values() if root)
+
+
+def ancestry(
+    state: PathState, head: Version, limit: int = PUSH_ANCESTRY
+) -> tuple[tuple[tuple[bytes, bytes], ...], bool]:
+    """(superseded id, replaced root) to send along with `head`, and whether some were left out.
+
+    The parents come first; then the youngest, if the mapping keeps the order of insertion.
+    """
+    order = dict.fromkeys(parent for parent in head.parents if parent in state.superseded)
+    for name in reversed(list(state.superseded)):
+        if len(order) >= limit:
+            break
+        order.setdefault(name)
+    chosen = tuple((name, state.superseded[name]) for name in order)[:limit]
+    return chosen, len(chosen) < len(state.superseded)
+
+
+def parents_of(candidates: Iterable[tuple[int, bytes]], limit: int) -> tuple[bytes, ...]:
+    """The youngest `limit` of (generation, id), sorted by id, as a record names them."""
+    youngest = sorted(candidates, reverse=True)[:limit]
+    return tuple(sorted(name for _, name in youngest))
