@@ -1,0 +1,148 @@
+"""What was replaced or deleted, kept for a while: `.flocksy/history/<UTC date>/<time>-<name>`.
+
+The names alone say when something was kept and roughly what it was, so that the history survives
+a lost index; the rows in the index say the rest. Retention is 30 days. When the history is larger
+than its cap the oldest goes first, but nothing of the last 7 days is ever taken: rather than that
+the history is `full`, and then the applier replaces nothing more.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from flocksy.boxes.filesystem import PRIVATE, Disk, Stat
+from flocksy.index.journal import Kept
+from flocksy.sync.version import Kind
+
+FOLDER = f"{PRIVATE}/history"
+
+RETENTION_DAYS = 30
+UNTOUCHABLE_DAYS = 7
+
+CAP_SHARE = 10
+"""The history may take one part in so many of the disk: enough for a month of ordinary edits."""
+
+NAME_BYTES = 200
+"""Of the name of what is kept: with the time in front it stays below the 255 of file systems."""
+
+_DAY_MS = 24 * 60 * 60 * 1000
+_MS_DIGITS = 11  # hexadecimal, for the milliseconds since the epoch: until the year 2527
+_STEP = 200  # entries looked at or removed between two yields: about a millisecond or two
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What `History.prune` did. Drop the rows of `removed` (names below `.flocksy/history/`)."""
+
+    removed: tuple[str, ...]
+    bytes: int
+    full: bool
+
+
+class History:
+    """The history of one box. `now_ms` is UTC, milliseconds since the epoch."""
+
+    def __init__(
+        self, disk: Disk, now_ms: Callable[[], int], *, cap_bytes: int | None = None
+    ) -> None:
+        """`cap_bytes` None: a tenth of the disk."""
+        self._disk = disk
+        self._now_ms = now_ms
+        self._cap_bytes = cap_bytes
+        self._bytes: int | None = None
+        self._last_ms = 0
+        self._count = 0
+
+    @property
+    def crowded(self) -> bool:
+        """Whether `prune` should run before anything more is kept."""
+        return self._bytes is None or self._bytes > self.cap_bytes
+
+    @property
+    def cap_bytes(self) -> int:
+        if self._cap_bytes is None:
+            self._cap_bytes = self._disk.space()[1] // CAP_SHARE
+        return self._cap_bytes
+
+    def reserve(self, path: str) -> str:
+        """A free place for what stands at `path`; a path in the box, whose directory exists."""
+        now_ms = self._now_ms()
+        if now_ms != self._last_ms:
+            self._last_ms, self._count = now_ms, 0
+        self._count += 1
+        date = datetime.fromtimestamp(now_ms / 1000, UTC).date().isoformat()
+        folder = f"{FOLDER}/{date}"
+        if self._count == 1 and self._disk.stat(folder) is None:
+            with suppress(FileExistsError):
+                self._disk.make_directory(folder, 0o700)
+        name = path.rpartition("/")[2]
+        while len(os.fsencode(name)) > NAME_BYTES:
+            name = name[1:]  # the end of a name says more: its extension
+        return f"{folder}/{now_ms:0{_MS_DIGITS}x}-{self._count:x}-{name}"
+
+    def row(self, place: str, path: str, found: Stat, root: bytes) -> Kept:
+        """The row for what was moved to `place`, a name that `reserve` gave (maybe before a
+        crash). `root` is empty where the content was never hashed."""
+        name = place.removeprefix(FOLDER + "/")
+        if self._bytes is not None:
+            self._bytes += found.size
+        return Kept(name, path, None, root, found.size, kept_ms(name) or self._now_ms())
+
+    def prune(self) -> Generator[float, None, Pruned]:
+        """Thin the history out. Yields often (0.0: go on when it suits)."""
+        now_ms = self._now_ms()
+        removed: list[str] = []
+        left: list[tuple[int, str, int]] = []  # (when, name, size)
+        for date, folder in sorted(self._entries("")):
+            if folder.kind is not Kind.DIRECTORY:
+                continue
+            for count, (name, found) in enumerate(sorted(self._entries(date))):
+                if count % _STEP == 0:
+                    yield 0.0
+                when = kept_ms(f"{date}/{name}")
+                if when is None:
+                    continue  # not ours; whoever put it there knows why
+                if when < now_ms - RETENTION_DAYS * _DAY_MS:
+                    self._remove(f"{date}/{name}", removed)
+                else:
+                    left.append((when, f"{date}/{name}", found.size))
+            # Only an empty one goes.
+            with suppress(OSError):
+                self._disk.remove_directory(f"{FOLDER}/{date}")
+        total = sum(size for _, _, size in left)
+        left.sort()
+        for count, (when, name, size) in enumerate(left):
+            if total <= self.cap_bytes or when >= now_ms - UNTOUCHABLE_DAYS * _DAY_MS:
+                break
+            if count % _STEP == 0:
+                yield 0.0
+            self._remove(name, removed)
+            total -= size
+        self._bytes = total
+        return Pruned(tuple(removed), total, total > self.cap_bytes)
+
+    def _entries(self, date: str) -> list[tuple[str, Stat]]:
+        try:
+            return self._disk.scan(f"{FOLDER}/{date}" if date else FOLDER)
+        except FileNotFoundError:
+            return []
+
+    def _remove(self, name: str, removed: list[str]) -> None:
+        with suppress(FileNotFoundError):
+            self._disk.remove_file(f"{FOLDER}/{name}")
+        removed.append(name)
+
+
+def kept_ms(name: str) -> int | None:
+    """When something was kept, from its name in the history; None where the name is not ours."""
+    digits, dash, _ = name.rpartition("/")[2].partition("-")
+    if not dash or len(digits) != _MS_DIGITS:
+        return None
+    try:
+        return int(digits, 16)
+    except ValueError:
+        return None

@@ -1,0 +1,245 @@
+"""One entry at a time: bring it to its path, or take it away, and lose nothing.
+
+Theory of operation. Nobody can look at a path and then replace it in one step, so the order is
+turned round: exchange first, check afterwards. What came out of the exchange is safe under the
+temporary's name and can be looked at in peace. Is it what the planner saw, it goes to the history.
+Is it something else, somebody edited the path since the scan: the two are exchanged back, the
+path is reported as changed and the scanner will find the edit. Should somebody have edited even
+what stood there for that instant, the newest stays at the path and the one before goes to the
+history. At no instant does a content exist only in memory or under no name.
+
+What counts as "what the planner saw" is size, mtime, inode and mode. The change time serves
+before the rename only, since the rename itself moves it.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+
+from flocksy.boxes.filesystem import PRIVATE, Disk, Stat
+from flocksy.boxes.history import History
+from flocksy.boxes.journal import JournalEntry
+from flocksy.errors import FlocksyError
+from flocksy.index.journal import Kept
+from flocksy.sync.capabilities import Capabilities
+from flocksy.sync.trees import DiskEntry
+from flocksy.sync.version import Kind
+
+INCOMING = f"{PRIVATE}/incoming"
+"""Temporaries: contents on their way to their paths."""
+
+SCRATCH = f"{PRIVATE}/scratch"
+"""Where contents go that are here already: written like any other, then discarded."""
+
+
+class ChangedError(Exception):
+    """What stands at the path is not what the planner saw. Nothing was done."""
+
+
+class Placer:
+    """Does single operations on one box, and notes what it kept and which directories it touched.
+
+    Methods raise `ChangedError`, or the `OSError` of the disk with the path as it was before.
+    """
+
+    def __init__(self, disk: Disk, history: History, capabilities: Capabilities) -> None:
+        self.disk = disk
+        self.history = history
+        self.capabilities = capabilities
+        self.kept: list[Kept] = []
+        self.touched: set[str] = set()
+
+    def same(self, found: Stat | None, entry: DiskEntry | None, *, ctime: bool = False) -> bool:
+        """Whether `found` is still what `entry` describes."""
+        if found is None or entry is None:
+            return found is None and entry is None
+        if found.kind is not entry.kind:
+            return False
+        if self.capabilities.mode_bits and found.mode != entry.mode and found.kind != Kind.SYMLINK:
+            return False
+        if found.kind is Kind.DIRECTORY:
+            return True  # the rest moves with its children
+        if found.size != entry.size or found.mtime_ns != entry.mtime_ns:
+            return False
+        if entry.inode and self.capabilities.stable_inodes and found.inode != entry.inode:
+            return False
+        return not (ctime and entry.ctime_ns and found.ctime_ns != entry.ctime_ns)
+
+    def check(self, path: str, expected: DiskEntry | None) -> None:
+        """The cheap look before anything is done; the one that counts comes afterwards."""
+        if not self.same(self.disk.stat(path), expected, ctime=True):
+            raise ChangedError
+
+    def put(self, entry: JournalEntry) -> None:
+        """Bring the temporary of `entry` to its path; what stood there goes to the history."""
+        bring = self.disk.move if entry.before is None else self.disk.exchange
+        try:
+            self._insist(entry.path, lambda: bring(entry.temporary, entry.path))
+        except (FileExistsError, FileNotFoundError):
+            raise ChangedError from None
+        self._touch(entry.path)
+        if entry.before is not None:
+            self.dispose(entry)
+
+    def dispose(self, entry: JournalEntry) -> None:
+        """Deal with what an exchange left under the temporary's name."""
+        found = self.disk.stat(entry.temporary)
+        if found is None:
+            return
+        if not self.same(found, entry.before):
+            self._put_back(entry)
+            raise ChangedError
+        if found.kind is Kind.DIRECTORY:
+            try:
+                self.disk.remove_directory(entry.temporary)
+            except OSError:
+                # Not empty: somebody put something in since.
+                self._put_back(entry)
+                raise ChangedError from None
+            return
+        assert entry.before is not None
+        try:
+            self._keep(entry.temporary, entry.path, found, entry.before.root)
+        except OSError:
+            # No room for one more name. The old content must not stay among the temporaries.
+            self._put_back(entry)
+            raise
+
+    def _put_back(self, entry: JournalEntry) -> None:
+        """Undo an exchange whose other side turned out to be a local edit.
+
+        Raises `FlocksyError` when that failed: the batch must stay open then, so that the next
+        recovery deals with it.
+        """
+        try:
+            self._insist(entry.path, lambda: self.disk.exchange(entry.temporary, entry.path))
+            if self.same(self.disk.stat(entry.temporary), entry.after):
+                return
+            # Edited in this very instant, and that is what we now hold: it is newer than the edit
+            # at the path, so it goes back once more.
+            self._insist(entry.path, lambda: self.disk.exchange(entry.temporary, entry.path))
+            self._keep_unknown(entry)
+        except FileNotFoundError:
+            # Deleted in this very instant: the later wish counts, the edit is kept.
+            self._keep_unknown(entry)
+        except OSError as error:
+            raise FlocksyError(
+                f"{entry.path}: a local edit is at {entry.temporary} in the box and cannot be put"
+                f" back: {describe(error)}"
+            ) from error
+
+    def _keep_unknown(self, entry: JournalEntry) -> None:
+        found = self.disk.stat(entry.temporary)
+        if found is not None and found.kind is not Kind.DIRECTORY:
+            self._keep(entry.temporary, entry.path, found, b"")
+
+    def remove(self, entry: JournalEntry, linked_inode: int | None = None) -> None:
+        """Take what stands at the path away: a file or link to its place in the history, which is
+        the entry's temporary; a directory when it is empty.
+
+        `linked_inode`: the file has just got a second name elsewhere in the box by a link, so that
+        this one is dropped without further ado.
+        """
+        assert entry.before is not None
+        directory = entry.before.kind is Kind.DIRECTORY
+        if directory:
+            found = self.disk.stat(entry.path)
+            if found is None or found.kind is not Kind.DIRECTORY:
+                raise ChangedError
+        try:
+            if directory:
+                self._insist(entry.path, lambda: self.disk.remove_directory(entry.path))
+            else:
+                self._insist(entry.path, lambda: self.disk.move(entry.path, entry.temporary))
+        except FileNotFoundError:
+            raise ChangedError from None
+        self._touch(entry.path)
+        if directory:
+            return
+        found = self.disk.stat(entry.temporary)
+        if found is None:
+            raise ChangedError
+        if linked_inode is not None and found.inode == linked_inode:
+            self.disk.remove_file(entry.temporary)
+        elif self.same(found, entry.before):
+            self.note_kept(entry.temporary, entry.path, found, entry.before.root)
+        else:
+            self.restore(entry, found)
+            raise ChangedError
+
+    def restore(self, entry: JournalEntry, found: Stat) -> None:
+        """A removal took an edit away: back with it; where the name is taken again it is kept."""
+        try:
+            self.disk.move(entry.temporary, entry.path)
+        except FileExistsError:
+            if found.kind is not Kind.DIRECTORY:
+                self.note_kept(entry.temporary, entry.path, found, b"")
+
+    def set_metadata(self, path: str, expected: DiskEntry, mode: int, mtime_ns: int | None) -> Stat:
+        """Mode and mtime of what stands at the path, which must be what the planner saw."""
+        self.check(path, expected)
+        try:
+            found = self.disk.set_metadata(path, mode, mtime_ns)
+        except FileNotFoundError:
+            raise ChangedError from None
+        if found.inode != expected.inode and expected.inode and self.capabilities.stable_inodes:
+            # Replaced between look and touch. Its content is safe; the scan finds it.
+            raise ChangedError
+        return found
+
+    def _keep(self, temporary: str, path: str, found: Stat, root: bytes) -> None:
+        place = self.history.reserve(path)
+        self.disk.move(temporary, place)
+        self.note_kept(place, path, found, root)
+
+    def note_kept(self, place: str, path: str, found: Stat, root: bytes) -> None:
+        """What came from `path` is in the history at `place`."""
+        self.kept.append(self.history.row(place, path, found, root))
+        self._touch(place)
+
+    def _touch(self, path: str) -> None:
+        self.touched.add(path.rpartition("/")[0])
+
+    def _insist(self, path: str, do: Callable[[], None]) -> None:
+        """Do it although the mode of the directory of `path` forbids it: a synced directory may
+        well be read-only, and its entries still have to follow the flock."""
+        try:
+            do()
+        except PermissionError:
+            folder = path.rpartition("/")[0]
+            found = self.disk.stat(folder)
+            if not folder or found is None or found.mode & 0o300 == 0o300:
+                raise
+            self.disk.set_metadata(folder, found.mode | 0o700, None)
+            try:
+                do()
+            finally:
+                self.disk.set_metadata(folder, found.mode, None)
+
+
+def describe(error: OSError) -> str:
+    """One clear line about an operation that failed: what is wrong and what to do."""
+    text = _REMEDIES.get(error.errno or 0)
+    return text or f"cannot be written: {error.strerror or error}"
+
+
+def is_full(error: OSError) -> bool:
+    """Whether there is no room: then everything that needs room has to wait."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+_REMEDIES = {
+    errno.ENOSPC: "the disk is full: make room, flocksy goes on by itself",
+    errno.EDQUOT: "the quota is used up: make room, flocksy goes on by itself",
+    errno.EACCES: "permission denied: let the user that runs flocksy write here",
+    errno.EPERM: "not permitted: it belongs to another user or is immutable",
+    errno.EROFS: "the file system is mounted read-only: mount it for writing",
+    errno.ENAMETOOLONG: "the name is too long for this file system",
+    errno.EILSEQ: "this file system cannot hold the name",
+    errno.EINVAL: "this file system cannot hold the name or the type",
+    errno.EXDEV: "it lies on another file system than the box: mounts in a box cannot be synced",
+    errno.ENOTEMPTY: "the directory is not empty, so it was left",
+    errno.EEXIST: "the directory is not empty, so it was left",
+    errno.EBUSY: "it is in use as a mount point",
+}
