@@ -99,9 +99,7 @@ def options_of(parsed: argparse.Namespace) -> Options:
     )
 
 
-def _add(
-    commands: argparse._SubParsersAction[_Parser], name: str, text: str
-) -> argparse.ArgumentParser:
+def _add(commands: argparse._SubParsersAction[_Parser], name: str, text: str) -> _Parser:
     parser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
     _add_flags(parser, _AFTER)
     return parser
