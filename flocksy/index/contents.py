@@ -1,10 +1,20 @@
-"""Where the content of a box lies: chunks in files, chunk lists, inline content, wants."""
+"""What contents are made of: chunk lists, small contents kept whole, and what is wanted.
+
+A content is known by its root and has its chunks whoever holds it; a chunk lies wherever a file
+with that content lies. So a rename, a copy or a new file applied from known content writes nothing
+here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from flocksy.index.database import Database
+from flocksy.index.paths import Paths
+from flocksy.index.rows import path_text
+from flocksy.sync.version import Kind
 
 
 class Place(NamedTuple):
@@ -16,7 +26,7 @@ class Place(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """A chunk of a file: where it starts, how long it is, its id (BLAKE3, 32 bytes)."""
+    """A chunk of a content: where it starts, how long it is, its id (BLAKE3, 32 bytes)."""
 
     offset: int
     length: int
@@ -37,51 +47,152 @@ class Want:
 class Contents:
     """Part of `BoxIndex`; shares its transactions."""
 
-    def put_file(self, path: str, root: bytes, pieces: Sequence[Piece]) -> None:
-        """The file at `path` now has this content. Replaces all earlier locations of the path."""
-        raise NotImplementedError
+    def __init__(self, database: Database, paths: Paths) -> None:
+        self._database = database
+        self._paths = paths
 
-    def move_file(self, source: str, target: str) -> None:
-        """The content at `source` is at `target` now (a rename)."""
-        raise NotImplementedError
+    def put(
+        self,
+        root: bytes,
+        pieces: Sequence[Piece] = (),
+        blobs: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
+        """The content `root` consists of these chunks. `blobs` (id, data) are kept whole on its
+        behalf: its chunk lists, the text of a symlink, a small file that is not applied yet.
 
-    def drop_file(self, path: str) -> None:
-        raise NotImplementedError
+        Content never changes: what is known already is left as it is, and added to.
+        """
+        number = self._number(root)
+        if number is None:
+            number = self._database.insert("INSERT INTO contents (root) VALUES (?)", (root,))
+        if pieces:
+            self._database.execute_many(
+                "INSERT OR IGNORE INTO chunks VALUES (?, ?, ?, ?)",
+                [(number, piece.offset, piece.length, piece.id) for piece in pieces],
+            )
+        if blobs:
+            self._database.execute_many(
+                "INSERT OR IGNORE INTO blobs (content, id, data) VALUES (?, ?, ?)",
+                [(number, blob_id, data) for blob_id, data in blobs],
+            )
+
+    def _number(self, root: bytes) -> int | None:
+        row = self._database.row("SELECT number FROM contents WHERE root = ?", (root,))
+        return None if row is None else int(row[0])
+
+    def pieces(self, root: bytes) -> Sequence[Piece]:
+        """The chunks of a content by offset; empty when they are not known."""
+        return [
+            Piece(*row)
+            for row in self._database.rows(
+                "SELECT chunks.start, chunks.length, chunks.id FROM contents"
+                " JOIN chunks ON chunks.content = contents.number"
+                " WHERE contents.root = ? ORDER BY chunks.start",
+                (root,),
+            )
+        ]
 
     def places(self, chunk_id: bytes, limit: int = 4) -> Sequence[Place]:
         """Where the chunk should be found on this disk."""
-        raise NotImplementedError
-
-    def holds(self, chunk_id: bytes) -> bool:
-        """Whether `places` or `blob` knows the chunk."""
-        raise NotImplementedError
-
-    def pieces(self, path: str) -> Sequence[Piece]:
-        """The chunks of a file, by offset."""
-        raise NotImplementedError
-
-    def path_with_root(self, root: bytes) -> str | None:
-        """A file whose local content has this root."""
-        raise NotImplementedError
-
-    def put_blob(self, root: bytes, blob_id: bytes, data: bytes) -> None:
-        """Keep a small content by id, on behalf of the content `root`: a chunk list blob, the
-        text of a symlink, the inline content of a small file that is not applied yet."""
-        raise NotImplementedError
+        return [
+            Place(path_text(path), start, length)
+            for path, start, length in self._database.rows(
+                "SELECT paths.path, chunks.start, chunks.length FROM chunks"
+                " JOIN contents ON contents.number = chunks.content"
+                " JOIN local ON local.root = contents.root AND local.kind = ?"
+                " JOIN paths ON paths.id = local.path"
+                " WHERE chunks.id = ? LIMIT ?",
+                (int(Kind.FILE), chunk_id, limit),
+            )
+        ]
 
     def blob(self, blob_id: bytes) -> bytes | None:
-        raise NotImplementedError
+        """A content kept whole, by its id."""
+        row = self._database.row("SELECT data FROM blobs WHERE id = ? LIMIT 1", (blob_id,))
+        return None if row is None else bytes(row[0])
 
-    def drop_blobs(self, root: bytes) -> None:
-        """Forget what was kept on behalf of `root`."""
-        raise NotImplementedError
+    def blobs(self, root: bytes) -> Sequence[tuple[bytes, bytes]]:
+        """What is kept whole on behalf of a content: (id, data)."""
+        return [
+            (blob_id, data)
+            for blob_id, data in self._database.rows(
+                "SELECT blobs.id, blobs.data FROM contents"
+                " JOIN blobs ON blobs.content = contents.number WHERE contents.root = ?",
+                (root,),
+            )
+        ]
+
+    def holds(self, chunk_id: bytes) -> bool:
+        """Whether the chunk should be obtainable here, from a file or kept whole."""
+        return bool(self.places(chunk_id, 1)) or self.blob(chunk_id) is not None
+
+    def path_with(self, root: bytes) -> str | None:
+        """A file on this disk whose content has this root."""
+        row = self._database.row(
+            "SELECT paths.path FROM local JOIN paths ON paths.id = local.path"
+            " WHERE local.root = ? AND local.kind = ? LIMIT 1",
+            (root, int(Kind.FILE)),
+        )
+        return None if row is None else path_text(row[0])
+
+    def forget_unused(self, limit: int, keep: Collection[bytes] = ()) -> int:
+        """Drop up to `limit` contents that nothing on this disk, in the history or among the
+        wants has, except `keep` (roots being received). Returns how many; cheap enough to be
+        called after each rescan, not after each change.
+        """
+        unused = self._database.rows(
+            "SELECT number, root FROM contents"
+            " WHERE NOT EXISTS (SELECT 1 FROM local WHERE local.root = contents.root)"
+            " AND NOT EXISTS (SELECT 1 FROM history WHERE history.root = contents.root)"
+            " AND NOT EXISTS (SELECT 1 FROM wants WHERE wants.root = contents.root)"
+            " LIMIT ?",
+            (limit + len(keep),),
+        )
+        kept = frozenset(keep)
+        numbers = [(number,) for number, root in unused if root not in kept][:limit]
+        self._database.execute_many("DELETE FROM chunks WHERE content = ?", numbers)
+        self._database.execute_many("DELETE FROM blobs WHERE content = ?", numbers)
+        self._database.execute_many("DELETE FROM contents WHERE number = ?", numbers)
+        return len(numbers)
 
     def want(self, want: Want) -> None:
-        raise NotImplementedError
+        """Remember that this content is missing here. The first time counts for its age."""
+        self._database.execute(
+            "INSERT OR IGNORE INTO wants VALUES (?, ?, ?, ?, ?)",
+            (
+                self._paths.number(want.path),
+                want.version_id,
+                want.root,
+                want.size,
+                want.since_ms,
+            ),
+        )
 
     def wants(self, limit: int) -> Sequence[Want]:
         """Oldest first."""
-        raise NotImplementedError
+        return [
+            Want(path_text(path), version_id, root, size, since_ms)
+            for path, version_id, root, size, since_ms in self._database.rows(
+                "SELECT paths.path, version_id, root, size, since_ms FROM wants"
+                " JOIN paths ON paths.id = wants.path ORDER BY since_ms, wants.path LIMIT ?",
+                (limit,),
+            )
+        ]
 
-    def unwant(self, path: str, version_id: bytes) -> None:
-        raise NotImplementedError
+    def want_count(self) -> int:
+        """How many there are."""
+        row = self._database.row("SELECT count(*) FROM wants")
+        assert row is not None
+        return int(row[0])
+
+    def unwant(self, path: str, version_id: bytes | None = None) -> None:
+        """It is here now, or not needed any more. None: whatever was wanted for the path."""
+        number = self._paths.find(path)
+        if number is None:
+            return
+        if version_id is None:
+            self._database.execute("DELETE FROM wants WHERE path = ?", (number,))
+        else:
+            self._database.execute(
+                "DELETE FROM wants WHERE path = ? AND version_id = ?", (number, version_id)
+            )

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from flocksy.index.database import Database, Row
+from flocksy.index.rows import path_bytes, path_text
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Something the history holds: `name` is its path below `.flocksy/history/`."""
+    """Something the history holds: `name` is its path below `.flocksy/history/`. `root` is empty
+    where the content was never hashed."""
 
     name: str
     path: str
@@ -18,39 +22,91 @@ class Kept:
     kept_ms: int
 
 
+def _kept(row: Row) -> Kept:
+    name, path, version_id, root, size, kept_ms = row
+    return Kept(path_text(name), path_text(path), version_id, root, size, kept_ms)
+
+
 class Journal:
     """Which paths the applier is about to touch. A path in an open batch is never read as edited
     or deleted; after a crash it is re-read first."""
 
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
     def open(self, rows: Sequence[tuple[str, bytes]]) -> None:
-        """Note (path, what is planned there, as the applier encodes it). Durable on return."""
-        raise NotImplementedError
+        """Note (path, what is planned there, as the applier encodes it).
+
+        To be committed in a `durable` transaction before the first rename. There is one open
+        batch at most; opening a second adds to it.
+        """
+        self._database.execute_many(
+            "INSERT INTO journal (path, plan) VALUES (?, ?)",
+            [(path_bytes(path), plan) for path, plan in rows],
+        )
 
     def open_rows(self) -> Sequence[tuple[str, bytes]]:
         """The open batch, in its order; empty when none is open."""
-        raise NotImplementedError
+        return [
+            (path_text(path), plan)
+            for path, plan in self._database.rows("SELECT path, plan FROM journal ORDER BY number")
+        ]
 
     def contains(self, path: str) -> bool:
-        raise NotImplementedError
+        """Whether the open batch touches the path."""
+        row = self._database.row(
+            "SELECT 1 FROM journal WHERE path = ? LIMIT 1", (path_bytes(path),)
+        )
+        return row is not None
 
     def close(self) -> None:
         """Forget the batch; in one transaction with the synced entries it led to."""
-        raise NotImplementedError
+        self._database.execute("DELETE FROM journal")
+
+    # -- history -------------------------------------------------------------------------------
 
     def keep(self, kept: Kept) -> None:
-        """A file went into the history."""
-        raise NotImplementedError
+        """Something went into the history."""
+        self._database.execute(
+            "INSERT OR REPLACE INTO history VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                path_bytes(kept.name),
+                path_bytes(kept.path),
+                kept.version_id,
+                kept.root,
+                kept.size,
+                kept.kept_ms,
+            ),
+        )
 
     def kept(self, before_ms: int, limit: int) -> Sequence[Kept]:
         """What the history got before that time, oldest first."""
-        raise NotImplementedError
+        return [
+            _kept(row)
+            for row in self._database.rows(
+                "SELECT name, path, version_id, root, size, kept_ms FROM history"
+                " WHERE kept_ms < ? ORDER BY kept_ms LIMIT ?",
+                (before_ms, limit),
+            )
+        ]
 
     def kept_of(self, path: str, limit: int) -> Sequence[Kept]:
         """What the history holds of a path, newest first."""
-        raise NotImplementedError
+        return [
+            _kept(row)
+            for row in self._database.rows(
+                "SELECT name, path, version_id, root, size, kept_ms FROM history"
+                " WHERE path = ? ORDER BY kept_ms DESC LIMIT ?",
+                (path_bytes(path), limit),
+            )
+        ]
 
     def kept_bytes(self) -> int:
-        raise NotImplementedError
+        """How much the history holds."""
+        row = self._database.row("SELECT coalesce(sum(size), 0) FROM history")
+        assert row is not None
+        return int(row[0])
 
     def drop_kept(self, name: str) -> None:
-        raise NotImplementedError
+        """Something left the history."""
+        self._database.execute("DELETE FROM history WHERE name = ?", (path_bytes(name),))

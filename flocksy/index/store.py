@@ -1,4 +1,4 @@
-"""`BoxIndex`: the three trees of one box, on disk.
+"""`BoxIndex`: the three trees of one box, on disk, and everything else that outlives the process.
 
 All writes happen inside `transaction()`; a write outside one is a transaction of its own. Reads
 see what this connection has written so far, committed or not. One connection, one thread.
@@ -6,170 +6,23 @@ see what this connection has written so far, committed or not. One connection, o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from flocksy.index.contents import Contents
+from flocksy.index.database import Database
+from flocksy.index.flock import BOTH, FLOCK, LANE, FlockTree, Outgoing
 from flocksy.index.items import LaneItems
 from flocksy.index.journal import Journal
+from flocksy.index.paths import Paths
+from flocksy.index.rows import entry_of, entry_row, joined_ids, path_bytes, path_text, split_ids
 from flocksy.sync.trees import DiskEntry, PathState, SyncedEntry
-from flocksy.sync.version import Version
+from flocksy.sync.version import Kind, Version
 
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A path with versions made here that no lane has carried yet.
-
-    `batch` marks what one scan found together; `due_ms` is the earliest wall-clock time, in
-    milliseconds since the Unix epoch, at which it may be offered.
-    """
-
-    path: str
-    batch: bytes
-    due_ms: int
-
-
-class BoxIndex:
-    """Implements `flocksy.sync.trees.Trees` and everything else that outlives the process."""
-
-    contents: Contents
-    """Where chunks lie, lists of chunks, inline content, wants."""
-    items: LaneItems
-    """What the lanes have carried: the digest and the store that reconciliation reads."""
-    journal: Journal
-    """The open batch of the applier, and the history's rows."""
-
-    @classmethod
-    def open(cls, path: Path) -> BoxIndex:
-        """Open or create. Checks the file after an unclean end.
-
-        Raises `IndexDamaged` when the file is damaged or of a newer flocksy; nothing is changed
-        then, and the caller sets the file aside (`set_aside`) and adopts.
-        """
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Mark the end as clean and close."""
-        raise NotImplementedError
-
-    def transaction(self, *, durable: bool = False) -> AbstractContextManager[None]:
-        """Commit at the end, roll back on an exception. An inner one joins the outer.
-
-        `durable`: on return the transaction survives a power cut. Others survive the death of
-        the process, and may be lost as a tail when the power goes.
-        """
-        raise NotImplementedError
-
-    # -- the three trees (flocksy.sync.trees.Trees) -------------------------------------------
-
-    def local(self, path: str) -> DiskEntry | None:
-        raise NotImplementedError
-
-    def synced(self, path: str) -> SyncedEntry | None:
-        raise NotImplementedError
-
-    def flock(self, path: str) -> PathState | None:
-        raise NotImplementedError
-
-    def local_children(self, path: str) -> Iterator[str]:
-        raise NotImplementedError
-
-    def flock_children(self, path: str) -> Iterator[str]:
-        raise NotImplementedError
-
-    def conflicted(self) -> Iterator[str]:
-        raise NotImplementedError
-
-    # -- writes --------------------------------------------------------------------------------
-
-    def set_local(self, path: str, entry: DiskEntry | None, *, settled: bool = True) -> None:
-        """What the disk showed (None: nothing). Not `settled`: the next scan hashes it again.
-
-        Chunk locations are not touched; see `Contents.put_file`.
-        """
-        raise NotImplementedError
-
-    def set_synced(self, path: str, entry: SyncedEntry | None) -> None:
-        raise NotImplementedError
-
-    def join(
-        self, path: str, heads: Mapping[bytes, Version], superseded: Mapping[bytes, bytes]
-    ) -> bool:
-        """Join what a lane carried (also our own) into the flock. True: the heads changed.
-
-        What the lanes carried is in the digest from here on.
-        """
-        raise NotImplementedError
-
-    def record(
-        self,
-        path: str,
-        version_id: bytes,
-        version: Version,
-        superseded: Mapping[bytes, bytes],
-        *,
-        batch: bytes,
-        due_ms: int,
-    ) -> None:
-        """Join a version made here. It is `outgoing` and in no digest until `mark_sent`."""
-        raise NotImplementedError
-
-    def outgoing(self, now_ms: int, limit: int) -> Sequence[Outgoing]:
-        """Paths due at `now_ms`, those made first first."""
-        raise NotImplementedError
-
-    def outgoing_count(self) -> int:
-        """How many paths wait to be sent, due or not."""
-        raise NotImplementedError
-
-    def postpone(self, path: str, due_ms: int) -> None:
-        """Offer an outgoing path later."""
-        raise NotImplementedError
-
-    def mark_sent(self, path: str, heads: frozenset[bytes]) -> bool:
-        """A lane carried the state of `path` with these heads: it enters the digest.
-
-        False: the path has other heads by now and stays outgoing.
-        """
-        raise NotImplementedError
-
-    # -- look-ups ------------------------------------------------------------------------------
-
-    def lane_state(self, path: str) -> PathState | None:
-        """The flock state without what is still outgoing: what may answer a peer."""
-        raise NotImplementedError
-
-    def copies_of(self, path: str) -> Sequence[tuple[str, bytes]]:
-        """Conflict copies on this disk of heads of `path`: (path of the copy, version id)."""
-        raise NotImplementedError
-
-    def flock_paths(self, after: str | None, limit: int) -> Sequence[str]:
-        """All paths with a flock state in a fixed order, page by page."""
-        raise NotImplementedError
-
-    def differing(self, after: str | None, limit: int) -> Sequence[str]:
-        """Paths for a full planning, page by page: everything in any of the three trees."""
-        raise NotImplementedError
-
-    def unsettled(self, limit: int) -> Sequence[str]:
-        """Paths whose local entry was set with settled=False."""
-        raise NotImplementedError
-
-    def counts(self) -> Counts:
-        """For the status; costs a few look-ups."""
-        raise NotImplementedError
-
-    # -- identity of the box (flocksy.boxes.marker) -------------------------------------------
-
-    def remembered(self, name: str) -> bytes | None:
-        """A small named value: "secret", "nonce", "device", or what the engine keeps."""
-        raise NotImplementedError
-
-    def remember(self, name: str, value: bytes | None) -> None:
-        """Set or drop one. Survives a power cut once its transaction is `durable`."""
-        raise NotImplementedError
+__all__ = ["BoxIndex", "Counts", "Outgoing", "set_aside"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +37,290 @@ class Counts:
     wanted: int
 
 
+class BoxIndex:
+    """Implements `flocksy.sync.trees.Trees`."""
+
+    contents: Contents
+    """What contents are made of, small contents kept whole, wants."""
+    items: LaneItems
+    """What the lanes have carried: the digest and the store that reconciliation reads."""
+    journal: Journal
+    """The open batch of the applier, and the history's rows."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create. Checks the file after an unclean end.
+
+        Raises `IndexDamaged` when the file is damaged or of a newer flocksy; nothing is changed
+        then, and the caller sets the file aside (`set_aside`), opens a new one and adopts.
+        """
+        self.path = path
+        self._database = Database(path)
+        self._paths = Paths(self._database)
+        self.items = LaneItems(self._database, self._paths)
+        self.contents = Contents(self._database, self._paths)
+        self.journal = Journal(self._database)
+        self._flock = FlockTree(self._database, self._paths, self.items)
+        self._totals: tuple[int, int, int] | None = None
+        self._database.on_rollback(self._forget_totals)
+
+    @classmethod
+    def open(cls, path: Path) -> BoxIndex:
+        """The same as the constructor."""
+        return cls(path)
+
+    def close(self) -> None:
+        """Mark the end as clean and close. Closing twice is harmless."""
+        self._database.close()
+
+    def transaction(self, *, durable: bool = False) -> AbstractContextManager[None]:
+        """Commit at the end, roll back on an exception. An inner one joins the outer.
+
+        `durable`: on return the transaction survives a power cut. Others survive the death of
+        the process, and may be lost as a tail when the power goes.
+        """
+        return self._database.transaction(durable=durable)
+
+    # -- the three trees (flocksy.sync.trees.Trees) -------------------------------------------
+
+    def local(self, path: str) -> DiskEntry | None:
+        row = self._database.row(
+            "SELECT kind, mode, mtime_ns, size, root, inode, ctime_ns, device FROM paths"
+            " JOIN local ON local.path = paths.id WHERE paths.path = ?",
+            (path_bytes(path),),
+        )
+        return None if row is None else entry_of(row)
+
+    def synced(self, path: str) -> SyncedEntry | None:
+        row = self._database.row(
+            "SELECT kind, mode, mtime_ns, size, root, inode, ctime_ns, device,"
+            " synced.heads, copy_owner, copy_head, generation FROM paths"
+            " JOIN synced ON synced.path = paths.id WHERE paths.path = ?",
+            (path_bytes(path),),
+        )
+        if row is None:
+            return None
+        *disk, heads, owner, head, generation = row
+        return SyncedEntry(
+            split_ids(heads),
+            None if disk[0] is None else entry_of(disk),
+            None if owner is None else (self._paths.name(owner), head),
+            generation,
+        )
+
+    def flock(self, path: str) -> PathState | None:
+        return self._flock.state(path, FLOCK)
+
+    def local_children(self, path: str) -> Sequence[str]:
+        return self._names(
+            "SELECT child.path FROM paths JOIN local ON local.parent = paths.id"
+            " JOIN paths AS child ON child.id = local.path WHERE paths.path = ?",
+            (path_bytes(path),),
+        )
+
+    def flock_children(self, path: str) -> Sequence[str]:
+        return self._names(
+            "SELECT child.path FROM paths JOIN paths AS child ON child.parent = paths.id"
+            " WHERE child.live + child.live_below > 0 AND paths.path = ?",
+            (path_bytes(path),),
+        )
+
+    def flock_below(self, path: str) -> bool:
+        row = self._database.row(
+            "SELECT live_below > 0 FROM paths WHERE path = ?", (path_bytes(path),)
+        )
+        return row is not None and bool(row[0])
+
+    def copies_of(self, owner: str) -> Sequence[str]:
+        return self._names(
+            "SELECT copy.path FROM paths JOIN synced ON synced.copy_owner = paths.id"
+            " JOIN paths AS copy ON copy.id = synced.path WHERE paths.path = ?",
+            (path_bytes(owner),),
+        )
+
+    def conflicted(self) -> Sequence[str]:
+        return self._names("SELECT path FROM paths WHERE heads > 1")
+
+    # -- writes --------------------------------------------------------------------------------
+
+    def set_local(self, path: str, entry: DiskEntry | None, *, settled: bool = True) -> None:
+        """What the disk showed (None: nothing). Not `settled`: the next scan hashes it again."""
+        assert path, "the box itself has no entry"
+        with self.transaction():
+            self._count_local(path, entry)
+            if entry is None:
+                self._database.execute(
+                    "DELETE FROM local WHERE path = (SELECT id FROM paths WHERE path = ?)",
+                    (path_bytes(path),),
+                )
+                return
+            number, parent = self._paths.numbers(path)
+            self._database.execute(
+                "INSERT OR REPLACE INTO local VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (number, parent, *entry_row(entry), int(settled)),
+            )
+
+    def set_synced(self, path: str, entry: SyncedEntry | None) -> None:
+        """What this disk was seen to hold of the flock (None: forget)."""
+        assert path, "the box itself has no entry"
+        with self.transaction():
+            if entry is None:
+                self._database.execute(
+                    "DELETE FROM synced WHERE path = (SELECT id FROM paths WHERE path = ?)",
+                    (path_bytes(path),),
+                )
+                return
+            disk = (None,) * 8 if entry.disk is None else entry_row(entry.disk)
+            owner, head = (
+                (None, None)
+                if entry.copy_of is None
+                else (self._paths.number(entry.copy_of[0]), entry.copy_of[1])
+            )
+            self._database.execute(
+                "INSERT OR REPLACE INTO synced VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    self._paths.number(path),
+                    joined_ids(entry.heads),
+                    *disk,
+                    owner,
+                    head,
+                    entry.generation,
+                ),
+            )
+
+    def join(
+        self, path: str, heads: Mapping[bytes, Version], superseded: Mapping[bytes, bytes]
+    ) -> bool:
+        """Join what a lane carried (also our own) into the flock. True: the heads changed.
+
+        What the lanes carried is in the digest from here on.
+        """
+        with self.transaction():
+            return self._flock.join(path, heads, superseded, BOTH)
+
+    def record(
+        self,
+        path: str,
+        version_id: bytes,
+        version: Version,
+        superseded: Mapping[bytes, bytes],
+        *,
+        batch: bytes,
+        due_ms: int,
+    ) -> None:
+        """Join a version made here. It is `outgoing` and in no digest until a lane carried it."""
+        with self.transaction():
+            self._flock.join(path, {version_id: version}, superseded, FLOCK)
+            self._flock.queue(path, batch, due_ms)
+
+    def outgoing(self, now_ms: int, limit: int) -> Sequence[Outgoing]:
+        """Paths due at `now_ms`, those due first first."""
+        return self._flock.outgoing(now_ms, limit)
+
+    def outgoing_count(self) -> int:
+        """How many paths wait to be sent, due or not."""
+        return self._flock.outgoing_count()
+
+    def outgoing_due_ms(self) -> int | None:
+        """When something is due next; None when nothing waits."""
+        return self._flock.next_due_ms()
+
+    def postpone(self, path: str, due_ms: int) -> None:
+        """Offer an outgoing path later."""
+        with self.transaction():
+            self._flock.postpone(path, due_ms)
+
+    def mark_sent(self, path: str, heads: frozenset[bytes]) -> bool:
+        """A lane carried the state of `path` with these heads: it enters the digest.
+
+        Our own lane comes back to us, so `join` does the same; this is for who does not listen to
+        itself. False: the path has other heads by now and stays outgoing.
+        """
+        with self.transaction():
+            return self._flock.mark_sent(path, heads)
+
+    # -- look-ups ------------------------------------------------------------------------------
+
+    def lane_state(self, path: str) -> PathState | None:
+        """The flock state without what is still outgoing: what may answer a peer."""
+        return self._flock.state(path, LANE)
+
+    def known_paths(self, after: str | None, limit: int) -> Sequence[str]:
+        """Every path in any of the three trees (and their parents) in a fixed order, page by
+        page: for a full planning, or to adopt. Pass the last one to get the next page."""
+        return self._names(
+            "SELECT path FROM paths WHERE path > ? ORDER BY path LIMIT ?",
+            (path_bytes(after or ""), limit),
+        )
+
+    def unsettled(self, limit: int) -> Sequence[str]:
+        """Paths whose local entry was set with settled=False."""
+        return self._names(
+            "SELECT paths.path FROM local JOIN paths ON paths.id = local.path"
+            " WHERE local.settled = 0 LIMIT ?",
+            (limit,),
+        )
+
+    def counts(self) -> Counts:
+        """For the status; costs a few look-ups."""
+        files, directories, size = self._local_totals()
+        row = self._database.row("SELECT count(*) FROM paths WHERE heads > 1")
+        assert row is not None
+        return Counts(
+            files, directories, size, row[0], self.outgoing_count(), self.contents.want_count()
+        )
+
+    def _names(self, sql: str, parameters: Iterable[object] = ()) -> Sequence[str]:
+        return [path_text(row[0]) for row in self._database.rows(sql, tuple(parameters))]
+
+    # -- identity of the box (flocksy.boxes.marker) -------------------------------------------
+
+    def remembered(self, name: str) -> bytes | None:
+        """A small named value: of the marker, or what the engine keeps."""
+        row = self._database.row("SELECT value FROM remembered WHERE name = ?", (name,))
+        return None if row is None else bytes(row[0])
+
+    def remember(self, name: str, value: bytes | None) -> None:
+        """Set or drop one. Survives a power cut once its transaction is `durable`."""
+        if value is None:
+            self._database.execute("DELETE FROM remembered WHERE name = ?", (name,))
+        else:
+            self._database.execute("INSERT OR REPLACE INTO remembered VALUES (?, ?)", (name, value))
+
+    # -- totals of the local tree --------------------------------------------------------------
+
+    def _forget_totals(self) -> None:
+        self._totals = None
+
+    def _local_totals(self) -> tuple[int, int, int]:
+        if self._totals is None:
+            sizes = {
+                kind: (count, size)
+                for kind, count, size in self._database.rows(
+                    "SELECT kind, count(*), sum(size) FROM local GROUP BY kind"
+                )
+            }
+            files, size = sizes.get(Kind.FILE, (0, 0))
+            directories, _ = sizes.get(Kind.DIRECTORY, (0, 0))
+            self._totals = files, directories, size
+        return self._totals
+
+    def _count_local(self, path: str, entry: DiskEntry | None) -> None:
+        if self._totals is None:
+            return
+        files, directories, size = self._totals
+        for one, step in ((self.local(path), -1), (entry, 1)):
+            if one is not None and one.kind is Kind.FILE:
+                files += step
+                size += step * one.size
+            elif one is not None and one.kind is Kind.DIRECTORY:
+                directories += step
+        self._totals = files, directories, size
+
+
 def set_aside(path: Path, stamp: str) -> Path:
     """Move a damaged index (and its -wal, -shm) to `<name>.damaged-<stamp>`; return that."""
-    raise NotImplementedError
+    target = path.with_name(f"{path.name}.damaged-{stamp}")
+    for suffix in ("", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).rename(target.with_name(target.name + suffix))
+    return target

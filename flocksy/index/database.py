@@ -1,0 +1,176 @@
+"""One SQLite database: how it is opened, checked, and written to.
+
+Write-ahead log with `synchronous=NORMAL`: the file is consistent after any crash, and a power cut
+can take the last transactions with it. That is harmless for nearly all we store, because it is
+found again (by a scan, by asking the flock) and gives the same versions, and it spares a flush per
+transaction. What must not be lost, above all the applier's journal before the first rename, is
+written with `durable=True`, which flushes the log up to and with that transaction.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from flocksy.errors import FlocksyError, IndexDamaged
+from flocksy.index.migrations import migrate
+
+CACHE_KIB = 8 * 1024
+"""Page cache per box: holds the inner pages of the largest tables of a box with 100,000 paths."""
+STATEMENT_CACHE = 256
+"""More than the number of different statements in this package, so that none is parsed twice."""
+BUSY_TIMEOUT_MS = 10_000
+"""The scanner's short reads never block a writer in WAL mode; this is for a copy of the file being
+made by a backup program."""
+WAL_LIMIT_BYTES = 64 * 1024 * 1024
+"""What a large transaction leaves behind as log file is cut back to this."""
+
+Row = Sequence[Any]
+
+_DAMAGE = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT"})
+
+
+def translated(error: sqlite3.Error, name: str) -> Exception:
+    """What the error means to a person; programming errors stay what they are."""
+    code = getattr(error, "sqlite_errorname", "") or ""
+    family = "_".join(code.split("_")[:2])
+    if family in _DAMAGE or code == "SQLITE_IOERR_CORRUPTFS":
+        return IndexDamaged(f"index {name} is damaged ({error}): it is set aside and rebuilt")
+    if family == "SQLITE_FULL":
+        return FlocksyError(f"no space left for index {name}: free some and it goes on")
+    if family in {"SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_BUSY"}:
+        return FlocksyError(f"cannot use index {name}: {error} ({code})")
+    return error
+
+
+class Database:
+    """A connection with reentrant transactions. One thread."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create, migrate, and check the whole file after an unclean end.
+
+        Raises `IndexDamaged`, and `FlocksyError` when the file cannot be used for other reasons.
+        """
+        self.name = path.name
+        self._depth = 0
+        self._synchronous = ""
+        self._after_rollback: list[Callable[[], None]] = []
+        try:
+            # Created by us, so that it is private from its first instant.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            raise FlocksyError(f"cannot use index {path}: {error.strerror}") from error
+        self._connection = sqlite3.connect(
+            path, isolation_level=None, cached_statements=STATEMENT_CACHE
+        )
+        try:
+            self._prepare()
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise translated(error, self.name) from error
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _prepare(self) -> None:
+        connection = self._connection
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        self._set_synchronous("NORMAL")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        migrate(connection, self.name)
+        if self.row("SELECT 1 FROM remembered WHERE name = 'in use'") is not None:
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise IndexDamaged(
+                    f"index {self.name} is damaged ({verdict}): it is set aside and rebuilt"
+                )
+        self.execute("INSERT OR REPLACE INTO remembered VALUES ('in use', x'01')")
+
+    def _set_synchronous(self, level: str) -> None:
+        if level != self._synchronous:
+            self._connection.execute(f"PRAGMA synchronous = {level}")
+            self._synchronous = level
+
+    def close(self) -> None:
+        """Mark the end as clean and close. Closing twice is harmless."""
+        with contextlib.suppress(sqlite3.ProgrammingError):
+            self.execute("DELETE FROM remembered WHERE name = 'in use'")
+        self._connection.close()
+
+    def on_rollback(self, forget: Callable[[], None]) -> None:
+        """`forget` is called when a transaction was rolled back: drop what memory knows better."""
+        self._after_rollback.append(forget)
+
+    @contextlib.contextmanager
+    def transaction(self, *, durable: bool = False) -> Iterator[None]:
+        """See `BoxIndex.transaction`."""
+        if self._depth:
+            assert not durable, "a durable transaction must be the outermost"
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+            return
+        self._set_synchronous("FULL" if durable else "NORMAL")
+        self.execute("BEGIN IMMEDIATE")
+        self._depth = 1
+        try:
+            yield
+            self.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.rollback()
+            for forget in self._after_rollback:
+                forget()
+            raise
+        finally:
+            self._depth = 0
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """Run a statement; returns the number of rows it changed."""
+        try:
+            return self._connection.execute(sql, parameters).rowcount
+        except sqlite3.Error as error:
+            raise translated(error, self.name) from error
+
+    def insert(self, sql: str, parameters: Sequence[object]) -> int:
+        """Run an INSERT; returns the new row's number."""
+        try:
+            number = self._connection.execute(sql, parameters).lastrowid
+        except sqlite3.Error as error:
+            raise translated(error, self.name) from error
+        assert number is not None
+        return number
+
+    def execute_many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        try:
+            self._connection.executemany(sql, rows)
+        except sqlite3.Error as error:
+            raise translated(error, self.name) from error
+
+    def row(self, sql: str, parameters: Sequence[object] = ()) -> Row | None:
+        """The first row, if there is one."""
+        try:
+            row: Row | None = self._connection.execute(sql, parameters).fetchone()
+        except sqlite3.Error as error:
+            raise translated(error, self.name) from error
+        return row
+
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        try:
+            return self._connection.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise translated(error, self.name) from error
+
+    def pairs(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, Any]]:
+        """The rows of a statement with two columns."""
+        rows: list[Any] = self.rows(sql, parameters)
+        return rows

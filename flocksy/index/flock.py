@@ -1,0 +1,231 @@
+"""The flock tree on disk: heads, what they superseded, and what is still to be sent.
+
+Theory of operation. Two states are kept per path, in the same rows. The *flock* state is all this
+node knows. The *lane* state is the join of what lanes have carried, and the only one that digests
+and answers to peers are made of: if they showed what was made here and not sent yet, any member
+could tell who has news (design 6.4). A version made here enters the flock state alone; it enters
+the lane state when its own lane has carried it, which is the same join as for anybody's versions.
+
+The join is ((H | H') - (S | S'), S | S') as in `sync.state`, done in place: its cost is that of
+what comes in, not of what a path has been through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from flocksy.index.database import Database
+from flocksy.index.items import LaneItems
+from flocksy.index.paths import Paths
+from flocksy.index.rows import path_text
+from flocksy.sync.trees import PathState
+from flocksy.sync.version import Kind, Version, decode_record, encode_record
+
+FLOCK = 1
+LANE = 2
+BOTH = FLOCK | LANE
+
+_decoded = lru_cache(maxsize=4096)(decode_record)
+"""The planner asks for the same few paths several times over; a version is about 0.5 KiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A path with versions made here that no lane has carried yet.
+
+    `batch` marks what one scan found together; `due_ms` is the earliest wall-clock time, in
+    milliseconds since the Unix epoch, at which it may be offered.
+    """
+
+    path: str
+    batch: bytes
+    due_ms: int
+
+
+class _Head(NamedTuple):
+    kind: int
+    seen: int
+
+
+class Superseded(Mapping[bytes, bytes]):
+    """What a path's versions superseded, read when first asked for: a file that changes every
+    minute has thousands, and most look-ups of a path only want its heads. Oldest first."""
+
+    def __init__(self, database: Database, number: int, carried: int) -> None:
+        self._database = database
+        self._number = number
+        self._carried = carried
+        self._loaded: dict[bytes, bytes] | None = None
+
+    def _all(self) -> dict[bytes, bytes]:
+        if self._loaded is None:
+            self._loaded = dict(
+                self._database.pairs(
+                    "SELECT id, root FROM superseded WHERE path = ? AND carried >= ?"
+                    " ORDER BY number",
+                    (self._number, self._carried),
+                )
+            )
+        return self._loaded
+
+    def __getitem__(self, version_id: bytes) -> bytes:
+        return self._all()[version_id]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+
+class FlockTree:
+    """Part of `BoxIndex`; writes happen inside its transactions."""
+
+    def __init__(self, database: Database, paths: Paths, items: LaneItems) -> None:
+        self._database = database
+        self._paths = paths
+        self._items = items
+
+    def state(self, path: str, which: int) -> PathState | None:
+        """The path's state, FLOCK's or LANE's; None when there is none."""
+        number = self._paths.find(path)
+        if number is None:
+            return None
+        heads = {
+            version_id: _decoded(record)
+            for version_id, record in self._database.rows(
+                "SELECT id, record FROM heads WHERE path = ? AND seen & ?", (number, which)
+            )
+        }
+        superseded = Superseded(self._database, number, 1 if which == LANE else 0)
+        return PathState(heads, superseded) if heads or superseded else None
+
+    def join(
+        self,
+        path: str,
+        heads: Mapping[bytes, Version],
+        superseded: Mapping[bytes, bytes],
+        which: int,
+    ) -> bool:
+        """Join into the flock state (FLOCK) or both (BOTH). True: the flock's heads changed."""
+        number = self._paths.number(path)
+        before = self._heads(number)
+        after = dict(before)
+        if superseded:
+            self._database.execute_many(
+                "INSERT INTO superseded (path, id, root, carried) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (path, id) DO UPDATE SET root = max(root, excluded.root),"
+                " carried = max(carried, excluded.carried)",
+                [(number, gone, root, which >> 1) for gone, root in superseded.items()],
+            )
+        for gone in superseded:
+            if gone in after:
+                after[gone] = _Head(after[gone].kind, after[gone].seen & ~which)
+        for head, version in heads.items():
+            row = self._database.row(
+                "SELECT carried FROM superseded WHERE path = ? AND id = ?", (number, head)
+            )
+            place = which if row is None else (which & LANE if not row[0] else 0)
+            seen = after[head].seen if head in after else 0
+            after[head] = _Head(int(version.kind), seen | place)
+        self._store(path, number, before, after, heads)
+        return _seen_as(FLOCK, before) != _seen_as(FLOCK, after)
+
+    def mark_sent(self, path: str, heads: frozenset[bytes]) -> bool:
+        """A lane carried these heads and all they supersede. False: there are others by now."""
+        number = self._paths.find(path)
+        if number is None:
+            return False
+        before = self._heads(number)
+        if _seen_as(FLOCK, before) != heads:
+            return False
+        self._database.execute(
+            "UPDATE superseded SET carried = 1 WHERE path = ? AND carried = 0", (number,)
+        )
+        after = {head: _Head(before[head].kind, BOTH) for head in heads}
+        self._store(path, number, before, after, {})
+        return True
+
+    def _heads(self, number: int) -> dict[bytes, _Head]:
+        return {
+            head: _Head(kind, seen)
+            for head, kind, seen in self._database.rows(
+                "SELECT id, kind, seen FROM heads WHERE path = ?", (number,)
+            )
+        }
+
+    def _store(
+        self,
+        path: str,
+        number: int,
+        before: Mapping[bytes, _Head],
+        after: Mapping[bytes, _Head],
+        versions: Mapping[bytes, Version],
+    ) -> None:
+        """Write the difference, and what follows from it: marks, item, queue."""
+        execute = self._database.execute
+        for head in before.keys() - after.keys():
+            execute("DELETE FROM heads WHERE path = ? AND id = ?", (number, head))
+        for head, (kind, seen) in after.items():
+            old = before.get(head)
+            if old is None and seen:
+                record = encode_record(versions[head])
+                execute(
+                    "INSERT INTO heads VALUES (?, ?, ?, ?, ?)", (number, head, record, kind, seen)
+                )
+            elif old is not None and not seen:
+                execute("DELETE FROM heads WHERE path = ? AND id = ?", (number, head))
+            elif old is not None and old.seen != seen:
+                execute("UPDATE heads SET seen = ? WHERE path = ? AND id = ?", (seen, number, head))
+        flock = _seen_as(FLOCK, after)
+        if flock != _seen_as(FLOCK, before):
+            live = any(after[head].kind != Kind.TOMBSTONE for head in flock)
+            self._paths.set_heads(number, len(flock), live)
+        carried = _seen_as(LANE, after)
+        if carried != _seen_as(LANE, before):
+            self._items.set(path, number, carried)
+        if flock <= carried and any(head.seen == FLOCK for head in before.values()):
+            execute("DELETE FROM outgoing WHERE path = ?", (number,))
+
+    # -- what is to be sent --------------------------------------------------------------------
+
+    def queue(self, path: str, batch: bytes, due_ms: int) -> None:
+        """Remember that the path is to be offered, if it has heads that no lane carried."""
+        number = self._paths.number(path)
+        if any(head.seen == FLOCK for head in self._heads(number).values()):
+            self._database.execute(
+                "INSERT OR REPLACE INTO outgoing VALUES (?, ?, ?)", (number, batch, due_ms)
+            )
+
+    def postpone(self, path: str, due_ms: int) -> None:
+        number = self._paths.find(path)
+        self._database.execute("UPDATE outgoing SET due_ms = ? WHERE path = ?", (due_ms, number))
+
+    def outgoing(self, now_ms: int, limit: int) -> Sequence[Outgoing]:
+        return [
+            Outgoing(path_text(path), batch, due_ms)
+            for path, batch, due_ms in self._database.rows(
+                "SELECT paths.path, batch, due_ms FROM outgoing"
+                " JOIN paths ON paths.id = outgoing.path"
+                " WHERE due_ms <= ? ORDER BY due_ms, outgoing.path LIMIT ?",
+                (now_ms, limit),
+            )
+        ]
+
+    def next_due_ms(self) -> int | None:
+        """When something in the queue is due next; None when it is empty."""
+        row = self._database.row("SELECT min(due_ms) FROM outgoing")
+        assert row is not None
+        return row[0] if row[0] is None else int(row[0])
+
+    def outgoing_count(self) -> int:
+        row = self._database.row("SELECT count(*) FROM outgoing")
+        assert row is not None
+        return int(row[0])
+
+
+def _seen_as(which: int, heads: Mapping[bytes, _Head]) -> set[bytes]:
+    return {name for name, head in heads.items() if head.seen & which}

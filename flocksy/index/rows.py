@@ -1,0 +1,63 @@
+"""Between rows and the values of the cores."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from flocksy.index.database import Row
+from flocksy.sync.trees import DiskEntry
+from flocksy.sync.version import VERSION_ID_BYTES, Kind
+
+_SIGN = 1 << 63
+_WRAP = 1 << 64
+
+EntryRow = tuple[int, int, int, int, bytes, int, int, int]
+
+
+def signed(number: int) -> int:
+    """An unsigned 64-bit inode or device as SQLite can store it."""
+    return number - _WRAP if number >= _SIGN else number
+
+
+def unsigned(number: int) -> int:
+    return number + _WRAP if number < 0 else number
+
+
+def path_bytes(path: str) -> bytes:
+    return os.fsencode(path)
+
+
+def path_text(path: bytes) -> str:
+    return os.fsdecode(path)
+
+
+def entry_row(entry: DiskEntry) -> EntryRow:
+    """kind, mode, mtime_ns, size, root, inode, ctime_ns, device."""
+    return (
+        int(entry.kind),
+        entry.mode,
+        entry.mtime_ns,
+        entry.size,
+        entry.root,
+        signed(entry.inode),
+        entry.ctime_ns,
+        signed(entry.device),
+    )
+
+
+def entry_of(row: Row) -> DiskEntry:
+    """From columns in the order of `entry_row`."""
+    kind, mode, mtime_ns, size, root, inode, ctime_ns, device = row
+    return DiskEntry(
+        Kind(kind), mode, mtime_ns, size, root, unsigned(inode), ctime_ns, unsigned(device)
+    )
+
+
+def joined_ids(ids: Sequence[bytes] | frozenset[bytes]) -> bytes:
+    return b"".join(sorted(ids))
+
+
+def split_ids(joined: bytes) -> frozenset[bytes]:
+    step = VERSION_ID_BYTES
+    return frozenset(joined[at : at + step] for at in range(0, len(joined), step))

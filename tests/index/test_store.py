@@ -1,0 +1,335 @@
+"""The three trees on disk."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flocksy.errors import IndexDamaged
+from flocksy.index.items import item_hash, path_key
+from flocksy.index.store import BoxIndex, set_aside
+from flocksy.sync.state import join, state_of
+from flocksy.sync.trees import DiskEntry, PathState, SyncedEntry, Trees
+from flocksy.sync.version import Kind, Version, version_id
+
+BATCH = b"scan 001"
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[BoxIndex]:
+    opened = BoxIndex.open(tmp_path / "box.sqlite")
+    yield opened
+    opened.close()
+
+
+def file_version(
+    text: str = "", *, parents: tuple[bytes, ...] = (), generation: int = 1
+) -> Version:
+    root = text.encode().ljust(32, b"r")[:32]
+    return Version(Kind.FILE, 0o644, 5, 7, root, generation, tuple(sorted(parents)))
+
+
+def tombstone(*parents: bytes) -> Version:
+    return Version(Kind.TOMBSTONE, 0, 0, 0, b"", 2, tuple(sorted(parents)))
+
+
+def join_one(index: BoxIndex, path: str, version: Version) -> bytes:
+    """As if a lane had carried it, with its parents."""
+    index.join(path, {version_id(version): version}, dict.fromkeys(version.parents, b""))
+    return version_id(version)
+
+
+def file_entry(**changes: int) -> DiskEntry:
+    values = {"mode": 0o644, "mtime_ns": 3, "size": 10, "inode": 4, "ctime_ns": 5, "device": 6}
+    values.update(changes)
+    return DiskEntry(Kind.FILE, root=b"r" * 32, **values)
+
+
+def as_plain(state: PathState | None) -> PathState | None:
+    return None if state is None else PathState(dict(state.heads), dict(state.superseded))
+
+
+def test_is_what_the_planner_reads(index: BoxIndex) -> None:
+    trees: Trees = index
+    assert trees.local("a") is None
+    assert trees.synced("a") is None
+    assert trees.flock("a") is None
+    assert list(trees.local_children("")) == []
+    assert not trees.flock_below("")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "a",
+        "some dir/ä file",
+        "deep/er/est/file",
+        os.fsdecode(b"not\xfftext/\xe9"),
+        "\U0001f99c" * 60,
+    ],
+)
+def test_entries_come_back_as_they_were_put(index: BoxIndex, path: str) -> None:
+    entry = file_entry(mtime_ns=-1, inode=2**64 - 1, device=2**63, size=2**40)
+    synced = SyncedEntry(
+        frozenset((b"a" * 16, b"b" * 16)), entry, copy_of=("owner " + path, b"h" * 16), generation=9
+    )
+    absent = SyncedEntry(frozenset((b"c" * 16,)), None, generation=2)
+    index.set_local(path, entry)
+    index.set_synced(path, synced)
+    index.set_synced(path + "2", absent)
+    assert index.local(path) == entry
+    assert index.synced(path) == synced
+    assert index.synced(path + "2") == absent
+    assert list(index.copies_of("owner " + path)) == [path]
+    index.set_local(path, None)
+    index.set_synced(path, None)
+    assert index.local(path) is None
+    assert index.synced(path) is None
+    assert list(index.copies_of("owner " + path)) == []
+
+
+def test_children_of_the_disk_are_direct_ones(index: BoxIndex) -> None:
+    for path in ("a", "d", "d/x", "d/y", "d/y/z"):
+        index.set_local(path, file_entry())
+    assert sorted(index.local_children("")) == ["a", "d"]
+    assert sorted(index.local_children("d")) == ["d/x", "d/y"]
+    assert list(index.local_children("nowhere")) == []
+
+
+def test_children_of_the_flock_are_those_with_something_alive(index: BoxIndex) -> None:
+    deep = join_one(index, "d/e/f", file_version("f"))
+    join_one(index, "d/g", tombstone())
+    assert list(index.flock_children("")) == ["d"]
+    assert list(index.flock_children("d")) == ["d/e"]
+    assert index.flock_below("d/e")
+    assert not index.flock_below("d/e/f")
+    join_one(index, "d/e/f", tombstone(deep))
+    assert list(index.flock_children("")) == []
+    assert not index.flock_below("")
+    join_one(index, "d/g/h", file_version("h"))
+    assert list(index.flock_children("d")) == ["d/g"]
+
+
+def test_conflicted_paths_have_several_heads(index: BoxIndex) -> None:
+    first = join_one(index, "p", file_version("one"))
+    second = join_one(index, "p", file_version("two"))
+    join_one(index, "q", file_version("one"))
+    assert list(index.conflicted()) == ["p"]
+    assert index.counts().conflicts == 1
+    join_one(index, "p", file_version("three", parents=(first, second), generation=2))
+    assert list(index.conflicted()) == []
+
+
+def test_a_version_made_here_shows_in_no_digest_until_it_was_sent(index: BoxIndex) -> None:
+    old = join_one(index, "p", file_version("old"))
+    digest = index.items.digest()
+    new = file_version("new", parents=(old,), generation=2)
+    index.record("p", version_id(new), new, {old: b"o" * 32}, batch=BATCH, due_ms=50)
+
+    state, lane = index.flock("p"), index.lane_state("p")
+    assert state is not None
+    assert lane is not None
+    assert set(state.heads) == {version_id(new)}
+    assert set(lane.heads) == {old}
+    assert not lane.superseded
+    assert index.items.digest() == digest
+    assert list(index.outgoing(49, 10)) == []
+    assert [(one.path, one.batch) for one in index.outgoing(50, 10)] == [("p", BATCH)]
+    assert index.outgoing_due_ms() == 50
+
+    # Our own lane brings it back to us.
+    assert not index.join("p", {version_id(new): new}, {old: b"o" * 32})
+    assert as_plain(index.lane_state("p")) == as_plain(index.flock("p"))
+    assert index.items.digest() != digest
+    assert index.outgoing_count() == 0
+    assert index.outgoing_due_ms() is None
+
+
+def test_what_arrives_meanwhile_is_in_the_digest_beside_what_is_not_sent(index: BoxIndex) -> None:
+    old = join_one(index, "p", file_version("old"))
+    ours = file_version("ours", parents=(old,), generation=2)
+    index.record("p", version_id(ours), ours, {old: b""}, batch=BATCH, due_ms=0)
+    theirs = join_one(index, "p", file_version("theirs", parents=(old,), generation=2))
+    state, lane = index.flock("p"), index.lane_state("p")
+    assert state is not None
+    assert lane is not None
+    assert set(state.heads) == {version_id(ours), theirs}
+    assert set(lane.heads) == {theirs}
+    assert index.outgoing_count() == 1
+
+
+def test_mark_sent_does_the_same_as_our_own_lane(index: BoxIndex, tmp_path: Path) -> None:
+    old = join_one(index, "p", file_version("old"))
+    new = file_version("new", parents=(old,), generation=2)
+    index.record("p", version_id(new), new, {old: b""}, batch=BATCH, due_ms=0)
+    assert not index.mark_sent("p", frozenset((old,)))
+    assert index.outgoing_count() == 1
+    assert index.mark_sent("p", frozenset((version_id(new),)))
+    assert index.outgoing_count() == 0
+    other = BoxIndex.open(tmp_path / "other.sqlite")
+    join_one(other, "p", file_version("old"))
+    other.join("p", {version_id(new): new}, {old: b""})
+    assert other.items.digest() == index.items.digest()
+    other.close()
+
+
+def test_a_version_known_as_superseded_does_not_come_back(index: BoxIndex) -> None:
+    old, new = file_version("old"), file_version("new", generation=2)
+    index.join("p", {version_id(new): new}, {version_id(old): b"x" * 32})
+    assert not index.join("p", {version_id(old): old}, {})
+    state = index.flock("p")
+    assert state is not None
+    assert set(state.heads) == {version_id(new)}
+    assert state.superseded == {version_id(old): b"x" * 32}
+
+
+def test_the_join_is_that_of_the_sync_core(index: BoxIndex) -> None:
+    """Random histories, joined in random order: the same as `sync.state.join`."""
+    source = random.Random(7)
+    for number in range(60):
+        path = f"p{number}"
+        versions: list[Version] = []
+        for step in range(8):
+            parents = source.sample(versions, min(len(versions), source.randrange(3)))
+            versions.append(
+                file_version(
+                    f"{number} {step}",
+                    parents=tuple(version_id(parent) for parent in parents),
+                    generation=step + 1,
+                )
+            )
+        expected: PathState | None = None
+        for version in source.sample(versions, len(versions)):
+            arrived = state_of(version, {})
+            expected = join(expected, arrived)
+            index.join(path, arrived.heads, arrived.superseded)
+        assert as_plain(index.flock(path)) == expected
+        assert as_plain(index.lane_state(path)) == expected
+
+
+def test_a_failed_transaction_leaves_nothing_behind(index: BoxIndex) -> None:
+    join_one(index, "kept", file_version())
+    index.set_local("kept", file_entry())
+    digest, counts = index.items.digest(), index.counts()
+    with pytest.raises(RuntimeError), index.transaction():
+        join_one(index, "new/path", file_version("new"))
+        index.set_local("new/path", file_entry())
+        raise RuntimeError
+    assert index.flock("new/path") is None
+    assert index.items.digest() == digest
+    assert index.counts() == counts
+    join_one(index, "other/path", file_version("other"))
+    assert index.flock("new/path") is None
+    assert index.flock("other/path") is not None
+
+
+def test_counts_follow_the_local_tree(index: BoxIndex) -> None:
+    assert index.counts().files == 0
+    index.set_local("a", file_entry(size=10))
+    index.set_local("a", file_entry(size=30))
+    index.set_local("b", file_entry(size=5))
+    index.set_local("d", DiskEntry(Kind.DIRECTORY, 0o755, 0, 0, b""))
+    index.set_local("b", None)
+    counts = index.counts()
+    assert (counts.files, counts.directories, counts.bytes) == (1, 1, 30)
+
+
+def test_unsettled_entries_are_remembered(index: BoxIndex) -> None:
+    index.set_local("a", file_entry(), settled=False)
+    index.set_local("b", file_entry())
+    assert list(index.unsettled(10)) == ["a"]
+    index.set_local("a", file_entry())
+    assert list(index.unsettled(10)) == []
+
+
+def test_known_paths_come_page_by_page(index: BoxIndex) -> None:
+    for number in range(7):
+        index.set_local(f"f{number}", file_entry())
+    join_one(index, "z", file_version())
+    seen: list[str] = []
+    while page := index.known_paths(seen[-1] if seen else None, 3):
+        seen += page
+    assert seen == [*(f"f{number}" for number in range(7)), "z"]
+
+
+def test_everything_is_there_again_after_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "box.sqlite"
+    index = BoxIndex.open(path)
+    join_one(index, "p", file_version("one"))
+    index.remember("nonce", b"n")
+    digest = index.items.digest()
+    index.close()
+    again = BoxIndex.open(path)
+    assert again.items.digest() == digest
+    assert again.remembered("nonce") == b"n"
+    again.remember("nonce", None)
+    assert again.remembered("nonce") is None
+    again.close()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_damaged_index_is_named_and_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "box.sqlite"
+    index = BoxIndex.open(path)
+    with index.transaction():
+        for number in range(3000):
+            index.set_local(f"file {number}", file_entry())
+    index.close()
+    # As if the program had not ended: the check runs at the next start.
+    connection = sqlite3.connect(path)
+    connection.execute("INSERT INTO remembered VALUES ('in use', x'01')")
+    connection.commit()
+    connection.close()
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(b"\xa5" * 40_000)
+    with pytest.raises(IndexDamaged, match=r"box\.sqlite"):
+        BoxIndex.open(path)
+    aside = set_aside(path, "20260101")
+    assert aside.exists()
+    assert not path.exists()
+    BoxIndex.open(path).close()
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "box.sqlite"
+    path.write_bytes(b"what is this" * 1000)
+    with pytest.raises(IndexDamaged):
+        BoxIndex.open(path)
+
+
+def test_an_index_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "box.sqlite"
+    BoxIndex.open(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 999")
+    connection.close()
+    with pytest.raises(IndexDamaged, match="newer flocksy"):
+        BoxIndex.open(path)
+
+
+def test_fingerprints_of_ranges_are_those_of_their_items(index: BoxIndex) -> None:
+    source = random.Random(11)
+    with index.transaction():
+        heads = {
+            f"file {number}": join_one(index, f"file {number}", file_version(str(number)))
+            for number in range(400)
+        }
+    expected = sorted((path_key(path), item_hash(path, (head,))) for path, head in heads.items())
+    assert list(index.items.items(b"", b"", -1)) == expected
+    assert index.items.path_of(path_key("file 3")) == "file 3"
+    assert index.items.path_of(path_key("file x")) is None
+    keys = [key for key, _ in expected]
+    edges = [b"", *source.sample(keys, 8), source.randbytes(16), bytes(16), b"\xff" * 16]
+    for lower in edges:
+        for upper in edges:
+            inside = [item for key, item in expected if key >= lower and (not upper or key < upper)]
+            total = sum(int.from_bytes(item, "big") for item in inside) % 2**256
+            assert index.items.fingerprint(lower, upper) == (len(inside), total)
+    _, total = index.items.fingerprint(b"", b"")
+    assert index.items.digest() == total.to_bytes(32, "big")
