@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from flocksy.protocol.draws import proposal_id
 from flocksy.protocol.fsm_table import Status
 from flocksy.protocol.padding import padded
-from flocksy.protocol.shown import NO_EPOCH, Kind, Proposal, Shown
+from flocksy.protocol.shown import Epoch, Kind, Proposal, Shown
 from flocksy.protocol.views import members_of
 
 History = tuple[tuple[Shown, ...], ...]
@@ -63,8 +63,10 @@ def collected(cells: Sequence[Shown], members: int) -> Proposal | None:
     round_ = cells[0].round
     if any(c.candidate != members or c.status in ENGAGED or c.leaving for c in cells):
         return None
-    epoch = cells[0].epoch
-    if epoch == NO_EPOCH or epoch.members != members or any(c.epoch != epoch for c in cells):
+    epoch = max(cell.epoch for cell in cells)
+    if epoch.members != members or any(cell.epoch != epoch for cell in cells):
+        if epoch.members == members and all(_is_entering(cell, epoch) for cell in cells):
+            return None
         number = 1 + max(cell.highest for cell in cells)
         return make_proposal(Kind.VIEW, round_, number, members, 0, 0, False)
     if any(cell.status not in COLLECTING for cell in cells):
@@ -76,6 +78,18 @@ def collected(cells: Sequence[Shown], members: int) -> Proposal | None:
     delta_us = max(cell.sustain_us for cell in cells)
     return make_proposal(
         Kind.BURST, round_, epoch.number, members, padded(length), delta_us, bool(repeats)
+    )
+
+
+def _is_entering(cell: Shown, epoch: Epoch) -> bool:
+    """In that epoch, or about to take it from those who are.
+
+    Without this, members whose cells take one and two rounds would always see the slower ones
+    in the old epoch, and collect one view after the other for ever.
+    """
+    ours = cell.proposal
+    return cell.epoch == epoch or (
+        ours is not None and ours.kind is Kind.VIEW and ours.epoch == epoch
     )
 
 
