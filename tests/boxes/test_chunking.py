@@ -1,0 +1,104 @@
+"""Where content is cut, and that all nodes cut alike."""
+
+from __future__ import annotations
+
+import os
+import random
+import tempfile
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flocksy.boxes.chunking import (
+    LARGEST_AVERAGE_BYTES,
+    SMALLEST_AVERAGE_BYTES,
+    WINDOW_BYTES,
+    ContentChanged,
+    average_size,
+    cut,
+    cut_file,
+    is_compiled,
+)
+from flocksy.index.contents import Piece
+from flocksy.sync.content import MAX_CHUNK_BYTES, chunk_id
+
+VECTOR = [18954, 30144, 19075, 7846, 27095, 14913, 15930, 26043]
+
+
+def pieces_of_file(data: bytes, size: int | None = None) -> list[Piece]:
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        os.lseek(file.fileno(), 0, os.SEEK_SET)
+        return list(cut_file(file.fileno(), len(data) if size is None else size))
+
+
+def test_the_cutter_runs_as_machine_code() -> None:
+    assert is_compiled()
+
+
+@pytest.mark.parametrize(
+    ("size", "average"),
+    [
+        (0, SMALLEST_AVERAGE_BYTES),
+        (16 << 20, 16 << 10),
+        ((16 << 20) + 1024, 32 << 10),
+        (512 << 20, 512 << 10),
+        (1 << 30, LARGEST_AVERAGE_BYTES),
+        (1 << 40, LARGEST_AVERAGE_BYTES),
+    ],
+)
+def test_the_average_follows_from_the_size_alone(size: int, average: int) -> None:
+    assert average_size(size) == average
+
+
+@given(st.integers(0, 1 << 50))
+def test_the_average_is_a_power_of_two_in_its_bounds(size: int) -> None:
+    average = average_size(size)
+    assert average.bit_count() == 1
+    assert SMALLEST_AVERAGE_BYTES <= average <= LARGEST_AVERAGE_BYTES
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 400_000), st.integers(0, 2**32))
+def test_pieces_join_to_the_content(size: int, seed: int) -> None:
+    data = random.Random(seed).randbytes(size)
+    pieces = cut(data)
+    assert pieces == pieces_of_file(data)
+    at = 0
+    for piece in pieces:
+        assert piece.offset == at
+        assert 0 < piece.length <= MAX_CHUNK_BYTES
+        assert piece.id == chunk_id(data[at : at + piece.length])
+        at += piece.length
+    assert at == size
+
+
+@pytest.mark.parametrize("extra", [0, 1, 5_000_000])
+def test_a_file_of_several_windows_is_cut_as_in_one_piece(extra: int) -> None:
+    data = random.Random(1).randbytes(2 * WINDOW_BYTES + extra)
+    assert pieces_of_file(data) == cut(data)
+
+
+def test_the_same_bytes_are_cut_the_same_on_every_machine() -> None:
+    """A fixed vector: if it changes, nodes of two versions share no chunks any more."""
+    data = b"".join(chunk_id(number.to_bytes(4, "big")) for number in range(5000))
+    assert [piece.length for piece in cut(data)] == VECTOR
+
+
+def test_an_insertion_changes_few_pieces() -> None:
+    data = random.Random(2).randbytes(4_000_000)
+    before = {piece.id for piece in cut(data)}
+    after = cut(b"inserted" + data)
+    assert sum(piece.id not in before for piece in after) <= 2
+
+
+def test_a_file_that_became_shorter_is_told() -> None:
+    with pytest.raises(ContentChanged):
+        pieces_of_file(b"x" * 100_000, 100_001)
+
+
+def test_a_file_that_became_longer_is_cut_up_to_the_given_size() -> None:
+    data = random.Random(3).randbytes(100_000)
+    assert pieces_of_file(data + b"more", len(data)) == cut(data)
