@@ -31,6 +31,10 @@ def split_box(text: str) -> tuple[str, str | None]:
     elif "/" in text or text in {"~", ".", ".."}:
         path = text
         name = os.path.basename(os.path.abspath(os.path.expanduser(path)))
+        try:
+            return checked_name(name), path
+        except ValueError as error:
+            raise ValueError(f"{error}; write NAME@{text}") from None
     else:
         return checked_name(text.strip()), None
     return checked_name(name), path

@@ -1,0 +1,92 @@
+"""Adding and removing boxes: the rest of the file stays, and a bad change changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flocksy.config.edit import add_box, remove_box
+from flocksy.config.load import load
+from flocksy.config.settings import BoxSettings, Symlinks
+from flocksy.errors import ConfigError
+from tests.config.conftest import PLAIN, TOML, Place
+
+BLOCKS = (
+    f'[program]\n{PLAIN}\n[old] # a block\n{{\n    "base_path" : "{{old}}" // here\n}}\n# end\n'
+)
+TABLES = f'{TOML}\n[box.old]  # a table\nbase_path = "{{old}}" # here\n# end\n'
+LINES = PLAIN + "box = old@{old}\n\n# end\n"
+
+
+@pytest.mark.parametrize("form", [BLOCKS, TABLES, LINES], ids=["blocks", "toml", "lines"])
+def test_add_and_remove_keep_everything_else(place: Place, form: str) -> None:
+    old, new = place.box("old"), place.box("new")
+    before = form.replace("{old}", str(old)).replace("{{", "{").replace("}}", "}")
+    options = place.write(before)
+    place.config.chmod(0o640)
+    added = add_box(options, BoxSettings("new", str(new)))
+    assert {box.name for box in added.boxes} == {"old", "new"}
+    assert load(options).boxes == added.boxes
+    text = place.config.read_text()
+    for kept in ("# who we are", "friend", "# end"):
+        assert kept in text
+    assert place.config.stat().st_mode & 0o777 == 0o640
+    assert remove_box(options, "new").boxes == (BoxSettings("old", str(old)),)
+    assert place.config.read_text().split() == before.split()
+    assert remove_box(options, "old").boxes == ()
+    assert "# who we are" in place.config.read_text()
+    assert "old" not in place.config.read_text()
+
+
+@pytest.mark.parametrize("form", [PLAIN, TOML])
+@pytest.mark.parametrize("name", ["with space", 'quo"te', "ümlaut 🐑", "a.b"])
+def test_settings_and_odd_names_survive(place: Place, form: str, name: str) -> None:
+    options = place.write(form)
+    box = BoxSettings(name, str(place.box("path with # and @")), Symlinks.IGNORE, removable=True)
+    assert add_box(options, box).boxes == (box,)
+    assert load(options).boxes == (box,)
+    assert remove_box(options, name).boxes == ()
+
+
+def test_a_path_that_no_line_can_hold_becomes_a_block(place: Place) -> None:
+    options = place.write(PLAIN)
+    box = BoxSettings("one", str(place.box("a #b")))
+    assert add_box(options, box).boxes == (box,)
+    assert load(options).boxes == (box,)
+
+
+@pytest.mark.parametrize("form", [PLAIN, TOML])
+def test_a_change_that_cannot_be_leaves_the_file_alone(place: Place, form: str) -> None:
+    options = place.write(form)
+    there = place.box("there")
+    add_box(options, BoxSettings("there", str(there)))
+    before = place.config.read_bytes()
+    for box, said in (
+        (BoxSettings("there", str(place.box("else"))), "is there already"),
+        (BoxSettings("nothing", str(place.root / "nothing")), "does not exist"),
+        (BoxSettings("in it", str(there)), "lie in each other"),
+        (BoxSettings("a/b", str(there)), "cannot be a box's name"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            add_box(options, box)
+    with pytest.raises(ConfigError, match="there is no box 'nobody'"):
+        remove_box(options, "nobody")
+    assert place.config.read_bytes() == before
+    assert [path.name for path in place.config.parent.glob("config*")] == ["config"]
+
+
+def test_a_box_of_the_command_line_cannot_be_removed(place: Place) -> None:
+    place.write(PLAIN)
+    options = place.options(boxes=(f"one@{place.box('one')}",))
+    with pytest.raises(ConfigError, match="was given on the command line"):
+        remove_box(options, "one")
+
+
+def test_a_linked_configuration_stays_a_link(place: Place, tmp_path: Path) -> None:
+    real = tmp_path / "real"
+    real.write_text(PLAIN)
+    place.config.symlink_to(real)
+    add_box(place.options(), BoxSettings("one", str(place.box("one"))))
+    assert place.config.is_symlink()
+    assert "box = one@" in real.read_text()

@@ -1,0 +1,58 @@
+"""The state directory: drawn once, found again, held by one."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from flocksy.config.load import load, load_state_dir
+from flocksy.config.state import AlreadyRunningError, claim
+from flocksy.errors import ConfigError
+from tests.config.conftest import PLAIN, Place
+
+
+def test_it_is_drawn_at_the_first_start_and_found_by_uid(place: Place) -> None:
+    options = place.write(PLAIN)
+    first, lock = claim(load(options))
+    lock.close()
+    assert Path(first.state_dir).parent == place.root / "home" / "state" / "flocksy"
+    assert stat.S_IMODE(os.stat(first.state_dir).st_mode) == 0o700
+    again = load(options)
+    assert (again.state_dir, again.control_path) == (first.state_dir, first.control_path)
+    assert load_state_dir(options) == first.state_dir
+    assert Path(first.control_path).name == f"{Path(first.state_dir).name}.sock"
+
+
+def test_two_first_starts_end_in_one_directory(place: Place) -> None:
+    options = place.write(PLAIN)
+    one, two = load(options), load(options)
+    assert one.state_dir != two.state_dir
+    one, lock = claim(one)
+    lock.close()
+    two, lock = claim(two)
+    lock.close()
+    assert (one.state_dir, one.control_path) == (two.state_dir, two.control_path)
+
+
+def test_only_one_holds_it(place: Place) -> None:
+    options = place.write(PLAIN)
+    _, lock = claim(load(options))
+    with pytest.raises(AlreadyRunningError, match="runs already"):
+        claim(load(options))
+    lock.close()
+    claim(load(options))[1].close()
+
+
+def test_a_named_directory_belongs_to_one_node(place: Place) -> None:
+    place.write(PLAIN)
+    named = place.root / "named"
+    settings, lock = claim(load(place.options(state_dir=str(named))))
+    lock.close()
+    assert settings.state_dir == str(named)
+    assert len(Path(settings.control_path).stem) == 16
+    (named / "uid").write_text("somebody else\n")
+    with pytest.raises(ConfigError, match="of another node"):
+        load(place.options(state_dir=str(named)))

@@ -1,0 +1,59 @@
+"""The forms of an endpoint."""
+
+from __future__ import annotations
+
+import pytest
+
+from flocksy.keys.endpoints import is_local, normal_endpoint
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("anna.example:5000", "tcp://anna.example:5000"),
+        (" tcp://10.0.0.1:05000 ", "tcp://10.0.0.1:5000"),
+        ("[::1]:5000", "tcp://[::1]:5000"),
+        ("ipc:///tmp/node1.ipc", "ipc:///tmp/node1.ipc"),
+    ],
+)
+def test_one_form_for_all_ways_to_write_it(text: str, normal: str) -> None:
+    assert normal_endpoint(text) == normal
+    assert normal_endpoint(normal) == normal
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "anna",
+        "anna:port",
+        "anna:0",
+        "anna:70000",
+        "udp://anna:1",
+        "ipc://relative",
+        "a b:1",
+        "ipc:///" + "x" * 200,
+        "x" * 400 + ":1",
+        "tcp://a:1/path",
+        "\x1b[1m:1",
+    ],
+)
+def test_refuses_what_is_none(text: str) -> None:
+    with pytest.raises(ValueError, match=r"endpoint|port"):
+        normal_endpoint(text)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "local"),
+    [
+        ("ipc:///tmp/a", True),
+        ("tcp://127.0.0.5:1", True),
+        ("tcp://[::1]:1", True),
+        ("tcp://localhost:1", True),
+        ("tcp://10.0.0.1:1", False),
+        ("tcp://localhost.example:1", False),
+        ("tcp://*:1", False),
+    ],
+)
+def test_knows_what_stays_on_the_machine(endpoint: str, local: bool) -> None:
+    assert is_local(endpoint) is local
