@@ -28,7 +28,7 @@ WINDOW_BYTES = 8 << 20
 window is small beside it."""
 
 
-class ContentChanged(Exception):
+class ContentChangedError(Exception):
     """The file is not as long as it was said to be: scan it again."""
 
 
@@ -69,7 +69,7 @@ def cut(data: bytes | bytearray | memoryview) -> list[Piece]:
 def cut_file(descriptor: int, size: int) -> Iterator[Piece]:
     """The chunks of an open file, in flat memory whatever its size.
 
-    Reads `size` bytes from where the file stands. Raises `ContentChanged` when there are fewer.
+    Reads `size` bytes from where the file stands. Raises `ContentChangedError` when there are fewer.
     """
     cutter = _cutter(average_size(size))
     source = io.FileIO(descriptor, closefd=False)
@@ -79,7 +79,7 @@ def cut_file(descriptor: int, size: int) -> Iterator[Piece]:
         while held < len(window) and start + held < size:
             got = source.readinto(window[held : min(len(window), size - start)])
             if not got:
-                raise ContentChanged
+                raise ContentChangedError
             held += got
         last = start + held == size
         used = 0

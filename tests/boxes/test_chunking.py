@@ -14,7 +14,7 @@ from flocksy.boxes.chunking import (
     LARGEST_AVERAGE_BYTES,
     SMALLEST_AVERAGE_BYTES,
     WINDOW_BYTES,
-    ContentChanged,
+    ContentChangedError,
     average_size,
     cut,
     cut_file,
@@ -95,7 +95,7 @@ def test_an_insertion_changes_few_pieces() -> None:
 
 
 def test_a_file_that_became_shorter_is_told() -> None:
-    with pytest.raises(ContentChanged):
+    with pytest.raises(ContentChangedError):
         pieces_of_file(b"x" * 100_000, 100_001)
 
 
