@@ -41,7 +41,7 @@ class WireSettings:
     """Bytes of the ZeroMQ frame of a burst cell."""
     pace: Pace = "max"
     max_rate: int = 0
-    """Bytes per second a node may emit on all links together; 0 is unlimited. Flock-wide."""
+    """Bytes per second that a node may emit on each link; 0 is unlimited. Flock-wide."""
     min_view: int = 2
     settle_ms: int = 100
     rest_mean_ms: int = 2000

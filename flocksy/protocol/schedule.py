@@ -1,0 +1,192 @@
+"""When which cell leaves: the grid of rounds, and how a burst runs at either pace.
+
+Theory of operation. Flock time cuts into rounds of one period since the Unix epoch. In the idle
+gear one heartbeat leaves at the instant of each round. A burst begins at the instant of a round;
+heartbeats that fall inside are skipped, not made up; the idle gear resumes at the first instant
+after the own last cell + settle.
+
+At pace *grid* cell k leaves at start + k·Δ, whatever happens. At pace *max* it leaves (not before
+start + k·Δ either, which is how `max_rate` is kept) when of every lane cell k − W has been taken
+from its socket and every credit shown allows k. A node's credit says how many cells of every lane
+it has room for and how many own ones are filled; it emits cell k only while its credit allows
+k + 1, so what it shows always allows the next round, and a flock cannot block itself: the slowest
+box process slows all lanes alike. A box process that stands still for longer than `patience` no
+longer holds up anybody: its node goes on with cover, or drops what comes in and says so.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+PATIENCE_SHARE = 2
+"""A node waits for its own box process at most this fraction (1/2) of the stall timeout, so
+that the others do not take it for dead meanwhile."""
+
+GRID_BYTES_PER_SECOND = 24 << 20
+"""First guess of what a node can emit and take in per second on all links together at pace grid,
+before any burst was measured: a tenth of what small machines do."""
+
+SUSTAIN_BACK_OFF = 2.0
+SUSTAIN_ADVANCE = 0.8
+"""Change of the sustained Δ after a burst with and without own loss."""
+
+LEAST_DELTA_US = 100
+
+
+def round_at(flock_ns: int, period_ns: int) -> int:
+    """The round that this flock time falls into."""
+    return flock_ns // period_ns
+
+
+def instant_ns(round_: int, period_ns: int) -> int:
+    """Flock time at which a round begins."""
+    return round_ * period_ns
+
+
+def resume_round(last_cell_ns: int, settle_ns: int, period_ns: int) -> int:
+    """The round of the first heartbeat after a burst whose last own cell left at that time."""
+    return -(-(last_cell_ns + settle_ns) // period_ns)
+
+
+def rate_delta_us(cell_bytes: int, max_rate: int) -> int:
+    """Least time between two cells on a link that may carry `max_rate` bytes/s; 0: no limit."""
+    return -(-cell_bytes * 1_000_000 // max_rate) if max_rate else 0
+
+
+class BurstRun:
+    """Where all lanes of one burst stand. Instants in monotonic ns of this host."""
+
+    def __init__(
+        self,
+        burst_id: bytes,
+        members: int,
+        own: int,
+        start_ns: int,
+        length: int,
+        delta_ns: int,
+        pace: Literal["max", "grid"],
+        window: int,
+        stall_timeout_ns: int,
+    ) -> None:
+        self.burst_id = burst_id
+        self.length = length
+        self.start_ns = start_ns
+        self.sent = 0
+        self._others = [i for i in range(members.bit_length()) if members >> i & 1 and i != own]
+        self._delta_ns = delta_ns
+        self._window = window if pace == "max" else length
+        self._timeout_ns = stall_timeout_ns
+        self._stalls = pace == "max"
+        lanes = max(members.bit_length(), own + 1)
+        self._next = [0] * lanes
+        self._credit = [1] * lanes
+        self._moved_ns = [start_ns] * lanes
+        """When a lane last advanced; none counts as standing before the burst has begun."""
+        self._short_since_ns: int | None = None
+        self.gap = False
+
+    def joins(self, lane: int, k: int, credit: int, now_ns: int) -> None:
+        """Where a lane stood when this node, late, learned of the burst."""
+        self._next[lane] = k
+        self._credit[lane] = credit
+        self._moved_ns[lane] = now_ns
+
+    def took(self, lane: int, k: int, credit: int, now_ns: int) -> None:
+        """Cell `k` of a lane was taken from its socket. Missing ones before it are a gap."""
+        if k != self._next[lane]:
+            self.gap = True
+        self._next[lane] = k + 1
+        self._credit[lane] = credit
+        self._moved_ns[lane] = now_ns
+
+    def expects(self, lane: int, k: int) -> bool:
+        """Whether cell `k` of that lane belongs to this burst and has not come yet."""
+        return lane in self._others and self._next[lane] <= k < self.length
+
+    @property
+    def due_ns(self) -> int:
+        """The earliest instant of the next own cell."""
+        return self.start_ns + self.sent * self._delta_ns
+
+    @property
+    def all_sent(self) -> bool:
+        """No own cell is left."""
+        return self.sent >= self.length
+
+    @property
+    def all_taken(self) -> bool:
+        """Every lane is complete."""
+        return all(self._next[lane] >= self.length for lane in self._others)
+
+    def others_allow(self) -> bool:
+        """Whether the lanes of all others let the next own cell leave (always on a grid)."""
+        k = self.sent
+        if not self._stalls:
+            return True
+        oldest = k - self._window
+        for lane in self._others:
+            if self._next[lane] <= oldest or self._credit[lane] < min(k + 1, self.length):
+                return False
+        return True
+
+    def credit(self, filled: int, room: int, lanes: int) -> int:
+        """Cells of every lane this node can carry, counted from cell 0.
+
+        `filled`: own cells ready to be emitted; `room`: free slots of the in ring, which all
+        `lanes` share (own included).
+        """
+        taken = sum(min(self._next[lane], self.length) for lane in self._others) + self.sent
+        members = len(self._others) + 1
+        inward = (room - lanes + taken) // members
+        return max(0, min(self.length, self.sent + filled, inward))
+
+    def own_allows(self, credit: int, now_ns: int) -> bool:
+        """Whether own `credit` lets the next cell leave, or patience has run out."""
+        if credit >= min(self.sent + 2, self.length):
+            self._short_since_ns = None
+            return True
+        if self._short_since_ns is None:
+            self._short_since_ns = now_ns
+        return now_ns - self._short_since_ns >= self._timeout_ns // PATIENCE_SHARE
+
+    def stalled(self, now_ns: int) -> bool:
+        """Whether some lane that holds up the next own cell has stood for the stall timeout."""
+        if not self._stalls or self.all_sent or self.others_allow():
+            return False
+        oldest = self.sent - self._window
+        due_ns = self.due_ns
+        return any(
+            now_ns - max(self._moved_ns[lane], due_ns) > self._timeout_ns
+            for lane in self._others
+            if self._next[lane] <= oldest or self._credit[lane] < min(self.sent + 1, self.length)
+        )
+
+    def late_tail(self, now_ns: int) -> bool:
+        """All own cells are out and some lane has stood for the stall timeout: count a gap."""
+        return self.all_sent and any(
+            now_ns - self._moved_ns[lane] > self._timeout_ns
+            for lane in self._others
+            if self._next[lane] < self.length
+        )
+
+
+class Sustain:
+    """The shortest Δ this node says it can sustain, equal for all roles: it learns from what
+    its own sockets and in ring lost, which is the same work whoever the source is."""
+
+    def __init__(self, cell_bytes: int, members: int, pace: str, max_rate: int) -> None:
+        self._floor_us = rate_delta_us(cell_bytes, max_rate)
+        self._grid = pace == "grid"
+        links = max(1, members - 1)
+        self._delta_us = float(cell_bytes * links * 1_000_000 // GRID_BYTES_PER_SECOND)
+
+    @property
+    def delta_us(self) -> int:
+        """What the cells show."""
+        own = max(int(self._delta_us), LEAST_DELTA_US) if self._grid else 0
+        return max(self._floor_us, own)
+
+    def finished(self, lost: bool) -> None:
+        """A burst is over."""
+        factor = SUSTAIN_BACK_OFF if lost else SUSTAIN_ADVANCE
+        self._delta_us = max(float(LEAST_DELTA_US), min(self._delta_us * factor, 1e7))

@@ -1,0 +1,378 @@
+"""The loop's body: what happens on the wire side at an instant, and when the next thing will.
+
+Theory of operation. `turn` is called when something came in or a deadline has passed. It takes in
+what is there; a little before the instant of each round it asks the agreement what to show and
+makes the heartbeat; at the instant it only sends. In a burst every turn emits at most one cell.
+Time, network and randomness are arguments, so the simulator drives the very same code.
+
+Which instants those are depends on flock time, the agreement and the lanes' progress, never on
+what the payloads are (rules 1 to 3 of design 4.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from flocksy.protocol.agreement import Parameters, initial, step
+from flocksy.protocol.cell import SESSION_BYTES, Codec, Settings
+from flocksy.protocol.clock import FlockClock
+from flocksy.protocol.padding import MAX_BURST_CELLS
+from flocksy.protocol.schedule import (
+    BurstRun,
+    Sustain,
+    instant_ns,
+    resume_round,
+    round_at,
+)
+from flocksy.protocol.shown import (
+    Inputs,
+    LeaveBurst,
+    Outcome,
+    Output,
+    Plan,
+    StartBurst,
+    Stop,
+)
+from flocksy.seam.joint import WireSeam
+from flocksy.seam.report import AgreedBurst, LastBurst
+from flocksy.wire.intake import Intake
+from flocksy.wire.limits import (
+    BURST_WAIT_NS,
+    LEAVE_NS,
+    LISTEN_NS,
+    LISTEN_PERIODS,
+    LOST_ROUNDS,
+    PREPARE_NS,
+    PREPARE_SHARE,
+)
+from flocksy.wire.outlet import Outlet
+from flocksy.wire.port import Port
+from flocksy.wire.reporter import Reporter
+from flocksy.wire.settings import WireSettings
+
+_NEVER = 1 << 62
+
+
+class Emitter:
+    """One node's wire side without its sockets and its clock."""
+
+    def __init__(
+        self,
+        settings: WireSettings,
+        seam: WireSeam,
+        port: Port,
+        now_ns: int,
+        wall_ns: int,
+        draw: Callable[[int], bytes],
+    ) -> None:
+        """`now_ns` on the monotonic clock is `wall_ns` on the wall clock; `draw` gives random
+        bytes."""
+        self._settings = settings
+        self._seam = seam
+        self._port = port
+        self._draw = draw
+        self._own = settings.own_lane
+        self._lanes = len(settings.members)
+        self._hashes = Settings.of(settings.flock_settings)
+        self._parameters = Parameters(
+            lanes=self._lanes,
+            own=self._own,
+            min_view=settings.min_view,
+            period_ms=settings.period_ms,
+            rest_mean_ms=settings.rest_mean_ms,
+        )
+        self._lead_ns = min(PREPARE_NS, settings.period_ns // PREPARE_SHARE)
+        self._sustain = Sustain(settings.burst_cell, self._lanes, settings.pace, settings.max_rate)
+        self._intake = Intake(settings, self._hashes, seam, port)
+        self._outlet = Outlet(settings, seam, port, self._intake)
+        self._reporter = Reporter(settings, seam, port, self._intake, self._outlet)
+        self._last_burst: LastBurst | None = None
+        self._gone_ns: int | None = None
+        self.ended = False
+        """The last cell is out: leave."""
+        self.awaits_input = False
+        """The next cell leaves when something comes in (or a ring moves), not at an instant."""
+        self._begin(now_ns, wall_ns)
+
+    def _begin(self, now_ns: int, wall_ns: int) -> None:
+        """A new session: listen what time it is, know nothing."""
+        settings = self._settings
+        self._clock = FlockClock(self._lanes, self._own, settings.period_ns, wall_ns - now_ns)
+        self._codec = Codec(self._lanes, self._hashes, self._draw(SESSION_BYTES))
+        self._outlet.sent[:] = (0, 0)
+        self._state = initial(self._parameters)
+        self._output: Output | None = None
+        self._listen_until_ns = now_ns + max(LISTEN_NS, LISTEN_PERIODS * settings.period_ns)
+        self._listening = True
+        self._round = 0
+        self._prepared = False
+        self._run: BurstRun | None = None
+        self._plan: Plan | None = None
+        self._resume = 0
+        self._outcome: Outcome | None = None
+        self._slewed_ns = now_ns
+        self._lost_rounds = 0
+        self._eligible = 0
+        self._served_ns = now_ns
+
+    @property
+    def in_burst(self) -> bool:
+        """Whether heartbeats are skipped now."""
+        return self._run is not None and self._resume == _NEVER
+
+    @property
+    def round(self) -> int:
+        """The round that is prepared or comes next."""
+        return self._round
+
+    def turn(self, now_ns: int) -> int:
+        """Do what is due at that monotonic instant; returns the next one. Call earlier when
+        something came in."""
+        moved = self._intake.drain(now_ns, self._run)
+        deadline_ns = self._listen(now_ns) if self._listening else self._keep_rounds(now_ns)
+        self.awaits_input = False
+        run = self._run
+        if run is not None and now_ns >= run.start_ns:
+            if self._advance(run, now_ns):
+                moved = True
+                deadline_ns = now_ns
+            elif not run.all_sent and run.due_ns > now_ns:
+                deadline_ns = min(deadline_ns, run.due_ns)
+            else:
+                self.awaits_input = True
+                deadline_ns = min(deadline_ns, now_ns + BURST_WAIT_NS)
+        elif run is not None:
+            deadline_ns = min(deadline_ns, run.start_ns)
+        if moved:
+            self._seam.wake_box()
+        return deadline_ns
+
+    # The grid of rounds
+
+    def _listen(self, now_ns: int) -> int:
+        """Before the first cell: what time is it for the others?"""
+        if now_ns - self._served_ns >= self._settings.period_ns // 4:
+            self._served_ns = now_ns
+            self._port.serve(0)
+            self._intake.decoded(self._codec, self._clock)
+            if not self._seam.poll() or self._seam.box().leaving:
+                self.ended = True
+        if now_ns < self._listen_until_ns:
+            return min(self._listen_until_ns, now_ns + self._settings.period_ns // 4)
+        self._clock.step()
+        self._listening = False
+        flock_ns = self._clock.flock_ns(now_ns)
+        self._round = round_at(flock_ns, self._settings.period_ns) + 2
+        return self._instant_ns(self._round) - self._lead_ns
+
+    def _keep_rounds(self, now_ns: int) -> int:
+        instant = self._instant_ns(self._round)
+        if not self._prepared:
+            if now_ns < instant - self._lead_ns:
+                return instant - self._lead_ns
+            self._decide(now_ns)
+            instant = self._instant_ns(self._round)
+        if now_ns < instant:
+            return instant
+        self._beat(now_ns, now_ns - instant)
+        if self._listening:
+            return now_ns
+        # Rounds that passed meanwhile (a suspend) are skipped, not made up.
+        passed = round_at(self._clock.flock_ns(now_ns), self._settings.period_ns)
+        self._round = max(self._round, passed) + 1
+        self._prepared = False
+        return self._instant_ns(self._round) - self._lead_ns
+
+    def _decide(self, now_ns: int) -> None:
+        """Make this round's cell, just before its instant."""
+        clock = self._clock
+        cells = tuple(
+            (lane, header.shown) for lane, header in self._intake.decoded(self._codec, clock)
+        )
+        self._slew(now_ns)
+        self._eligible = self._eligible_lanes(now_ns)
+        box = self._seam.box()
+        leaving = box.leaving or not self._box_lives(now_ns)
+        inputs = Inputs(
+            round=self._round,
+            cells=cells,
+            eligible=self._eligible,
+            need=min(box.need, MAX_BURST_CELLS),
+            sustain_us=self._sustain.delta_us,
+            leaving=leaving,
+            outcome=self._outcome,
+        )
+        self._outcome = None
+        self._state, self._output = step(self._parameters, self._state, inputs)
+        for command in self._output.commands:
+            match command:
+                case StartBurst(plan):
+                    self._start(plan, now_ns)
+                case LeaveBurst(burst):
+                    self._leave(burst)
+                case _:
+                    pass
+        times = clock.times(now_ns)
+        self._outlet.prepare(
+            self._codec, self._output.shown, box.known, times, self._output.real_allowed
+        )
+        self._prepared = True
+
+    def _beat(self, now_ns: int, late_ns: int) -> None:
+        """The instant of a round: one heartbeat, unless a burst takes its place."""
+        output = self._output
+        assert output is not None
+        if self._round >= self._resume and not self._begins_burst():
+            self._outlet.beat(self._clock.raw_us(now_ns))
+            self._seam.wake_box()
+        if any(isinstance(command, Stop) for command in output.commands):
+            self.ended = True
+        if self._last_burst is not None and output.shown.gap_of == self._last_burst.burst_id:
+            self._last_burst = replace(self._last_burst, gap=True)
+        self._reporter.report(
+            output,
+            self._state.mode.name.lower(),
+            self._eligible,
+            self._clock,
+            now_ns,
+            late_ns,
+            self._agreed(),
+            self._run.sent if self._run is not None else 0,
+            self._last_burst,
+        )
+        self._port.serve(self._round)
+        self._watch_clock(now_ns, bool(output.shown.epoch.members))
+
+    def _begins_burst(self) -> bool:
+        return (
+            self._plan is not None and self._resume == 0 and self._round >= self._plan.start_round
+        )
+
+    # Bursts
+
+    def _start(self, plan: Plan, now_ns: int) -> None:
+        settings = self._settings
+        start_ns = self._instant_ns(plan.start_round)
+        self._plan = plan
+        self._resume = 0
+        self._run = run = BurstRun(
+            plan.id,
+            plan.members,
+            self._own,
+            start_ns,
+            plan.length,
+            plan.delta_us * 1000,
+            settings.pace,
+            settings.window,
+            settings.stall_timeout_ms * 1_000_000,
+        )
+        for index, lane in enumerate(self._intake.lanes):
+            if lane.burst_id == plan.id and plan.members >> index & 1 and index != self._own:
+                run.joins(index, lane.burst_next, lane.burst_credit, now_ns)
+
+    def _advance(self, run: BurstRun, now_ns: int) -> bool:
+        """Emit the next cell if it may leave. True if one left or the burst is over."""
+        if run.all_sent:
+            if not run.all_taken and not run.late_tail(now_ns):
+                return False
+            self._finish(run)
+            return True
+        self._resume = _NEVER
+        if now_ns < run.due_ns:
+            return False
+        if not run.others_allow():
+            if run.stalled(now_ns):
+                self._abort(run, Outcome.STALLED)
+                return True
+            return False
+        output = self._output
+        real_allowed = output is not None and output.real_allowed
+        seam = self._seam
+        filled = run.length
+        if real_allowed:
+            seam.burst_cell(run.burst_id)
+            filled = seam.burst_out.filled
+        credit = run.credit(filled, seam.inward.free, self._lanes)
+        if not run.own_allows(credit, now_ns):
+            return False
+        # Who has run out of patience with its own box must not hold up the others.
+        credit = max(credit, min(run.sent + 2, run.length))
+        self._outlet.emit(run, credit, real_allowed, self._clock.raw_us(now_ns))
+        if run.all_sent:
+            self._resume = resume_round(
+                self._clock.flock_ns(now_ns),
+                self._settings.settle_ms * 1_000_000,
+                self._settings.period_ns,
+            )
+        return True
+
+    def _finish(self, run: BurstRun) -> None:
+        gap = run.gap or not run.all_taken
+        self._outcome = Outcome.FINISHED_WITH_GAP if gap else Outcome.FINISHED
+        self._last_burst = LastBurst(run.burst_id, True, gap)
+        self._sustain.finished(gap)
+        self._run = None
+        self._plan = None
+
+    def _abort(self, run: BurstRun, outcome: Outcome | None) -> None:
+        self._outcome = outcome
+        self._last_burst = LastBurst(run.burst_id, False, True)
+        self._run = None
+        self._plan = None
+        self._resume = 0
+
+    def _leave(self, burst: bytes) -> None:
+        """Somebody else has left it: emit nothing more of it."""
+        if self._run is not None and self._run.burst_id == burst:
+            self._abort(self._run, None)
+
+    def _agreed(self) -> AgreedBurst | None:
+        run, plan = self._run, self._plan
+        if run is None or plan is None:
+            return None
+        return AgreedBurst(plan.id, plan.members, run.start_ns, plan.length, plan.repeat)
+
+    # Time
+
+    def _instant_ns(self, round_: int) -> int:
+        return self._clock.monotonic_ns(instant_ns(round_, self._settings.period_ns))
+
+    def _slew(self, now_ns: int) -> None:
+        elapsed_ns = now_ns - self._slewed_ns
+        self._slewed_ns = now_ns
+        if self._plan is None:
+            self._clock.slew(now_ns, elapsed_ns)
+
+    def _eligible_lanes(self, now_ns: int) -> int:
+        eligible = 1 << self._own
+        for index, lane in enumerate(self._intake.lanes):
+            # A burst measures no clocks: who was right at its start stays so.
+            right = (
+                self._clock.right(index, now_ns)
+                if self._run is None
+                else bool(self._eligible >> index & 1)
+            )
+            if right and not lane.difference:
+                eligible |= 1 << index
+        return eligible
+
+    def _watch_clock(self, now_ns: int, in_view: bool) -> None:
+        """After a suspend all others agree that our clock is wrong: start anew, silently first."""
+        if in_view or self._run is not None or not self._clock.lost(now_ns):
+            self._lost_rounds = 0
+            return
+        self._lost_rounds += 1
+        if self._lost_rounds >= LOST_ROUNDS:
+            wall_ns = self._clock.flock_ns(now_ns)
+            self._begin(now_ns, wall_ns)
+
+    def _box_lives(self, now_ns: int) -> bool:
+        """Whether the box process is there; when it is gone, the time to leave is bounded."""
+        if self._seam.poll() and self._gone_ns is None:
+            return True
+        if self._gone_ns is None:
+            self._gone_ns = now_ns
+        if now_ns - self._gone_ns > LEAVE_NS:
+            self.ended = True
+        return False

@@ -1,0 +1,83 @@
+"""Bounds and fixed options of the wire process, with their reasons.
+
+Whatever shows on the network is a constant here, equal on all nodes whatever their role.
+"""
+
+from __future__ import annotations
+
+WINDOWS_HIGH_WATER = 2
+"""High-water marks in windows: a peer may be one window ahead, its cells one under way."""
+
+FRAME_SLACK_BYTES = 64
+"""CURVE's overhead (33 bytes and the flags) on top of a cell, for the largest frame accepted."""
+
+HANDSHAKE_MS = 5_000
+"""A connection that has not finished its handshake by then is closed."""
+
+CONNECT_TIMEOUT_MS = 5_000
+"""For a connection attempt; the system's own can be minutes."""
+
+RECONNECT_MS = 250
+"""Between two attempts to connect, never growing (libzmq adds a random part as large again)."""
+
+ZMTP_HEARTBEAT_MS = 5_000
+ZMTP_TIMEOUT_MS = 15_000
+"""A link whose far end vanished without a word (a pulled cable) is closed and tried anew."""
+
+BACKLOG = 64
+"""Connections waiting to be accepted."""
+
+TYPE_OF_SERVICE = 0
+"""Written out so that all nodes have the same."""
+
+LINGER_MS = 500
+"""At the end, for the last cell (status 500) to leave."""
+
+ZAP_PER_ROUND = 16
+"""Handshakes answered per round: what an outsider's attempts can cost."""
+
+MONITOR_EVENTS_PER_ROUND = 64
+"""Socket events looked at per round; the rest waits."""
+
+PENDING_HEADERS = 8
+"""Headers of one lane kept for the next round. One is usual, two after a delay."""
+
+DRAIN_CELLS = 16
+"""Cells taken from one lane before the others get their turn."""
+
+PREPARE_NS = 5_000_000
+"""A round is decided and its cell made so long before its instant, so that at the instant only
+the sending is left to do."""
+
+PREPARE_SHARE = 8
+"""... but at most this fraction of the period before."""
+
+EXACT_NS = 1_500_000
+"""The last stretch before an instant is slept, not polled: a poll wakes at whole milliseconds."""
+
+BURST_WAIT_NS = 1_000_000
+"""Longest wait within a burst before clocks and rings are looked at again."""
+
+LISTEN_NS = 1_000_000_000
+"""Before the first cell: how long to listen what time the others show."""
+
+LISTEN_PERIODS = 3
+"""... and at least so many rounds."""
+
+LOST_ROUNDS = 40
+"""Rounds outside any view with a clock that most members find wrong, before starting anew."""
+
+SILENT_ROUNDS = 8
+"""Rounds without a cell after which a connected member is called silent."""
+
+TEXTS_NS = 1_000_000_000
+"""Between two updates of the report's texts."""
+
+LEAVE_NS = 60_000_000_000
+"""When the box process is gone: longest wait for the burst to end before the process ends."""
+
+ERRORS = 8
+"""Recent errors kept for the report."""
+
+WINDOW = 8
+"""W, unless set: half a MiB per lane under way with cells of 64 KiB."""

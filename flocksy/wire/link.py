@@ -1,0 +1,219 @@
+"""CURVE links over ZeroMQ: one PUB socket for all, one SUB socket per peer.
+
+The lane is the socket a cell came from, never a field in a header: each SUB is connected to one
+endpoint with that member's key, so nobody can speak for somebody else. PUB drops what a link
+cannot take: no backlog clumps at a reconnect.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket as sockets
+from urllib.parse import urlsplit
+
+import zmq
+
+from flocksy.errors import FlocksyError
+from flocksy.wire.limits import (
+    BACKLOG,
+    CONNECT_TIMEOUT_MS,
+    FRAME_SLACK_BYTES,
+    HANDSHAKE_MS,
+    LINGER_MS,
+    RECONNECT_MS,
+    TYPE_OF_SERVICE,
+    WINDOWS_HIGH_WATER,
+    ZMTP_HEARTBEAT_MS,
+    ZMTP_TIMEOUT_MS,
+)
+from flocksy.wire.monitor import LinkMonitor
+from flocksy.wire.settings import Member, WireSettings
+from flocksy.wire.zap import DOMAIN, AllowList
+
+
+class Links:
+    """All links of one node; the real `Port`."""
+
+    def __init__(self, settings: WireSettings) -> None:
+        """Binds and starts to connect.
+
+        Raises `FlocksyError` with one line for the user when an endpoint cannot be bound.
+        """
+        self._settings = settings
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
+        self._complaints: list[str] = []
+        self._refused: str | None = None
+        self._trouble: dict[int, str] = {}
+        keys = frozenset(member.public_key for member in settings.members)
+        self._allow_list = AllowList(self._context, keys)
+        self._poller = zmq.Poller()
+        self._subs: dict[int, zmq.Socket[bytes]] = {}
+        self._monitors: dict[int, LinkMonitor] = {}
+        self._pub = self._context.socket(zmq.PUB)
+        try:
+            self._bind()
+            for lane, member in enumerate(settings.members):
+                if lane != settings.own_lane:
+                    self._connect(lane, member)
+        except BaseException:
+            self.close()
+            raise
+
+    def send(self, cell: memoryview) -> None:
+        """Put one cell on every link. Never blocks; what a link cannot take is dropped."""
+        self._pub.send(cell, zmq.NOBLOCK)
+
+    def receive(self, lane: int, buffer: memoryview) -> int:
+        """The next cell of a lane into `buffer`; its size, 0 when there is none."""
+        sub = self._subs[lane]
+        try:
+            size = sub.recv_into(buffer, flags=zmq.NOBLOCK)
+        except zmq.Again:
+            return 0
+        if sub.getsockopt(zmq.RCVMORE):
+            # A correct member sends one part (rule 11): the rest of the message is thrown away,
+            # and a size that no cell has makes the emitter drop this one.
+            while sub.getsockopt(zmq.RCVMORE):
+                sub.recv(zmq.NOBLOCK)
+            return len(buffer) + 1
+        return size or len(buffer) + 1
+
+    def watch(self, fd: int) -> None:
+        """Let `wait` return when this descriptor is readable, too."""
+        self._poller.register(fd, zmq.POLLIN)
+
+    def wait(self, timeout_ms: int) -> None:
+        """Until something came in, or the time is over."""
+        self._poller.poll(timeout_ms)
+
+    def serve(self, round_: int) -> None:  # noqa: ARG002 - the port's other side needs the round
+        """Once per round: answer handshakes, see what became of the links."""
+        self._allow_list.serve()
+        if self._allow_list.refused != self._refused:
+            self._refused = self._allow_list.refused
+            self._complaints.append(f"refused a link to a key that is not ours: {self._refused}")
+        for monitor in self._monitors.values():
+            monitor.look()
+
+    def link_state(self, lane: int) -> str:
+        """Text for people; empty when the link is up."""
+        return self._trouble.get(lane) or self._monitors[lane].state
+
+    def complaints(self) -> list[str]:
+        """Errors since the last call, for people."""
+        complaints, self._complaints = self._complaints, []
+        return complaints
+
+    def close(self) -> None:
+        """Close all links; cells already sent get a moment to leave."""
+        for monitor in self._monitors.values():
+            monitor.close()
+        for sub in self._subs.values():
+            sub.close(0)
+        self._pub.close(LINGER_MS)
+        self._allow_list.close()
+        self._context.term()
+
+    def _bind(self) -> None:
+        pub, settings = self._pub, self._settings
+        self._set_options(pub)
+        pub.curve_server = True
+        pub.setsockopt(zmq.ZAP_DOMAIN, DOMAIN)
+        for endpoint in settings.bind:
+            target = endpoint
+            try:
+                if endpoint.startswith("ipc://"):
+                    _refuse_living_ipc(endpoint)
+                else:
+                    target = _resolved(endpoint)
+                pub.bind(target)
+            except zmq.ZMQError as error:
+                raise FlocksyError(_bind_error(endpoint, error)) from None
+            except OSError as error:
+                raise FlocksyError(f"hostname = {endpoint}: cannot be bound: {error}") from None
+
+    def _connect(self, lane: int, member: Member) -> None:
+        settings = self._settings
+        sub = self._context.socket(zmq.SUB)
+        self._subs[lane] = sub
+        self._set_options(sub)
+        sub.setsockopt(zmq.CURVE_SERVERKEY, member.public_key.encode("ascii"))
+        sub.setsockopt(zmq.SUBSCRIBE, b"")
+        if settings.socks:
+            sub.setsockopt(zmq.SOCKS_PROXY, settings.socks.encode())
+        self._monitors[lane] = LinkMonitor(sub)
+        self._poller.register(sub, zmq.POLLIN)
+        endpoint = member.endpoints[0]
+        try:
+            # Names go to the proxy as they are: an onion service is known only there.
+            sub.connect(endpoint if settings.socks else _resolved(endpoint))
+        except (OSError, zmq.ZMQError) as error:
+            self._trouble[lane] = f"name not found: {endpoint}"
+            self._complaints.append(f"node = {endpoint}: {error}; looked up at start only")
+
+    def _set_options(self, socket: zmq.Socket[bytes]) -> None:
+        settings = self._settings
+        high_water = WINDOWS_HIGH_WATER * settings.window
+        socket.setsockopt(zmq.CURVE_PUBLICKEY, settings.public_key.encode("ascii"))
+        socket.setsockopt(zmq.CURVE_SECRETKEY, settings.secret_key.encode("ascii"))
+        for option, value in (
+            (zmq.SNDHWM, high_water),
+            (zmq.RCVHWM, high_water),
+            (zmq.MAXMSGSIZE, settings.burst_cell + FRAME_SLACK_BYTES),
+            (zmq.HANDSHAKE_IVL, HANDSHAKE_MS),
+            (zmq.CONNECT_TIMEOUT, CONNECT_TIMEOUT_MS),
+            (zmq.RECONNECT_IVL, RECONNECT_MS),
+            (zmq.RECONNECT_IVL_MAX, 0),
+            (zmq.HEARTBEAT_IVL, ZMTP_HEARTBEAT_MS),
+            (zmq.HEARTBEAT_TIMEOUT, ZMTP_TIMEOUT_MS),
+            (zmq.HEARTBEAT_TTL, ZMTP_TIMEOUT_MS),
+            (zmq.BACKLOG, BACKLOG),
+            (zmq.TOS, TYPE_OF_SERVICE),
+            (zmq.IPV6, 1),
+            (zmq.LINGER, LINGER_MS),
+        ):
+            socket.setsockopt(option, value)
+
+
+def _resolved(endpoint: str) -> str:
+    """The endpoint with its name replaced by an address, so that nothing is looked up later.
+
+    Raises `OSError` when there is none.
+    """
+    if not endpoint.startswith("tcp://"):
+        return endpoint
+    parts = urlsplit(endpoint)
+    host = parts.hostname or ""
+    if host == "*":
+        return endpoint
+    found = sockets.getaddrinfo(host, parts.port, type=sockets.SOCK_STREAM)
+    # IPv4 first where a name has both: `localhost` is bound there by most programs.
+    found.sort(key=lambda entry: entry[0] != sockets.AF_INET)
+    address = str(found[0][4][0])
+    return f"tcp://[{address}]:{parts.port}" if ":" in address else f"tcp://{address}:{parts.port}"
+
+
+def _refuse_living_ipc(endpoint: str) -> None:
+    """libzmq takes over the path of a socket that is in use: ask first.
+
+    Raises `OSError`.
+    """
+    path = endpoint.removeprefix("ipc://")
+    if not os.path.isdir(os.path.dirname(path) or "."):
+        raise FileNotFoundError(f"the directory of {path} does not exist")
+    if not hasattr(sockets, "AF_UNIX") or not os.path.exists(path):
+        return
+    with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        with contextlib.suppress(ConnectionRefusedError):
+            probe.connect(path)
+            raise OSError("another process has it; is this node running already?")
+
+
+def _bind_error(endpoint: str, error: zmq.ZMQError) -> str:
+    if error.errno == zmq.EADDRINUSE:
+        return f"hostname = {endpoint}: the port is in use; is this node running already?"
+    if error.errno == zmq.EADDRNOTAVAIL:
+        return f"hostname = {endpoint}: this machine does not have that address"
+    return f"hostname = {endpoint}: cannot be bound: {error.strerror}"

@@ -1,0 +1,75 @@
+"""From the out rings to the sockets: exactly one slot out, real or cover, by the same code.
+
+What an observer can see of the choice between real and cover here: nothing. Both are packed by the
+same calls, have the same length, are sent from memory of the same kind and copied to the own lane.
+"""
+
+from __future__ import annotations
+
+from flocksy.protocol.cell import (
+    KNOWN_BYTES,
+    NO_ID,
+    Codec,
+    Gear,
+    Hot,
+    Times,
+    pack_burst,
+    stamp,
+)
+from flocksy.protocol.schedule import BurstRun
+from flocksy.protocol.shown import Shown
+from flocksy.seam.joint import WireSeam
+from flocksy.wire.intake import Intake
+from flocksy.wire.port import Port
+from flocksy.wire.settings import WireSettings
+
+
+class Outlet:
+    """The own lane as it goes out."""
+
+    def __init__(self, settings: WireSettings, seam: WireSeam, port: Port, intake: Intake) -> None:
+        self._seam = seam
+        self._port = port
+        self._intake = intake
+        self._idle_cover = memoryview(bytearray(settings.idle_cell))
+        self._burst_cover = memoryview(bytearray(settings.burst_cell))
+        self._idle = self._idle_cover
+        self._idle_real = False
+        self._base = bytearray(seam.shape.header)
+        self.sent = [0, 0]
+        """Cells emitted on every link in this session, per gear."""
+
+    def prepare(
+        self, codec: Codec, shown: Shown, known: bytes, times: Times, real_allowed: bool
+    ) -> None:
+        """Make the heartbeat of a round, and the header for its burst cells."""
+        known = known if real_allowed else bytes(KNOWN_BYTES)
+        cell = self._seam.idle_cell() if real_allowed else None
+        self._idle_real = cell is not None
+        self._idle = cell if cell is not None else self._idle_cover
+        codec.pack(self._idle, Gear.IDLE, self.sent[Gear.IDLE], shown, known, times)
+        codec.pack(self._base, Gear.BURST, 0, shown, known, times)
+
+    def beat(self, now_us: int) -> None:
+        """Emit the heartbeat that was prepared."""
+        stamp(self._idle, now_us)
+        self._port.send(self._idle)
+        self.sent[Gear.IDLE] += 1
+        self._intake.own(self._idle, Gear.IDLE, NO_ID, 0)
+        if self._idle_real:
+            self._seam.idle_out.release()
+
+    def emit(self, run: BurstRun, credit: int, real_allowed: bool, now_us: int) -> None:
+        """Emit the next cell of a burst."""
+        filled = self._seam.burst_cell(run.burst_id) if real_allowed else None
+        cell = filled if filled is not None else self._burst_cover
+        k = run.sent
+        hot = Hot(run.burst_id, k, run.length, credit)
+        pack_burst(cell, self._base, self.sent[Gear.BURST], hot, now_us)
+        self._port.send(cell)
+        self.sent[Gear.BURST] += 1
+        run.sent += 1
+        if not self._intake.own(cell, Gear.BURST, run.burst_id, k):
+            run.gap = True
+        if filled is not None:
+            self._seam.burst_out.release()

@@ -1,0 +1,103 @@
+"""The wire process: sockets, clock, schedule, agreement, and nothing else (design 4.3, rule 4).
+
+It is spawned, decides nothing about its own life (signals are its parent's), and ends after its
+last cell has shown 500, or when it cannot begin: then the report's errors hold one line for the
+user and the exit status is `EXIT_WORLD`.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+from flocksy.errors import FlocksyError
+from flocksy.protocol.cell import check_sizes, header_bytes
+from flocksy.seam.joint import SeamHandle, SeamShape, WireSeam
+from flocksy.seam.report import WireReport
+from flocksy.wire.emitter import Emitter
+from flocksy.wire.limits import EXACT_NS
+from flocksy.wire.link import Links
+from flocksy.wire.settings import WireSettings
+
+EXIT_WORLD = 3
+"""Exit status when the world is not as needed (a port in use)."""
+
+COLLECT_ROUNDS = 1024
+"""Garbage is collected after the instants of rounds divisible by this, outside bursts: the same
+ones on all nodes."""
+
+
+def shape_of(settings: WireSettings) -> SeamShape:
+    """The seam that goes with these settings.
+
+    Raises `FlocksyError` when the cells are too small for the flock or the memory too large.
+    """
+    lanes = len(settings.members)
+    check_sizes(lanes, settings.idle_cell, settings.burst_cell)
+    shape = SeamShape(
+        lanes=lanes,
+        own_lane=settings.own_lane,
+        idle_cell=settings.idle_cell,
+        burst_cell=settings.burst_cell,
+        header=header_bytes(lanes),
+        window=settings.window,
+    )
+    shape.check()
+    return shape
+
+
+def run(
+    settings: WireSettings, handle: SeamHandle, tune: Callable[[], object] | None = None
+) -> None:
+    """The target of the spawned process. `tune` sets its priority and the like."""
+    for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        signal.signal(number, signal.SIG_IGN)
+    seam = WireSeam(handle)
+    handle.wake.close()
+    try:
+        if tune is not None:
+            tune()
+        links = Links(settings)
+    except FlocksyError as error:
+        seam.tell(WireReport(state="failed", errors=(str(error),)), texts=True)
+        seam.close()
+        sys.exit(EXIT_WORLD)
+    try:
+        _loop(settings, seam, links)
+    finally:
+        links.close()
+        seam.close()
+
+
+def _loop(settings: WireSettings, seam: WireSeam, links: Links) -> None:
+    emitter = Emitter(settings, seam, links, time.monotonic_ns(), time.time_ns(), os.urandom)
+    links.watch(seam.fileno())
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    collected = 0
+    while True:
+        now_ns = time.monotonic_ns()
+        deadline_ns = emitter.turn(now_ns)
+        if emitter.ended:
+            return
+        left_ns = deadline_ns - time.monotonic_ns()
+        if left_ns <= 0:
+            continue
+        if left_ns > EXACT_NS:
+            links.wait(left_ns // 1_000_000 - 1)
+        elif emitter.awaits_input:
+            seam.wants_wake(True)
+            links.wait(1)
+            seam.wants_wake(False)
+            seam.poll()
+        else:
+            time.sleep(left_ns / 1e9)
+        if emitter.round % COLLECT_ROUNDS == 0 and emitter.round != collected:
+            collected = emitter.round
+            if not emitter.in_burst:
+                gc.collect()
