@@ -1,8 +1,11 @@
-"""What the disk under a box can hold, as the probe found it."""
+"""What the disk under a box can hold, as the probe found it, and what therefore counts as equal."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from flocksy.sync.trees import DiskEntry
+from flocksy.sync.version import MODE_MASK, Kind, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +22,32 @@ class Capabilities:
     case_folding: bool = False  # "A" and "a" are one entry
     normalising: bool = False  # composed and decomposed names are one entry
     stable_inodes: bool = True
+
+    def same(self, left: DiskEntry | None, right: DiskEntry | None) -> bool:
+        """Whether two looks at this disk showed the same."""
+        if left is None or right is None:
+            return left is right
+        return (
+            left.kind is right.kind
+            and left.root == right.root
+            and self._same_metadata(left, right.mode, right.mtime_ns)
+        )
+
+    def shows_metadata(self, entry: DiskEntry, version: Version) -> bool:
+        """Whether the entry has mode and mtime of `version`, as far as this disk can."""
+        return self._same_metadata(entry, version.mode, version.mtime_ns)
+
+    def _same_metadata(self, entry: DiskEntry, mode: int, mtime_ns: int) -> bool:
+        """Of symlinks there is none; of directories the mtime is no metadata."""
+        if entry.kind is Kind.SYMLINK:
+            return True
+        if self.mode_bits and (entry.mode ^ mode) & MODE_MASK:
+            return False
+        return entry.kind is Kind.DIRECTORY or abs(entry.mtime_ns - mtime_ns) < self.mtime_grain_ns
+
+
+def shows_content(entry: DiskEntry | None, version: Version | None) -> bool:
+    """Whether the entry is of the version's kind and content; None and None count as equal."""
+    if entry is None or version is None:
+        return entry is None and (version is None or not version.is_content)
+    return entry.kind is version.kind and entry.root == version.root

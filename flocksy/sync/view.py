@@ -6,8 +6,8 @@ The rules, of design 6.1:
   change, the larger generation, the larger id.
 * The view is a possible tree: a path with live paths below it is a directory, whatever its heads
   say. Without a directory among the heads it is an *implied* one, of mode 0755.
-* Every other head that is a file or a symlink shows as a *conflict copy* beside the path, unless its
-  content is the winner's, is shown by another copy already, or was knowingly replaced at this path.
+* Every other head that is a file or a symlink shows as a *conflict copy* beside the path, unless
+  its content is the winner's, is shown by another copy already, or was knowingly replaced here.
 * Inside a repository (`.git`, `.hg`, `.svn`) nothing shows as a copy: the disk that held the losing
   content puts it into its history when the winner replaces it.
 

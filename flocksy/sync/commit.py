@@ -1,0 +1,283 @@
+"""From the disk to the flock: which versions a changed disk makes.
+
+The head of `flocksy.sync.planner` says how this fits together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from flocksy.sync.capabilities import Capabilities, shows_content
+from flocksy.sync.operations import Acknowledge, Record
+from flocksy.sync.state import join, parents_of, state_of, superseded_by
+from flocksy.sync.trees import DiskEntry, PathState, SyncedEntry, Trees
+from flocksy.sync.version import (
+    MAX_PARENTS,
+    MODE_MASK,
+    NO_ROOT,
+    Kind,
+    Version,
+    version_id,
+)
+from flocksy.sync.view import View
+
+Held = Callable[[str], str | None]
+"""Why a path is not held on this disk, or None if it is. Must also answer for what lies below."""
+
+_PLAIN_MODE = {Kind.FILE: 0o644, Kind.DIRECTORY: 0o755}
+
+
+def commit_local(
+    trees: Trees,
+    paths: Iterable[str],
+    capabilities: Capabilities,
+    *,
+    held: Held | None = None,
+    ignore_symlinks: bool = False,
+) -> list[Record | Acknowledge]:
+    """What the flock is to learn from this disk: local against synced at `paths`.
+
+    Do the operations in the order given, then `plan` at the same paths and at those named in them.
+    """
+    commit = _Commit(trees, capabilities, held, ignore_symlinks)
+    copies = []
+    for path in sorted(set(paths)):
+        synced = trees.synced(path)
+        if commit.skips(path, synced):
+            continue
+        if synced is not None and synced.copy_of is not None:
+            copies.append(path)
+        else:
+            commit.path(path, synced)
+    # After the rest: a copy that is put away then meets its owner as it is now.
+    for path in copies:
+        commit.copy(path)
+    return commit.operations
+
+
+def adopt(
+    trees: Trees,
+    paths: Iterable[str],
+    capabilities: Capabilities,
+    *,
+    held: Held | None = None,
+    ignore_symlinks: bool = False,
+) -> list[Record | Acknowledge]:
+    """Look at a disk of unknown past; `paths` are all of local, synced and flock that are meant.
+
+    Never deletes: what is absent is forgotten, so that `plan` fetches it. What is on the disk is
+    taken for the head, or for the replaced content, that it equals; anything else becomes a new
+    version beside the heads.
+    """
+    commit = _Commit(trees, capabilities, held, ignore_symlinks)
+    for path in sorted(set(paths)):
+        local = trees.local(path)
+        if not commit.is_outside(path, local, None):
+            commit.adopt(path, local)
+    return commit.operations
+
+
+class _Commit:
+    """One run; `operations` grows. `_states` is what the run itself has added to flock."""
+
+    def __init__(
+        self, trees: Trees, capabilities: Capabilities, held: Held | None, ignore_symlinks: bool
+    ) -> None:
+        self._trees = trees
+        self._capabilities = capabilities
+        self._held = held
+        self._no_symlinks = ignore_symlinks or not capabilities.symlinks
+        self._view = View(trees)
+        self._states: dict[str, PathState] = {}
+        self._synced: dict[str, SyncedEntry | None] = {}
+        self.operations: list[Record | Acknowledge] = []
+
+    def skips(self, path: str, synced: SyncedEntry | None) -> bool:
+        """Whether there is nothing to say about `path`."""
+        local = self._trees.local(path)
+        disk = synced.disk if synced else None
+        return self._capabilities.same(local, disk) or self.is_outside(path, local, disk)
+
+    def is_outside(self, path: str, local: DiskEntry | None, disk: DiskEntry | None) -> bool:
+        """Whether the path is none of ours: then absence is no deletion either."""
+        if self._held is not None and self._held(path) is not None:
+            return True
+        entry = local or disk
+        return self._no_symlinks and entry is not None and entry.kind is Kind.SYMLINK
+
+    def path(self, path: str, synced: SyncedEntry | None) -> None:
+        """An ordinary path whose local and synced differ."""
+        local = self._trees.local(path)
+        wanted = self._view.wanted(path)
+        if shows_content(local, wanted.version) and not _same_content(local, synced):
+            # Here happened what the flock wants already.
+            self._acknowledge(path, wanted.heads, local, wanted.copy_of, wanted.generation)
+            return
+        if local is None:
+            assert synced is not None
+            state = self._state(path)
+            heads = [state.heads.get(name) for name in synced.heads]
+            if all(head is not None and not head.is_content for head in heads):
+                # An implied directory went: what made it is recorded where it lay.
+                self._acknowledge(path, synced.heads, None, None, synced.generation)
+                return
+        self._record(path, local, synced)
+
+    def copy(self, path: str) -> None:
+        """A conflict copy that was deleted, edited or replaced here: put the losing head away."""
+        synced = self._trees.synced(path)
+        assert synced is not None and synced.copy_of is not None
+        owner, head = synced.copy_of
+        if self._held is not None and self._held(owner) is not None:
+            return
+        if head in self._state(owner).heads:
+            self._put_away(owner, head)
+        local = self._trees.local(path)
+        own = self._view.at(path)
+        plain = replace(synced, disk=None, copy_of=None)
+        if local is None:
+            self._acknowledge(path, synced.heads, None, None, synced.generation)
+        elif shows_content(local, own.shown):
+            self._acknowledge(path, own.heads, local, None, own.generation)
+        else:
+            self._record(path, local, plain)
+
+    def adopt(self, path: str, local: DiskEntry | None) -> None:
+        """One path of a disk of unknown past."""
+        if local is None:
+            if self._trees.synced(path) is not None:
+                self.operations.append(Acknowledge(path, None))
+            return
+        wanted = self._view.wanted(path)
+        if shows_content(local, wanted.version):
+            self._acknowledge(path, wanted.heads, local, wanted.copy_of, wanted.generation)
+            return
+        state = self._state(path)
+        equal = {name: head for name, head in state.heads.items() if shows_content(local, head)}
+        if equal:
+            generation = max(head.generation for head in equal.values())
+            self._acknowledge(path, frozenset(equal), local, None, generation)
+            return
+        if local.root:
+            old = frozenset(name for name, root in state.superseded.items() if root == local.root)
+            if old:
+                self._acknowledge(path, old, local, None, 0)
+                return
+            for owner in self._view.owners(path):
+                for name, root in self._state(owner).superseded.items():
+                    if root == local.root:
+                        # A conflict copy that was put away elsewhere in the meantime.
+                        self._acknowledge(path, frozenset(), local, (owner, name), 0)
+                        return
+        elif state.heads and not any(head.is_content for head in state.heads.values()):
+            # A directory that the flock has deleted; it stays if something new lives in it.
+            generation = max(head.generation for head in state.heads.values())
+            self._acknowledge(path, frozenset(state.heads), local, None, generation)
+            return
+        self._record(path, local, None)
+
+    def _state(self, path: str) -> PathState:
+        return self._states.get(path) or self._trees.flock(path) or PathState()
+
+    def _acknowledge(
+        self,
+        path: str,
+        heads: frozenset[bytes],
+        disk: DiskEntry | None,
+        copy_of: tuple[str, bytes] | None,
+        generation: int,
+    ) -> None:
+        entry = SyncedEntry(heads, disk, copy_of, generation)
+        synced = entry if heads or disk is not None else None
+        self._synced[path] = synced
+        self.operations.append(Acknowledge(path, synced))
+
+    def _record(self, path: str, local: DiskEntry | None, synced: SyncedEntry | None) -> None:
+        """A version of what the disk shows, in place of what synced says it showed."""
+        state = self._state(path)
+        parents: dict[bytes, tuple[int, bytes]] = {}
+        disk = synced.disk if synced else None
+        if synced is not None:
+            for name in synced.heads:
+                known = state.heads.get(name)
+                if known is not None:
+                    parents[name] = (known.generation, known.root)
+                else:
+                    # Superseded meanwhile by something this disk has not seen.
+                    root = state.superseded.get(name) or (disk.root if disk else NO_ROOT)
+                    parents[name] = (synced.generation, root)
+        version = self._version(local, parents, synced, state)
+        entry = SyncedEntry(frozenset((version_id(version),)), local, generation=version.generation)
+        self._join(path, version, parents, entry)
+
+    def _version(
+        self,
+        local: DiskEntry | None,
+        parents: dict[bytes, tuple[int, bytes]],
+        synced: SyncedEntry | None,
+        state: PathState,
+    ) -> Version:
+        kind = local.kind if local is not None else Kind.TOMBSTONE
+        mode = 0
+        if local is not None and kind in _PLAIN_MODE:
+            mode = local.mode & MODE_MASK
+            if not self._capabilities.mode_bits:
+                held = (state.heads[name] for name in sorted(parents) if name in state.heads)
+                mode = next((old.mode for old in held if old.kind is kind), _PLAIN_MODE[kind])
+        is_file = local is not None and kind is Kind.FILE
+        oldest = max((generation for generation, _ in parents.values()), default=0)
+        return Version(
+            kind=kind,
+            mode=mode,
+            mtime_ns=local.mtime_ns if is_file and local else 0,
+            size=local.size if is_file and local else 0,
+            root=local.root if local is not None else NO_ROOT,
+            generation=oldest + 1,
+            parents=parents_of(
+                ((generation, name) for name, (generation, _) in parents.items()), MAX_PARENTS
+            ),
+            metadata_only=bool(parents) and local is not None and _same_content(local, synced),
+        )
+
+    def _put_away(self, owner: str, head: bytes) -> None:
+        """A tombstone over the losing head, and over nothing else that is shown."""
+        state = self._state(owner)
+        loser = state.heads[head]
+        winner = self._view.at(owner).head
+        parents = {
+            name: (version.generation, version.root)
+            for name, version in state.heads.items()
+            if name == head
+            or ((version.kind, version.root) == (loser.kind, loser.root) and name != winner)
+        }
+        version = self._version(None, parents, None, state)
+        synced = self._synced[owner] if owner in self._synced else self._trees.synced(owner)
+        if synced is not None:
+            synced = replace(
+                synced,
+                heads=(synced.heads - parents.keys()) | {version_id(version)},
+                generation=max(synced.generation, version.generation),
+            )
+        self._join(owner, version, parents, synced)
+
+    def _join(
+        self,
+        path: str,
+        version: Version,
+        parents: dict[bytes, tuple[int, bytes]],
+        synced: SyncedEntry | None,
+    ) -> None:
+        superseded = superseded_by(
+            version.root, {name: root for name, (_, root) in parents.items()}
+        )
+        self._states[path] = join(self._state(path), state_of(version, superseded))
+        self._synced[path] = synced
+        self.operations.append(Record(path, version, synced, superseded))
+
+
+def _same_content(local: DiskEntry | None, synced: SyncedEntry | None) -> bool:
+    disk = synced.disk if synced else None
+    if local is None or disk is None:
+        return local is disk
+    return local.kind is disk.kind and local.root == disk.root
