@@ -26,120 +26,53 @@ open, and `recover` is next.
 
 from __future__ import annotations
 
-import os
-import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from enum import Enum
-from typing import Protocol
 
-from flocksy.boxes.filesystem import PRIVATE, Disk, Stat
-from flocksy.boxes.history import FOLDER as HISTORY
+from flocksy.boxes.batch import (
+    ALL,
+    Batch,
+    Contents,
+    Outcome,
+    Report,
+    Result,
+    Step,
+    applied,
+    dressed,
+    guarded,
+    is_directory,
+)
+from flocksy.boxes.disk import Disk
 from flocksy.boxes.history import History
 from flocksy.boxes.journal import Applied, Journal, JournalEntry
+from flocksy.boxes.pace import SLICE_S, each, in_thread
 from flocksy.boxes.placing import (
     INCOMING,
     SCRATCH,
     ChangedError,
     Placer,
     describe,
-    is_full,
+    make_folders,
 )
-from flocksy.index.journal import Kept
+from flocksy.boxes.preparing import OWN_PREFIX, Preparer
+from flocksy.boxes.recovery import recover
 from flocksy.sync.capabilities import Capabilities
-from flocksy.sync.operations import MakeDirectory, PutFile, PutSymlink, Remove, SetMetadata
-from flocksy.sync.trees import DiskEntry, SyncedEntry
+from flocksy.sync.operations import (
+    DiskOperation,
+    MakeDirectory,
+    PutFile,
+    PutSymlink,
+    Remove,
+    SetMetadata,
+)
 from flocksy.sync.version import Kind, Version
 
-SLICE_S = 0.01
-"""Work between two yields: half of what the event loop can be away from its rings."""
-
-FLUSH_POLL_S = 0.002
-"""How long to leave a flush alone before asking whether it has ended."""
+__all__ = ["Applier", "Contents", "DiskOperation", "Outcome", "Report", "Result"]
 
 FLUSH_SINGLY = 8
 """Up to so many files or directories are flushed one by one: cheaper than everything that anybody
 wrote to this file system, which is what `syncfs` flushes."""
-
-OWN_PREFIX = "apply-"
-"""Names of temporaries made here; whatever bears it at the start is left from a crash."""
-
-DiskOperation = MakeDirectory | PutFile | PutSymlink | SetMetadata | Remove
-
-
-class Result(Enum):
-    """How one operation ended."""
-
-    DONE = "done"
-    CHANGED = "changed"  # somebody edited the path: scan it again, then plan again
-    PROBLEM = "problem"  # the disk refused: nothing lost, shown to people, tried again later
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """`disk` is what was read back after DONE (None: nothing stands there). `problem` is one line
-    for people, without the path."""
-
-    operation: DiskOperation
-    result: Result
-    disk: DiskEntry | None = None
-    problem: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What became of a batch. `rescan` holds every path that has to be scanned again, also some
-    whose operation was done (edited in the instant after). `disk_full`: nothing that needs room
-    will work before there is some."""
-
-    outcomes: tuple[Outcome, ...]
-    kept: tuple[Kept, ...]
-    rescan: tuple[str, ...]
-    disk_full: bool = False
-
-
-class Contents(Protocol):
-    """Where the new contents are."""
-
-    def staged(self, path: str, version: Version) -> str | None:
-        """The complete temporary (its path in the box) with this file's content, or None."""
-        ...
-
-    def link_text(self, path: str, version: Version) -> str | None:
-        """The text of this symlink, or None where it has not arrived."""
-        ...
-
-
-@dataclass(slots=True)
-class _Step:
-    """One operation on its way through the batch."""
-
-    operation: DiskOperation
-    entry: JournalEntry
-    wanted: DiskEntry | None = None  # what the path is to show in the end
-    source: str | None = None  # the temporary is a link to this path
-    own: bool = False  # the temporary was made here
-    placed: bool = False
-    result: Result = Result.DONE
-    problem: str = ""
-    full: bool = False
-    found: DiskEntry | None = None
-
-
-@dataclass(slots=True)
-class _Batch:
-    steps: list[_Step] = field(default_factory=list)
-    rescan: set[str] = field(default_factory=set)
-    taken: set[str] = field(default_factory=set)  # staged temporaries that a step uses
-
-    def alive(self, *kinds: type[DiskOperation]) -> list[_Step]:
-        return [
-            step
-            for step in self.steps
-            if step.result is Result.DONE and isinstance(step.operation, kinds)
-        ]
 
 
 class Applier:
@@ -156,20 +89,234 @@ class Applier:
         self._disk = disk
         self._journal = journal
         self._history = history
-        self._contents = contents
         self._capabilities = capabilities
-        self._count = 0
+        self._preparer = Preparer(disk, history, contents, capabilities)
+
+    def recover(self) -> Generator[float, None, Report]:
+        """Finish what a crash left. To be run before the box is scanned and before `apply`."""
+        make_folders(self._disk)
+        placer = self._placer()
+        rescan: list[str] = []
+        began = time.monotonic()
+        finished: list[Applied] = []
+        for entry in self._journal.recover():
+            done = recover(placer, entry)
+            if done is None:
+                rescan.append(entry.path)
+            elif not entry.path.startswith(SCRATCH):
+                finished.append(done)
+            if time.monotonic() - began > SLICE_S:
+                yield 0.0
+                began = time.monotonic()
+        yield from self._flush_directories(placer)
+        self._journal.commit(finished, placer.kept)
+        self._clear()
+        return Report((), tuple(placer.kept), tuple(rescan))
+
+    def _clear(self) -> None:
+        """Remove what a crash left that no journal speaks of: it never had a place."""
+        for name, found in self._disk.scan(INCOMING):
+            if name.startswith(OWN_PREFIX):
+                self._drop(f"{INCOMING}/{name}", found.kind is Kind.DIRECTORY)
+        for name, _ in self._disk.scan(SCRATCH):
+            self._drop(f"{SCRATCH}/{name}", directory=False)
 
     def apply(self, operations: Sequence[DiskOperation]) -> Generator[float, None, Report]:
-        """Do a batch. Raises what the journal raises, and `FlocksyError` where something is left
-        that only a recovery can deal with."""
-        raise NotImplementedError
+        """Do a batch. A rename's source and its removal have to be in the same batch.
+
+        Raises what the journal raises, and `FlocksyError` where something is left that only a
+        recovery can deal with.
+        """
+        placer = self._placer()
+        batch = self._preparer.begin(operations)
+        forgotten = yield from self._make_room(batch)
+        yield from self._preparer.prepare(placer, batch)
+        fresh = [step for step in batch.alive(PutFile) if step.source is None]
+        yield from self._flush_contents(fresh)
+        open_steps = batch.alive(*ALL)
+        if open_steps:
+            self._journal.open([step.entry for step in open_steps if not step.is_shadowed])
+            yield from self._place(placer, batch)
+            yield from self._flush_directories(placer)
+            self._journal.commit([applied(step) for step in batch.alive(*ALL)], placer.kept)
+        for step in batch.steps:
+            if step.own and not step.placed and step.entry.temporary:
+                self._drop(step.entry.temporary, isinstance(step.operation, MakeDirectory))
+            if step.result is Result.CHANGED:
+                batch.rescan.add(step.path)
+        return Report(
+            tuple(Outcome(s.operation, s.result, s.found, s.problem) for s in batch.steps),
+            tuple(placer.kept),
+            tuple(sorted(batch.rescan)),
+            forgotten,
+            any(step.full for step in batch.steps),
+        )
 
     def rehearse(self, temporaries: Sequence[str]) -> Generator[float, None, None]:
         """Take complete temporaries through the same steps as `apply`, into the scratch directory,
         and discard them: what a node does with the content that it sends itself."""
-        raise NotImplementedError
+        placer = self._placer()
+        batch = Batch()
+        for number, temporary in enumerate(temporaries):
+            path = f"{SCRATCH}/{number}"
+            found = self._disk.set_metadata(temporary, 0o600, time.time_ns())
+            entry = JournalEntry(path, temporary, None, found.entry(b""), None)
+            version = Version(Kind.FILE, 0o600, 0, found.size, b"", 0, ())
+            operation = PutFile(path, version, frozenset(), None)
+            batch.steps.append(Step(operation, entry, entry.after))
+        yield from self._flush_contents(batch.steps)
+        self._journal.open([step.entry for step in batch.steps])
+        yield from self._place(placer, batch)
+        yield from self._flush_directories(placer)
+        self._journal.commit((), ())
+        for step in batch.steps:
+            self._drop(step.path, directory=False)
 
-    def recover(self) -> Generator[float, None, Report]:
-        """Finish what a crash left. To be run before the box is scanned."""
-        raise NotImplementedError
+    def _make_room(self, batch: Batch) -> Generator[float, None, tuple[str, ...]]:
+        """Thin the history out where it is due; without room there, nothing is replaced."""
+        if not self._history.crowded:
+            return ()
+        pruned = yield from self._history.prune()
+        if pruned.full:
+            for step in batch.steps:
+                expected = step.operation.expected
+                if expected is not None and not isinstance(step.operation, SetMetadata):
+                    step.result, step.full = Result.PROBLEM, True
+                    step.problem = (
+                        "waits: the box's history has reached its cap within"
+                        " 7 days: remove old files from .flocksy/history"
+                    )
+        return pruned.removed
+
+    # ── after the journal ────────────────────────────────────────────────────────────────────
+
+    def _place(self, placer: Placer, batch: Batch) -> Generator[float, None, None]:
+        def put(step: Step) -> None:
+            self._put(placer, step)
+
+        def remove(step: Step) -> None:
+            self._remove(placer, batch, step)
+
+        yield from each(batch.alive(MakeDirectory), guarded(put))
+        contents = batch.alive(PutFile, PutSymlink)
+        last = [step for step in contents if _over_directory(step)]
+        first = [step for step in contents if not _over_directory(step)]
+        yield from each(first, guarded(put))
+        yield from each(batch.alive(Remove)[::-1], guarded(remove))
+        yield from each(last, guarded(put))
+        # Deepest first: the mode of a directory may close it to ourselves.
+        finishing = batch.alive(PutFile, MakeDirectory, SetMetadata)[::-1]
+        yield from each(finishing, guarded(lambda step: self._dress(placer, step)))
+        yield from each(
+            [step for step in batch.alive(*ALL) if step.placed],
+            guarded(lambda step: self._read_back(placer, batch, step)),
+        )
+
+    def _put(self, placer: Placer, step: Step) -> None:
+        twin = step.twin
+        if twin is not None and not twin.placed:
+            if is_directory(twin.entry.before) and is_directory(step.wanted):
+                # The same directory under a name that is the same to this disk.
+                self._disk.move(twin.path, step.entry.temporary)
+            elif is_directory(twin.entry.before):
+                raise ChangedError  # it was not empty
+            else:
+                linked = step.entry.after if step.source is not None else None
+                placer.remove(twin.entry, linked.inode if linked is not None else None)
+            twin.placed = True
+        if step.entry.temporary:
+            placer.put(step.entry)
+        step.placed = True
+        step.shown = step.entry.after
+
+    def _remove(self, placer: Placer, batch: Batch, step: Step) -> None:
+        if step.placed:
+            return
+        users = batch.users.get(step.path, ())
+        if not all(user.placed for user in users):
+            raise ChangedError  # the content has not got its new place
+        linked = [user.entry.after.inode for user in users if user.source and user.entry.after]
+        placer.remove(step.entry, linked[0] if linked else None)
+        step.placed = True
+
+    def _dress(self, placer: Placer, step: Step) -> None:
+        """Mode and mtime where they could not be set on the temporary."""
+        assert step.wanted is not None
+        if isinstance(step.operation, SetMetadata):
+            if step.wanted.kind is not Kind.SYMLINK:
+                found = placer.set_metadata(step.path, step.operation.expected, step.wanted)
+                step.shown = found.entry(step.wanted.root)
+            step.placed = True
+        elif step.source is not None or step.wanted.kind is Kind.DIRECTORY:
+            assert step.shown is not None
+            if dressed(step.shown, step.wanted):
+                return
+            try:
+                step.shown = placer.dress(step.path, step.wanted).entry(step.wanted.root)
+            except OSError as error:
+                step.problem = describe(error)  # the content is in its place all the same
+
+    def _read_back(self, placer: Placer, batch: Batch, step: Step) -> None:
+        """What the disk shows now. Where somebody was quick it is not what was brought: the path
+        has held that all the same, so synced moves, and the scan finds the edit."""
+        found = self._disk.stat(step.path)
+        if step.wanted is None:
+            if found is not None and step.shadow is None:
+                batch.rescan.add(step.path)
+        elif found is not None and placer.same(found, step.shown):
+            step.found = found.entry(step.wanted.root)
+        else:
+            step.found = step.shown
+            batch.rescan.add(step.path)
+
+    # ── flushing ─────────────────────────────────────────────────────────────────────────────
+
+    def _flush_contents(self, steps: Sequence[Step]) -> Generator[float, None, None]:
+        if len(steps) > FLUSH_SINGLY:
+            everything = yield from in_thread(self._disk.flush_all)
+            if everything:
+                return
+
+        def flush() -> None:
+            one = guarded(lambda step: self._disk.flush_file(step.entry.temporary))
+            for step in steps:
+                one(step)
+
+        if steps:
+            yield from in_thread(flush)
+
+    def _flush_directories(self, placer: Placer) -> Generator[float, None, None]:
+        folders = sorted(placer.touched)
+        if len(folders) > FLUSH_SINGLY:
+            everything = yield from in_thread(self._disk.flush_all)
+            if everything:
+                return
+
+        def flush() -> None:
+            for folder in folders:
+                # One that is gone again has nothing to keep.
+                with suppress(FileNotFoundError):
+                    self._disk.flush_directory(folder)
+
+        if folders:
+            yield from in_thread(flush)
+
+    # ── small things ─────────────────────────────────────────────────────────────────────────
+
+    def _placer(self) -> Placer:
+        return Placer(self._disk, self._history, self._capabilities)
+
+    def _drop(self, path: str, directory: bool) -> None:
+        """Remove a temporary; what cannot be removed now is removed at the next start."""
+        with suppress(OSError):
+            if directory:
+                self._disk.remove_directory(path)
+            else:
+                self._disk.remove_file(path)
+
+
+def _over_directory(step: Step) -> bool:
+    """Whether a directory stands in the way until the removals are done."""
+    return is_directory(step.entry.before) or (
+        step.twin is not None and is_directory(step.twin.entry.before)
+    )

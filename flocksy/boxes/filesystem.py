@@ -1,12 +1,7 @@
-"""The port to the disk: everything flocksy does inside a box goes through here.
+"""The disk of this machine behind the port of `flocksy.boxes.disk`.
 
-A path is relative to the box, "/" between its components, undecodable bytes as surrogates. Every
-call walks from a handle of the box's root and follows no symbolic link in any component, so no
-path leads out of the box, whoever swaps a directory for a link meanwhile. An entry is looked at
-and changed by the same handle wherever the system allows it.
-
-`Disk` is the port and `RealDisk` the disk. Errors are `OSError` as they come; `FileNotFoundError`
-also stands for a parent that is missing, is no directory or is a link.
+An entry is looked at and changed by the same handle wherever the system allows it. `openat2` does
+the walk without links in one call; where there is none it is done component by component.
 """
 
 from __future__ import annotations
@@ -16,20 +11,14 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol
 
 from flocksy import system
+from flocksy.boxes.disk import MODE_BITS, Disk, Stat
 from flocksy.errors import BoxError
-from flocksy.sync.trees import DiskEntry
 from flocksy.sync.version import Kind
 
-PRIVATE = ".flocksy"
-"""The one directory of ours in a box. It never syncs."""
-
-MODE_BITS = 0o777
-"""What a version can say of a mode; setuid, setgid and sticky bits are never set by us."""
+__all__ = ["Disk", "RealDisk", "Stat", "as_stat"]
 
 _OUT = ".out"
 """Where an exchange in two steps parks what stood at the path (see `RealDisk.exchange`)."""
@@ -41,122 +30,6 @@ _DIRECTORY_FLAGS = os.O_RDONLY | system.O_DIRECTORY | system.O_NOFOLLOW | system
 
 # Walking meets these when a component is missing or is not a directory of the box.
 _NO_WAY = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV})
-
-
-@dataclass(frozen=True, slots=True)
-class Stat:
-    """What stands at a path. `kind` None: something no box holds (a FIFO, socket or device).
-
-    `mode` is limited to `MODE_BITS`. `size` of a symlink is that of its text, of a directory 0.
-    """
-
-    kind: Kind | None
-    mode: int
-    mtime_ns: int
-    size: int
-    inode: int
-    ctime_ns: int
-    device: int
-
-    def entry(self, root: bytes) -> DiskEntry:
-        """As an entry of the local tree, with the content `root` that was found here."""
-        assert self.kind is not None
-        return DiskEntry(
-            kind=self.kind,
-            mode=self.mode,
-            mtime_ns=self.mtime_ns,
-            size=self.size,
-            root=root,
-            inode=self.inode,
-            ctime_ns=self.ctime_ns,
-            device=self.device,
-        )
-
-
-class Disk(Protocol):
-    """What the parts of `boxes` may do to a box."""
-
-    def stat(self, path: str) -> Stat | None:
-        """What stands at `path` ("" is the box itself), or None. Links are not followed."""
-        ...
-
-    def scan(self, path: str) -> list[tuple[str, Stat]]:
-        """The names in a directory with what stands there, in no order."""
-        ...
-
-    def open_read(self, path: str) -> int:
-        """A descriptor of a regular file, for reading. The caller closes it."""
-        ...
-
-    def read_link(self, path: str) -> str:
-        """The text of a symlink."""
-        ...
-
-    def create(self, path: str) -> int:
-        """A descriptor of a new empty file (mode 0600), for reading and writing."""
-        ...
-
-    def make_directory(self, path: str, mode: int) -> None:
-        """A new directory. Raises `FileExistsError`."""
-        ...
-
-    def make_symlink(self, path: str, text: str) -> None:
-        """A new symlink. The text is never interpreted."""
-        ...
-
-    def link(self, source: str, target: str) -> bool:
-        """A second name for a file. False where the file system has no such thing."""
-        ...
-
-    def copy(self, source: str, target: str) -> Iterator[None]:
-        """Copy a file's content to a new file, a bounded step per item."""
-        ...
-
-    def move(self, source: str, target: str) -> None:
-        """Rename, only when nothing stands at `target`: raises `FileExistsError`."""
-        ...
-
-    def exchange(self, temporary: str, path: str) -> None:
-        """Afterwards each holds what stood at the other. Both must exist."""
-        ...
-
-    def settle(self, temporary: str, path: str) -> None:
-        """After a crash: end an exchange that was cut in its middle, by undoing it."""
-        ...
-
-    def remove_file(self, path: str) -> None:
-        """Unlink a file or symlink."""
-        ...
-
-    def remove_directory(self, path: str) -> None:
-        """Remove an empty directory."""
-        ...
-
-    def set_metadata(self, path: str, mode: int, mtime_ns: int | None) -> Stat:
-        """Set mode (`MODE_BITS` only) and mtime (None: leave it) of a file or directory through
-        one handle; returns what it shows afterwards."""
-        ...
-
-    def flush_file(self, path: str) -> None:
-        """Make a file's content and metadata durable."""
-        ...
-
-    def flush_directory(self, path: str) -> None:
-        """Make the names in a directory durable."""
-        ...
-
-    def flush_all(self) -> bool:
-        """Make everything in the box durable; False where there is no such call."""
-        ...
-
-    def space(self) -> tuple[int, int]:
-        """(bytes free for us, bytes of the whole file system)."""
-        ...
-
-    def identity(self) -> int:
-        """A number that tells this file system from others, also after a reboot, where the system
-        knows one; below 2**63."""
-        ...
 
 
 class RealDisk:
@@ -276,7 +149,7 @@ class RealDisk:
         finally:
             os.close(reading)
 
-    def set_metadata(self, path: str, mode: int, mtime_ns: int | None) -> Stat:
+    def set_metadata(self, path: str, mode: int | None, mtime_ns: int | None) -> Stat:
         flags = os.O_RDONLY | system.O_NOFOLLOW | system.O_NONBLOCK | system.O_CLOEXEC
         try:
             descriptor = self._open(path, flags)
@@ -292,7 +165,7 @@ class RealDisk:
             found = os.fstat(descriptor)
             if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
                 raise OSError(errno.EINVAL, "neither a file nor a directory", path)
-            if stat.S_IMODE(found.st_mode) != mode & MODE_BITS:
+            if mode is not None and stat.S_IMODE(found.st_mode) != mode & MODE_BITS:
                 os.chmod(target, mode & MODE_BITS)
             if mtime_ns is not None:
                 os.utime(target, ns=(found.st_atime_ns, mtime_ns))
@@ -375,6 +248,9 @@ class RealDisk:
 
     def identity(self) -> int:
         return system.filesystem_identity(self._root_fd)
+
+    def type_name(self) -> str:
+        return system.filesystem_type(self._root_fd)
 
     # ── handles ──────────────────────────────────────────────────────────────────────────────
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from flocksy.boxes.filesystem import PRIVATE, Disk, Stat
+from flocksy.boxes.disk import PRIVATE, Disk, Stat
 from flocksy.index.journal import Kept
 from flocksy.sync.version import Kind
 

@@ -119,6 +119,7 @@ def encode(entry: JournalEntry) -> bytes:
                 "heads": [_text(head) for head in sorted(synced.heads)],
                 "disk": _disk_out(synced.disk),
                 "copy_of": synced.copy_of and [synced.copy_of[0], _text(synced.copy_of[1])],
+                "generation": synced.generation,
             },
         },
         separators=(",", ":"),
@@ -135,6 +136,7 @@ def decode(path: str, data: bytes) -> JournalEntry:
             heads=frozenset(_bytes(head) for head in synced["heads"]),
             disk=_disk_in(synced["disk"]),
             copy_of=copy_of and (copy_of[0], _bytes(copy_of[1])),
+            generation=synced["generation"],
         )
     return JournalEntry(
         path, row["temporary"], _disk_in(row["before"]), _disk_in(row["after"]), synced

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from contextlib import suppress
 
-from flocksy.boxes.filesystem import PRIVATE, Disk, Stat
+from flocksy.boxes.disk import PRIVATE, Disk, Stat
+from flocksy.boxes.history import FOLDER as HISTORY
 from flocksy.boxes.history import History
 from flocksy.boxes.journal import JournalEntry
 from flocksy.errors import FlocksyError
@@ -62,9 +64,15 @@ class Placer:
             return True  # the rest moves with its children
         if found.size != entry.size or found.mtime_ns != entry.mtime_ns:
             return False
-        if entry.inode and self.capabilities.stable_inodes and found.inode != entry.inode:
+        if not self.same_inode(found, entry):
             return False
         return not (ctime and entry.ctime_ns and found.ctime_ns != entry.ctime_ns)
+
+    def same_inode(self, found: Stat, entry: DiskEntry) -> bool:
+        """Whether the inodes agree; always, where the disk or the entry does not tell."""
+        if not entry.inode or not self.capabilities.stable_inodes:
+            return True
+        return found.inode == entry.inode
 
     def check(self, path: str, expected: DiskEntry | None) -> None:
         """The cheap look before anything is done; the one that counts comes afterwards."""
@@ -100,7 +108,7 @@ class Placer:
             return
         assert entry.before is not None
         try:
-            self._keep(entry.temporary, entry.path, found, entry.before.root)
+            self.keep(entry.temporary, entry.path, found, entry.before.root)
         except OSError:
             # No room for one more name. The old content must not stay among the temporaries.
             self._put_back(entry)
@@ -132,7 +140,7 @@ class Placer:
     def _keep_unknown(self, entry: JournalEntry) -> None:
         found = self.disk.stat(entry.temporary)
         if found is not None and found.kind is not Kind.DIRECTORY:
-            self._keep(entry.temporary, entry.path, found, b"")
+            self.keep(entry.temporary, entry.path, found, b"")
 
     def remove(self, entry: JournalEntry, linked_inode: int | None = None) -> None:
         """Take what stands at the path away: a file or link to its place in the history, which is
@@ -176,19 +184,27 @@ class Placer:
             if found.kind is not Kind.DIRECTORY:
                 self.note_kept(entry.temporary, entry.path, found, b"")
 
-    def set_metadata(self, path: str, expected: DiskEntry, mode: int, mtime_ns: int | None) -> Stat:
+    def set_metadata(self, path: str, expected: DiskEntry, wanted: DiskEntry) -> Stat:
         """Mode and mtime of what stands at the path, which must be what the planner saw."""
         self.check(path, expected)
         try:
-            found = self.disk.set_metadata(path, mode, mtime_ns)
+            found = self.dress(path, wanted)
         except FileNotFoundError:
             raise ChangedError from None
-        if found.inode != expected.inode and expected.inode and self.capabilities.stable_inodes:
+        if not self.same_inode(found, expected):
             # Replaced between look and touch. Its content is safe; the scan finds it.
             raise ChangedError
         return found
 
-    def _keep(self, temporary: str, path: str, found: Stat, root: bytes) -> None:
+    def dress(self, path: str, wanted: DiskEntry) -> Stat:
+        """Set mode and mtime as far as this disk and this kind of entry have them."""
+        mode = wanted.mode if self.capabilities.mode_bits else None
+        return self.disk.set_metadata(
+            path, mode, wanted.mtime_ns if wanted.kind is Kind.FILE else None
+        )
+
+    def keep(self, temporary: str, path: str, found: Stat, root: bytes) -> None:
+        """Move what was taken from `path` to the history."""
         place = self.history.reserve(path)
         self.disk.move(temporary, place)
         self.note_kept(place, path, found, root)
@@ -216,6 +232,13 @@ class Placer:
                 do()
             finally:
                 self.disk.set_metadata(folder, found.mode, None)
+
+
+def make_folders(disk: Disk) -> None:
+    """The directories of ours in a box, where they are missing."""
+    for folder in (PRIVATE, INCOMING, SCRATCH, HISTORY):
+        with suppress(FileExistsError):
+            disk.make_directory(folder, 0o700)
 
 
 def describe(error: OSError) -> str:

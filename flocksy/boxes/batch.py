@@ -1,0 +1,175 @@
+"""A batch of operations on its way to the disk: what the applier is told and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from flocksy.boxes.journal import Applied, JournalEntry
+from flocksy.boxes.placing import ChangedError, describe, is_full
+from flocksy.index.journal import Kept
+from flocksy.sync.operations import (
+    DiskOperation,
+    MakeDirectory,
+    PutFile,
+    PutSymlink,
+    Remove,
+    SetMetadata,
+    synced_after,
+)
+from flocksy.sync.trees import DiskEntry
+from flocksy.sync.version import Kind, Version
+
+
+class Result(Enum):
+    """How one operation ended."""
+
+    DONE = "done"
+    CHANGED = "changed"  # somebody edited the path: scan it again, then plan again
+    PROBLEM = "problem"  # the disk refused: nothing lost, shown to people, tried again later
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`disk` is what was read back after DONE (None: nothing stands there). `problem` is one line
+    for people, without the path."""
+
+    operation: DiskOperation
+    result: Result
+    disk: DiskEntry | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a batch. `rescan` holds every path that has to be scanned again, also some
+    whose operation was done (edited in the instant after). `disk_full`: nothing that needs room
+    will work before there is some."""
+
+    outcomes: tuple[Outcome, ...]
+    kept: tuple[Kept, ...]
+    rescan: tuple[str, ...]
+    forgotten: tuple[str, ...] = ()  # names in the history that made room: drop their rows
+    disk_full: bool = False
+
+
+class Contents(Protocol):
+    """Where the new contents are."""
+
+    def staged(self, path: str, version: Version) -> str | None:
+        """The complete temporary (its path in the box) with this file's content, or None."""
+        ...
+
+    def link_text(self, path: str, version: Version) -> str | None:
+        """The text of this symlink, or None where it has not arrived."""
+        ...
+
+
+class MissingError(Exception):
+    """The content of an operation is not here."""
+
+
+@dataclass(slots=True)
+class Step:
+    """One operation on its way through the batch."""
+
+    operation: DiskOperation
+    entry: JournalEntry
+    wanted: DiskEntry | None  # what the path is to show in the end
+    own: bool = False  # the temporary was made here
+    source: str | None = None  # the temporary is a link to this path
+    twin: Step | None = None  # the removal of what stands at the same name to this disk
+    shadow: Step | None = None  # of a removal: what comes to the same name
+    placed: bool = False
+    shown: DiskEntry | None = None  # what the path showed when it was placed
+    result: Result = Result.DONE
+    problem: str = ""
+    full: bool = False
+    found: DiskEntry | None = None
+
+    @property
+    def path(self) -> str:
+        return self.operation.path
+
+    @property
+    def is_shadowed(self) -> bool:
+        """Whether another step has the very same path: that one's journal entry speaks for both."""
+        return self.shadow is not None and self.shadow.path == self.path
+
+    def fail(self, error: Exception) -> None:
+        """Note why this step is not done; the others go on."""
+        if isinstance(error, ChangedError):
+            self.result = Result.CHANGED
+            return
+        self.result = Result.PROBLEM
+        if isinstance(error, OSError):
+            self.problem, self.full = describe(error), is_full(error)
+        else:
+            self.problem = "its content has not arrived"
+
+
+@dataclass(slots=True)
+class Batch:
+    steps: list[Step] = field(default_factory=list)
+    removals: dict[str, Step] = field(default_factory=dict)
+    users: dict[str, list[Step]] = field(default_factory=dict)  # of a rename's source
+    staged: set[str] = field(default_factory=set)  # temporaries that a step has taken
+    rescan: set[str] = field(default_factory=set)
+
+    def alive(self, *kinds: type[DiskOperation]) -> list[Step]:
+        """Steps of these kinds that nothing speaks against so far, parents before children."""
+        steps = (step for step in self.steps if step.result is Result.DONE)
+        return sorted(
+            (step for step in steps if isinstance(step.operation, kinds)), key=lambda one: one.path
+        )
+
+
+ALL: tuple[type[DiskOperation], ...] = (
+    MakeDirectory,
+    PutFile,
+    PutSymlink,
+    SetMetadata,
+    Remove,
+)
+
+
+def wanted_entry(operation: DiskOperation) -> DiskEntry | None:
+    if isinstance(operation, Remove):
+        return None
+    version = operation.version
+    return DiskEntry(version.kind, version.mode, version.mtime_ns, version.size, version.root)
+
+
+def journal_entry(operation: DiskOperation) -> JournalEntry:
+    """The operation as the journal knows it, before its temporary is made."""
+    wanted = wanted_entry(operation)
+    synced = synced_after(operation, wanted)
+    return JournalEntry(operation.path, "", operation.expected, wanted, synced)
+
+
+def applied(step: Step) -> Applied:
+    """What the index is told of a step that is done."""
+    return Applied(step.path, step.found, synced_after(step.operation, step.found))
+
+
+def is_directory(entry: DiskEntry | None) -> bool:
+    return entry is not None and entry.kind is Kind.DIRECTORY
+
+
+def dressed(shown: DiskEntry, wanted: DiskEntry) -> bool:
+    same_time = wanted.kind is not Kind.FILE or shown.mtime_ns == wanted.mtime_ns
+    return shown.mode == wanted.mode and same_time
+
+
+def guarded(do: Callable[[Step], None]) -> Callable[[Step], None]:
+    """As `do`, where what goes wrong is the step's own problem and stops no other."""
+
+    def attempt(step: Step) -> None:
+        try:
+            do(step)
+        except (ChangedError, MissingError, OSError) as error:
+            step.fail(error)
+
+    return attempt

@@ -1,0 +1,144 @@
+"""The port to the disk: everything flocksy does inside a box goes through it.
+
+A path is relative to the box, "/" between its components, undecodable bytes as surrogates. Every
+call walks from a handle of the box's root and follows no symbolic link in any component, so no
+path leads out of the box, whoever swaps a directory for a link meanwhile.
+
+Errors are `OSError` as they come; `FileNotFoundError` also stands for a parent that is missing, is
+no directory or is a link.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from flocksy.sync.trees import DiskEntry
+from flocksy.sync.version import Kind
+
+PRIVATE = ".flocksy"
+"""The one directory of ours in a box. It never syncs."""
+
+MODE_BITS = 0o777
+"""What a version can say of a mode; setuid, setgid and sticky bits are never set by us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What stands at a path. `kind` None: something no box holds (a FIFO, socket or device).
+
+    `mode` is limited to `MODE_BITS`. `size` of a symlink is that of its text, of a directory 0.
+    """
+
+    kind: Kind | None
+    mode: int
+    mtime_ns: int
+    size: int
+    inode: int
+    ctime_ns: int
+    device: int
+
+    def entry(self, root: bytes) -> DiskEntry:
+        """As an entry of the local tree, with the content `root` that was found here."""
+        assert self.kind is not None
+        return DiskEntry(
+            kind=self.kind,
+            mode=self.mode,
+            mtime_ns=self.mtime_ns,
+            size=self.size,
+            root=root,
+            inode=self.inode,
+            ctime_ns=self.ctime_ns,
+            device=self.device,
+        )
+
+
+class Disk(Protocol):
+    """What the parts of `boxes` may do to a box."""
+
+    def stat(self, path: str) -> Stat | None:
+        """What stands at `path` ("" is the box itself), or None. Links are not followed."""
+        ...
+
+    def scan(self, path: str) -> list[tuple[str, Stat]]:
+        """The names in a directory with what stands there, in no order."""
+        ...
+
+    def open_read(self, path: str) -> int:
+        """A descriptor of a regular file, for reading. The caller closes it."""
+        ...
+
+    def read_link(self, path: str) -> str:
+        """The text of a symlink."""
+        ...
+
+    def create(self, path: str) -> int:
+        """A descriptor of a new empty file (mode 0600), for reading and writing."""
+        ...
+
+    def make_directory(self, path: str, mode: int) -> None:
+        """A new directory. Raises `FileExistsError`."""
+        ...
+
+    def make_symlink(self, path: str, text: str) -> None:
+        """A new symlink. The text is never interpreted."""
+        ...
+
+    def link(self, source: str, target: str) -> bool:
+        """A second name for a file. False where the file system has no such thing."""
+        ...
+
+    def copy(self, source: str, target: str) -> Iterator[None]:
+        """Copy a file's content to a new file, a bounded step per item."""
+        ...
+
+    def move(self, source: str, target: str) -> None:
+        """Rename, only when nothing stands at `target`: raises `FileExistsError`."""
+        ...
+
+    def exchange(self, temporary: str, path: str) -> None:
+        """Afterwards each holds what stood at the other. Both must exist."""
+        ...
+
+    def settle(self, temporary: str, path: str) -> None:
+        """After a crash: end an exchange that was cut in its middle, by undoing it."""
+        ...
+
+    def remove_file(self, path: str) -> None:
+        """Unlink a file or symlink."""
+        ...
+
+    def remove_directory(self, path: str) -> None:
+        """Remove an empty directory."""
+        ...
+
+    def set_metadata(self, path: str, mode: int | None, mtime_ns: int | None) -> Stat:
+        """Set mode (`MODE_BITS` only) and mtime of a file or directory through one handle; None
+        leaves it as it is. Returns what it shows afterwards."""
+        ...
+
+    def flush_file(self, path: str) -> None:
+        """Make a file's content and metadata durable."""
+        ...
+
+    def flush_directory(self, path: str) -> None:
+        """Make the names in a directory durable."""
+        ...
+
+    def flush_all(self) -> bool:
+        """Make everything in the box durable; False where there is no such call."""
+        ...
+
+    def space(self) -> tuple[int, int]:
+        """(bytes free for us, bytes of the whole file system)."""
+        ...
+
+    def identity(self) -> int:
+        """A number that tells this file system from others, also after a reboot, where the system
+        knows one; below 2**63."""
+        ...
+
+    def type_name(self) -> str:
+        """The type of the file system as in mount(8); empty where nobody knows."""
+        ...
