@@ -10,7 +10,7 @@ from flocksy.config.edit import add_box, remove_box
 from flocksy.config.load import load
 from flocksy.config.settings import BoxSettings, Symlinks
 from flocksy.errors import ConfigError
-from tests.config.conftest import PLAIN, TOML, Place
+from tests.place import PLAIN, TOML, Place
 
 BLOCKS = (
     f'[program]\n{PLAIN}\n[old] # a block\n{{\n    "base_path" : "{{old}}" // here\n}}\n# end\n'

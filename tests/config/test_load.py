@@ -12,7 +12,7 @@ from flocksy.config.load import load, reload
 from flocksy.config.settings import BoxSettings, Symlinks
 from flocksy.errors import ConfigError, FlocksyError, KeyFileError
 from flocksy.keys.pair import uid_of
-from tests.config.conftest import NODES, PLAIN, TOML, Place
+from tests.place import NODES, PLAIN, TOML, Place
 
 ORIGINAL = """\
 #

@@ -11,7 +11,7 @@ import pytest
 from flocksy.config.load import load, load_state_dir
 from flocksy.config.state import AlreadyRunningError, claim
 from flocksy.errors import ConfigError
-from tests.config.conftest import PLAIN, Place
+from tests.place import PLAIN, Place
 
 
 def test_it_is_drawn_at_the_first_start_and_found_by_uid(place: Place) -> None:

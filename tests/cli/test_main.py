@@ -1,0 +1,297 @@
+"""The command line: flags, exit statuses, one line for every error, with and without a node."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flocksy import __version__
+from flocksy.cli.arguments import build_parser, options_of
+from flocksy.cli.main import main
+from flocksy.config.load import load
+from flocksy.config.settings import Options
+from flocksy.config.state import claim
+from flocksy.keys.files import read_private_keys
+from flocksy.status.control import Answer, Arguments, ControlServer, Pending
+from flocksy.status.wording import EXIT_TIMEOUT
+from tests.place import PLAIN, Place
+
+BOUND_SECONDS = 20.0
+
+
+def flags(place: Place) -> list[str]:
+    return [
+        *("-c", str(place.config), "--keystore", str(place.keystore)),
+        *("--privatekey", str(place.privatekey)),
+    ]
+
+
+def run(*words: str) -> int:
+    """The exit status, however it comes."""
+    try:
+        return main(list(words))
+    except SystemExit as end:
+        assert isinstance(end.code, int)
+        return end.code
+
+
+def refused(capsys: pytest.CaptureFixture[str], status: int, said: str, *words: str) -> None:
+    """The command ends with `status` and one line on standard error that holds `said`."""
+    assert run(*words) == status
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert said in captured.err
+    assert captured.err.startswith("flocksy: ")
+    assert captured.err.count("\n") == 1
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"flocksy {__version__}\n"
+
+
+def test_the_flags_may_stand_before_and_after_a_command() -> None:
+    parsed = build_parser().parse_args(
+        [
+            "-c",
+            "one",
+            "-n",
+            "a:1",
+            "-b",
+            "x@/x",
+            "status",
+            "-n",
+            "b:1",
+            "--keystore",
+            "k",
+            "-p",
+            "h:1",
+        ]
+    )
+    assert options_of(parsed) == Options(
+        config="one", hostnames=("h:1",), nodes=("a:1", "b:1"), boxes=("x@/x",), keystore="k"
+    )
+    parsed = build_parser().parse_args(["-c", "one", "box", "list", "-c", "two"])
+    assert options_of(parsed).config == "two"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--colour"], "unrecognized arguments: --colour"),
+        (["fly"], "invalid choice: 'fly'"),
+        (["wait", "--timeout", "soon"], "is no number of seconds"),
+        (["box"], "required"),
+        (["box", "add"], "required"),
+        (["--conf=x"], "unrecognized"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(
+    capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    refused(capsys, 2, said, *words)
+
+
+def test_a_wrong_configuration_ends_with_2(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.write(f"{PLAIN}colour = blue\n")
+    refused(capsys, 2, ":5: unknown setting 'colour'", *flags(place))
+    place.write(f"{PLAIN}box = one@/nowhere/at/all\n")
+    refused(capsys, 2, "does not exist", *flags(place))
+    place.write(PLAIN)
+    place.privatekey.chmod(0o644)
+    refused(capsys, 2, "chmod 600", *flags(place))
+    refused(capsys, 2, "does not exist", "-c", str(place.root / "nothing"), "status")
+
+
+def test_names_in_errors_are_printable(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.write(f"{PLAIN}node = \x1b[2J\n")
+    refused(capsys, 2, "\\x1b", *flags(place))
+
+
+@pytest.mark.parametrize(
+    "flag", ["--create-private-keys", "--create-private-key", "--create-new-keypair"]
+)
+def test_create_private_keys(place: Place, capsys: pytest.CaptureFixture[str], flag: str) -> None:
+    new = place.root / "new keys"
+    words = ("-p", "dora.example:1", "--privatekey", str(new), flag)
+    assert run(*words) == 0
+    shown = capsys.readouterr().out
+    pair = read_private_keys(str(new))["tcp://dora.example:1"]
+    assert f'"tcp://dora.example:1" : "{pair.public_key}"' in shown
+    assert pair.private_key not in shown
+    assert run(*words) == 0
+    assert capsys.readouterr().out == shown
+    place.write("node = a:1\n")
+    refused(capsys, 2, "no hostname to make a key for", "-c", str(place.config), flag)
+
+
+def test_boxes_without_a_node(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.write(PLAIN)
+    folder = place.box("a folder")
+    assert run("box", "add", str(folder), *flags(place), "--symlinks", "1") == 0
+    assert load(place.options()).boxes[0].symlinks == 1
+    capsys.readouterr()
+    assert run("box", "list", "--json", *flags(place)) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "running": False,
+        "config": str(place.config),
+        "boxes": [{"name": "a folder", "path": str(folder)}],
+    }
+    assert run("status", *flags(place)) == 0
+    assert "not running" in capsys.readouterr().out
+    assert run("box", "remove", "a folder", *flags(place)) == 0
+    assert load(place.options()).boxes == ()
+    capsys.readouterr()
+    refused(capsys, 2, "there is no box 'a folder'", "box", "remove", "a folder", *flags(place))
+    refused(capsys, 2, "has no path", "box", "add", "name", *flags(place))
+    for words in (["wait"], ["rescan"], ["box", "pause", "x"], ["box", "adopt", "x"]):
+        refused(capsys, 1, "the node does not run", *words, *flags(place))
+
+
+def test_the_lock_keeps_commands_from_a_node_that_just_starts(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.write(PLAIN)
+    _, lock = claim(load(place.options()))
+    with lock:
+        folder = str(place.box("one"))
+        refused(capsys, 1, "no node answers", "box", "add", folder, *flags(place))
+        refused(capsys, 1, "runs already", *flags(place))
+
+
+def test_without_any_node_or_configuration(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not place.config.exists()
+    refused(capsys, 2, ".flocksy: does not exist", "status")
+
+
+class FakeNode:
+    """A control socket where the node of the configuration would have it."""
+
+    def __init__(self, path: str) -> None:
+        self.seen: list[tuple[str, Arguments]] = []
+        self.server = ControlServer(path, self.handle)
+        self._stop_reader, self._stop_writer = socket.socketpair()
+        self._thread = threading.Thread(target=self._loop)
+        self._thread.start()
+
+    def handle(self, command: str, arguments: Arguments) -> Answer | Pending:
+        self.seen.append((command, arguments))
+        if command == "wait":
+            later = Pending()
+            later.fail("not in sync after 1 s", EXIT_TIMEOUT)
+            return later
+        if command == "version":
+            return {"version": "1", "config": "/etc/one", "endpoint": "tcp://anna:1"}
+        return {"text": f"{command} \x1b[1m", "status": {"view": []}, "boxes": []}
+
+    def close(self) -> None:
+        self._stop_writer.send(b"x")
+        self._thread.join(BOUND_SECONDS)
+        self.server.close()
+        self._stop_reader.close()
+        self._stop_writer.close()
+
+    def _loop(self) -> None:
+        server, stop = self.server.fileno(), self._stop_reader.fileno()
+        while True:
+            ready, _, _ = select.select([server, stop], [], [], BOUND_SECONDS)
+            if stop in ready:
+                return
+            self.server.on_readable()
+
+
+@pytest.fixture
+def node(place: Place) -> Iterator[FakeNode]:
+    place.write(PLAIN)
+    settings, lock = claim(load(place.options()))
+    made = FakeNode(settings.control_path)
+    yield made
+    made.close()
+    lock.close()
+
+
+def test_commands_reach_the_node(
+    node: FakeNode, place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = place.box("one")
+    for words in (
+        ["status"],
+        ["rescan", "one"],
+        ["box", "list"],
+        ["box", "add", f"name@{folder}", "--removable"],
+        ["box", "remove", "name"],
+        ["box", "pause", "name"],
+        ["box", "resume", "name"],
+        ["box", "adopt", "name"],
+    ):
+        assert run(*words, *flags(place)) == 0
+    assert node.seen == [
+        ("status", {}),
+        ("rescan", {"box": "one"}),
+        ("box_list", {}),
+        ("box_add", {"name": "name", "path": str(folder), "symlinks": 2, "removable": True}),
+        ("box_remove", {"name": "name"}),
+        ("box_pause", {"name": "name"}),
+        ("box_resume", {"name": "name"}),
+        ("box_adopt", {"name": "name"}),
+    ]
+    assert "status \\x1b[1m" in capsys.readouterr().out
+    assert run("status", "--json", *flags(place)) == 0
+    assert json.loads(capsys.readouterr().out) == {"view": []}
+    refused(capsys, 3, "not in sync after 1 s", "wait", "one", "--timeout", "1", *flags(place))
+    assert node.seen[-1] == ("wait", {"box": "one", "timeout": 1.0})
+
+
+def test_a_broken_configuration_does_not_hide_a_running_node(
+    node: FakeNode, place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.write(f"{PLAIN}box = one@/nowhere/at/all\n")
+    assert run("status", *flags(place)) == 0
+    assert node.seen == [("status", {})]
+    assert capsys.readouterr().err == ""
+
+
+def test_the_only_running_node_needs_no_name(
+    node: FakeNode, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("status") == 0
+    assert [command for command, _ in node.seen] == ["version", "status"]
+    capsys.readouterr()
+    run_home = Path(os.environ["XDG_RUNTIME_DIR"]) / "flocksy"
+    second = FakeNode(str(run_home / "fedcba9876543210.sock"))
+    try:
+        refused(capsys, 2, "choose one with -c: /etc/one (tcp://anna:1), /etc/one", "status")
+    finally:
+        second.close()
+
+
+def test_a_command_starts_without_what_only_a_node_needs(place: Place) -> None:
+    place.write(PLAIN)
+    code = (
+        "import sys; from flocksy.cli.main import main; "
+        "status = main(sys.argv[1:]); "
+        "print([name for name in ('zmq', 'transitions', 'watchdog', 'sqlite3', 'flocksy.node') "
+        "if name in sys.modules]); sys.exit(status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "status", *flags(place)],
+        capture_output=True,
+        text=True,
+        timeout=BOUND_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"

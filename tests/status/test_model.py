@@ -1,0 +1,119 @@
+"""The status: what follows from what, as JSON and as text."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from flocksy.status.model import (
+    STATE_WORDS,
+    BoxState,
+    BoxStatus,
+    BurstStatus,
+    LinkStatus,
+    QueueStatus,
+    Status,
+    make_box,
+    make_status,
+)
+from flocksy.status.render import SHOWN_PER_BOX, size, status_text
+
+UIDS = ("a" * 128, "b" * 128, "c" * 128)
+
+
+def box(
+    paused: str | None = None, pending: int = 0, settled: bool = True, real: bool = True
+) -> BoxStatus:
+    return make_box(
+        name="shared",
+        path="/home/anna/shared",
+        paused=paused,
+        pending=pending,
+        settled=settled,
+        real_allowed=real,
+        files=3,
+        bytes=2048,
+    )
+
+
+def status(view: int = 3, real: bool = True, boxes: tuple[BoxStatus, ...] = ()) -> Status:
+    return make_status(
+        version="1",
+        pid=5,
+        uid=UIDS[0],
+        endpoint="tcp://anna:1",
+        profile="fast",
+        code=200,
+        view=UIDS[:view],
+        members=3,
+        min_view=2,
+        real_allowed=real,
+        links=(LinkStatus(UIDS[1], "tcp://ben:1", True, "live", 10, 64, 74, 0),),
+        boxes=boxes,
+        queue=QueueStatus(1, 1024, 2, 4096),
+        burst=BurstStatus(64, 10, 5_000_000, False),
+        errors=("bad \x1b thing",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("made", "state"),
+    [
+        (box(), BoxState.IN_SYNC),
+        (box(pending=1), BoxState.SYNCING),
+        (box(settled=False), BoxState.SYNCING),
+        (box(real=False), BoxState.WAITING),
+        (box(paused="marker missing", real=False), BoxState.PAUSED),
+    ],
+)
+def test_where_a_box_stands(made: BoxStatus, state: BoxState) -> None:
+    assert made.state is state
+
+
+def test_in_sync_means_all_boxes() -> None:
+    assert status(boxes=(box(), box())).in_sync
+    assert not status(boxes=(box(), box(pending=1))).in_sync
+
+
+@pytest.mark.parametrize(
+    ("view", "real", "members", "said"),
+    [
+        (3, True, 3, "any of 3 members"),
+        (2, True, 2, "a coin toss"),
+        (1, False, 0, "nothing real leaves now"),
+    ],
+)
+def test_the_anonymity_set(view: int, real: bool, members: int, said: str) -> None:
+    made = status(view, real)
+    assert made.anonymity_set == members
+    assert said in status_text(made)
+
+
+def test_every_code_that_cells_show_has_its_words() -> None:
+    assert set(STATE_WORDS) == {100, 102, 120, 121, 131, 150, 200, 410, 500}
+    assert dataclasses.replace(status(), code=200).state == "in a burst"
+
+
+def test_json_carries_everything_and_text_is_safe() -> None:
+    odd = dataclasses.replace(
+        box("gone\x07"),
+        name="evil\x1b]0;x",
+        conflicts=tuple(f"c{number}" for number in range(SHOWN_PER_BOX + 2)),
+        problems=("p\u202e",),
+    )
+    made = status(boxes=(odd,))
+    plain = json.loads(json.dumps(made.plain()))
+    assert plain["boxes"][0]["name"] == "evil\x1b]0;x"
+    assert plain["boxes"][0]["state"] == "paused"
+    assert len(plain["boxes"][0]["conflicts"]) == SHOWN_PER_BOX + 2
+    text = status_text(made)
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert "and 2 more" in text
+    assert "10 of 64 cells, 4.8 MiB/s" in text
+
+
+def test_sizes() -> None:
+    shown = [size(count) for count in (0, 1023, 1024, 1536 * 1024, 5 * 1024**3, 3000 * 1024**4)]
+    assert shown == ["0 B", "1023 B", "1.0 KiB", "1.5 MiB", "5.0 GiB", "3000.0 TiB"]
