@@ -72,3 +72,4 @@ class LinkMonitor:
     def close(self) -> None:
         """Stop watching."""
         self._watched.disable_monitor()
+        self._events.close(0)
