@@ -24,6 +24,9 @@ GEAR_CHANGE_CELLS = 12
 """Heartbeats by which two nodes may differ: the statuses are asked one after the other, and each
 node leaves out the heartbeats between its own last burst cell and the next instant of the grid."""
 
+IDLE = 100
+"""The status code that cells show at rest."""
+
 QUIET_SECONDS = 60.0
 """For the flock to come to rest after the last change, repeat bursts included."""
 
@@ -146,25 +149,39 @@ def _show_boxes(rig: Rig, say: Callable[[str], None]) -> None:
 
 
 def _cells(rig: Rig) -> Cells:
-    """Cells out of every node on each of its links, (idle, burst), at rest."""
+    """Cells out of every node on each of its links, (idle, burst), while the flock is at rest.
+
+    The nodes are asked one after the other, twice: where no count of burst cells has moved between,
+    no burst ran while they were asked.
+    """
     deadline = time.monotonic() + QUIET_SECONDS
-    while True:
-        found: Cells = {}
-        resting = True
-        for node in rig.nodes:
-            status = node.status()
-            resting &= status["code"] == 100 and status["burst"] is None
-            links = status["links"]
-            assert isinstance(links, list)
-            found[node.name] = {
-                link["endpoint"]: (link["cells_out_idle"], link["cells_out_burst"])
-                for link in links
-            }
-        if resting:
-            return found
-        if time.monotonic() > deadline:
-            raise RigError(f"the flock did not come to rest within {QUIET_SECONDS:g} s")
+    while time.monotonic() < deadline:
+        first, second = _ask_cells(rig), _ask_cells(rig)
+        if first is not None and second is not None and _bursts(first) == _bursts(second):
+            return second
         time.sleep(0.05)
+    raise RigError(f"the flock did not come to rest within {QUIET_SECONDS:g} s")
+
+
+def _ask_cells(rig: Rig) -> Cells | None:
+    """The counts as they are now, or None where some node is not idle."""
+    found: Cells = {}
+    for node in rig.nodes:
+        status = node.status()
+        if status["code"] != IDLE or status["burst"] is not None:
+            return None
+        links = status["links"]
+        assert isinstance(links, list)
+        found[node.name] = {
+            link["endpoint"]: (link["cells_out_idle"], link["cells_out_burst"])
+            for link in links
+            if link["uid"] != status["uid"]
+        }
+    return found
+
+
+def _bursts(cells: Cells) -> list[list[int]]:
+    return [[burst for _, burst in links.values()] for links in cells.values()]
 
 
 def _compare_cells(before: Cells, after: Cells, rig: Rig, say: Callable[[str], None]) -> None:
