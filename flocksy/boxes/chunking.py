@@ -69,7 +69,7 @@ def cut(data: bytes | bytearray | memoryview) -> list[Piece]:
 def cut_file(descriptor: int, size: int) -> Iterator[Piece]:
     """The chunks of an open file, in flat memory whatever its size.
 
-    Reads `size` bytes from where the file stands. Raises `ContentChangedError` when there are fewer.
+    Reads `size` bytes from where the file stands. Raises `ContentChangedError` at fewer.
     """
     cutter = _cutter(average_size(size))
     source = io.FileIO(descriptor, closefd=False)

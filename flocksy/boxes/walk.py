@@ -1,0 +1,341 @@
+"""Looking at a box: compare what the disk shows with what is known, cut and hash what changed.
+
+Theory of operation. A walk compares one directory's listing at a time with what the index knew
+there, so it needs the memory of one directory. Whole boxes and single paths go the same way; a
+path that is a directory is compared with its listing, and only what is new below it is entered.
+Something is *gone* only when a complete listing (or a look at its very name) does not show it: a
+directory that cannot be read proves nothing about what is in it, and a box whose private
+directory is not the one the walk began with proves nothing at all.
+
+What is known is believed when size, mtime, ctime and inode are the same and the last look was late
+enough after the last change that another one would have got another time. Whatever else is
+hashed, and not believed when it changed while it was read.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from flocksy.boxes.chunking import ContentChangedError, cut_file
+from flocksy.boxes.disk import PRIVATE, Disk, Stat
+from flocksy.errors import HostileInput
+from flocksy.index.contents import Piece
+from flocksy.index.known import Known, KnownTree
+from flocksy.sync.content import (
+    INLINE_BYTES,
+    Chunk,
+    build_list,
+    chunk_id,
+    small_list,
+    symlink_root,
+)
+from flocksy.sync.names import check_path, encode_path, parent_of
+from flocksy.sync.trees import DiskEntry
+from flocksy.sync.version import Kind
+
+COARSE_CLOCK_NS = 20_000_000
+"""Linux takes the times of files from a clock that stands still between two timer ticks (up to
+10 ms, CONFIG_HZ=100), however fine the file system could tell them. Doubled, for slow machines."""
+
+
+class Symlinks(Enum):
+    """What a symlink in the box is (design 6.3)."""
+
+    COPY = 2
+    IGNORE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """New or changed. `pieces`, `blobs` for files (the list blobs by id, where there is more than
+    `inline`); `inline`: the bytes of a file of at most 4 KiB or the text of a symlink. Not
+    `settled`: scan it once more after the mtime's grain has passed, a later change could look the
+    same."""
+
+    path: str
+    entry: DiskEntry
+    pieces: tuple[Piece, ...] = ()
+    blobs: tuple[tuple[bytes, bytes], ...] = ()
+    inline: bytes | None = None
+    settled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Known, and not in a complete listing of its directory."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Changed while it was read: scan it again later. `hashing_s`: what hashing it cost."""
+
+    path: str
+    hashing_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Neither seen nor gone; `reason` is for people. Nothing may be concluded about the path or
+    anything below it."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Something boxes do not hold (FIFO, socket, device), or a symlink that is ignored."""
+
+    path: str
+    reason: str
+
+
+Finding = Seen | Gone | Busy | Unreadable | Skipped
+Steps = Generator[Finding | None, None, None]
+"""Findings as they come; None where the walk may be interrupted (at least per chunk and entry)."""
+
+
+class BoxGoneError(Exception):
+    """The directory is not the box it was when the walk began: nothing found counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How to look: what the disk can tell (`Capabilities`), and the setting for symlinks."""
+
+    symlinks: Symlinks = Symlinks.COPY
+    mtime_grain_ns: int = 1
+    case_folding: bool = False
+    stable_inodes: bool = True
+
+
+class Walk:
+    """One look at one box. `wall_clock_ns` is the clock that file times are compared with."""
+
+    def __init__(
+        self,
+        disk: Disk,
+        known: KnownTree,
+        look: Look,
+        wall_clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._disk = disk
+        self._known = known
+        self._look = look
+        self._wall_clock_ns = wall_clock_ns
+        self._grain_ns = max(look.mtime_grain_ns, COARSE_CLOCK_NS)
+        self._private = self._private_inode()
+        self.looked_at = 0
+        """Entries compared so far."""
+
+    def _private_inode(self) -> int | None:
+        found = self._disk.stat(PRIVATE)
+        return None if found is None else found.inode
+
+    def still_the_box(self) -> bool:
+        """Whether this is the box that the walk began with: ask before believing `Gone`."""
+        try:
+            return self._private_inode() == self._private
+        except OSError:
+            return False
+
+    def whole(self) -> Steps:
+        """Look at everything. Raises `OSError` when the box itself cannot be listed."""
+        waiting = [""]
+        while waiting:
+            yield from self._directory(waiting.pop(), waiting, whole=True)
+
+    def paths(self, paths: Iterable[str]) -> Steps:
+        """Look at these paths: at what they are, at what directories list, and at everything
+        below directories that were not known. Also at parents that were not known."""
+        entered: set[str] = set()
+        for path in self._to_look_at(paths):
+            if any(above in entered for above in _with_parents(path)):
+                continue
+            waiting = []
+            if path:
+                found = yield from self._single(path)
+                if found is None or found.kind is not Kind.DIRECTORY:
+                    continue
+                if self._known.entry(path) is None:
+                    entered.add(path)
+            waiting.append(path)
+            while waiting:
+                yield from self._directory(waiting.pop(), waiting, whole=False)
+
+    def _to_look_at(self, paths: Iterable[str]) -> list[str]:
+        wanted = set()
+        for path in paths:
+            # Where cases fold, only a listing tells what an entry is really called.
+            wanted.add(parent_of(path) if self._look.case_folding else path)
+            above = parent_of(path)
+            while above and above not in wanted and self._known.entry(above) is None:
+                wanted.add(above)
+                above = parent_of(above)
+        return sorted(wanted)
+
+    def _single(self, path: str) -> Generator[Finding | None, None, Stat | None]:
+        try:
+            found = self._disk.stat(path)
+        except OSError as error:
+            yield Unreadable(path, _why(error))
+            return None
+        known = self._known.entry(path)
+        if found is not None:
+            yield from self._compare(path, found, known)
+        elif known is not None:
+            yield from self._gone(path)
+        return found
+
+    def _directory(self, path: str, waiting: list[str], *, whole: bool) -> Steps:
+        """One directory's listing against what was known there. Directories to look at next go
+        on `waiting`."""
+        try:
+            listing = self._disk.scan(path)
+        except FileNotFoundError:
+            if not path:
+                raise
+            yield Busy(path, 0.0)  # replaced since it was seen a moment ago
+            return
+        except OSError as error:
+            if not path:
+                raise
+            yield Unreadable(path, _why(error))
+            return
+        known = self._known.children(path)
+        for name, found in listing:
+            if not path and name.casefold() == PRIVATE:
+                continue
+            child = f"{path}/{name}" if path else name
+            before = known.pop(child, None)
+            yield from self._compare(child, found, before)
+            if found.kind is Kind.DIRECTORY and (whole or before is None or _not_one(before)):
+                waiting.append(child)
+        for child in known:
+            yield from self._gone(child)
+
+    def _gone(self, path: str) -> Steps:
+        """The path and all that was known below it."""
+        for below in self._known.below(path):
+            yield Gone(below)
+        yield Gone(path)
+
+    def _compare(self, path: str, found: Stat, known: Known | None) -> Steps:
+        """One entry against what was known of it."""
+        self.looked_at += 1
+        yield None
+        try:
+            check_path(path)
+        except HostileInput as error:
+            yield Skipped(path, f"cannot be synced: {error}")
+            return
+        if known is not None and not _not_one(known) and found.kind is not Kind.DIRECTORY:
+            for below in self._known.below(path):
+                yield Gone(below)
+        if found.kind is None:
+            yield from self._skip(path, known, "is neither a file, a directory nor a link")
+        elif found.kind is Kind.DIRECTORY:
+            entry = found.entry(b"")
+            if known is None or (known.entry.kind, known.entry.mode) != (entry.kind, entry.mode):
+                yield Seen(path, entry)
+        elif found.kind is Kind.SYMLINK and self._look.symlinks is Symlinks.IGNORE:
+            if known is None or known.entry.kind is Kind.SYMLINK:
+                yield Skipped(path, "symbolic links are ignored in this box")
+            else:
+                yield from self._skip(path, known, "symbolic links are ignored in this box")
+        elif known is None or not known.settled or not self._same(found, known.entry):
+            yield from self._hash(path, found)
+
+    def _skip(self, path: str, known: Known | None, reason: str) -> Steps:
+        if known is not None:
+            yield Gone(path)
+        yield Skipped(path, reason)
+
+    def _same(self, found: Stat, entry: DiskEntry) -> bool:
+        return (
+            found.kind is entry.kind
+            and found.size == entry.size
+            and found.mtime_ns == entry.mtime_ns
+            and found.ctime_ns == entry.ctime_ns
+            and (found.inode == entry.inode or not self._look.stable_inodes)
+        )
+
+    def _hash(self, path: str, found: Stat) -> Steps:
+        """Read a file or symlink that is new or changed."""
+        started_s = time.perf_counter()
+        looked_ns = self._wall_clock_ns()
+        try:
+            if found.kind is Kind.SYMLINK:
+                text = encode_path(self._disk.read_link(path))
+                seen = Seen(path, found.entry(symlink_root(text)), inline=text)
+                after = self._disk.stat(path)
+            else:
+                descriptor = self._disk.open_read(path)
+                try:
+                    reading = _as_found(descriptor, found)
+                    seen = yield from self._read(path, descriptor, found)
+                    same_file = reading and _as_found(descriptor, found)
+                finally:
+                    os.close(descriptor)
+                after = self._disk.stat(path) if same_file else None
+        except (FileNotFoundError, ContentChangedError):
+            after = None
+        except OSError as error:
+            yield Unreadable(path, _why(error))
+            return
+        if after != found:
+            yield Busy(path, time.perf_counter() - started_s)
+            return
+        # A time from the future (a clock that was set back) would never settle.
+        settled = abs(looked_ns - (found.ctime_ns or found.mtime_ns)) > self._grain_ns
+        yield Seen(path, seen.entry, seen.pieces, seen.blobs, seen.inline, settled)
+
+    def _read(
+        self, path: str, descriptor: int, found: Stat
+    ) -> Generator[Finding | None, None, Seen]:
+        if found.size <= INLINE_BYTES:
+            data = os.read(descriptor, INLINE_BYTES + 1)
+            if len(data) != found.size:
+                raise ContentChangedError
+            pieces = [Piece(0, len(data), chunk_id(data))] if data else []
+            return Seen(path, found.entry(small_list(data).root), tuple(pieces), inline=data)
+        pieces = []
+        for piece in cut_file(descriptor, found.size):
+            pieces.append(piece)
+            yield None
+        listed = build_list(Chunk(piece.id, piece.length) for piece in pieces)
+        return Seen(path, found.entry(listed.root), tuple(pieces), listed.blobs())
+
+
+def _as_found(descriptor: int, found: Stat) -> bool:
+    """Whether the open file is still the one that was seen, unchanged."""
+    now = os.fstat(descriptor)
+    return (now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns) == (
+        found.inode,
+        found.size,
+        found.mtime_ns,
+        found.ctime_ns,
+    )
+
+
+def _not_one(known: Known) -> bool:
+    """Whether what was known is no directory."""
+    return known.entry.kind is not Kind.DIRECTORY
+
+
+def _with_parents(path: str) -> Iterator[str]:
+    while path:
+        yield path
+        path = parent_of(path)
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return "cannot be read: permission denied; let the user that runs flocksy read it"
+    return f"cannot be read: {error.strerror or error}"

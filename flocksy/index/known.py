@@ -1,0 +1,79 @@
+"""What another process may read of an index: the local tree, for the scanner.
+
+A connection of its own, read-only. Readers of a write-ahead log do not block the writer; what is
+not committed yet is not seen, so an entry may be reported as changed that is known already.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from flocksy.index.database import BUSY_TIMEOUT_MS, translated
+from flocksy.index.rows import entry_of, path_bytes, path_text
+from flocksy.sync.trees import DiskEntry
+
+_ENTRY = "kind, mode, mtime_ns, size, root, inode, ctime_ns, device, settled"
+_PAGE = 1000
+
+
+class Known(NamedTuple):
+    """`settled` as in `BoxIndex.set_local`."""
+
+    entry: DiskEntry
+    settled: bool
+
+
+class KnownTree:
+    """The local tree of one box. Errors are those of `BoxIndex`."""
+
+    def __init__(self, path: Path) -> None:
+        self._name = path.name
+        try:
+            self._connection = sqlite3.connect(
+                f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None
+            )
+            self._connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        except sqlite3.Error as error:
+            raise translated(error, self._name) from error
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def entry(self, path: str) -> Known | None:
+        """What was known at the path."""
+        rows = self._rows(
+            f"SELECT {_ENTRY} FROM paths JOIN local ON local.path = paths.id WHERE paths.path = ?",
+            (path_bytes(path),),
+        )
+        return Known(entry_of(rows[0][:-1]), bool(rows[0][-1])) if rows else None
+
+    def children(self, path: str) -> dict[str, Known]:
+        """What was known directly below the path, by full path."""
+        rows = self._rows(
+            f"SELECT child.path, {_ENTRY} FROM paths JOIN local ON local.parent = paths.id"
+            " JOIN paths AS child ON child.id = local.path WHERE paths.path = ?",
+            (path_bytes(path),),
+        )
+        return {path_text(row[0]): Known(entry_of(row[1:-1]), bool(row[-1])) for row in rows}
+
+    def below(self, path: str) -> Iterator[str]:
+        """Everything that was known below the path, at any depth, in flat memory."""
+        after, end = path_bytes(path) + b"/", path_bytes(path) + b"0"  # "0" follows "/"
+        while rows := self._rows(
+            "SELECT paths.path FROM paths JOIN local ON local.path = paths.id"
+            f" WHERE paths.path > ? AND paths.path < ? ORDER BY paths.path LIMIT {_PAGE}",
+            (after, end),
+        ):
+            for row in rows:
+                yield path_text(row[0])
+            after = rows[-1][0]
+
+    def _rows(self, sql: str, parameters: tuple[object, ...]) -> list[tuple[bytes, ...]]:
+        try:
+            return self._connection.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise translated(error, self._name) from error

@@ -1,0 +1,151 @@
+"""The scanner process and its handle."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flocksy.boxes.scanner import (
+    REPORT_FINDINGS,
+    Brake,
+    Gone,
+    Job,
+    Scanner,
+    ScanReport,
+    ScanRequest,
+    Seen,
+)
+from flocksy.errors import FlocksyError
+from flocksy.index.store import BoxIndex
+
+DEADLINE_S = 30.0
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Path:
+    (tmp_path / "box" / ".flocksy").mkdir(parents=True)
+    BoxIndex.open(tmp_path / "index.sqlite").close()
+    return tmp_path / "box"
+
+
+@pytest.fixture(scope="module")
+def scanner() -> Iterator[Scanner]:
+    handle = Scanner()
+    handle.start()
+    yield handle
+    handle.stop()
+
+
+def ask(
+    box: Path, ticket: int, paths: tuple[str, ...] | None = None, share: float = 1.0
+) -> ScanRequest:
+    index = str(box.parent / "index.sqlite")
+    return ScanRequest(ticket, "box", str(box), index, paths, share=share)
+
+
+def reports_until_last(scanner: Scanner, *tickets: int) -> list[ScanReport]:
+    reports: list[ScanReport] = []
+    waiting = set(tickets)
+    until = time.monotonic() + DEADLINE_S
+    while waiting:
+        assert time.monotonic() < until, "no last report"
+        select.select([scanner.fileno()], [], [], 1.0)
+        for report in scanner.reports(2):
+            reports.append(report)
+            if report.last:
+                waiting.discard(report.ticket)
+    return reports
+
+
+def test_reports_come_in_bounded_parts(scanner: Scanner, box: Path) -> None:
+    for number in range(3 * REPORT_FINDINGS):
+        (box / f"file {number}").write_bytes(b"x%d" % number)
+    scanner.request(ask(box, 1))
+    reports = reports_until_last(scanner, 1)
+    assert all(len(report.findings) <= REPORT_FINDINGS for report in reports)
+    paths = [finding.path for report in reports for finding in report.findings]
+    assert sorted(paths) == sorted(f"file {number}" for number in range(3 * REPORT_FINDINGS))
+    assert [report.last for report in reports] == [False] * (len(reports) - 1) + [True]
+    assert reports[-1].looked_at == 3 * REPORT_FINDINGS
+    assert reports[-1].failed is None
+
+
+def test_single_paths_overtake_a_whole_box(scanner: Scanner, box: Path) -> None:
+    (box / "big").write_bytes(os.urandom(30_000_000))
+    (box / "small").write_bytes(b"x")
+    scanner.request(ask(box, 2, share=0.1))
+    scanner.request(ask(box, 3, ("small",)))
+    reports = reports_until_last(scanner, 2, 3)
+    assert [report.ticket for report in reports if report.last] == [3, 2]
+
+
+def test_a_box_that_is_not_there_is_a_failure_and_no_deletion(scanner: Scanner, box: Path) -> None:
+    request = ask(box, 4)
+    box.rename(box.parent / "away")
+    scanner.request(request)
+    (report,) = reports_until_last(scanner, 4)
+    assert report.findings == ()
+    assert report.failed is not None
+    assert str(box) in report.failed
+
+
+def test_deletions_are_not_believed_when_the_box_went_away(box: Path) -> None:
+    index = BoxIndex.open(box.parent / "index.sqlite")
+    (box / "file").write_bytes(b"x")
+    request = ask(box, 5)
+    report = Job(request).step()
+    assert report is not None
+    (found,) = report.findings
+    assert isinstance(found, Seen)
+    index.set_local("file", found.entry)
+
+    (box / "file").unlink()
+    report = Job(request).step()
+    assert report is not None
+    assert report.findings == (Gone("file"),)
+
+    job = Job(request)
+    steps = job._begin()
+    findings = [finding for finding in steps if finding is not None]
+    assert findings == [Gone("file")]
+    (box / ".flocksy").rmdir()
+    job._findings = findings
+    report = job.step()
+    assert report is not None
+    assert report.last
+    assert report.findings == ()
+    assert report.failed is not None
+    assert "mounted" in report.failed
+    index.close()
+
+
+def test_a_scanner_that_died_is_told_apart_from_one_without_news(box: Path) -> None:
+    scanner = Scanner()
+    scanner.start()
+    assert scanner.reports() == []
+    assert scanner.pid is not None
+    os.kill(scanner.pid, signal.SIGKILL)
+    until = time.monotonic() + DEADLINE_S
+    with pytest.raises(FlocksyError, match="scanner"):
+        while time.monotonic() < until:
+            select.select([scanner.fileno()], [], [], 1.0)
+            scanner.reports()
+    scanner.request(ask(box, 6))
+    scanner.stop()
+
+
+def test_the_brake_leaves_the_rest_of_the_core() -> None:
+    brake = Brake(0.005)
+    brake.used(0.005, now_s=100.0)
+    assert brake.debt_s(100.0) == pytest.approx(0.995)
+    assert brake.debt_s(100.5) == pytest.approx(0.495)
+    assert brake.debt_s(200.0) == 0.0
+    unbraked = Brake(1.0)
+    unbraked.used(3.0, now_s=100.0)
+    assert unbraked.debt_s(100.0) == 0.0

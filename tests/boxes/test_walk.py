@@ -1,0 +1,317 @@
+"""What a look at a box finds, compared with what the index knew."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from flocksy.boxes.chunking import cut
+from flocksy.boxes.disk import Stat
+from flocksy.boxes.filesystem import RealDisk
+from flocksy.boxes.walk import (
+    Busy,
+    Finding,
+    Gone,
+    Look,
+    Seen,
+    Skipped,
+    Symlinks,
+    Unreadable,
+    Walk,
+)
+from flocksy.index.known import KnownTree
+from flocksy.index.store import BoxIndex
+from flocksy.sync.content import Chunk, build_list, small_list, symlink_root
+from flocksy.sync.version import Kind
+
+LATER_NS = 10**12
+"""Added to the wall clock, so that everything on the disk is long settled."""
+
+
+@dataclass
+class Bench:
+    """A real box with a real index."""
+
+    root: Path
+    index: BoxIndex
+    disk: RealDisk
+    known: KnownTree
+    look: Look = field(default_factory=Look)
+    later_ns: int = LATER_NS
+
+    def walk(self) -> Walk:
+        return Walk(self.disk, self.known, self.look, lambda: time.time_ns() + self.later_ns)
+
+    def whole(self) -> list[Finding]:
+        return self.take(self.walk().whole())
+
+    def paths(self, *paths: str) -> list[Finding]:
+        return self.take(self.walk().paths(paths))
+
+    def take(self, steps: Iterable[Finding | None]) -> list[Finding]:
+        """All findings, brought into the index as the engine does."""
+        findings = [finding for finding in steps if finding is not None]
+        for finding in findings:
+            if isinstance(finding, Seen):
+                self.index.set_local(finding.path, finding.entry, settled=finding.settled)
+            elif isinstance(finding, Gone):
+                self.index.set_local(finding.path, None)
+        return findings
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    root = tmp_path / "box"
+    (root / ".flocksy").mkdir(parents=True)
+    index = BoxIndex.open(tmp_path / "box.sqlite")
+    disk = RealDisk(str(root))
+    known = KnownTree(tmp_path / "box.sqlite")
+    yield Bench(root, index, disk, known)
+    known.close()
+    disk.close()
+    index.close()
+
+
+def seen(findings: Iterable[Finding]) -> dict[str, Seen]:
+    return {finding.path: finding for finding in findings if isinstance(finding, Seen)}
+
+
+def gone(findings: Iterable[Finding]) -> list[str]:
+    return sorted(finding.path for finding in findings if isinstance(finding, Gone))
+
+
+def fill(root: Path) -> None:
+    (root / "dir" / "deep").mkdir(parents=True)
+    (root / "dir" / "deep" / "file").write_bytes(b"deep")
+    (root / "dir" / "other").write_bytes(b"other")
+    (root / "empty").write_bytes(b"")
+    (root / os.fsdecode(b"not\xfftext")).write_bytes(b"x")
+    (root / "link").symlink_to("any/where else")
+    (root / "big").write_bytes(bytes(range(256)) * 1000)
+
+
+def test_a_first_look_finds_everything_but_ours(bench: Bench) -> None:
+    fill(bench.root)
+    (bench.root / ".flocksy" / "marker").write_bytes(b"ours")
+    found = seen(bench.whole())
+    assert sorted(found) == sorted(
+        ["big", "dir", "dir/deep", "dir/deep/file", "dir/other", "empty", "link", "not\udcfftext"]
+    )
+    assert found["dir"].entry.kind is Kind.DIRECTORY
+    assert found["dir"].entry.root == b""
+    assert found["link"].entry.root == symlink_root(b"any/where else")
+    assert found["link"].inline == b"any/where else"
+    assert found["empty"].entry.root == small_list(b"").root
+    assert found["empty"].inline == b""
+    assert found["empty"].pieces == ()
+    small = found["dir/other"]
+    assert (small.entry.root, small.inline, small.blobs) == (
+        small_list(b"other").root,
+        b"other",
+        (),
+    )
+    big = found["big"]
+    data = (bench.root / "big").read_bytes()
+    assert list(big.pieces) == cut(data)
+    listed = build_list(Chunk(piece.id, piece.length) for piece in cut(data))
+    assert (big.entry.root, big.blobs, big.inline) == (listed.root, listed.blobs(), None)
+    assert all(one.settled for one in found.values())
+
+
+def test_what_is_unchanged_is_not_reported(bench: Bench) -> None:
+    fill(bench.root)
+    bench.whole()
+    assert bench.whole() == []
+    assert bench.paths("big", "dir", "dir/deep/file", "link", "never there") == []
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_edits_and_metadata_are_found(bench: Bench, single: bool) -> None:
+    fill(bench.root)
+    bench.whole()
+    (bench.root / "dir" / "other").write_bytes(b"OTHER")
+    (bench.root / "empty").chmod(0o600)
+    (bench.root / "dir" / "deep").chmod(0o700)
+    os.utime(bench.root / "big", (1, 1))
+    found = seen(bench.paths("dir/other", "empty", "dir/deep", "big") if single else bench.whole())
+    assert sorted(found) == ["big", "dir/deep", "dir/other", "empty"]
+    assert found["dir/other"].inline == b"OTHER"
+    assert found["big"].entry.mtime_ns == 10**9
+
+
+def test_an_edit_that_keeps_size_and_mtime_is_found(bench: Bench) -> None:
+    path = bench.root / "file"
+    path.write_bytes(b"before")
+    bench.whole()
+    times = path.stat()
+    path.write_bytes(b"behind")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert seen(bench.whole())["file"].inline == b"behind"
+
+
+def test_deletions_are_found_with_all_below(bench: Bench) -> None:
+    fill(bench.root)
+    bench.whole()
+    (bench.root / "dir" / "deep" / "file").unlink()
+    (bench.root / "dir" / "deep").rmdir()
+    (bench.root / "dir" / "other").unlink()
+    (bench.root / "dir").rmdir()
+    assert gone(bench.whole()) == ["dir", "dir/deep", "dir/deep/file", "dir/other"]
+    assert bench.whole() == []
+
+
+def test_a_single_path_that_is_gone_takes_what_was_below_with_it(bench: Bench) -> None:
+    fill(bench.root)
+    bench.whole()
+    (bench.root / "dir").rename(bench.root.parent / "elsewhere")
+    assert gone(bench.paths("dir")) == ["dir", "dir/deep", "dir/deep/file", "dir/other"]
+
+
+def test_a_directory_that_became_a_file_and_back(bench: Bench) -> None:
+    fill(bench.root)
+    bench.whole()
+    (bench.root / "dir").rename(bench.root.parent / "elsewhere")
+    (bench.root / "dir").write_bytes(b"a file now")
+    findings = bench.paths("dir")
+    assert gone(findings) == ["dir/deep", "dir/deep/file", "dir/other"]
+    assert seen(findings)["dir"].entry.kind is Kind.FILE
+    (bench.root / "dir").unlink()
+    (bench.root.parent / "elsewhere").rename(bench.root / "dir")
+    found = seen(bench.paths("dir"))
+    assert sorted(found) == ["dir", "dir/deep", "dir/deep/file", "dir/other"]
+
+
+def test_a_new_directory_is_entered_and_new_parents_are_found(bench: Bench) -> None:
+    fill(bench.root)
+    assert sorted(seen(bench.paths("dir/deep/file"))) == [
+        "dir",
+        "dir/deep",
+        "dir/deep/file",
+        "dir/other",
+    ]
+    assert "big" not in seen(bench.paths("dir"))
+    assert "big" in seen(bench.paths(""))
+
+
+def test_an_unreadable_directory_deletes_nothing(bench: Bench) -> None:
+    fill(bench.root)
+    bench.whole()
+
+    class Refusing(RealDisk):
+        def scan(self, path: str) -> list[tuple[str, Stat]]:
+            if path == "dir":
+                raise PermissionError(13, "Permission denied")
+            return super().scan(path)
+
+    bench.disk = Refusing(str(bench.root))
+    (bench.root / "dir" / "other").unlink()
+    findings = bench.whole()
+    (problem,) = findings
+    assert isinstance(problem, Unreadable)
+    assert problem.path == "dir"
+    assert "permission denied" in problem.reason
+
+
+def test_a_file_that_changes_while_it_is_read_is_busy(bench: Bench) -> None:
+    path = bench.root / "file"
+    path.write_bytes(os.urandom(20_000_000))
+    findings: list[Finding] = []
+    for step, finding in enumerate(bench.walk().whole()):
+        if step == 5:
+            with path.open("r+b") as file:
+                file.write(b"changed")
+        if finding is not None:
+            findings.append(finding)
+    assert [type(finding) for finding in findings] == [Busy]
+
+
+def test_a_file_replaced_or_cut_while_it_is_read_is_busy(bench: Bench) -> None:
+    for change in ("replace", "truncate", "remove"):
+        path = bench.root / "file"
+        path.write_bytes(os.urandom(20_000_000))
+        findings: list[Finding] = []
+        for step, finding in enumerate(bench.walk().whole()):
+            if step == 5 and change == "replace":
+                (bench.root.parent / "new").write_bytes(b"new")
+                (bench.root.parent / "new").replace(path)
+            elif step == 5 and change == "truncate":
+                os.truncate(path, 10)
+            elif step == 5:
+                path.unlink()
+            if finding is not None:
+                findings.append(finding)
+        assert [type(finding) for finding in findings] == [Busy], change
+
+
+def test_an_entry_changed_just_now_is_hashed_once_more(bench: Bench) -> None:
+    bench.later_ns = 0
+    (bench.root / "file").write_bytes(b"now")
+    found = seen(bench.whole())["file"]
+    assert not found.settled
+    bench.later_ns = LATER_NS
+    again = seen(bench.whole())["file"]
+    assert again.settled
+    assert again.entry == found.entry
+    assert bench.whole() == []
+
+
+def test_a_time_from_the_future_settles(bench: Bench) -> None:
+    bench.later_ns = -LATER_NS
+    (bench.root / "file").write_bytes(b"from tomorrow")
+    assert seen(bench.whole())["file"].settled
+
+
+def test_what_boxes_do_not_hold_is_skipped_and_said(bench: Bench) -> None:
+    os.mkfifo(bench.root / "fifo")
+    assert bench.whole() == [Skipped("fifo", "is neither a file, a directory nor a link")]
+    (bench.root / "file").write_bytes(b"x")
+    bench.whole()
+    (bench.root / "file").unlink()
+    os.mkfifo(bench.root / "file")
+    assert gone(bench.whole()) == ["file"]
+
+
+def test_ignored_symlinks_are_not_followed_and_not_gone(bench: Bench) -> None:
+    (bench.root / "link").symlink_to("target")
+    bench.whole()
+    bench.look = Look(symlinks=Symlinks.IGNORE)
+    assert [type(finding) for finding in bench.whole()] == [Skipped]
+
+
+def test_a_symlink_to_a_directory_is_not_entered(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret").write_bytes(b"secret")
+    (bench.root / "link").symlink_to(tmp_path / "outside")
+    assert sorted(seen(bench.whole())) == ["link"]
+    assert bench.paths("link/secret") == []
+
+
+def test_where_cases_fold_only_a_listing_names_entries(bench: Bench) -> None:
+    (bench.root / "File").write_bytes(b"x")
+    bench.whole()
+    bench.look = Look(case_folding=True)
+    (bench.root / "File").rename(bench.root / "file")
+    findings = bench.paths("File")
+    assert gone(findings) == ["File"]
+    assert sorted(seen(findings)) == ["file"]
+
+
+def test_hard_links_are_copies(bench: Bench) -> None:
+    (bench.root / "one").write_bytes(b"same")
+    (bench.root / "two").hardlink_to(bench.root / "one")
+    found = seen(bench.whole())
+    assert found["one"].entry.root == found["two"].entry.root
+
+
+def test_a_box_that_was_taken_away_is_noticed(bench: Bench) -> None:
+    walk = bench.walk()
+    assert walk.still_the_box()
+    (bench.root / ".flocksy").rename(bench.root.parent / "away")
+    assert not walk.still_the_box()
+    (bench.root / ".flocksy").mkdir()
+    assert not walk.still_the_box()
