@@ -46,6 +46,9 @@ def largest_clique(own: int, rows: Mapping[int, int]) -> int:
     in each other's set need not agree yet, but the largest, first clique of the whole flock is
     the choice of each of its members: where rows agree, at least that view forms.
     """
+    around = sum(1 << lane for lane in rows) & rows[own]
+    if all(rows[lane] & around == around for lane in members_of(around)):
+        return around | 1 << own  # The usual case: everybody hears everybody.
     hears = {
         lane: sum(1 << other for other in members_of(row) if rows.get(other, 0) >> lane & 1)
         for lane, row in rows.items()
@@ -64,9 +67,5 @@ def largest_clique(own: int, rows: Mapping[int, int]) -> int:
             rest = [other for other in open_lanes[position + 1 :] if hears[lane] >> other & 1]
             extend([*chosen, lane], rest)
 
-    around = [lane for lane in members_of(hears[own]) if lane != own]
-    if all(hears[lane] >> other & 1 for lane in around for other in around if other != lane):
-        best = [own, *around]  # The usual case: everybody hears everybody.
-    else:
-        extend([own], around)
+    extend([own], [lane for lane in members_of(hears[own]) if lane != own])
     return sum(1 << lane for lane in best)
