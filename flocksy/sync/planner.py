@@ -65,7 +65,7 @@ from flocksy.sync.operations import (
 )
 from flocksy.sync.trees import DiskEntry, SyncedEntry, Trees
 from flocksy.sync.version import Kind
-from flocksy.sync.view import IMPLIED, View, Wanted
+from flocksy.sync.view import View, Wanted
 
 __all__ = ["Held", "adopt", "commit_local", "plan"]
 
@@ -161,7 +161,7 @@ class _Plan:
         after = SyncedEntry(wanted.heads, local, wanted.copy_of, wanted.generation)
         if local is None or not shows_content(local, version):
             self._put(path, wanted, local)
-        elif version is not IMPLIED and not self._capabilities.shows_metadata(local, version):
+        elif not self._capabilities.shows_metadata(local, version):
             self._puts[path] = SetMetadata(
                 path, version, wanted.heads, local, wanted.copy_of, wanted.generation
             )

@@ -43,8 +43,6 @@ PARTS = 16  # of a range that is cut: as much as one list of items
 MAX_OFFERED = 65536  # keys out of one message; the next round finds the rest
 MODULUS = 1 << 256
 
-_KEY_PERSON = b"flocksy path"
-_ITEM_PERSON = b"flocksy item"
 _KNOWN_PERSON = b"flocksy known"
 _KEY_SPACE = 1 << (8 * KEY_BYTES)
 
@@ -74,12 +72,12 @@ class Response:
 
 def path_key(path: str) -> bytes:
     """The 16 bytes that stand for a path."""
-    return hashlib.blake2b(encode_path(path), digest_size=KEY_BYTES, person=_KEY_PERSON).digest()
+    return hashlib.blake2b(encode_path(path), digest_size=KEY_BYTES).digest()
 
 
-def item_of(path: str, heads: Iterable[bytes]) -> bytes:
+def item_hash(path: str, heads: Iterable[bytes]) -> bytes:
     """The 32 bytes that stand for a path with these heads."""
-    digest = hashlib.blake2b(path_key(path), digest_size=ITEM_BYTES, person=_ITEM_PERSON)
+    digest = hashlib.blake2b(path_key(path), digest_size=ITEM_BYTES)
     for head in sorted(heads):
         digest.update(head)
     return digest.digest()
