@@ -244,15 +244,19 @@ class _Commit:
         """A tombstone over the losing head, and over nothing else that is shown."""
         state = self._state(owner)
         loser = state.heads[head]
-        winner = self._view.at(owner).head
-        parents = {
-            name: (version.generation, version.root)
-            for name, version in state.heads.items()
-            if name == head
-            or ((version.kind, version.root) == (loser.kind, loser.root) and name != winner)
-        }
-        version = self._version(None, parents, None, state)
         synced = self._synced[owner] if owner in self._synced else self._trees.synced(owner)
+        if shows_content(synced.disk if synced else None, loser):
+            # It was moved over its owner: the content stays, so it does not count as replaced.
+            parents = {head: (loser.generation, NO_ROOT)}
+        else:
+            winner = self._view.at(owner).head
+            parents = {
+                name: (version.generation, version.root)
+                for name, version in state.heads.items()
+                if name == head
+                or (name != winner and (version.kind, version.root) == (loser.kind, loser.root))
+            }
+        version = self._version(None, parents, None, state)
         if synced is not None:
             synced = replace(
                 synced,

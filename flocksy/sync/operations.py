@@ -60,8 +60,8 @@ class PutFile:
 
     `source`: a path whose local content equals it and that a later `Remove` of the same plan takes
     away: a rename that needs no data. Whoever renames it finds nothing left at that `Remove`,
-    which is then done. `copy_of` as in `SyncedEntry`. A directory never stands at `path`: a
-    `Remove` earlier in the plan took it away.
+    which is then done; both belong into one batch. `copy_of` as in `SyncedEntry`. A directory
+    never stands at `path`: a `Remove` earlier in the plan took it away.
     """
 
     path: str

@@ -299,6 +299,10 @@ class _Plan:
         leaving: dict[bytes, list[str]] = {}
         for path in sorted(self._removals):
             entry = self._removals[path].expected
+            synced = self._trees.synced(path)
+            # Not a copy: should its removal get lost, its absence would read as "put away".
+            if synced is None or synced.copy_of is not None:
+                continue
             if entry.kind is Kind.FILE and entry.size:
                 leaving.setdefault(entry.root, []).append(path)
         if not leaving:
