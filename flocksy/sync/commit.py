@@ -245,6 +245,8 @@ class _Commit:
         state = self._state(owner)
         loser = state.heads[head]
         synced = self._synced[owner] if owner in self._synced else self._trees.synced(owner)
+        if synced is not None and head in synced.heads:
+            return  # the owner shows it by now: what went is only the place beside it
         if shows_content(synced.disk if synced else None, loser):
             # It was moved over its owner: the content stays, so it does not count as replaced.
             parents = {head: (loser.generation, NO_ROOT)}
