@@ -1,15 +1,52 @@
 """Incoming content, assembled in temporary files inside the box until it is complete.
 
-Chunks may come in any order and more than once. Each is checked against its id before it is
-written; the whole is right by construction, since the list is checked against the root.
+Theory of operation. A content is expected by its root and size. First its list has to come, blob by
+blob, each checked against the id the one above gave it; then its chunks, in any order and as often
+as they like, each checked against its id and written to every place that lacks it. So the whole
+is right by construction and nothing has to be read again. What is on this disk already, in other
+files or in a temporary left by an earlier run, is copied from there and checked likewise.
+
+Nothing is flushed here: the applier flushes a whole batch at once.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
 
-from flocksy.boxes.filesystem import Disk
-from flocksy.index.contents import Contents
+from blake3 import blake3
+
+from flocksy import system
+from flocksy.boxes.disk import Disk
+from flocksy.boxes.handles import Handles
+from flocksy.boxes.placing import INCOMING
+from flocksy.errors import HostileInput, LimitExceeded
+from flocksy.index.contents import Contents, Piece
+from flocksy.sync.content import (
+    INLINE_BYTES,
+    ListAssembly,
+    chunk_id,
+    root_of,
+    small_list,
+)
+from flocksy.sync.names import encode_path
+
+MAX_CONTENTS = 200_000
+"""Contents under way at a time; about 1 KiB of memory each, and as many files."""
+MAX_SCRATCH_CONTENTS = 10_000
+"""Of our own content; the oldest makes room. More than one burst carries."""
+MAX_OPEN_FILES = 64
+"""Of the 1,024 that a process may commonly have."""
+LOOK_UP_BYTES = 16 << 10
+"""What asking the index for a chunk counts in the budget of `advance`: about as long as a copy."""
+
+_PREFIX = "in-"
+_SCRATCH_PREFIX = "own-"
+
+_Key = tuple[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,54 +59,373 @@ class Staged:
     name: str
 
 
+@dataclass(slots=True, eq=False)
+class _Incoming:
+    """One content under way. `missing`: chunk id -> (offsets, length). `unlooked`: chunks that may
+    be on this disk already. `resumed`: the temporary is of an earlier run."""
+
+    key: _Key
+    size: int
+    name: str
+    assembly: ListAssembly | None
+    missing: dict[bytes, tuple[list[int], int]] = field(default_factory=dict)
+    unlooked: dict[bytes, None] = field(default_factory=dict)
+    blobs: set[bytes] = field(default_factory=set)
+    here_bytes: int = 0
+    resumed: bool = False
+    complete: bool = False
+
+    def staged(self) -> Staged:
+        path, root = self.key
+        return Staged(path, root, self.size, self.name)
+
+
 class Staging:
     """The incoming contents of one box, one for each (path, root): two paths that are to have the
-    same content get a temporary each. With `scratch`, temporaries are in `.flocksy/scratch/` and
-    nothing is copied from what is here: the same calls for what is here already (our own lane)."""
+    same content get a temporary each. With `scratch`, nothing is copied from what is here: the
+    same work for what we have already, because our own lane carried it."""
 
     def __init__(self, disk: Disk, contents: Contents, *, scratch: bool = False) -> None:
-        raise NotImplementedError
+        self._disk = disk
+        self._contents = contents
+        self._scratch = scratch
+        self._prefix = _SCRATCH_PREFIX if scratch else _PREFIX
+        self._incoming: dict[_Key, _Incoming] = {}
+        self._wanting: dict[bytes, list[_Incoming]] = {}
+        self._looking: dict[_Key, _Incoming] = {}
+        self._fresh: list[Staged] = []
+        self._files = Handles(self._open_temporary, MAX_OPEN_FILES)
+        self._broken: set[_Key] = set()
+        if scratch:
+            self.sweep()
+
+    # -- what is to come -----------------------------------------------------------------------
 
     def expect(self, path: str, root: bytes, size: int) -> None:
         """Begin, or go on with, a file content. Chunks that are here already are copied by
         `advance`. Raises `LimitExceeded` when too many are under way."""
-        raise NotImplementedError
+        key = (path, root)
+        if key in self._incoming or key in self._broken:
+            return
+        incoming = self._begin(key, size)
+        incoming.assembly = ListAssembly(root, size)
+        if not self._scratch:
+            self._resume(incoming)
+            self._use_known_lists(incoming)
+        self._follow_lists(incoming)
 
     def inline(self, path: str, root: bytes, data: bytes) -> None:
         """The whole content of a small file, complete at once. Raises `HostileInput` when it is
         not `root`'s."""
-        raise NotImplementedError
+        if len(data) > INLINE_BYTES or small_list(data).root != root:
+            raise HostileInput("inline content that is not what its root says")
+        key = (path, root)
+        known = self._incoming.get(key)
+        if known is not None and known.complete:
+            return
+        self.release(path, root)
+        incoming = self._begin(key, len(data))
+        self._remove(incoming.name)
+        descriptor = self._disk.create(incoming.name)
+        try:
+            system.write_at(descriptor, data, 0)
+        finally:
+            os.close(descriptor)
+        pieces = (Piece(0, len(data), chunk_id(data)),) if data else ()
+        self._contents.put(root, pieces)
+        self._finish(incoming)
 
-    def write(self, chunk_id: bytes, data: bytes | memoryview) -> bool:
+    def _begin(self, key: _Key, size: int) -> _Incoming:
+        if self._scratch and len(self._incoming) >= MAX_SCRATCH_CONTENTS:
+            self.release(*next(iter(self._incoming)))
+        elif len(self._incoming) >= MAX_CONTENTS:
+            raise LimitExceeded(
+                f"{len(self._incoming)} files are on their way into one box: more wait for these"
+            )
+        path, root = key
+        name = blake3(root + encode_path(path)).hexdigest(16)
+        incoming = _Incoming(key, size, f"{INCOMING}/{self._prefix}{name}", None)
+        self._incoming[key] = incoming
+        return incoming
+
+    def _resume(self, incoming: _Incoming) -> None:
+        found = self._disk.stat(incoming.name)
+        if found is not None and found.size > incoming.size:
+            self._remove(incoming.name)
+            found = None
+        incoming.resumed = found is not None
+
+    def _use_known_lists(self, incoming: _Incoming) -> None:
+        """Give the assembly the lists that are on this disk, for whatever reason."""
+        assembly = incoming.assembly
+        assert assembly is not None
+        again = True
+        while again and incoming.key in self._incoming:
+            again = False
+            for blob_id in assembly.missing():
+                blob = self._known_list(blob_id, incoming)
+                if blob is not None:
+                    again = self._add_blob(incoming, blob_id, blob) or again
+
+    def _known_list(self, blob_id: bytes, incoming: _Incoming) -> bytes | None:
+        top = blob_id == incoming.key[1]
+        blob = self._contents.blob(blob_id)
+        if blob is None and top:
+            blob = small_list(b"").top if not incoming.size else self._small_list(blob_id)
+        if blob is None or (root_of(blob) if top else chunk_id(blob)) != blob_id:
+            return None
+        return blob
+
+    def _small_list(self, root: bytes) -> bytes | None:
+        """The list of a small content whose one chunk is known: such lists are not kept."""
+        pieces = self._contents.pieces(root)
+        if len(pieces) != 1:
+            return None
+        whole = self._chunk_here(pieces[0].id, pieces[0].length)
+        if whole is None:
+            return None
+        return small_list(whole).top
+
+    def _follow_lists(self, incoming: _Incoming) -> None:
+        """Want the lists that the known ones name, or the chunks when all lists are known."""
+        if incoming.assembly is None or incoming.key not in self._incoming:
+            return
+        missing = incoming.assembly.missing()
+        for blob_id in missing:
+            if blob_id not in incoming.blobs:
+                incoming.blobs.add(blob_id)
+                self._wanting.setdefault(blob_id, []).append(incoming)
+        if not missing:
+            self._listed(incoming)
+
+    def _add_blob(self, incoming: _Incoming, blob_id: bytes, blob: bytes | memoryview) -> bool:
+        """A list blob whose bytes are known to be right. False: it makes no sense, and so the
+        content that it is a list of can never come to be."""
+        assert incoming.assembly is not None
+        try:
+            return incoming.assembly.add(blob_id, blob)
+        except HostileInput:
+            self._broken.add(incoming.key)
+            self.release(*incoming.key)
+            return False
+
+    def _listed(self, incoming: _Incoming) -> None:
+        """The whole list is known: now the chunks."""
+        assert incoming.assembly is not None
+        at = 0
+        pieces: list[Piece] = []
+        for chunk in incoming.assembly.chunks():
+            offsets, _ = incoming.missing.setdefault(chunk.chunk_id, ([], chunk.length))
+            offsets.append(at)
+            pieces.append(Piece(at, chunk.length, chunk.chunk_id))
+            at += chunk.length
+        incoming.assembly = None
+        for name in incoming.missing:
+            self._wanting.setdefault(name, []).append(incoming)
+        self._contents.put(incoming.key[1], pieces)
+        if not self._scratch:
+            incoming.unlooked = dict.fromkeys(incoming.missing)
+            self._looking[incoming.key] = incoming
+        if not incoming.missing:
+            self._files.get(incoming.name)
+            self._finish(incoming)
+
+    # -- what comes ----------------------------------------------------------------------------
+
+    def write(self, name: bytes, data: bytes | memoryview) -> bool:
         """A chunk or a list blob that arrived; checked against its id here. False: nobody
         expected it, nothing done. Raises `HostileInput` when it is not what its id says, and
         `OSError` when the disk refuses (nothing is lost then: it stays wanted)."""
-        raise NotImplementedError
+        takers = self._wanting.get(name)
+        if not takers:
+            return False
+        top = any(incoming.key[1] == name for incoming in takers)
+        if (root_of(data) if top else chunk_id(data)) != name:
+            raise HostileInput("content that is not what its id says")
+        for incoming in list(takers):
+            if name in incoming.blobs:
+                self._take_blob(incoming, name, data)
+            else:
+                self._take_chunk(incoming, name, data)
+        return True
+
+    def _take_blob(self, incoming: _Incoming, name: bytes, data: bytes | memoryview) -> None:
+        self._contents.put(incoming.key[1], blobs=((name, bytes(data)),))
+        if not self._add_blob(incoming, name, data):
+            return
+        incoming.blobs.discard(name)
+        self._unwant(name, incoming)
+        self._follow_lists(incoming)
+
+    def _take_chunk(self, incoming: _Incoming, name: bytes, data: bytes | memoryview) -> None:
+        offsets, length = incoming.missing[name]
+        if len(data) != length:
+            # The id is right, so it is the list that lies.
+            self._broken.add(incoming.key)
+            self.release(*incoming.key)
+            return
+        descriptor = self._files.get(incoming.name)
+        for offset in offsets:
+            system.write_at(descriptor, data, offset)
+        self._have(incoming, name)
+
+    def _have(self, incoming: _Incoming, name: bytes) -> None:
+        offsets, length = incoming.missing.pop(name)
+        incoming.here_bytes += length * len(offsets)
+        incoming.unlooked.pop(name, None)
+        self._unwant(name, incoming)
+        if not incoming.missing:
+            self._finish(incoming)
+
+    def _unwant(self, name: bytes, incoming: _Incoming) -> None:
+        takers = self._wanting.get(name, [])
+        if incoming in takers:
+            takers.remove(incoming)
+        if not takers:
+            self._wanting.pop(name, None)
+
+    def _finish(self, incoming: _Incoming) -> None:
+        incoming.here_bytes = incoming.size
+        incoming.complete = True
+        incoming.unlooked.clear()
+        self._looking.pop(incoming.key, None)
+        self._files.close(incoming.name)
+        self._fresh.append(incoming.staged())
+
+    # -- what is here already ------------------------------------------------------------------
 
     def advance(self, budget_bytes: int) -> bool:
         """Copy chunks that are on this disk already. True: there is more to copy."""
-        raise NotImplementedError
+        while self._looking and budget_bytes > 0:
+            key, incoming = next(iter(self._looking.items()))
+            if not incoming.unlooked:
+                del self._looking[key]
+                continue
+            name = next(iter(incoming.unlooked))
+            del incoming.unlooked[name]
+            budget_bytes -= LOOK_UP_BYTES
+            if incoming.resumed and self._still_there(incoming, name):
+                budget_bytes -= incoming.missing[name][1]
+                self._have(incoming, name)
+                continue
+            data = self._chunk_here(name, incoming.missing[name][1])
+            if data is not None:
+                budget_bytes -= 2 * len(data)
+                self._take_chunk(incoming, name, data)
+        return bool(self._looking)
+
+    def _still_there(self, incoming: _Incoming, name: bytes) -> bool:
+        """Whether the temporary of an earlier run holds the chunk in all its places."""
+        offsets, length = incoming.missing[name]
+        descriptor = self._files.get(incoming.name)
+        return all(
+            chunk_id(system.read_at(descriptor, length, offset)) == name for offset in offsets
+        )
+
+    def _chunk_here(self, name: bytes, length: int) -> bytes | None:
+        """The chunk from wherever it should be on this disk, checked."""
+        blob = self._contents.blob(name)
+        if blob is not None and chunk_id(blob) == name:
+            return blob
+        for place in self._contents.places(name):
+            if place.length != length:
+                continue
+            try:
+                descriptor = self._disk.open_read(place.path)
+            except OSError:
+                continue  # gone or replaced since: the watcher tells
+            try:
+                data = system.read_at(descriptor, length, place.offset)
+            except OSError:
+                continue
+            finally:
+                os.close(descriptor)
+            if chunk_id(data) == name:
+                return data
+        return None
+
+    # -- what is asked -------------------------------------------------------------------------
 
     def wants(self, limit: int) -> list[bytes]:
         """Ids of chunks and list blobs still missing, in the order they are best sent in."""
-        raise NotImplementedError
+        return list(islice(dict.fromkeys(self._missing()), limit))
+
+    def _missing(self) -> Iterator[bytes]:
+        for incoming in self._incoming.values():
+            yield from incoming.blobs
+            for name in incoming.missing:
+                if name not in incoming.unlooked:
+                    yield name
 
     def complete(self) -> list[Staged]:
         """What became complete since the last call."""
-        raise NotImplementedError
+        fresh, self._fresh = self._fresh, []
+        return [one for one in fresh if (one.path, one.root) in self._incoming]
 
     def staged(self, path: str, root: bytes) -> str | None:
         """The temporary of a complete content, for the applier."""
-        raise NotImplementedError
+        incoming = self._incoming.get((path, root))
+        return incoming.name if incoming is not None and incoming.complete else None
 
-    def release(self, path: str, root: bytes) -> None:
-        """Not needed any more (applied, or superseded): remove what is left of it."""
-        raise NotImplementedError
+    def is_broken(self, path: str, root: bytes) -> bool:
+        """Whether the content can never come to be: its list contradicts itself."""
+        return (path, root) in self._broken
+
+    def roots(self) -> frozenset[bytes]:
+        """What is under way: not to be forgotten by `Contents.forget_unused`."""
+        return frozenset(root for _, root in self._incoming)
 
     def progress(self) -> tuple[int, int]:
         """(bytes here, bytes expected) of all contents under way."""
-        raise NotImplementedError
+        every = self._incoming.values()
+        return sum(one.here_bytes for one in every), sum(one.size for one in every)
+
+    def release(self, path: str, root: bytes) -> None:
+        """Not needed any more (applied, or superseded): remove what is left of it."""
+        incoming = self._incoming.pop((path, root), None)
+        if incoming is None:
+            return
+        self._looking.pop(incoming.key, None)
+        for name in (*incoming.blobs, *incoming.missing):
+            self._unwant(name, incoming)
+        self._files.close(incoming.name)
+        self._remove(incoming.name)
+
+    def sweep(self) -> None:
+        """Remove temporaries of earlier runs that nobody expects any more."""
+        try:
+            listing = self._disk.scan(INCOMING)
+        except FileNotFoundError:
+            return
+        wanted = {incoming.name for incoming in self._incoming.values()}
+        self._remove_all(
+            f"{INCOMING}/{name}"
+            for name, _ in listing
+            if name.startswith(self._prefix) and f"{INCOMING}/{name}" not in wanted
+        )
 
     def close(self) -> None:
         """Close files; what is incomplete stays on disk and is found again by `expect`."""
-        raise NotImplementedError
+        self._files.close_all()
+
+    def _remove_all(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._remove(name)
+
+    def _remove(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            self._disk.remove_file(name)
+
+    def _open_temporary(self, name: str) -> int:
+        """For reading and writing; made when it is not there."""
+        try:
+            reading = self._disk.open_read(name)
+        except FileNotFoundError:
+            return self._disk.create(name)
+        try:
+            # Through the handle, so that it is the same file whatever happens to the name.
+            return os.open(
+                system.descriptor_path(reading), os.O_RDWR | system.O_CLOEXEC | system.O_BINARY
+            )
+        finally:
+            os.close(reading)

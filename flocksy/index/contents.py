@@ -62,19 +62,20 @@ class Contents:
 
         Content never changes: what is known already is left as it is, and added to.
         """
-        number = self._number(root)
-        if number is None:
-            number = self._database.insert("INSERT INTO contents (root) VALUES (?)", (root,))
-        if pieces:
-            self._database.execute_many(
-                "INSERT OR IGNORE INTO chunks VALUES (?, ?, ?, ?)",
-                [(number, piece.offset, piece.length, piece.id) for piece in pieces],
-            )
-        if blobs:
-            self._database.execute_many(
-                "INSERT OR IGNORE INTO blobs (content, id, data) VALUES (?, ?, ?)",
-                [(number, blob_id, data) for blob_id, data in blobs],
-            )
+        with self._database.transaction():
+            number = self._number(root)
+            if number is None:
+                number = self._database.insert("INSERT INTO contents (root) VALUES (?)", (root,))
+            if pieces:
+                self._database.execute_many(
+                    "INSERT OR IGNORE INTO chunks VALUES (?, ?, ?, ?)",
+                    [(number, piece.offset, piece.length, piece.id) for piece in pieces],
+                )
+            if blobs:
+                self._database.execute_many(
+                    "INSERT OR IGNORE INTO blobs (content, id, data) VALUES (?, ?, ?)",
+                    [(number, blob_id, data) for blob_id, data in blobs],
+                )
 
     def _number(self, root: bytes) -> int | None:
         row = self._database.row("SELECT number FROM contents WHERE root = ?", (root,))

@@ -1,0 +1,348 @@
+"""Contents on their way in."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from flocksy.boxes import staging as module
+from flocksy.boxes.chunking import cut
+from flocksy.boxes.filesystem import RealDisk
+from flocksy.boxes.placing import make_folders
+from flocksy.boxes.staging import Staging
+from flocksy.errors import HostileInput
+from flocksy.index.contents import Piece
+from flocksy.index.store import BoxIndex
+from flocksy.sync.content import (
+    MAX_BLOB_BYTES,
+    Chunk,
+    ChunkList,
+    build_list,
+    chunk_id,
+    small_list,
+)
+from flocksy.sync.trees import DiskEntry
+from flocksy.sync.version import Kind
+
+BUDGET = 1 << 30
+
+
+@dataclass
+class Bench:
+    root: Path
+    disk: RealDisk
+    index: BoxIndex
+
+    def staging(self, *, scratch: bool = False) -> Staging:
+        return Staging(self.disk, self.index.contents, scratch=scratch)
+
+    def bytes_of(self, name: str) -> bytes:
+        return (self.root / name).read_bytes()
+
+    def put_local(self, path: str, data: bytes) -> None:
+        """A file on this disk, as scanned."""
+        listed, pieces = content(data)
+        (self.root / path).write_bytes(data)
+        self.index.set_local(path, DiskEntry(Kind.FILE, 0o644, 1, len(data), listed.root))
+        self.index.contents.put(listed.root, pieces)
+
+    def temporaries(self) -> list[str]:
+        return sorted(os.listdir(self.root / ".flocksy" / "incoming"))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    root = tmp_path / "box"
+    root.mkdir()
+    disk = RealDisk(str(root))
+    make_folders(disk)
+    index = BoxIndex.open(tmp_path / "box.sqlite")
+    yield Bench(root, disk, index)
+    index.close()
+    disk.close()
+
+
+def content(data: bytes) -> tuple[ChunkList, list[Piece]]:
+    pieces = cut(data)
+    return build_list(Chunk(piece.id, piece.length) for piece in pieces), pieces
+
+
+def parts(data: bytes) -> dict[bytes, bytes]:
+    """Everything that has to come for a content: blobs and chunks by id."""
+    listed, pieces = content(data)
+    chunks = {piece.id: data[piece.offset : piece.offset + piece.length] for piece in pieces}
+    return {**dict(listed.blobs()), **chunks}
+
+
+def test_a_content_is_complete_when_its_last_part_came(bench: Bench) -> None:
+    data = random.Random(1).randbytes(300_000)
+    root = content(data)[0].root
+    staging = bench.staging()
+    staging.expect("a", root, len(data))
+    assert staging.wants(10) == [root]
+    there = parts(data)
+    wanted = staging.wants(100)
+    while wanted:
+        assert staging.staged("a", root) is None
+        assert staging.write(wanted[-1], there[wanted[-1]])
+        staging.advance(BUDGET)
+        wanted = staging.wants(100)
+    (staged,) = staging.complete()
+    assert (staged.path, staged.root, staged.size) == ("a", root, len(data))
+    assert staging.staged("a", root) == staged.name
+    assert bench.bytes_of(staged.name) == data
+    assert staging.complete() == []
+    assert staging.progress() == (len(data), len(data))
+    staging.release("a", root)
+    assert bench.temporaries() == []
+    # The list is remembered, so that the applied file's chunks can be found and served.
+    assert list(bench.index.contents.pieces(root)) == cut(data)
+    assert bench.index.contents.blob(root) is not None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_parts_come_in_any_order_and_again(bench: Bench, seed: int) -> None:
+    source = random.Random(seed)
+    block = source.randbytes(50_000)
+    datas = {f"f{number}": block * 5 + source.randbytes(100_000 * number) for number in range(4)}
+    staging = bench.staging()
+    there: dict[bytes, bytes] = {}
+    for path, data in datas.items():
+        staging.expect(path, content(data)[0].root, len(data))
+        there |= parts(data)
+    staging.advance(BUDGET)
+    rounds = 0
+    while staging.wants(1):
+        rounds += 1
+        assert rounds < 10
+        order = list(there) * 2
+        source.shuffle(order)
+        for name in order:
+            staging.write(name, there[name])
+            staging.advance(BUDGET)
+    for path, data in datas.items():
+        name = staging.staged(path, content(data)[0].root)
+        assert name is not None
+        assert bench.bytes_of(name) == data
+    assert not staging.write(*next(iter(there.items())))
+
+
+def test_two_paths_with_equal_content_get_a_file_each(bench: Bench) -> None:
+    data = random.Random(2).randbytes(100_000)
+    root = content(data)[0].root
+    staging = bench.staging()
+    for path in ("a", "b"):
+        staging.expect(path, root, len(data))
+    staging.advance(BUDGET)
+    for name, part in parts(data).items():
+        assert staging.write(name, part)
+        staging.advance(BUDGET)
+    names = [staging.staged(path, root) for path in ("a", "b")]
+    assert len(set(names)) == 2
+    assert all(name is not None and bench.bytes_of(name) == data for name in names)
+
+
+def test_more_contents_than_open_files(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_OPEN_FILES", 2)
+    source = random.Random(3)
+    datas = {f"f{number}": source.randbytes(60_000) for number in range(6)}
+    staging = bench.staging()
+    for path, data in datas.items():
+        staging.expect(path, content(data)[0].root, len(data))
+    everything = [list(parts(data).items()) for data in datas.values()]
+    for step in range(max(map(len, everything))):
+        for sequence in everything:
+            if step < len(sequence):
+                assert staging.write(*sequence[step])
+    assert {staged.path for staged in staging.complete()} == set(datas)
+    for path, data in datas.items():
+        name = staging.staged(path, content(data)[0].root)
+        assert name is not None
+        assert bench.bytes_of(name) == data
+
+
+def test_inline_content_is_complete_at_once(bench: Bench) -> None:
+    staging = bench.staging()
+    for data in (b"small", b""):
+        root = small_list(data).root
+        staging.inline("path", root, data)
+        staging.inline("path", root, data)
+        (staged,) = staging.complete()
+        assert bench.bytes_of(staged.name) == data
+    with pytest.raises(HostileInput):
+        staging.inline("path", b"r" * 32, b"something else")
+
+
+def test_an_empty_file_needs_nothing(bench: Bench) -> None:
+    staging = bench.staging()
+    root = small_list(b"").root
+    staging.expect("empty", root, 0)
+    (staged,) = staging.complete()
+    assert bench.bytes_of(staged.name) == b""
+
+
+def test_chunks_on_this_disk_are_copied_and_checked(bench: Bench) -> None:
+    source = random.Random(4)
+    old = source.randbytes(400_000)
+    new = old[:200_000] + b"inserted" + old[200_000:]
+    bench.put_local("old", old)
+    bench.put_local("liar", source.randbytes(100_000))
+    (bench.root / "liar").write_bytes(b"something else by now")
+    root = content(new)[0].root
+    staging = bench.staging()
+    staging.expect("new", root, len(new))
+    assert staging.write(root, parts(new)[root])
+    known = {piece.id for piece in cut(old)}
+    # Nothing is asked for that may be here.
+    assert staging.wants(100) == []
+    while staging.advance(50_000):
+        pass
+    wanted = staging.wants(100)
+    assert wanted == [piece.id for piece in cut(new) if piece.id not in known]
+    for name in wanted:
+        staging.write(name, parts(new)[name])
+    (staged,) = staging.complete()
+    assert bench.bytes_of(staged.name) == new
+
+
+def test_a_known_small_content_is_made_from_what_is_here(bench: Bench) -> None:
+    bench.put_local("here", b"small")
+    staging = bench.staging()
+    staging.expect("there", small_list(b"small").root, 5)
+    staging.advance(BUDGET)
+    (staged,) = staging.complete()
+    assert bench.bytes_of(staged.name) == b"small"
+
+
+def test_what_came_before_a_restart_is_not_asked_for_again(bench: Bench) -> None:
+    data = random.Random(5).randbytes(400_000)
+    root = content(data)[0].root
+    staging = bench.staging()
+    staging.expect("a", root, len(data))
+    staging.write(root, parts(data)[root])
+    staging.advance(BUDGET)
+    came = staging.wants(100)[::2]
+    for name in came:
+        staging.write(name, parts(data)[name])
+    staging.close()
+
+    again = bench.staging()
+    again.expect("a", root, len(data))
+    while again.advance(100_000):
+        pass
+    wanted = again.wants(100)
+    assert wanted
+    assert not set(wanted) & set(came)
+    for name in wanted:
+        again.write(name, parts(data)[name])
+    (staged,) = again.complete()
+    assert bench.bytes_of(staged.name) == data
+
+
+def test_strays_of_earlier_runs_are_swept(bench: Bench) -> None:
+    data = random.Random(6).randbytes(100_000)
+    root = content(data)[0].root
+    for path in ("kept", "stray"):
+        staging = bench.staging()
+        staging.inline(path, small_list(b"x").root, b"x")
+        staging.close()
+    (bench.root / ".flocksy" / "incoming" / "apply-1").write_bytes(b"not ours")
+    staging = bench.staging()
+    staging.inline("kept", small_list(b"x").root, b"x")
+    staging.expect("later", root, len(data))
+    staging.sweep()
+    assert len(bench.temporaries()) == 2
+    assert "apply-1" in bench.temporaries()
+
+
+def test_scratch_takes_the_same_calls_and_copies_nothing(bench: Bench) -> None:
+    data = random.Random(7).randbytes(100_000)
+    bench.put_local("ours", data)
+    root = content(data)[0].root
+    scratch = bench.staging(scratch=True)
+    scratch.expect("ours", root, len(data))
+    assert not scratch.advance(BUDGET)
+    for name, part in parts(data).items():
+        assert scratch.write(name, part)
+    (staged,) = scratch.complete()
+    assert bench.bytes_of(staged.name) == data
+    bench.staging(scratch=True)
+    assert bench.temporaries() == []
+
+
+def test_scratch_makes_room_for_the_new(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_SCRATCH_CONTENTS", 3)
+    scratch = bench.staging(scratch=True)
+    for number in range(5):
+        scratch.inline(f"p{number}", small_list(b"x").root, b"x")
+    assert [staged.path for staged in scratch.complete()] == ["p2", "p3", "p4"]
+
+
+def test_content_that_is_not_what_its_id_says_is_refused(bench: Bench) -> None:
+    data = random.Random(8).randbytes(100_000)
+    root = content(data)[0].root
+    staging = bench.staging()
+    staging.expect("a", root, len(data))
+    with pytest.raises(HostileInput):
+        staging.write(root, b"\0")
+    staging.write(root, parts(data)[root])
+    staging.advance(BUDGET)
+    (wanted, *_) = staging.wants(1)
+    with pytest.raises(HostileInput):
+        staging.write(wanted, b"not this")
+    assert wanted in staging.wants(100)
+    assert not staging.write(b"n" * 32, b"never asked for")
+
+
+def test_a_list_that_lies_is_given_up(bench: Bench) -> None:
+    liar = build_list([Chunk(chunk_id(b"twelve bytes"), 99)])
+    staging = bench.staging()
+    for path, size in (("sum", 12), ("length", 99)):
+        staging.expect(path, liar.root, size)
+    assert staging.write(liar.root, liar.top)
+    assert staging.is_broken("sum", liar.root)
+    staging.advance(BUDGET)
+    staging.write(chunk_id(b"twelve bytes"), b"twelve bytes")
+    assert staging.is_broken("length", liar.root)
+    staging.expect("sum", liar.root, 12)
+    assert staging.wants(10) == []
+    assert bench.temporaries() == []
+
+
+def test_lists_of_several_levels(bench: Bench) -> None:
+    per_blob = (MAX_BLOB_BYTES - 1) // 36
+    names = [number.to_bytes(2, "big") for number in range(per_blob + 10)]
+    listed = build_list(Chunk(chunk_id(name), 2) for name in names)
+    assert len(listed.lower) == 2
+    staging = bench.staging()
+    staging.expect("a", listed.root, 2 * len(names))
+    for _ in range(2):
+        for blob_id in staging.wants(10):
+            staging.write(blob_id, dict(listed.blobs())[blob_id])
+    staging.advance(BUDGET)
+    assert len(staging.wants(10**6)) == len(names)
+    for name in names:
+        assert staging.write(chunk_id(name), name)
+    (staged,) = staging.complete()
+    assert bench.bytes_of(staged.name) == b"".join(names)
+
+
+def test_released_contents_leave_nothing(bench: Bench) -> None:
+    data = random.Random(9).randbytes(100_000)
+    root = content(data)[0].root
+    staging = bench.staging()
+    staging.expect("a", root, len(data))
+    staging.write(root, parts(data)[root])
+    staging.advance(BUDGET)
+    staging.write(staging.wants(1)[0], parts(data)[staging.wants(1)[0]])
+    assert staging.roots() == {root}
+    staging.release("a", root)
+    staging.release("a", root)
+    assert staging.wants(10) == []
+    assert bench.temporaries() == []
+    assert staging.progress() == (0, 0)
