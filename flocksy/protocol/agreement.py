@@ -89,6 +89,16 @@ MEMORY_ROUNDS = 16
 """So long after a burst a node shows that it left it or saw a gap in it: several times what a
 member may stay unheard without being down, and a repeat can begin before that."""
 
+VIEW_ROUNDS = 8
+"""A proposal for a view stands so long. No instant hangs on it, so it can outlast some losses."""
+
+MIN_LEAD_ROUNDS = 4
+"""K at least (design 4.4)."""
+
+LONGEST_WAY_MS = 250
+"""The longest way of a cell, sender's instant to receiver's next step, for which K is made: the
+far side of the earth and some buffers. Cells that take longer only make bursts rarer."""
+
 LOCKED = frozenset({Mode.CONFIRMED, Mode.BURSTING})
 """A burst is certain: nothing else is proposed."""
 
@@ -112,8 +122,6 @@ class Parameters:
         min_view: members that a view must have for anything real to leave (rule 12).
         period_ms: length of a round.
         rest_mean_ms: mean of the rest after a burst (rule 8), and of the pause before a repeat.
-        lead_rounds: K, rounds from r0 to the start of a burst, at least 4. Twice the rounds that
-            a cell is under way fit into it, else nothing is ever confirmed.
     """
 
     lanes: int
@@ -121,7 +129,17 @@ class Parameters:
     min_view: int
     period_ms: int
     rest_mean_ms: int
-    lead_rounds: int = 4
+
+    @property
+    def lead_rounds(self) -> int:
+        """K, the rounds from r0 to the start of a burst.
+
+        Three times the way of a cell: to collect, to take over a newer proposal after a loss, to
+        confirm. With only twice the way, one loss can leave two generations of proposals that
+        chase each other for ever.
+        """
+        way_rounds = -(-LONGEST_WAY_MS // self.period_ms)
+        return max(MIN_LEAD_ROUNDS, 3 * way_rounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +176,7 @@ class State:
         gap_of, left: as in `Shown`.
         owed: the repeat to come.
         quiet_until: no ordinary need is shown before this round.
-        entered: round in which `mode` was entered.
+        ended: round in which `recent` was finished or left, 0 if it is forgotten or runs.
     """
 
     mode: Mode
@@ -173,7 +191,7 @@ class State:
     left: bytes | None = None
     owed: Owed | None = None
     quiet_until: int = 0
-    entered: int = 0
+    ended: int = 0
 
 
 def initial(parameters: Parameters) -> State:
@@ -227,7 +245,7 @@ class _Turn:
         self.left = state.left
         self.owed = state.owed
         self.quiet_until = state.quiet_until
-        self.entered = state.entered
+        self.ended = state.ended
         self.settled = self.now
         self.slack = self._slack()
         self.history = self._received(state.history)
@@ -281,8 +299,6 @@ class _Turn:
     def feed(self, event: Event, proposal: Proposal | None = None) -> None:
         """Let the machine decide, then do what it says. `proposal` is what the event is about."""
         mode, action = self.decide(self.mode, event)
-        if mode is not self.mode:
-            self.entered = self.now
         self.mode = mode
         match action:
             case Action.LATCH_NEED:
@@ -323,6 +339,7 @@ class _Turn:
         self.proposal = self.recent = proposal
         self.floor = max(self.floor, proposal.round)
         self.gap_of = self.left = None
+        self.ended = 0
         if self.owed is not None and (proposal.repeat or proposal.length >= self.owed.length):
             self.owed = None
         plan = Plan(
@@ -344,6 +361,7 @@ class _Turn:
             if long_enough if burst.repeat else burst.round >= latch.round:
                 self.latch = None
         self.proposal = None
+        self.ended = self.now
 
     def _abandon_burst(self) -> None:
         burst = self.proposal
@@ -351,6 +369,7 @@ class _Turn:
         self.left = burst.id
         self.proposal = self.latch = None
         self.epoch = NO_EPOCH
+        self.ended = self.now
         self.commands += [LeaveBurst(burst.id), ViewChanged(NO_EPOCH)]
         self._owe(burst)
         self._rest(self.now)
@@ -360,13 +379,16 @@ class _Turn:
     def _start(self, burst: Proposal) -> int:
         return burst.round + self.parameters.lead_rounds
 
+    def _begin_if_due(self, burst: Proposal) -> None:
+        if self.now >= self._start(burst):
+            self.feed(Event.START_REACHED)
+
     def end_of_burst(self) -> None:
         """Begin and end of the burst that is locked."""
         burst = self.proposal
         if self.mode not in LOCKED or burst is None:
             return
-        if self.now >= self._start(burst):
-            self.feed(Event.START_REACHED)
+        self._begin_if_due(burst)
         match self.inputs.outcome:
             case Outcome.STALLED:
                 self.feed(Event.BURST_STALLED)
@@ -406,10 +428,12 @@ class _Turn:
                 self.feed(Event.PROPOSAL_CONFIRMED, ours)
             elif self._expired(ours):
                 self.feed(Event.PROPOSAL_EXPIRED)
-        if self.proposal is not None and self.now >= self._start(self.proposal):
-            self.feed(Event.START_REACHED)
+        if self.mode is Mode.CONFIRMED and self.proposal is not None:
+            self._begin_if_due(self.proposal)
 
     def _expired(self, proposal: Proposal) -> bool:
+        if proposal.kind is Kind.VIEW:
+            return self.now >= proposal.round + VIEW_ROUNDS
         return self.now >= self._start(proposal)
 
     def _enter_view(self, epoch: Epoch) -> None:
@@ -437,21 +461,22 @@ class _Turn:
             self._note_gap()
         if self.mode in (Mode.SETTLING, Mode.LEFT):
             self._settle(recent)
-        elif self.now - self.entered >= MEMORY_ROUNDS and not any(
+        elif self.now - self.ended >= MEMORY_ROUNDS and not any(
             cell.confirmed and cell.proposal == recent for cell in heard
         ):
             self.recent = self.gap_of = self.left = None
+            self.ended = 0
 
     def _settle(self, burst: Proposal) -> None:
         """All out of the burst in one round: all members see the same round and count from it."""
         around = burst.members & self.row
         complete = newest_complete(self.history, around)
-        if complete >= self.entered and not any(
+        if complete >= self.ended and not any(
             cell.status in (Status.CONFIRMED, Status.BURSTING)
             for cell in cells_of(self.history, around, complete)
         ):
             self.settled = complete
-        elif self.now - self.entered >= SETTLE_ROUNDS:
+        elif self.now - self.ended >= SETTLE_ROUNDS:
             self.settled = self.now
         else:
             return
@@ -588,7 +613,7 @@ class _Turn:
             left=self.left,
             owed=self.owed,
             quiet_until=self.quiet_until if self.quiet_until > now else 0,
-            entered=self.entered,
+            ended=self.ended,
         )
         real = quorum and self.mode in REAL
         return state, Output(shown, real, tuple(self.commands))

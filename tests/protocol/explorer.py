@@ -1,20 +1,20 @@
 """Every run of three nodes within bounds on faults, with the real `step`.
 
-The model is round-synchronous: a cell arrives before the next round or is lost. In every round the
-environment may lose cells, crash a node, start it again with nothing remembered, or let a need
+The model is round-synchronous: a cell arrives `latency` rounds later or is lost. In every round
+the environment may lose cells, crash a node, start it again with nothing remembered, or let a need
 appear or grow. A burst is two cells long with a window of one: cell 0 leaves at the start, cell 1
 when cell 0 of all lanes is in, or a later one, which is a gap.
 
 States are made canonical so that there are finitely many: rounds are relative to the present,
 epoch numbers keep their order and whether they are neighbours, ids are the values they stand for,
-and whatever no later step reads is blanked. Nodes are not exchanged for each other: ties between
-views go to the smaller lanes, so they are not quite alike.
+whatever no later step reads is blanked, and flocks that differ only in which node is which are one
+(their ties between views fall differently, which is explored for one of them only).
 
-*Safety*, in every reached state: locked nodes of one epoch have the same plan; real bytes leave
-only with a fresh two-way echo of all members of a large enough view; a finished burst has had equal
-numbers of cells from all; a need is released only by a burst at least as long. *Liveness*: from
-every reached state, if nothing more goes wrong, all needs are served and all live nodes share a view
-within `LIVE_ROUNDS` rounds.
+*Safety*, in every reached state: locked nodes of one epoch have the same plan, so that all send
+equally many cells from the same start; real bytes leave only with a fresh two-way echo of all
+members of a large enough view; a need is released only by a burst at least as long. *Liveness*:
+from every reached state, if nothing more goes wrong, all needs are served and all live nodes
+share a view within `LIVE_ROUNDS` rounds.
 """
 
 from __future__ import annotations
@@ -41,20 +41,14 @@ from flocksy.protocol.shown import (
 
 NODES = 3
 NOW = 1000
-LEAD = 4
 LIVE_ROUNDS = 40
-STALL_ROUNDS = 2
 BURST_CELLS = 2
 SMALL, LARGE = 10, 100
-PARAMETERS = tuple(
-    Parameters(NODES, own, 2, period_ms=100, rest_mean_ms=100, lead_rounds=LEAD)
-    for own in range(NODES)
-)
 ALL = (1 << NODES) - 1
 OTHERS = tuple(tuple(lane for lane in range(NODES) if lane != own) for own in range(NODES))
 
 
-class Violation(Exception):
+class BrokenPromiseError(Exception):
     """A reached state breaks a promise; the text is the run that leads there."""
 
 
@@ -66,6 +60,8 @@ class Bounds:
     crashes: int
     rejoins: int
     needs: int
+    latency: int = 1
+    sizes: tuple[int, ...] = (SMALL, LARGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +76,15 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node between two rounds. `state` None: crashed. `cell` is under way to the others."""
+    """One node between two rounds. `state` None: crashed.
+
+    `flying`: the cells under way to the others, the next to arrive first, each with its place in
+    the burst or -1. None where nothing was sent.
+    """
 
     own: int
     state: State | None
-    cell: Shown | None
-    cell_k: int
+    flying: tuple[tuple[Shown | None, int], ...]
     need: int
     plan: tuple[int, int] | None
     run: Run | None
@@ -143,9 +142,7 @@ class _Canon:
             return None
         round_ = int.from_bytes(id_[:2], "big") + self.by
         members = self.bitmap(id_[4])
-        return bytes(
-            (*round_.to_bytes(2, "big"), id_[2], self.number(id_[3]), members, *id_[5:])
-        )
+        return bytes((*round_.to_bytes(2, "big"), id_[2], self.number(id_[3]), members, *id_[5:]))
 
     def epoch(self, epoch: Epoch) -> Epoch:
         return Epoch(self.number(epoch.number), self.bitmap(epoch.members))
@@ -229,7 +226,6 @@ class _Canon:
         if s.latch is not None:
             repeat_of = b"" if s.latch.repeat_of is not None else None
             latch = Latch(s.latch.need, max(s.latch.round + self.by, NOW - 20), repeat_of)
-        timed = s.recent is not None or s.mode in (Mode.SETTLING, Mode.LEFT)
         return State(
             s.mode,
             self.epoch(s.epoch),
@@ -243,16 +239,16 @@ class _Canon:
             self.identity(s.left),
             owed,
             self.round(s.quiet_until, NOW + 1),
-            max(s.entered + self.by, NOW - 30) if timed else 0,
+            max(s.ended + self.by, NOW - 30) if s.ended else 0,
         )
 
     def node(self, n: Node) -> Node:
         state = None if n.state is None else self.state(n.own, n.state)
-        cell = None if n.cell is None else self.flying(n.cell)
+        flying = tuple((None if c is None else self.flying(c), k) for c, k in n.flying)
         run = n.run
         if run is not None and self.lanes is not None:
             run = replace(run, taken=self.by_lane(run.taken))
-        return Node(self.lane(n.own), state, cell, n.cell_k, n.need, n.plan, run)
+        return Node(self.lane(n.own), state, flying, n.need, n.plan, run)
 
 
 def _numbers(n: Node) -> frozenset[int]:
@@ -267,8 +263,9 @@ def _numbers(n: Node) -> frozenset[int]:
             if id_ is not None:
                 found.add(id_[3])
 
-    if n.cell is not None:
-        see(n.cell)
+    for c, _ in n.flying:
+        if c is not None:
+            see(c)
     if (s := n.state) is not None:
         found.update((s.epoch.number, s.highest))
         for p in (s.proposal, s.recent):
@@ -314,10 +311,13 @@ def modelled() -> Iterator[None]:
 
 
 class Explorer:
-    """Breadth first through all runs within `bounds`. `explore` raises `Violation` or returns."""
+    """Breadth first through all runs within `bounds`."""
 
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
+        period_ms = agreement.LONGEST_WAY_MS // bounds.latency
+        self.parameters = tuple(Parameters(NODES, own, 2, period_ms, 100) for own in range(NODES))
+        self.silence: tuple[tuple[Shown | None, int], ...] = ((None, -1),) * bounds.latency
         self.nodes: list[Node] = []
         self.numbers: list[frozenset[int]] = []
         self.node_ids: dict[Node, int] = {}
@@ -342,14 +342,15 @@ class Explorer:
             self.nodes.append(node)
             self.numbers.append(_numbers(node))
             self.ranks.append(_rank(node))
-            if node.cell is None:
+            cell, k = node.flying[0]
+            if cell is None:
                 self.wire.append(-1)
             else:
-                key = self.cell_ids.setdefault(node.cell, len(self.cells))
+                key = self.cell_ids.setdefault(cell, len(self.cells))
                 if key == len(self.cells):
-                    self.cells.append(node.cell)
+                    self.cells.append(cell)
                 # The place in the burst travels in the same number.
-                self.wire.append(key * 4 + node.cell_k + 1)
+                self.wire.append(key * 4 + k + 1)
         return found
 
     # One node, one round.
@@ -364,7 +365,8 @@ class Explorer:
 
     def _move(self, node: Node, first: int, second: int) -> Node:
         if node.state is None:
-            return node
+            # What it sent before still arrives.
+            return self.later.node(replace(node, flying=(*node.flying[1:], (None, -1))))
         cells: list[tuple[int, Shown]] = []
         positions = [0] * NODES
         for lane, wire in zip(OTHERS[node.own], (first, second), strict=True):
@@ -374,7 +376,7 @@ class Explorer:
         run, outcome = self._progress(node, positions)
         before = node.state
         inputs = Inputs(NOW, tuple(cells), ALL, node.need, 1000, False, outcome)
-        state, output = agreement.step(PARAMETERS[node.own], before, inputs)
+        state, output = agreement.step(self.parameters[node.own], before, inputs)
         plan, need = node.plan, node.need
         for command in output.commands:
             if isinstance(command, StartBurst):
@@ -389,7 +391,7 @@ class Explorer:
             if state.mode is not Mode.LEFT and before.latch is not None and state.latch is None:
                 promised = max(before.latch.need, output.shown.need)
                 if promised > burst.length:
-                    raise Violation(f"need {promised} released by {burst.length} cells")
+                    raise BrokenPromiseError(f"need {promised} released by {burst.length} cells")
             if outcome is Outcome.FINISHED and need <= burst.length:
                 need = 0
         if state.mode not in agreement.LOCKED:
@@ -404,8 +406,11 @@ class Explorer:
                 run = replace(run, sent=run.sent + 1, waited=0)
             else:
                 run = replace(run, waited=run.waited + 1)
-                cell = None
-        after = Node(node.own, state, cell, sends_k, need, plan, run)
+                # A window covers the way there and back; beyond, who waits is silent.
+                if run.waited >= self.bounds.latency:
+                    cell = None
+        flying = (*node.flying[1:], (cell, sends_k))
+        after = Node(node.own, state, flying, need, plan, run)
         return self.later.node(after)
 
     @staticmethod
@@ -418,8 +423,7 @@ class Explorer:
             )
         )
 
-    @staticmethod
-    def _progress(node: Node, positions: list[int]) -> tuple[Run | None, Outcome | None]:
+    def _progress(self, node: Node, positions: list[int]) -> tuple[Run | None, Outcome | None]:
         """What came in lanes: position 0 is no burst cell, k + 1 is burst cell k."""
         assert node.state is not None
         run = node.run
@@ -427,17 +431,15 @@ class Explorer:
             return None, None
         burst = node.state.proposal
         assert burst is not None
-        run = run or Explorer._begun(node.own, burst)
-        gap = run.gap or any(
-            came > had + 1 for came, had in zip(positions, run.taken, strict=True)
-        )
+        run = run or self._begun(node.own, burst)
+        gap = run.gap or any(came > had + 1 for came, had in zip(positions, run.taken, strict=True))
         taken = tuple(max(c, h) for c, h in zip(positions, run.taken, strict=True))
         run = replace(run, taken=taken, gap=gap)
         if node.state.mode is not Mode.BURSTING:
             return run, None
         if run.sent == BURST_CELLS and min(run.taken) == BURST_CELLS:
             return run, Outcome.FINISHED_WITH_GAP if gap else Outcome.FINISHED
-        if run.waited >= STALL_ROUNDS:
+        if run.waited > self.bounds.latency:
             return run, Outcome.STALLED
         return run, None
 
@@ -446,13 +448,13 @@ class Explorer:
         """Rule 12, in other words than the code under test."""
         members = [lane for lane in range(NODES) if state.epoch.members >> lane & 1]
         if own not in members or len(members) < 2:
-            raise Violation("real bytes without a quorum")
+            raise BrokenPromiseError("real bytes without a quorum")
         for lane in members:
             if lane == own:
                 continue
             newest = state.history[lane][0] if state.history[lane] else None
             if newest is None or newest.round < NOW - 3 or newest.echo[own] < NOW - 6:
-                raise Violation("real bytes without a fresh two-way echo of a member")
+                raise BrokenPromiseError("real bytes without a fresh two-way echo of a member")
 
     # The flock.
 
@@ -516,17 +518,17 @@ class Explorer:
             if one.state.epoch == other.state.epoch and (
                 (one.plan, one.state.proposal) != (other.plan, other.state.proposal)
             ):
-                raise Violation(f"two plans in one epoch\n{self.trace(found)}")
+                raise BrokenPromiseError(f"two plans in one epoch\n{self.trace(found)}")
 
     def explore(self) -> None:
         """Reach every state.
 
         Raises:
-            Violation: a promise of safety is broken.
+            BrokenPromiseError: a promise of safety is broken.
         """
         b = self.bounds
         blank = [
-            self.intern(Node(own, initial(PARAMETERS[own]), None, -1, 0, None, None))
+            self.intern(Node(own, initial(self.parameters[own]), self.silence, 0, None, None))
             for own in range(NODES)
         ]
         self._add(blank, (b.losses, b.crashes, b.rejoins, b.needs), -1)
@@ -534,11 +536,12 @@ class Explorer:
         while at < len(self.states):
             try:
                 self._expand(at)
-            except Violation as broken:
-                raise Violation(f"{broken}\n{self.trace(at)}") from broken
+            except BrokenPromiseError as broken:
+                raise BrokenPromiseError(f"{broken}\n{self.trace(at)}") from broken
             at += 1
 
     def _expand(self, at: int) -> None:
+        b = self.bounds
         *ids, losses, crashes, rejoins, needs = self.states[at]
         self.quiet.append(self._round(ids, (losses, crashes, rejoins, needs), (), at))
         flying = [
@@ -556,18 +559,18 @@ class Explorer:
             node = self.nodes[ids[own]]
             if node.state is None:
                 if rejoins:
-                    fresh = replace(node, state=initial(PARAMETERS[own]))
+                    fresh = replace(node, state=initial(self.parameters[own]))
                     self._round(
                         self._with(ids, own, fresh), (losses, crashes, rejoins - 1, needs), (), at
                     )
                 continue
             if crashes:
-                dead = Node(own, None, None, -1, node.need, None, None)
+                dead = Node(own, None, node.flying, node.need, None, None)
                 self._round(
                     self._with(ids, own, dead), (losses, crashes - 1, rejoins, needs), (), at
                 )
             if needs:
-                for need in (SMALL, LARGE):
+                for need in b.sizes:
                     if need > node.need:
                         grown = replace(node, need=need)
                         rest = (losses, crashes, rejoins, needs - 1)
@@ -620,16 +623,16 @@ class Explorer:
         """Rounds that the slowest state needs until all is served, if nothing more goes wrong.
 
         Raises:
-            Violation: some state is not served within `LIVE_ROUNDS`.
+            BrokenPromiseError: some state is not served within `LIVE_ROUNDS`.
         """
         away = [0 if self.is_served(at) else -1 for at in range(len(self.states))]
         for at in range(len(self.states)):
-            path = []
+            path: list[int] = []
             while away[at] < 0 and len(path) <= LIVE_ROUNDS:
                 path.append(at)
                 at = self.quiet[at]
             if away[at] < 0 or away[at] + len(path) > LIVE_ROUNDS:
-                raise Violation(
+                raise BrokenPromiseError(
                     f"not served within {LIVE_ROUNDS} rounds\n{self.trace(path[0])}"
                     "\n--- and then, without faults:\n"
                     + "\n".join(self.line(state) for state in path)
