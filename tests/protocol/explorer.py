@@ -559,10 +559,11 @@ class Explorer:
             node = self.nodes[ids[own]]
             if node.state is None:
                 if rejoins:
+                    # Its sockets are new: what was under way to it is gone.
                     fresh = replace(node, state=initial(self.parameters[own]))
-                    self._round(
-                        self._with(ids, own, fresh), (losses, crashes, rejoins - 1, needs), (), at
-                    )
+                    deaf = tuple((other, own) for other in OTHERS[own])
+                    rest = (losses, crashes, rejoins - 1, needs)
+                    self._round(self._with(ids, own, fresh), rest, deaf, at)
                 continue
             if crashes:
                 dead = Node(own, None, node.flying, node.need, None, None)
