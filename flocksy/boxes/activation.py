@@ -1,0 +1,193 @@
+"""From a configured path to an open box, or to the reason why it must rest.
+
+The order matters: look at the marker before anything is believed of the disk, finish what a crash
+left before anything is scanned, and watch before scanning, so that no change falls in between.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from flocksy.boxes import marker
+from flocksy.boxes.applier import Applier
+from flocksy.boxes.disk import Disk
+from flocksy.boxes.filesystem import RealDisk
+from flocksy.boxes.history import History
+from flocksy.boxes.journal import IndexJournal
+from flocksy.boxes.probe import probe
+from flocksy.boxes.reader import ChunkReader
+from flocksy.boxes.setup import BoxSetup
+from flocksy.boxes.staging import Staging
+from flocksy.boxes.watcher import Watcher
+from flocksy.errors import BoxError, FlocksyError, IndexDamaged
+from flocksy.index.store import BoxIndex, set_aside
+from flocksy.sync.capabilities import Capabilities
+from flocksy.sync.version import Version
+
+ADOPT = "adopt"
+"""Name under which the index remembers that the disk is still to be adopted."""
+
+
+class BoxPausedError(FlocksyError):
+    """The box rests until its cause goes, or until a command. The text says which."""
+
+
+@dataclass(slots=True)
+class Opened:
+    """Everything an open box holds on to."""
+
+    index: BoxIndex
+    disk: RealDisk
+    capabilities: Capabilities
+    history: History
+    applier: Applier
+    staging: Staging
+    scratch: Staging
+    reader: ChunkReader
+    watcher: Watcher
+    words: tuple[str, ...]
+    """What people should be told about the opening."""
+
+    @property
+    def adopting(self) -> bool:
+        """Whether the disk is of unknown past and not adopted yet, also across restarts."""
+        return self.index.remembered(ADOPT) is not None
+
+    def adopted(self) -> None:
+        """Every path has been looked at: from now on absence is a deletion."""
+        with self.index.transaction(durable=True):
+            self.index.remember(ADOPT, None)
+
+    def close(self) -> None:
+        """Let go of disk and index."""
+        self.watcher.stop()
+        self.reader.close()
+        self.staging.close()
+        self.scratch.close()
+        self.index.close()
+        self.disk.close()
+
+
+@dataclass(slots=True)
+class _Contents:
+    """Where the applier finds new contents."""
+
+    index: BoxIndex
+    staging: Staging
+
+    def staged(self, path: str, version: Version) -> str | None:
+        return self.staging.staged(path, version.root)
+
+    def link_text(self, _: str, version: Version) -> str | None:
+        text = self.index.contents.blob(version.root)
+        return None if text is None else os.fsdecode(text)
+
+
+def open_box(
+    setup: BoxSetup, now_ms: Callable[[], int], wake: Callable[[], None], *, adopt: bool = False
+) -> Opened:
+    """Open a box. `adopt`: the user says that what is there is to be taken as it is.
+
+    Raises `BoxPausedError` where it has to rest, `BoxError` where the path cannot be a box.
+    """
+    words: list[str] = []
+    disk = RealDisk(setup.path)
+    try:
+        index, lost = _open_index(setup, words)
+        try:
+            found = marker.look(
+                disk, setup.name, setup.path, setup.box_id, index, removable=setup.removable
+            )
+            if lost and found.state is marker.MarkerState.FOREIGN:
+                adopt = True  # it is our own marker whose secret went with the index
+            if found.pauses and not adopt:
+                raise BoxPausedError(found.message)
+            if found.message and found.adopts:
+                words.append(found.message)
+            if found.adopts or adopt or lost:
+                with index.transaction(durable=True):
+                    index.remember(ADOPT, b"1")
+            return _open_rest(setup, disk, index, words, now_ms, wake, adopt)
+        except BaseException:
+            index.close()
+            raise
+    except OSError as error:
+        disk.close()
+        raise BoxPausedError(
+            f"box {setup.name}: {setup.path} cannot be used: {error.strerror or error}; "
+            "it goes on by itself when that is mended"
+        ) from error
+    except BaseException:
+        disk.close()
+        raise
+
+
+def _open_index(setup: BoxSetup, words: list[str]) -> tuple[BoxIndex, bool]:
+    path = Path(setup.index_path)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return BoxIndex.open(path), False
+    except IndexDamaged as error:
+        aside = set_aside(path, time.strftime("%Y%m%dT%H%M%S", time.gmtime()))
+        words.append(f"box {setup.name}: {error}; it was set aside as {aside}, and is made anew")
+        return BoxIndex.open(path), True
+
+
+def _open_rest(
+    setup: BoxSetup,
+    disk: RealDisk,
+    index: BoxIndex,
+    words: list[str],
+    now_ms: Callable[[], int],
+    wake: Callable[[], None],
+    adopt: bool,
+) -> Opened:
+    marker.activate(disk, setup.box_id, index, adopt=adopt)
+    capabilities = probe(disk)
+    history = History(disk, now_ms)
+    staging = Staging(disk, index.contents)
+    applier = Applier(disk, IndexJournal(index), history, _Contents(index, staging), capabilities)
+    for _ in applier.recover():
+        pass
+    watcher = Watcher(setup.path, wake)
+    why_not = watcher.start()
+    if why_not is not None:
+        words.append(f"box {setup.name}: {why_not}")
+    return Opened(
+        index=index,
+        disk=disk,
+        capabilities=capabilities,
+        history=history,
+        applier=applier,
+        staging=staging,
+        scratch=Staging(disk, index.contents, scratch=True),
+        reader=ChunkReader(disk, index.contents),
+        watcher=watcher,
+        words=tuple(words),
+    )
+
+
+def still_ours(disk: Disk, setup: BoxSetup, index: BoxIndex) -> str | None:
+    """Why an open box has to rest now (its drive is gone, its marker too), or None."""
+    try:
+        if not os.path.isdir(setup.path):
+            return f"box {setup.name}: {setup.path} is gone; nothing is deleted meanwhile"
+        fresh = RealDisk(setup.path)
+    except BoxError as error:
+        return str(error)
+    with fresh:
+        try:
+            found = marker.look(fresh, setup.name, setup.path, setup.box_id, index)
+            if found.pauses or found.adopts:
+                return found.message or f"box {setup.name}: {setup.path} has lost its marker"
+            with suppress(OSError):
+                if fresh.identity() != disk.identity():
+                    return f"box {setup.name}: {setup.path} is on another file system now"
+        except (OSError, BoxError) as error:
+            return f"box {setup.name}: {setup.path}: {error}"
+    return None

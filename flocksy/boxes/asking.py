@@ -1,0 +1,73 @@
+"""Asking for what is missing here, and serving what others miss.
+
+Asked is when nothing has arrived on its own for a while. A want is heard by all; who serves it
+follows from a hash of what is wanted, of the member and of the attempt, so that the work is shared
+among the lanes and nobody is asked by name. Each attempt chooses the next member, so a holder is
+found after as many attempts as there are members.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+FEW_WANTED = 64
+"""Wants that travel in heartbeats: 2 KiB, a few of them."""
+
+MANY_WANTED = 4096
+"""Wants in one message of a burst: 128 KiB, and at most 4 GiB of answers."""
+
+
+def serves(
+    wanted: bytes, attempt: int, own: int, asker: int, uids: Sequence[str], view: int
+) -> bool:
+    """Whether the member in lane `own` is the one to serve `wanted` (a chunk id or a path key).
+
+    The members of the view without the asker are put in the order of
+    BLAKE2b(wanted, uid); attempt k falls to the k-th of them.
+    """
+    order = sorted(
+        (lane for lane in range(len(uids)) if view >> lane & 1 and lane != asker),
+        key=lambda lane: hashlib.blake2b(
+            wanted + uids[lane].encode("ascii"), digest_size=16
+        ).digest(),
+    )
+    return bool(order) and order[attempt % len(order)] == own
+
+
+@dataclass(slots=True)
+class Patience:
+    """When to ask (again) for what one box misses."""
+
+    pause_s: float
+    attempt: int = 0
+    asked: bool = False
+    _since: float | None = None
+    _last: int = -1
+
+    def due(self, now: float, missing: int) -> bool:
+        """Whether to ask now. `missing`: any number that shrinks with progress; 0 for nothing.
+
+        Call it while no burst is agreed or running; `hold` while one is.
+        """
+        if missing == 0:
+            self.attempt, self._since, self._last, self.asked = 0, None, -1, False
+            return False
+        if missing != self._last or self._since is None:
+            if self._last >= 0 and missing < self._last:
+                self.attempt = 0
+            self._last, self._since = missing, now
+            return False
+        if now - self._since < self.pause_s:
+            return False
+        self._since = now
+        if self.asked:
+            self.attempt += 1
+        self.asked = True
+        return True
+
+    def hold(self, now: float) -> None:
+        """Something is under way: count the pause anew."""
+        if self._since is not None:
+            self._since = now

@@ -1,0 +1,379 @@
+"""One open box: scanner's findings become versions, what lanes carry becomes files.
+
+Theory of operation. Three streams meet here and none waits for another. What the disk shows goes
+`intake` -> `commit_local` -> `offers`; what a lane carries goes `receive` -> `planning` -> disk;
+and what our own lane carried comes back through `receive` too, with its content written into
+`scratch`, so that a source does all the work of a receiver (design 4.3, rule 5).
+
+Nothing is committed, planned or applied while a burst is agreed or running: all nodes do that
+after it, at the same time.
+"""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Callable, Generator, Iterable, Sequence
+
+from flocksy.boxes.activation import Opened
+from flocksy.boxes.intake import Fresh, Intake
+from flocksy.boxes.offers import Offers
+from flocksy.boxes.planning import Planning
+from flocksy.boxes.scanner import Scanner, ScanReport, ScanRequest, Symlinks
+from flocksy.boxes.setup import BoxSetup
+from flocksy.boxes.staging import Staged
+from flocksy.sync.content import INLINE_BYTES, chunk_id, small_list
+from flocksy.sync.messages import Entry, Versions
+from flocksy.sync.operations import Acknowledge, Record
+from flocksy.sync.planner import adopt, commit_local
+from flocksy.sync.state import state_of
+from flocksy.sync.version import Buffer, Kind, version_id
+
+COMMIT_PATHS = 2_000
+"""Paths turned into versions in one go: some tens of milliseconds."""
+
+COPY_BYTES_PER_TURN = 4 << 20
+"""Chunks copied on this disk per turn: some milliseconds."""
+
+UNSURE_SECONDS = 5.0
+"""How long a clash waits for the rest of its ancestry before it is believed."""
+
+RESCAN_SECONDS = 3600.0
+"""Between full rescans: what the watcher missed is found then (design 6.3)."""
+
+RESCAN_SHARE = 0.005
+"""The share of a core that an hourly rescan may use (design 6.3)."""
+
+SCAN_SHARE = 0.5
+"""The share of a core for everything else, the same on all nodes (design 4.3, rule 5)."""
+
+
+class Box:
+    """An open box. One thread; `turn` again and again."""
+
+    def __init__(
+        self,
+        setup: BoxSetup,
+        opened: Opened,
+        scanner: Scanner,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.setup = setup
+        self.index = opened.index
+        self.disk = opened.disk
+        self.staging = opened.staging
+        self.scratch = opened.scratch
+        self.reader = opened.reader
+        self._opened = opened
+        self._scanner = scanner
+        self._now_ms = now_ms
+        self.adopting = opened.adopting
+        self.intake = Intake(opened.index)
+        self.offers = Offers(opened.index, opened.disk)
+        self.planning = Planning(
+            opened.index,
+            opened.staging,
+            opened.applier,
+            opened.capabilities,
+            ignore_symlinks=setup.ignore_symlinks,
+        )
+        self._tickets: set[int] = set()
+        self._ticket = 0
+        self._scanned_once = False
+        self._rescan_at = 0.0
+        self._unsure: dict[str, float] = {}
+        self._rehearsing: Generator[float, None, None] | None = None
+        self._rehearsed: list[Staged] = []
+        self._rehearse_at = 0.0
+        self._adopt_after: str | None = None
+        self.unknown: set[str] = set()
+        """Paths whose ancestry a member has to be asked for; the exchange takes them."""
+        self.offers.resume()
+
+    # -- what comes in --------------------------------------------------------------------------
+
+    def scanned(self, report: ScanReport, now: float) -> None:
+        """A part of what the scanner found."""
+        self.intake.take(report.findings, now)
+        if report.last:
+            self._tickets.discard(report.ticket)
+            if report.failed is None and not self._scanned_once and not self._tickets:
+                self._scanned_once = True
+
+    def receive(self, message: Versions, *, own: bool, now: float) -> None:
+        """Versions that a lane carried; `own`: ours, come back."""
+        with self.index.transaction():
+            for entry in message.entries:
+                self._receive_one(entry, message, own, now)
+
+    def _receive_one(self, entry: Entry, message: Versions, own: bool, now: float) -> None:
+        path, version = entry.path, entry.version
+        state = state_of(version, dict(entry.superseded))
+        moved = self.index.join(path, state.heads, state.superseded)
+        if version.kind is Kind.SYMLINK and entry.inline is not None:
+            self.index.contents.put(version.root, blobs=((version.root, entry.inline),))
+        if version.kind is Kind.FILE:
+            self._expect(entry, own, moved)
+        if own or not moved:
+            return
+        joined = self.index.flock(path)
+        if joined is not None and len(joined.heads) > 1:
+            if version.kind is Kind.FILE and entry.inline:
+                # It may have to show as a conflict copy, at a path that nothing is staged for.
+                self.index.contents.put(version.root, blobs=small_list(entry.inline).blobs())
+                self.index.contents.put(
+                    version.root, blobs=((chunk_id(entry.inline), entry.inline),)
+                )
+            if entry.truncated:
+                self._unsure[path] = now + UNSURE_SECONDS
+                self.unknown.add(path)
+                return
+        self._unsure.pop(path, None)
+        self.planning.batch(message.batch, message.batch_size, path, now)
+
+    def _expect(self, entry: Entry, own: bool, moved: bool) -> None:
+        path, version = entry.path, entry.version
+        if own:
+            if entry.inline is not None:
+                self.scratch.inline(path, version.root, entry.inline)
+            elif not version.metadata_only:
+                self.scratch.expect(path, version.root, version.size)
+        elif moved and (
+            entry.inline is not None or self.index.contents.path_with(version.root) is None
+        ):
+            self.planning.expect(path, version, entry.inline)
+
+    def write(self, chunk_id: bytes, data: Buffer, *, own: bool) -> bool:
+        """A verified chunk that a lane carried. Whether the box had use for it."""
+        return (self.scratch if own else self.staging).write(chunk_id, data)
+
+    def chunk_length(self, chunk_id: bytes) -> int | None:
+        """Bytes of a chunk or list blob that this box can serve, or None."""
+        places = self.index.contents.places(chunk_id, 1)
+        if places:
+            return places[0].length
+        blob = self.index.contents.blob(chunk_id)
+        return None if blob is None else len(blob)
+
+    # -- what is done ---------------------------------------------------------------------------
+
+    def turn(self, now: float, *, quiet: bool) -> float | None:
+        """Work a little. Returns when to come again, as `Planning.turn`.
+
+        `quiet`: no burst is agreed or running.
+        """
+        self._request_scans(now)
+        if not quiet:
+            return self._next_scan()
+        if self.adopting:
+            return self._next_scan()
+        again: list[float | None] = [self._rehearse(now), self._next_scan()]
+        if self._rehearsing is not None:
+            return self._rehearse_at
+        if self.intake.changed and not self._tickets:
+            self._commit()
+            again.append(0.0)
+        copying = self.staging.advance(COPY_BYTES_PER_TURN)
+        copying = self.scratch.advance(COPY_BYTES_PER_TURN) or copying
+        for path, until in list(self._unsure.items()):
+            if until <= now:
+                del self._unsure[path]
+                self.planning.add((path,))
+        again.append(self.planning.turn(now))
+        self.unknown |= self.planning.texts
+        self.planning.texts.clear()
+        for path in self.planning.rescan | self.offers.stale | self.reader.changed():
+            self.intake.look_again(path, now)
+        self.planning.rescan.clear()
+        self.offers.stale.clear()
+        if copying:
+            return 0.0
+        return min((when for when in again if when is not None), default=None)
+
+    def adopt(self) -> bool:
+        """Look at a disk of unknown past, some paths at a time; the flock's tree is known now.
+
+        Returns whether that is done.
+        """
+        paths = self.index.known_paths(self._adopt_after, COMMIT_PATHS)
+        if not paths:
+            self.adopting = False
+            self._opened.adopted()
+            return True
+        self._adopt_after = paths[-1]
+        self._carry_out(
+            adopt(
+                self.index,
+                paths,
+                self._opened.capabilities,
+                ignore_symlinks=self.setup.ignore_symlinks,
+            )
+        )
+        for path in paths:
+            self.intake.changed.pop(path, None)
+        self.planning.add(paths)
+        return False
+
+    def rescan(self, now: float) -> None:
+        """Look at the whole box, as soon as possible."""
+        self._request(None, SCAN_SHARE)
+        self._rescan_at = now + RESCAN_SECONDS
+
+    @property
+    def scanned_once(self) -> bool:
+        """Whether the local tree is complete."""
+        return self._scanned_once
+
+    @property
+    def pending(self) -> int:
+        """Paths on their way from disk to lanes or from lanes to disk."""
+        return (
+            len(self.intake.changed)
+            + self.index.outgoing_count()
+            + self.planning.pending
+            + len(self._unsure)
+        )
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything known here is done: nothing to scan, to say or to apply."""
+        return (
+            not self.adopting
+            and self._scanned_once
+            and not self._tickets
+            and not self.intake.changed
+            and not self.intake.waiting
+            and self._opened.watcher.deadline_s() is None
+            and not self._unsure
+            and not len(self.offers.pushes)
+            and self.planning.idle
+            and self.index.outgoing_count() == 0
+        )
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """Paths that something is wrong with, and what."""
+        return {**self.intake.problems, **self.planning.problems}
+
+    def conflicts(self, limit: int) -> list[str]:
+        """Paths of conflict copies that this disk shows, some of them."""
+        copies: list[str] = []
+        for owner in itertools.islice(self.index.conflicted(), limit):
+            copies += self.index.copies_of(owner)
+        return sorted(copies)[:limit]
+
+    def close(self) -> None:
+        """Finish what is being applied, and close everything."""
+        self.planning.finish()
+        if self._rehearsing is not None:
+            for _ in self._rehearsing:
+                pass
+        self._opened.close()
+
+    # -- steps ----------------------------------------------------------------------------------
+
+    def _commit(self) -> None:
+        paths = list(self.intake.changed)[:COMMIT_PATHS]
+        fresh = {path: self.intake.changed.pop(path) for path in paths}
+        self._carry_out(
+            commit_local(
+                self.index,
+                paths,
+                self._opened.capabilities,
+                ignore_symlinks=self.setup.ignore_symlinks,
+            ),
+            fresh,
+        )
+        self.planning.add(paths)
+
+    def _carry_out(
+        self, operations: Sequence[Record | Acknowledge], fresh: dict[str, Fresh] | None = None
+    ) -> None:
+        records = [operation for operation in operations if isinstance(operation, Record)]
+        batch = secrets.token_bytes(8)
+        now_ms = self._now_ms()
+        with self.index.transaction():
+            for operation in operations:
+                if isinstance(operation, Record):
+                    name = version_id(operation.version)
+                    self.index.record(
+                        operation.path,
+                        name,
+                        operation.version,
+                        operation.superseded,
+                        batch=batch,
+                        due_ms=now_ms,
+                    )
+                self.index.set_synced(operation.path, operation.synced)
+        for record in records:
+            new = () if fresh is None else fresh.get(record.path, ())
+            if fresh is None and record.version.kind is Kind.FILE:
+                new = self._all_chunks(record.version.root, record.version.size)
+            self.offers.add(record.path, record.version, new, batch, len(records))
+            self.planning.add((record.path,))
+
+    def _all_chunks(self, root: bytes, size: int) -> Fresh:
+        if size <= INLINE_BYTES:
+            return ()
+        contents = self.index.contents
+        return (
+            *((name, len(data)) for name, data in contents.blobs(root)),
+            *((piece.id, piece.length) for piece in contents.pieces(root)),
+        )
+
+    def _rehearse(self, now: float) -> float | None:
+        """Own content that came back goes through the last steps of applying, and away."""
+        if self._rehearsing is None:
+            complete = self.scratch.complete()
+            if not complete or not self.planning.free:
+                return None
+            self._rehearsing = self._opened.applier.rehearse([one.name for one in complete])
+            self._rehearsed = complete
+            self._rehearse_at = now
+        if now < self._rehearse_at:
+            return self._rehearse_at
+        try:
+            self._rehearse_at = now + next(self._rehearsing)
+        except StopIteration:
+            self._rehearsing = None
+            for one in self._rehearsed:
+                self.scratch.release(one.path, one.root)
+            return 0.0
+        return self._rehearse_at
+
+    # -- scanning -------------------------------------------------------------------------------
+
+    def _request_scans(self, now: float) -> None:
+        dirty = self._opened.watcher.take(now)
+        if dirty.rescan:
+            self.rescan(now)
+        elif now >= self._rescan_at:
+            self._request(None, SCAN_SHARE if not self._scanned_once else RESCAN_SHARE)
+            self._rescan_at = now + RESCAN_SECONDS
+        paths = dict.fromkeys((*dirty.paths, *self.intake.due(now)))
+        if paths:
+            self._request(tuple(paths), SCAN_SHARE)
+
+    def _next_scan(self) -> float | None:
+        deadlines: Iterable[float | None] = (
+            self._opened.watcher.deadline_s(),
+            self.intake.deadline(),
+            self._rescan_at,
+        )
+        return min((when for when in deadlines if when is not None), default=None)
+
+    def _request(self, paths: tuple[str, ...] | None, share: float) -> None:
+        self._ticket += 1
+        self._tickets.add(self._ticket)
+        self._scanner.request(
+            ScanRequest(
+                ticket=self._ticket,
+                box=self.setup.name,
+                root=self.setup.path,
+                index=self.setup.index_path,
+                paths=paths,
+                symlinks=Symlinks.IGNORE if self.setup.ignore_symlinks else Symlinks.COPY,
+                mtime_grain_ns=self._opened.capabilities.mtime_grain_ns,
+                share=share,
+            )
+        )

@@ -1,0 +1,448 @@
+"""The exchange: what the boxes have to say to the flock, and what the flock says to them.
+
+Theory of operation. The wire moves slots whether we have anything to say or not; here is decided
+what is in them. A little rides in heartbeats at once. More than a little states a *need*, after a
+random delay, and waits for a burst; when one is agreed, a `Feed` fills its slots ahead. Below
+quorum nothing is offered: the slots that are filled stay in their ring.
+
+What was said comes back in our own lane, and only then it counts as said. What the others may
+have missed in a burst they get from its repeat; what is still missing then shows as a digest that
+differs, or as content that somebody asks for. So nothing here has to remember who has what.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from flocksy.boxes.asking import FEW_WANTED, MANY_WANTED, Patience, serves
+from flocksy.boxes.box import Box
+from flocksy.boxes.feed import Answers, Carried, Feed, Parts
+from flocksy.boxes.inbox import Inbox, Unpacker
+from flocksy.boxes.peers import TAG_BYTES, Peers
+from flocksy.boxes.reader import SpoolReader
+from flocksy.seam.joint import BoxSeam
+from flocksy.seam.report import KNOWN_BYTES, BoxReport, WireReport
+from flocksy.sync import messages, reconcile
+from flocksy.sync.messages import (
+    KEY_BYTES,
+    Content,
+    Gone,
+    Items,
+    Message,
+    Ranges,
+    Versions,
+    Want,
+    WantRecords,
+)
+from flocksy.sync.stream import SLOT_HEAD_BYTES, StreamWriter
+
+IDLE_SLOTS = 6
+"""Heartbeats that a small change may take; what needs more waits for a burst."""
+
+MAX_BURST_BYTES = 1 << 30
+"""A burst carries at most this much per lane (design 4.2); larger needs take several."""
+
+MAX_DELAY_FACTOR = 10.0
+"""The announcement delay is exponential, cut at so many times its mean."""
+
+DRAIN_SLOTS = 64
+"""Slots taken per turn before anything else gets its turn."""
+
+FILL_SLOTS = 32
+"""Slots filled per turn, likewise."""
+
+LOST_SECONDS = 20.0
+"""After so long with nothing under way, what was said and never came back is said again."""
+
+MANY_AT_ONCE = 2 * FEW_WANTED
+"""More wants than these are worth a burst of their own."""
+
+MAX_ANSWERS = 65_536
+"""Chunks and records queued for others; who asks for more asks again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What the exchange needs of the settings."""
+
+    announce_mean_s: float
+    rest_mean_s: float
+    period_s: float
+    max_burst_bytes: int = MAX_BURST_BYTES
+
+
+class Exchange:
+    """All lanes of one node, seen from its boxes."""
+
+    def __init__(
+        self,
+        seam: BoxSeam,
+        uids: Sequence[str],
+        spool: SpoolReader,
+        timing: Timing,
+        draw: random.Random,
+        problem: Callable[[str], None],
+    ) -> None:
+        self._seam = seam
+        self._uids = uids
+        self._spool = spool
+        self._timing = timing
+        self._draw = draw
+        self._problem = problem
+        self.boxes: dict[bytes, Box] = {}
+        self.peers = Peers(seam.lanes, seam.own_lane)
+        self._inbox = Inbox(seam, self.peers.heard, self._handle)
+        self._unpacker = Unpacker()
+        self._now = 0.0
+        self._report = WireReport()
+        self._feed: Feed | None = None
+        self._carried: Carried | None = None
+        self._idle_writer = StreamWriter()
+        self._idle: deque[Parts] = deque()
+        self._idle_bytes = 0
+        self._controls: deque[Parts] = deque()
+        self._answers = Answers()
+        self._need = 0
+        self._announce_at: float | None = None
+        self._content_patience: dict[bytes, Patience] = {}
+        self._record_patience: dict[bytes, Patience] = {}
+        self._round = 0
+        self._known: dict[bytes, bytes] = {}
+        self._busy_until = 0.0
+        self._reconciled_at: dict[bytes, float] = {}
+        self._reconciliations: dict[bytes, int] = {}
+        self._wanted_records: dict[bytes, set[bytes]] = {}
+        self.leaving = False
+        """Set by the node when it stops."""
+
+    # -- boxes ------------------------------------------------------------------------------
+
+    def add(self, box: Box) -> None:
+        """A box has been opened."""
+        self.boxes[box.setup.tag] = box
+        # Longer than whoever has it ready usually takes to get it into a burst.
+        timing = self._timing
+        pause = 3 * (timing.announce_mean_s + timing.rest_mean_s) + 12 * timing.period_s
+        self._content_patience[box.setup.tag] = Patience(pause)
+        self._record_patience[box.setup.tag] = Patience(pause)
+        self._wanted_records.setdefault(box.setup.tag, set())
+
+    def remove(self, box: Box) -> None:
+        """A box rests or goes: forget what was to be said of it. Its index still knows."""
+        self.boxes.pop(box.setup.tag, None)
+        answers = self._answers
+        answers.chunks = {name: one for name, one in answers.chunks.items() if one[0] is not box}
+        answers.records = {key: one for key, one in answers.records.items() if one is not box}
+        self._carried = None
+        if self._feed is not None:
+            self._feed.forget()
+
+    # -- turns ------------------------------------------------------------------------------
+
+    def turn(self, now: float) -> float | None:
+        """Drain, fill, state the need. Returns when to come again (0.0: at once)."""
+        self._now = now
+        # The report is read before the slots are taken: what it says is over is then in them.
+        report = self._seam.report()
+        drained = self._inbox.drain(DRAIN_SLOTS)
+        self._follow(report)
+        if self._feed is not None:
+            self._feed.fill(self._seam, FILL_SLOTS)
+        elif self.quiet:
+            self._idle_turn(report)
+        self._state(report)
+        if drained == DRAIN_SLOTS:
+            return 0.0
+        if self._feed is not None and not self._feed.full and report.burst is not None:
+            return now + 0.001  # the wire wakes us when there is room; this is for its first cell
+        return self._announce_at
+
+    @property
+    def quiet(self) -> bool:
+        """Whether no burst is agreed or running and all that came in one has been taken."""
+        return self._feed is None and self._seam.waiting == 0
+
+    @property
+    def report(self) -> WireReport:
+        """What the wire said at the last turn."""
+        return self._report
+
+    def live(self) -> list[int]:
+        """Lanes of the other members of the view."""
+        return [
+            lane
+            for lane in range(self._seam.lanes)
+            if self._report.view >> lane & 1 and lane != self._seam.own_lane
+        ]
+
+    def agrees(self, box: Box) -> bool:
+        """Whether all members of the view say the same of the box as we do."""
+        if not self._report.real_allowed:
+            return False
+        known = self._known_of(box)
+        return self.peers.agree(known[:TAG_BYTES], known[TAG_BYTES:], self.live())
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Payload bytes that wait to be said."""
+        pushes = sum(box.offers.pushes.bytes for box in self.boxes.values())
+        return pushes + self._answers.bytes + self._idle_bytes
+
+    # -- bursts -----------------------------------------------------------------------------
+
+    def _follow(self, report: WireReport) -> None:
+        """Notice that a burst was agreed or is over."""
+        before, self._report = self._report, report
+        for lane in range(self._seam.lanes):
+            if before.view >> lane & 1 and not report.view >> lane & 1:
+                self.peers.left(lane)
+        burst = report.burst
+        if self._feed is not None and (
+            burst is None or burst.burst_id != self._feed.burst.burst_id
+        ):
+            self._carried = self._feed.carried
+            self._feed = None
+        if burst is not None and self._feed is None and report.real_allowed:
+            again = self._carried if burst.repeat else None
+            self._feed = Feed(
+                burst,
+                list(self.boxes.values()),
+                self._controls,
+                self._answers,
+                self._spool,
+                again,
+            )
+            self._announce_at = None
+            self._need = 0
+        if self._feed is not None:
+            self._busy_until = self._now + LOST_SECONDS
+            self.peers.calm()
+            for patience in (*self._content_patience.values(), *self._record_patience.values()):
+                patience.hold(self._now)
+
+    # -- heartbeats -------------------------------------------------------------------------
+
+    def _idle_turn(self, report: WireReport) -> None:
+        if report.round != self._round:
+            self._round = report.round
+            if report.real_allowed:
+                self._once_per_round(report)
+        self._route()
+        self._fill_idle()
+
+    def _route(self) -> None:
+        """What is little goes into heartbeats; for more a need is announced."""
+        if not self._report.real_allowed:
+            self._need, self._announce_at = 0, None
+            return
+        budget = IDLE_SLOTS * (self._seam.idle_payload - SLOT_HEAD_BYTES)
+        waiting = sum(box.offers.pushes.bytes for box in self.boxes.values())
+        waiting += self._answers.bytes + sum(_size(parts) for parts in self._controls)
+        if waiting == 0:
+            self._need, self._announce_at = 0, None
+            return
+        if waiting + self._idle_bytes <= budget:
+            self._need, self._announce_at = 0, None
+            self._say_in_heartbeats()
+            return
+        if self._announce_at is None:
+            delay = self._draw.expovariate(1.0) * self._timing.announce_mean_s
+            most = MAX_DELAY_FACTOR * self._timing.announce_mean_s
+            self._announce_at = self._now + min(delay, most)
+        if self._now >= self._announce_at:
+            per_cell = self._seam.burst_payload - SLOT_HEAD_BYTES
+            size = min(waiting, self._timing.max_burst_bytes)
+            self._need = max(1, -(-(size + size // 256) // per_cell))
+
+    def _say_in_heartbeats(self) -> None:
+        boxes = list(self.boxes.values())
+        for parts in Feed.for_heartbeats(boxes, self._controls, self._answers, self._spool):
+            self._idle.append(parts)
+            self._idle_bytes += _size(parts)
+            self._busy_until = self._now + LOST_SECONDS
+
+    def _next_idle(self, _: int) -> Parts | None:
+        if not self._idle:
+            return None
+        parts = self._idle.popleft()
+        self._idle_bytes -= _size(parts)
+        return parts
+
+    def _fill_idle(self) -> None:
+        while self._idle or self._idle_writer.left:
+            slot = self._seam.idle_slot()
+            if slot is None:
+                return
+            self._idle_writer.fill(slot, self._next_idle)
+            slot.release()
+            self._seam.publish_idle()
+
+    # -- once per round ---------------------------------------------------------------------
+
+    def _once_per_round(self, report: WireReport) -> None:
+        live = self.live()
+        for tag, box in self.boxes.items():
+            known = self._known_of(box)
+            if self.peers.standing(known[:TAG_BYTES], known[TAG_BYTES:], live, report.round):
+                self._reconcile(tag, box, live)
+            self._ask_content(tag, box)
+            self._ask_records(tag, box)
+        if self._now > self._busy_until and not self._idle:
+            self._busy_until = self._now + LOST_SECONDS
+            for box in self.boxes.values():
+                if box.index.outgoing_count() and not len(box.offers.pushes):
+                    box.offers.resume()
+
+    def _reconcile(self, tag: bytes, box: Box, live: Sequence[int]) -> None:
+        """Open a reconciliation: the lowest lane that shares the box does, later anybody."""
+        pause = 20 * self._timing.period_s * self._draw.uniform(1.0, 2.0)
+        first = all(
+            lane > self._seam.own_lane for lane in live if self.peers.share(tag[:TAG_BYTES], [lane])
+        )
+        last = self._reconciled_at.get(tag)
+        if last is None and not first:
+            self._reconciled_at[tag] = self._now
+            return
+        if last is not None and self._now - last < pause:
+            return
+        self._reconciled_at[tag] = self._now
+        self.say(messages.encode(reconcile.opening(tag, box.index.items)))
+
+    def say(self, parts: Parts) -> None:
+        """Queue a message of the exchange itself: with what waits, in heartbeats or a burst."""
+        if len(self._controls) < MAX_ANSWERS:
+            self._controls.append(parts)
+
+    def _ask_content(self, tag: bytes, box: Box) -> None:
+        wanted = box.staging.wants(MANY_WANTED)
+        patience = self._content_patience[tag]
+        if box.planning.disk_full:
+            return
+        if patience.due(self._now, len(wanted)):
+            if len(wanted) > MANY_AT_ONCE:
+                self.say(messages.encode(Want(tag, patience.attempt, tuple(wanted))))
+            else:
+                few = tuple(wanted[:FEW_WANTED])
+                self.say(messages.encode(Want(tag, patience.attempt, few)))
+
+    def _ask_records(self, tag: bytes, box: Box) -> None:
+        wanted = self._wanted_records[tag]
+        wanted |= {reconcile.path_key(path) for path in box.unknown}
+        box.unknown.clear()
+        patience = self._record_patience[tag]
+        if patience.due(self._now, len(wanted)):
+            if patience.attempt > 2 * self._seam.lanes:
+                wanted.clear()  # nobody has them (any more); a difference that stands asks anew
+                return
+            keys = tuple(itertools.islice(wanted, MANY_WANTED))
+            self.say(messages.encode(WantRecords(tag, patience.attempt, keys)))
+
+    # -- what lanes carried -----------------------------------------------------------------
+
+    def _handle(self, lane: int, message: Message) -> None:
+        own = lane == self._seam.own_lane
+        if isinstance(message, Content):
+            self._content(message, own)
+            return
+        box = self.boxes.get(message.box)
+        if box is None:
+            return
+        match message:
+            case Versions():
+                box.receive(message, own=own, now=self._now)
+                self._known.pop(message.box, None)
+                if not own and (wanted := self._wanted_records[message.box]):
+                    wanted -= {reconcile.path_key(entry.path) for entry in message.entries}
+            case Want():
+                if not own:
+                    self._want(box, lane, message)
+            case WantRecords():
+                if not own:
+                    self._want_records(box, lane, message)
+            case Gone():
+                pass  # the next attempt asks somebody else
+            case Ranges() | Items():
+                if not own:
+                    self._compared(box, lane, message)
+
+    def _content(self, message: Content, own: bool) -> None:
+        data = self._unpacker.unpack(message)
+        for box in self.boxes.values():
+            try:
+                box.write(message.chunk_id, data, own=own)
+            except OSError as error:
+                self._problem(f"box {box.setup.name}: {error.strerror or error}: content waits")
+
+    def _want(self, box: Box, lane: int, message: Want) -> None:
+        gone = []
+        coming = {name for push in box.offers.pushes for name, _ in push.chunks}
+        for name in message.chunk_ids:
+            if len(self._answers.chunks) >= MAX_ANSWERS:
+                return
+            if name in coming or not self._serves(name, message.attempt, lane):
+                continue
+            length = box.chunk_length(name)
+            if length is None:
+                gone.append(name)
+            else:
+                self._answers.chunks[name] = (box, length)
+        if gone:
+            self.say(messages.encode(Gone(message.box, tuple(gone))))
+
+    def _want_records(self, box: Box, lane: int, message: WantRecords) -> None:
+        for key in message.keys:
+            if len(self._answers.records) >= MAX_ANSWERS:
+                return
+            path = box.index.items.path_of(key)
+            if path is not None and self._serves(key, message.attempt, lane):
+                self._answers.records[message.box, path] = box
+
+    def _serves(self, wanted: bytes, attempt: int, asker: int) -> bool:
+        return serves(wanted, attempt, self._seam.own_lane, asker, self._uids, self._report.view)
+
+    def _compared(self, box: Box, lane: int, message: Ranges | Items) -> None:
+        tag = message.box
+        if isinstance(message, Ranges) and message.ranges[0].lower == bytes(KEY_BYTES):
+            self._reconciliations[tag] = self._reconciliations.get(tag, 0) + 1
+        response = reconcile.respond(box.index.items, message)
+        for answer in response.messages:
+            self.say(messages.encode(answer))
+        attempt = self._reconciliations.get(tag, 0)
+        for key in response.offered:
+            path = box.index.items.path_of(key)
+            if path is not None and self._serves(key, attempt, lane):
+                self._answers.records[tag, path] = box
+        new = set(response.wanted) - self._wanted_records[tag]
+        if new and len(self._wanted_records[tag]) < MAX_ANSWERS:
+            self._wanted_records[tag] |= new
+            for some in _groups(sorted(new), MANY_WANTED):
+                self.say(messages.encode(WantRecords(tag, 0, some)))
+
+    # -- what the wire is told --------------------------------------------------------------
+
+    def _known_of(self, box: Box) -> bytes:
+        tag = box.setup.tag
+        known = self._known.get(tag)
+        if known is None:
+            known = self._known[tag] = reconcile.known_bytes(tag, box.index.items)
+        return known
+
+    def _state(self, report: WireReport) -> None:
+        known = bytes(KNOWN_BYTES)
+        if self.boxes:
+            tags = sorted(self.boxes)
+            known = self._known_of(self.boxes[tags[report.round % len(tags)]])
+        self._seam.state(BoxReport(need=self._need, known=known, leaving=self.leaving))
+
+
+def _groups(keys: Sequence[bytes], size: int) -> Iterator[tuple[bytes, ...]]:
+    for at in range(0, len(keys), size):
+        yield tuple(keys[at : at + size])
+
+
+def _size(parts: Parts) -> int:
+    return 4 + sum(map(len, parts))

@@ -1,0 +1,293 @@
+"""What this node puts into the cells of one burst, slot after slot.
+
+Whatever there is to say comes first, chunk by chunk from the disk; when nothing is left the rest is
+made of the spool file by the same calls, so that filling a slot costs the same with content and
+with cover (design 4.3, rule 5). A burst that is repeated says again what the last one said: nobody
+knows who missed what, and nobody shall find out (rule 7).
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from flocksy.boxes.box import Box
+from flocksy.boxes.pushes import CHUNK_OVERHEAD_BYTES, Push
+from flocksy.boxes.reader import Outbound, SpoolReader
+from flocksy.seam.joint import BoxSeam
+from flocksy.seam.report import AgreedBurst
+from flocksy.sync import messages
+from flocksy.sync.messages import Content, Encoding, Entry, Versions
+from flocksy.sync.stream import SLOT_HEAD_BYTES, StreamWriter
+from flocksy.sync.version import Buffer
+
+GROUP_ENTRIES = 256
+GROUP_BYTES = 64 << 10
+"""Records share a message up to here: large enough that framing does not count, small enough that
+a lost slot does not cost much."""
+
+
+Parts = Sequence[Buffer]
+"""An encoded message, to be joined."""
+
+NO_BATCH = bytes(8)
+"""The batch mark of what was not found by a scan just now."""
+
+
+@dataclass(slots=True)
+class Answers:
+    """What members asked for and this node is to serve."""
+
+    chunks: dict[bytes, tuple[Box, int]] = field(default_factory=dict)
+    """Chunk id to the box that has it and its length."""
+    records: dict[tuple[bytes, str], Box] = field(default_factory=dict)
+    """(box tag, path) to the box."""
+
+    @property
+    def bytes(self) -> int:
+        """Payload bytes they will take, about."""
+        return sum(length + 64 for _, length in self.chunks.values()) + 1024 * len(self.records)
+
+
+@dataclass(slots=True)
+class Carried:
+    """What one burst said, so that its repeat can say it again."""
+
+    records: list[tuple[Box, str]] = field(default_factory=list)
+    chunks: list[tuple[Box, bytes]] = field(default_factory=list)
+    controls: list[Parts] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Item:
+    """A message, and what is to be noted once it is on its way."""
+
+    parts: Parts
+    note: Callable[[], None]
+
+
+class Feed:
+    """Fills the slots of one burst."""
+
+    def __init__(
+        self,
+        burst: AgreedBurst,
+        boxes: Sequence[Box],
+        controls: deque[Parts],
+        answers: Answers,
+        spool: SpoolReader,
+        again: Carried | None,
+    ) -> None:
+        """`again`: what the burst before carried, if this one repeats it."""
+        self.burst = burst
+        self.carried = Carried()
+        self._boxes = boxes
+        self._controls = controls
+        self._answers = answers
+        self._spool = spool
+        self._writer = StreamWriter()
+        self._filled = 0
+        self._room_behind = 0
+        self._items = self._all(again)
+        self._item: _Item | None = None
+        self._cover = b""
+        self._cover_at = 0
+
+    @classmethod
+    def for_heartbeats(
+        cls,
+        boxes: Sequence[Box],
+        controls: deque[Parts],
+        answers: Answers,
+        spool: SpoolReader,
+    ) -> Iterator[Parts]:
+        """All there is to say, noted as said: for the little that rides in heartbeats."""
+        feed = cls(AgreedBurst(bytes(8), 0, 0, 0, False), boxes, controls, answers, spool, None)
+        for item in feed._items:
+            item.note()
+            yield item.parts
+
+    def forget(self) -> None:
+        """Say nothing more: a box that has something to say was closed."""
+        self._items = iter(())
+        self._item = None
+        self.carried = Carried()
+
+    def fill(self, seam: BoxSeam, slots: int) -> None:
+        """Fill ahead, at most so many slots, as far as the ring has room."""
+        per_slot = seam.burst_payload - SLOT_HEAD_BYTES
+        for _ in range(min(slots, self.burst.length - self._filled)):
+            slot = seam.burst_slot()
+            if slot is None:
+                return
+            self._filled += 1
+            self._room_behind = (self.burst.length - self._filled) * per_slot
+            if not self._writer.fill(slot, self._message):
+                self._fill_cover(slot)
+            slot.release()
+            seam.publish_burst(self.burst.burst_id)
+
+    @property
+    def full(self) -> bool:
+        """Whether every cell of the burst is filled."""
+        return self._filled >= self.burst.length
+
+    def _message(self, room: int) -> Parts | None:
+        """The next message, if it can still end within this burst."""
+        if self._item is None:
+            self._item = next(self._items, None)
+            if self._item is None:
+                return None
+        if sum(map(len, self._item.parts)) > room + self._room_behind:
+            return None
+        item, self._item = self._item, None
+        item.note()
+        return item.parts
+
+    def _fill_cover(self, slot: memoryview) -> None:
+        region = StreamWriter.cover(slot)
+        while len(region):
+            if self._cover_at >= len(self._cover):
+                self._cover, self._cover_at = self._spool.read().data, 0
+            count = min(len(region), len(self._cover) - self._cover_at)
+            region[:count] = self._cover[self._cover_at : self._cover_at + count]
+            self._cover_at += count
+            region = region[count:]
+
+    # -- what there is to say, in order ---------------------------------------------------------
+
+    def _all(self, again: Carried | None) -> Iterator[_Item]:
+        if again is not None:
+            yield from self._again(again)
+        while self._controls:
+            parts = self._controls[0]
+            yield _Item(parts, functools.partial(self._control_sent, parts))
+        yield from self._record_answers()
+        for box in self._boxes:
+            yield from self._pushes(box)
+        for name, (box, _) in list(self._answers.chunks.items()):
+            item = self._chunk(box, name, functools.partial(self._answers.chunks.pop, name, None))
+            if item is not None:
+                yield item
+            else:
+                self._answers.chunks.pop(name, None)
+
+    def _control_sent(self, parts: Parts) -> None:
+        self._controls.remove(parts)
+        self.carried.controls.append(parts)
+
+    def _again(self, again: Carried) -> Iterator[_Item]:
+        for parts in again.controls:
+            yield _Item(parts, functools.partial(self.carried.controls.append, parts))
+        for tag, group in itertools.groupby(again.records, key=lambda one: one[0].setup.tag):
+            pairs = list(group)
+            for start in range(0, len(pairs), GROUP_ENTRIES // 4):
+                some = pairs[start : start + GROUP_ENTRIES // 4]
+                entries = []
+                for box, path in some:
+                    entries += box.offers.entries(path) or box.offers.answer(path)
+                if entries:
+                    yield _Item(
+                        versions(tag, NO_BATCH, 0, entries),
+                        functools.partial(self.carried.records.extend, some),
+                    )
+        for box, name in again.chunks:
+            item = self._chunk(box, name, _nothing)
+            if item is not None:
+                yield item
+
+    def _record_answers(self) -> Iterator[_Item]:
+        for (tag, path), box in list(self._answers.records.items()):
+            entries = box.offers.answer(path)
+            note = functools.partial(self._record_answered, box, path)
+            if entries:
+                yield _Item(versions(tag, NO_BATCH, 0, entries), note)
+            else:
+                note()
+
+    def _record_answered(self, box: Box, path: str) -> None:
+        self._answers.records.pop((box.setup.tag, path), None)
+        self.carried.records.append((box, path))
+
+    def _pushes(self, box: Box) -> Iterator[_Item]:
+        group: list[Push] = []
+        entries: list[Entry] = []
+        size = 0
+        for push in box.offers.pushes:
+            if group and (
+                push.batch != group[0].batch or len(entries) >= GROUP_ENTRIES or size >= GROUP_BYTES
+            ):
+                yield self._group(box, group, entries)
+                group, entries, size = [], [], 0
+            if not push.told:
+                new = box.offers.entries(push.path)
+                if not new:
+                    box.offers.pushes.drop(push.path)
+                    continue
+                group.append(push)
+                entries += new
+                size += push.bytes
+            if push.chunks:
+                if group:
+                    yield self._group(box, group, entries)
+                    group, entries, size = [], [], 0
+                yield from self._chunks(box, push)
+        if group:
+            yield self._group(box, group, entries)
+
+    def _group(self, box: Box, group: list[Push], entries: list[Entry]) -> _Item:
+        first = group[0]
+        parts = versions(box.setup.tag, first.batch, first.batch_size, entries)
+        return _Item(parts, functools.partial(self._told, box, list(group)))
+
+    def _told(self, box: Box, group: list[Push]) -> None:
+        for push in group:
+            push.told = True
+            self.carried.records.append((box, push.path))
+            if box.offers.pushes.get(push.path) is push:
+                box.offers.pushes.spent(push.path, push.record_bytes)
+
+    def _chunks(self, box: Box, push: Push) -> Iterator[_Item]:
+        while push.chunks and push.told:
+            name, _ = push.chunks[0]
+            item = self._chunk(box, name, functools.partial(self._chunk_said, box, push))
+            if item is None:
+                # The file is another one by now. Who needs the chunk still can ask for it.
+                self._chunk_said(box, push)
+            else:
+                yield item
+
+    @staticmethod
+    def _chunk_said(box: Box, push: Push) -> None:
+        _, length = push.chunks.popleft()
+        if box.offers.pushes.get(push.path) is push:
+            box.offers.pushes.spent(push.path, length + CHUNK_OVERHEAD_BYTES)
+
+    def _chunk(self, box: Box, name: bytes, note: Callable[[], object]) -> _Item | None:
+        chunk = box.reader.read(name)
+        if chunk is None:
+            return None
+
+        def said() -> None:
+            self.carried.chunks.append((box, name))
+            note()
+
+        return _Item(content(chunk), said)
+
+
+def versions(tag: bytes, batch: bytes, batch_size: int, entries: Sequence[Entry]) -> Parts:
+    """The message that carries these entries."""
+    return messages.encode(Versions(tag, tuple(entries), batch, batch_size))
+
+
+def content(chunk: Outbound) -> Parts:
+    """The message that carries a chunk; its bytes are not copied."""
+    encoding = Encoding.ZSTD if chunk.compressed else Encoding.RAW
+    return messages.encode(Content(chunk.id, chunk.raw_length, encoding, chunk.data))
+
+
+def _nothing() -> None:
+    return None

@@ -1,0 +1,114 @@
+"""What the scanner found goes into the local tree; what changed is noted for the planner.
+
+The local tree is a cache of the disk. Nothing becomes a version here: that is the planner's
+question, asked later, when the box is allowed to answer it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flocksy.boxes.scanner import Busy, Finding, Gone, Seen, Skipped, Unreadable
+from flocksy.index.store import BoxIndex
+from flocksy.sync.version import Kind
+
+AGAIN_SECONDS = 0.1
+"""Least pause before a path is looked at again: longer than the grain of an ordinary mtime."""
+
+BUSY_FACTOR = 10.0
+"""A file that keeps changing is hashed at most once in so many times its hashing time."""
+
+MAX_PAUSE_SECONDS = 60.0
+"""The pause doubles up to here while a path keeps changing (design 4.3, rule 8)."""
+
+MAX_PROBLEMS = 200
+"""Problems remembered for the status; further ones are only counted."""
+
+Fresh = tuple[tuple[bytes, int], ...]
+"""Ids and lengths of the chunks and lists of a new content that were nowhere in the box before."""
+
+
+class Intake:
+    """One box's findings, between scanner and planner."""
+
+    def __init__(self, index: BoxIndex) -> None:
+        self._index = index
+        self.changed: dict[str, Fresh] = {}
+        """Paths whose local entry changed, in the order found."""
+        self.problems: dict[str, str] = {}
+        """Paths that could not be looked at, with the reason."""
+        self._again: dict[str, float] = {}
+        self._pause: dict[str, float] = {}
+
+    def take(self, findings: Sequence[Finding], now: float) -> None:
+        """Bring findings into the local tree, in one transaction."""
+        with self._index.transaction():
+            for finding in findings:
+                self._take_one(finding, now)
+
+    def due(self, now: float) -> list[str]:
+        """Paths to be scanned once more."""
+        due = [path for path, when in self._again.items() if when <= now]
+        for path in due:
+            del self._again[path]
+        return due
+
+    def deadline(self) -> float | None:
+        """When `due` will next have something."""
+        return min(self._again.values(), default=None)
+
+    def look_again(self, path: str, now: float) -> None:
+        """Have a path scanned soon, because it is not what it was thought to be."""
+        self._again[path] = now + AGAIN_SECONDS
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something found is still to be looked at again."""
+        return bool(self._again)
+
+    def _take_one(self, finding: Finding, now: float) -> None:
+        path = finding.path
+        if not isinstance(finding, Unreadable | Skipped):
+            self.problems.pop(path, None)
+        if self._index.journal.contains(path):
+            self.look_again(path, now)  # the applier is at it: what was seen may be in between
+            return
+        match finding:
+            case Seen():
+                self._seen(finding)
+                if finding.settled:
+                    self._pause.pop(path, None)
+                else:
+                    self.look_again(path, now)
+            case Gone():
+                if self._index.local(path) is not None:
+                    self._index.set_local(path, None)
+                    self.changed[path] = ()
+            case Busy():
+                pause = max(
+                    AGAIN_SECONDS, finding.hashing_s * BUSY_FACTOR, 2 * self._pause.get(path, 0.0)
+                )
+                self._pause[path] = min(pause, MAX_PAUSE_SECONDS)
+                self._again[path] = now + self._pause[path]
+            case Unreadable() | Skipped():
+                if len(self.problems) < MAX_PROBLEMS:
+                    self.problems[path] = finding.reason
+
+    def _seen(self, seen: Seen) -> None:
+        index, entry = self._index, seen.entry
+        fresh: list[tuple[bytes, int]] = []
+        if entry.kind is Kind.FILE:
+            if index.contents.path_with(entry.root) is None:
+                fresh += [(blob_id, len(data)) for blob_id, data in seen.blobs]
+                named = set()
+                for piece in seen.pieces:
+                    if piece.id not in named and not index.contents.holds(piece.id):
+                        named.add(piece.id)
+                        fresh.append((piece.id, piece.length))
+            index.contents.put(entry.root, seen.pieces, seen.blobs)
+        elif entry.kind is Kind.SYMLINK and seen.inline is not None:
+            index.contents.put(entry.root, blobs=((entry.root, seen.inline),))
+        # A path that changed twice before it was offered still has to offer all that is new.
+        earlier = [one for one in self.changed.get(seen.path, ()) if one not in fresh]
+        index.set_local(seen.path, entry, settled=seen.settled)
+        self.changed[seen.path] = (*fresh, *earlier)

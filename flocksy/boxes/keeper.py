@@ -1,0 +1,170 @@
+"""All boxes of a node: open, resting, or being adopted.
+
+A box rests when its disk is not what the index remembers, or on the user's word. While it rests
+nothing is read, written or concluded; it is looked at now and then and goes on by itself when the
+cause is gone (mounting a drive is enough), unless a person paused it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from flocksy.boxes.activation import BoxPausedError, open_box, still_ours
+from flocksy.boxes.box import Box
+from flocksy.boxes.exchange import Exchange
+from flocksy.boxes.scanner import Scanner
+from flocksy.boxes.setup import BoxSetup
+from flocksy.errors import FlocksyError
+
+LOOK_SECONDS = 2.0
+"""How often an open box's marker is looked at, and a resting one's cause."""
+
+PAUSED_BY_USER = "paused by flocksy box pause"
+
+log = logging.getLogger("flocksy.box")
+
+
+@dataclass(slots=True)
+class Kept:
+    """One box as the node knows it. `box` is None while it rests, for `reason`."""
+
+    setup: BoxSetup
+    box: Box | None = None
+    reason: str = "not opened yet"
+    by_user: bool = False
+    look_at: float = 0.0
+
+
+class Keeper:
+    """Opens, closes and turns the boxes."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        scanner: Scanner,
+        now_ms: Callable[[], int],
+        wake: Callable[[], None],
+    ) -> None:
+        self._exchange = exchange
+        self._scanner = scanner
+        self._now_ms = now_ms
+        self._wake = wake
+        self._kept: dict[str, Kept] = {}
+
+    @property
+    def boxes(self) -> Sequence[Kept]:
+        """All boxes, by name."""
+        return [self._kept[name] for name in sorted(self._kept)]
+
+    def get(self, name: str) -> Kept:
+        """The box of that name. Raises `FlocksyError`."""
+        kept = self._kept.get(name)
+        if kept is None:
+            known = ", ".join(sorted(self._kept)) or "none"
+            raise FlocksyError(f"{name}: this node has no such box; it has: {known}")
+        return kept
+
+    def add(self, setup: BoxSetup, now: float) -> Kept:
+        """Keep one more box, and open it if it can be."""
+        kept = self._kept[setup.name] = Kept(setup)
+        self._try_to_open(kept, now)
+        return kept
+
+    def remove(self, name: str) -> None:
+        """Keep the box no longer. Its files stay as they are."""
+        self._rest(self.get(name), "removed")
+        del self._kept[name]
+
+    def pause(self, name: str) -> None:
+        """Let the box rest until `resume`."""
+        kept = self.get(name)
+        kept.by_user = True
+        self._rest(kept, PAUSED_BY_USER)
+
+    def resume(self, name: str, now: float) -> Kept:
+        """Let the box go on, if nothing else stops it."""
+        kept = self.get(name)
+        kept.by_user = False
+        if kept.box is None:
+            self._try_to_open(kept, now)
+        return kept
+
+    def adopt(self, name: str, now: float) -> Kept:
+        """The user says that what is at the box's path is to be taken as it is."""
+        kept = self.get(name)
+        kept.by_user = False
+        self._rest(kept, "being adopted")
+        self._try_to_open(kept, now, adopt=True)
+        return kept
+
+    def turn(self, now: float, *, quiet: bool) -> float | None:
+        """Give every box its turn. Returns when to come again."""
+        again: list[float] = []
+        for kept in self._kept.values():
+            when = self._turn_one(kept, now, quiet)
+            if when is not None:
+                again.append(when)
+        return min(again, default=None)
+
+    def close(self) -> None:
+        """Finish what is being applied and close all boxes."""
+        for kept in self._kept.values():
+            self._rest(kept, "the node stops")
+
+    def _turn_one(self, kept: Kept, now: float, quiet: bool) -> float | None:
+        if now >= kept.look_at:
+            self._look(kept, now)
+        box = kept.box
+        if box is None:
+            return kept.look_at
+        try:
+            when = box.turn(now, quiet=quiet)
+            if box.adopting and quiet and box.scanned_once and self._exchange.agrees(box):
+                if box.adopt():
+                    log.info("box %s: looked through, sharing it now", kept.setup.name)
+                return 0.0
+        except OSError as error:
+            self._rest(kept, f"box {kept.setup.name}: {error.strerror or error}; goes on by itself")
+            kept.look_at = now + LOOK_SECONDS
+            log.error("%s", kept.reason)
+            return kept.look_at
+        return kept.look_at if when is None else min(when, kept.look_at)
+
+    def _look(self, kept: Kept, now: float) -> None:
+        kept.look_at = now + LOOK_SECONDS
+        if kept.box is not None:
+            reason = still_ours(kept.box.disk, kept.setup, kept.box.index)
+            if reason is not None:
+                self._rest(kept, reason)
+                log.warning("%s", reason)
+        elif not kept.by_user:
+            self._try_to_open(kept, now)
+
+    def _try_to_open(self, kept: Kept, now: float, *, adopt: bool = False) -> None:
+        kept.look_at = now + LOOK_SECONDS
+        try:
+            opened = open_box(kept.setup, self._now_ms, self._wake, adopt=adopt)
+        except (BoxPausedError, FlocksyError) as error:
+            if str(error) != kept.reason:
+                log.warning("%s", error)
+            kept.reason = str(error)
+            return
+        for words in opened.words:
+            log.warning("%s", words)
+        kept.box = Box(kept.setup, opened, self._scanner, self._now_ms)
+        kept.box.rescan(now)
+        kept.reason = ""
+        self._exchange.add(kept.box)
+        log.info("box %s: %s", kept.setup.name, kept.setup.path)
+
+    def _rest(self, kept: Kept, reason: str) -> None:
+        kept.reason = reason
+        if kept.box is not None:
+            self._exchange.remove(kept.box)
+            box, kept.box = kept.box, None
+            try:
+                box.close()
+            except OSError as error:
+                log.warning("box %s: %s", kept.setup.name, error.strerror or error)

@@ -1,0 +1,122 @@
+"""From a version made here to what a lane carries: the record, and the content that is new.
+
+Read at the moment it is sent, from the disk, and checked against the version: content that has
+changed meanwhile is not offered under an old name. The path is scanned again instead.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+
+from flocksy.boxes.filesystem import Disk
+from flocksy.boxes.intake import Fresh
+from flocksy.boxes.pushes import Push, Pushes
+from flocksy.index.store import BoxIndex
+from flocksy.sync.content import INLINE_BYTES, inline_fits
+from flocksy.sync.messages import Entry
+from flocksy.sync.state import MAX_ANCESTRY, PUSH_ANCESTRY, ancestry
+from flocksy.sync.trees import PathState
+from flocksy.sync.version import Kind, Version
+
+MAX_OUTGOING_LOADED = 100_000
+"""Outgoing paths taken up from the index at start; what is beyond waits for the next start."""
+
+
+class Offers:
+    """What one box offers: keeps `pushes`, makes entries of messages."""
+
+    def __init__(self, index: BoxIndex, disk: Disk) -> None:
+        self._index = index
+        self._disk = disk
+        self.pushes = Pushes()
+        self.stale: set[str] = set()
+        """Paths whose disk no longer holds what was to be offered: to be scanned again."""
+
+    def resume(self) -> None:
+        """Queue again what was made before the last stop and is in no lane yet."""
+        for outgoing in self._index.outgoing(2**62, MAX_OUTGOING_LOADED):
+            state = self._index.flock(outgoing.path)
+            fresh: list[tuple[bytes, int]] = []
+            for version in () if state is None else state.heads.values():
+                if _has_chunks(version):
+                    contents = self._index.contents
+                    fresh += [(name, len(data)) for name, data in contents.blobs(version.root)]
+                    fresh += [(piece.id, piece.length) for piece in contents.pieces(version.root)]
+            self.pushes.add(Push(outgoing.path, outgoing.batch, 0, chunks=deque(fresh)))
+
+    def add(self, path: str, version: Version, fresh: Fresh, batch: bytes, batch_size: int) -> None:
+        """A version was recorded at `path`; `fresh` is what of its content was new here."""
+        chunks = deque(fresh if _has_chunks(version) else ())
+        earlier = self.pushes.get(path)
+        if earlier is not None and earlier.chunks and _has_chunks(version):
+            # What the version before was still to offer, and this one shares.
+            shared = {piece.id for piece in self._index.contents.pieces(version.root)}
+            named = {name for name, _ in chunks}
+            chunks += [one for one in earlier.chunks if one[0] in shared and one[0] not in named]
+        inline = version.size if version.kind is Kind.FILE and not chunks else 0
+        self.pushes.add(
+            Push(path, batch, batch_size, inline_bytes=min(inline, INLINE_BYTES), chunks=chunks)
+        )
+
+    def entries(self, path: str) -> list[Entry]:
+        """What a message says of `path`: every head that no lane has carried yet.
+
+        Empty where there is none, or its small content is not on the disk any more.
+        """
+        state = self._index.flock(path)
+        if state is None:
+            return []
+        carried = self._index.lane_state(path)
+        known = carried.heads if carried is not None else {}
+        return self._entries(path, state, [name for name in state.heads if name not in known])
+
+    def answer(self, path: str) -> list[Entry]:
+        """All heads of `path` that lanes have carried, for a member that asked."""
+        state = self._index.lane_state(path)
+        return [] if state is None else self._entries(path, state, list(state.heads), full=True)
+
+    def _entries(
+        self, path: str, state: PathState, names: list[bytes], *, full: bool = False
+    ) -> list[Entry]:
+        entries = []
+        for name in names:
+            version = state.heads[name]
+            inline = None
+            if version.kind is Kind.SYMLINK or (
+                version.kind is Kind.FILE and version.size <= INLINE_BYTES
+            ):
+                inline = self.inline(path, version)
+                if inline is None and not full:
+                    self.stale.add(path)
+                    continue
+            known, cut = ancestry(state, version, MAX_ANCESTRY if full else PUSH_ANCESTRY)
+            entries.append(Entry(path, version, known, cut, inline))
+        return entries
+
+    def inline(self, path: str, version: Version) -> bytes | None:
+        """The small content of a version, from wherever it is on this disk."""
+        if version.kind is Kind.SYMLINK:
+            return self._index.contents.blob(version.root)
+        if version.size == 0:
+            return b""
+        for candidate in (path, self._index.contents.path_with(version.root)):
+            if candidate is None:
+                continue
+            try:
+                descriptor = self._disk.open_read(candidate)
+            except OSError:
+                continue  # gone or replaced: the watcher tells
+            try:
+                data = os.read(descriptor, INLINE_BYTES + 1)
+            except OSError:
+                continue
+            finally:
+                os.close(descriptor)
+            if inline_fits(version, data):
+                return data
+        return None
+
+
+def _has_chunks(version: Version) -> bool:
+    return version.kind is Kind.FILE and version.size > INLINE_BYTES and not version.metadata_only

@@ -1,0 +1,240 @@
+"""From paths whose flock state moved to batches on the disk.
+
+Paths are planned some at a time. What needs no content, or has it, is applied; what still lacks
+content waits for it and is planned anew when it is complete, since the flock may have moved on
+meanwhile. Versions that one scan found together are applied together, or one by one when their
+content has kept everybody waiting for too long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass, field
+
+from flocksy.boxes.applier import Applier, Report, Result
+from flocksy.boxes.staging import Staging
+from flocksy.index.store import BoxIndex
+from flocksy.sync.capabilities import Capabilities
+from flocksy.sync.operations import (
+    Acknowledge,
+    DiskOperation,
+    Hold,
+    PutFile,
+    PutSymlink,
+    Record,
+)
+from flocksy.sync.planner import plan
+from flocksy.sync.version import Version
+
+PATHS_PER_PLAN = 500
+"""Planned in one go: some tens of milliseconds, which the rings can wait."""
+
+RETRY_SECONDS = 5.0
+"""A path that the disk refused is tried again after this, doubling up to `MAX_RETRY_SECONDS`."""
+
+MAX_RETRY_SECONDS = 300.0
+
+BATCH_SECONDS = 5.0
+"""How long the paths of one batch wait for each other after the last of them moved."""
+
+MAX_BATCHES = 1_000
+"""Batches waited for at a time; what is beyond is applied as it comes."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    missing: int
+    paths: set[str] = field(default_factory=set)
+    moved: float = 0.0
+
+
+class Planning:
+    """Plans and applies for one box. `turn` is called again and again and never blocks long."""
+
+    def __init__(
+        self,
+        index: BoxIndex,
+        staging: Staging,
+        applier: Applier,
+        capabilities: Capabilities,
+        *,
+        ignore_symlinks: bool,
+    ) -> None:
+        self._index = index
+        self._staging = staging
+        self._applier = applier
+        self._capabilities = capabilities
+        self._ignore_symlinks = ignore_symlinks
+        self._arrived: dict[str, None] = {}
+        self._waits_for: dict[str, bytes] = {}  # path -> root of the content it still lacks
+        self._batches: dict[bytes, _Batch] = {}
+        self._batched: set[str] = set()  # paths of all of them
+        self._retry: dict[str, tuple[float, float]] = {}  # path -> (when, pause)
+        self._applying: Generator[float, None, Report] | None = None
+        self._pause_until = 0.0
+        self.problems: dict[str, str] = {}
+        """Paths that cannot be brought to what the flock has, with the reason."""
+        self.rescan: set[str] = set()
+        """Paths that were found edited when they were to be written."""
+        self.texts: set[str] = set()
+        """Symlinks whose text did not arrive with the record: members are to be asked for it."""
+        self.disk_full = False
+
+    def add(self, paths: Iterable[str]) -> None:
+        """The flock state or the local entry of these paths moved."""
+        for path in paths:
+            self._arrived[path] = None
+
+    def batch(self, mark: bytes, size: int, path: str, now: float) -> None:
+        """`path` is one of `size` of the batch `mark`: they are planned together."""
+        batch = self._batches.get(mark)
+        if batch is None:
+            if size <= 1 or len(self._batches) >= MAX_BATCHES:
+                self.add((path,))
+                return
+            batch = self._batches[mark] = _Batch(size)
+        batch.moved = now
+        if path not in batch.paths:
+            batch.paths.add(path)
+            self._batched.add(path)
+            batch.missing -= 1
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is planned, waited for or being applied."""
+        return self._applying is None and not (
+            self._arrived or self._waits_for or self._batches or self._retry
+        )
+
+    @property
+    def pending(self) -> int:
+        """Paths on their way to the disk."""
+        waiting = {*self._waits_for, *self._arrived, *self._retry}
+        return len(waiting | self._batched)
+
+    def turn(self, now: float) -> float | None:
+        """Do some work. Returns when to come again: 0.0 for at once, None for when called."""
+        for staged in self._staging.complete():
+            if staged.path not in self._batched:
+                self.add((staged.path,))
+        for path, (when, pause) in list(self._retry.items()):
+            if when <= now:
+                self._retry[path] = (now + pause, pause)
+                self._arrived[path] = None
+        self._release_batches(now)
+        if self._applying is not None:
+            return self._advance(now)
+        if self._arrived:
+            self._plan(now)
+            return 0.0
+        return min((when for when, _ in self._retry.values()), default=None)
+
+    def finish(self) -> None:
+        """Bring the batch that is being applied to its end, however long it takes."""
+        while self._applying is not None:
+            self._advance(float("inf"))
+
+    def _release_batches(self, now: float) -> None:
+        for mark, batch in list(self._batches.items()):
+            if batch.missing <= 0 or now - batch.moved > BATCH_SECONDS:
+                self.add(batch.paths)
+                self._batched -= batch.paths
+                del self._batches[mark]
+
+    def _plan(self, now: float) -> None:
+        paths = list(self._arrived)[:PATHS_PER_PLAN]
+        waited_for = []
+        for path in paths:
+            del self._arrived[path]
+            self.problems.pop(path, None)
+            if path in self._waits_for:
+                waited_for.append((path, self._waits_for.pop(path)))
+        operations = plan(
+            self._index, paths, self._capabilities, ignore_symlinks=self._ignore_symlinks
+        )
+        ready: list[DiskOperation] = []
+        with self._index.transaction():
+            for operation in operations:
+                if isinstance(operation, Record):
+                    raise AssertionError("plan never makes versions")
+                if isinstance(operation, Acknowledge):
+                    self._index.set_synced(operation.path, operation.synced)
+                elif isinstance(operation, Hold):
+                    self.problems[operation.path] = operation.reason
+                elif self._has_content(operation):
+                    ready.append(operation)
+        used = {
+            (operation.path, operation.version.root)
+            for operation in ready
+            if isinstance(operation, PutFile)
+        }
+        for path, root in waited_for:
+            if (path, root) not in used and self._waits_for.get(path) != root:
+                self._staging.release(path, root)
+        for path in set(paths) - {operation.path for operation in ready}:
+            self._retry.pop(path, None)
+        if ready:
+            self._applying = self._applier.apply(ready)
+            self._pause_until = now
+
+    def _has_content(self, operation: DiskOperation) -> bool:
+        if isinstance(operation, PutSymlink):
+            if self._index.contents.blob(operation.version.root) is not None:
+                return True
+        elif not isinstance(operation, PutFile) or operation.source is not None:
+            return True
+        path, root = operation.path, operation.version.root
+        if isinstance(operation, PutFile):
+            if self._staging.staged(path, root) is None:
+                self._staging.expect(path, root, operation.version.size)
+            if self._staging.staged(path, root) is not None:
+                return True
+        else:
+            self.texts.add(path)
+        self._waits_for[path] = root
+        return False
+
+    @property
+    def free(self) -> bool:
+        """Whether the applier has no batch in hands."""
+        return self._applying is None
+
+    def expect(self, path: str, version: Version, inline: bytes | None) -> None:
+        """The content of `version` came with its record (`inline`) or is on its way: have it
+        staged before the path is planned."""
+        if self._waits_for.get(path, version.root) != version.root:
+            self._staging.release(path, self._waits_for[path])
+        self._waits_for[path] = version.root
+        if inline is None:
+            self._staging.expect(path, version.root, version.size)
+        else:
+            self._staging.inline(path, version.root, inline)
+
+    def _advance(self, now: float) -> float | None:
+        assert self._applying is not None
+        if now < self._pause_until:
+            return self._pause_until
+        try:
+            pause = next(self._applying)
+        except StopIteration as stop:
+            self._applying = None
+            self._applied(stop.value, now)
+            return 0.0
+        self._pause_until = now + pause
+        return self._pause_until
+
+    def _applied(self, report: Report, now: float) -> None:
+        self.disk_full = report.disk_full
+        self.rescan.update(report.rescan)
+        for outcome in report.outcomes:
+            path = outcome.operation.path
+            if outcome.result is Result.PROBLEM:
+                pause = min(
+                    2 * self._retry.get(path, (0.0, RETRY_SECONDS / 2))[1], MAX_RETRY_SECONDS
+                )
+                self._retry[path] = (now + pause, pause)
+                self.problems[path] = outcome.problem
+                continue
+            self._retry.pop(path, None)
+            if isinstance(outcome.operation, PutFile) and outcome.result is Result.DONE:
+                self._staging.release(path, outcome.operation.version.root)

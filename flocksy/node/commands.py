@@ -1,0 +1,170 @@
+"""The commands a running node takes over its control socket (design 7)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flocksy import __version__
+from flocksy.boxes.keeper import Kept
+from flocksy.config.edit import add_box, remove_box
+from flocksy.config.settings import BoxSettings, Symlinks
+from flocksy.errors import FlocksyError
+from flocksy.status.control import Answer, Arguments, Pending
+from flocksy.status.model import BoxState
+from flocksy.status.render import boxes_lines, status_text
+from flocksy.status.wording import EXIT_TIMEOUT
+
+if TYPE_CHECKING:
+    from flocksy.node.node import Node
+
+LOOK_SECONDS = 0.05
+"""How often a wait looks whether all is in sync."""
+
+
+@dataclass(slots=True)
+class _Wait:
+    """A `flocksy wait` that has not been answered."""
+
+    pending: Pending
+    names: tuple[str, ...]
+    until: float | None
+
+
+class Commands:
+    """Answers commands for one node. What a command needs later is done in `turn`."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._waits: list[_Wait] = []
+        self._handlers: dict[str, Callable[[Arguments], Answer | Pending]] = {
+            "status": self._status,
+            "version": self._version,
+            "wait": self._wait,
+            "box_list": self._box_list,
+            "box_add": self._box_add,
+            "box_remove": self._box_remove,
+            "box_pause": self._box_pause,
+            "box_resume": self._box_resume,
+            "box_adopt": self._box_adopt,
+            "rescan": self._rescan,
+        }
+
+    def handle(self, command: str, arguments: Arguments) -> Answer | Pending:
+        """Answer one command, or promise to. `arguments` have been checked."""
+        return self._handlers[command](arguments)
+
+    def turn(self, now: float) -> float | None:
+        """Answer the waits that are over. Returns when to look again."""
+        for wait in list(self._waits):
+            if wait.pending.gone or self._look(wait, now):
+                self._waits.remove(wait)
+        return now + LOOK_SECONDS if self._waits else None
+
+    def close(self) -> None:
+        """The node stops: nothing more to wait for."""
+        for wait in self._waits:
+            wait.pending.fail("the node stops")
+        self._waits.clear()
+
+    def _look(self, wait: _Wait, now: float) -> bool:
+        try:
+            boxes = [
+                self._node.reporter.box_status(self._node.keeper.get(name)) for name in wait.names
+            ]
+        except FlocksyError as error:
+            wait.pending.fail(str(error))
+            return True
+        late = [box for box in boxes if box.state is not BoxState.IN_SYNC]
+        if not late:
+            wait.pending.answer({"text": "in sync"})
+            return True
+        if wait.until is not None and now >= wait.until:
+            states = ", ".join(f"{box.name}: {box.state}" for box in late)
+            wait.pending.fail(f"not in sync in time ({states})", EXIT_TIMEOUT)
+            return True
+        return False
+
+    def _status(self, _: Arguments) -> Answer:
+        status = self._node.reporter.status()
+        return {"status": status.plain(), "text": status_text(status)}
+
+    def _version(self, _: Arguments) -> Answer:
+        settings = self._node.settings
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "config": settings.config_path,
+            "endpoint": settings.identity,
+        }
+
+    def _wait(self, arguments: Arguments) -> Answer | Pending:
+        names = self._names(arguments["box"])
+        now = self._node.loop.now()
+        # What was written just before the command counts, whether its event has come or not.
+        for name in names:
+            box = self._node.keeper.get(name).box
+            if box is not None:
+                box.rescan(now)
+        timeout = arguments["timeout"]
+        assert timeout is None or isinstance(timeout, int | float)
+        wait = _Wait(Pending(), names, None if timeout is None else now + timeout)
+        self._waits.append(wait)
+        return wait.pending
+
+    def _rescan(self, arguments: Arguments) -> Answer:
+        names = self._names(arguments["box"])
+        for name in names:
+            box = self._node.keeper.get(name).box
+            if box is None:
+                raise FlocksyError(f"{name}: rests: {self._node.keeper.get(name).reason}")
+            box.rescan(self._node.loop.now())
+        return {"text": f"rescanning {', '.join(names)}"}
+
+    def _box_list(self, _: Arguments) -> Answer:
+        boxes = self._node.reporter.status().boxes
+        plain = [{"name": box.name, "path": box.path, "state": str(box.state)} for box in boxes]
+        return {"boxes": plain, "text": "\n".join(boxes_lines(boxes))}
+
+    def _box_add(self, arguments: Arguments) -> Answer:
+        box = BoxSettings(
+            name=str(arguments["name"]),
+            path=str(arguments["path"]),
+            symlinks=Symlinks(int(str(arguments["symlinks"]))),
+            removable=bool(arguments["removable"]),
+        )
+        self._node.setup_of(box)  # refuses what is not served before the file is touched
+        self._node.apply(add_box(self._node.settings.options, box))
+        return self._told(self._node.keeper.get(box.name), "added")
+
+    def _box_remove(self, arguments: Arguments) -> Answer:
+        name = str(arguments["name"])
+        self._node.keeper.get(name)
+        self._node.apply(remove_box(self._node.settings.options, name))
+        return {"text": f"{name}: removed; the folder stays as it is"}
+
+    def _box_pause(self, arguments: Arguments) -> Answer:
+        name = str(arguments["name"])
+        self._node.keeper.pause(name)
+        return {"text": f"{name}: paused"}
+
+    def _box_resume(self, arguments: Arguments) -> Answer:
+        name = str(arguments["name"])
+        return self._told(self._node.keeper.resume(name, self._node.loop.now()), "goes on")
+
+    def _box_adopt(self, arguments: Arguments) -> Answer:
+        name = str(arguments["name"])
+        return self._told(self._node.keeper.adopt(name, self._node.loop.now()), "is being adopted")
+
+    @staticmethod
+    def _told(kept: Kept, words: str) -> Answer:
+        if kept.box is None:
+            return {"text": f"{kept.setup.name}: {words}, but rests: {kept.reason}"}
+        return {"text": f"{kept.setup.name}: {words}"}
+
+    def _names(self, given: object) -> tuple[str, ...]:
+        if given is None:
+            return tuple(kept.setup.name for kept in self._node.keeper.boxes)
+        return (self._node.keeper.get(str(given)).setup.name,)

@@ -1,0 +1,188 @@
+"""The box process of a node: one loop around the exchange, the boxes and the control socket."""
+
+from __future__ import annotations
+
+import logging
+import random
+import signal
+import time
+from pathlib import Path
+
+from flocksy import __version__
+from flocksy.boxes.exchange import MAX_BURST_BYTES, Exchange, Timing
+from flocksy.boxes.keeper import Keeper
+from flocksy.boxes.reader import SpoolReader
+from flocksy.boxes.scanner import Scanner
+from flocksy.boxes.setup import BoxSetup
+from flocksy.config.load import reload
+from flocksy.config.settings import BoxSettings, NodeSettings, Symlinks
+from flocksy.errors import ConfigError, FlocksyError
+from flocksy.node.commands import Commands
+from flocksy.node.loop import Loop
+from flocksy.node.processes import WireProcess
+from flocksy.node.reports import Reporter
+from flocksy.status.control import ControlServer
+from flocksy.status.wording import EXIT_OK
+
+MAX_WAIT_SECONDS = 1.0
+"""The loop comes round at least so often, whatever has gone unnoticed."""
+
+LEAVE_SECONDS = 60.0
+"""A running burst is finished before the node leaves: about 30 s at most (design 4.2)."""
+
+BURST_SECONDS = 30
+"""A burst takes about this long at most where the rate is limited (design 4.2)."""
+
+log = logging.getLogger("flocksy.node")
+
+
+class Node:
+    """Everything one node runs, in the order it is started and stopped."""
+
+    def __init__(self, settings: NodeSettings) -> None:
+        self.settings = settings
+        self.loop = Loop()
+        self.loop.catch(signal.SIGINT, signal.SIGTERM)
+        if hasattr(signal, "SIGHUP"):
+            self.loop.catch(signal.SIGHUP)
+        self._leave_by: float | None = None
+        self._wire = WireProcess(settings)
+        self._scanner = Scanner()
+        self._scanner.start()
+        self._spool = SpoolReader(Path(settings.state_dir) / "spool")
+        seam = self._wire.seam
+        self.exchange = Exchange(
+            seam,
+            settings.uids,
+            self._spool,
+            _timing(settings),
+            random.SystemRandom(),
+            self._problem,
+        )
+        self.keeper = Keeper(
+            self.exchange, self._scanner, lambda: time.time_ns() // 1_000_000, self.loop.wake
+        )
+        self.reporter = Reporter(self)
+        self._commands = Commands(self)
+        self._control = ControlServer(settings.control_path, self._commands.handle)
+        self.loop.watch(seam, self._wire_moved)
+        self.loop.watch(self._scanner, self._scanned)
+        self.loop.watch(self._control, self._control.on_readable)
+
+    def run(self) -> int:
+        """Until told to stop. Raises `FlocksyError` when the node cannot go on."""
+        log.info("flocksy %s at %s", __version__, self.settings.identity)
+        for box in self.settings.boxes:
+            self.keeper.add(self.setup_of(box), self.loop.now())
+        while not self._done():
+            now = self.loop.now()
+            again = self._turn(now)
+            timeout = MAX_WAIT_SECONDS if again is None else again - self.loop.now()
+            self.loop.wait(min(timeout, MAX_WAIT_SECONDS))
+        log.info("stopped")
+        return EXIT_OK
+
+    def close(self) -> None:
+        """Stop everything that was started, whatever state it is in."""
+        self._control.close()
+        self._commands.close()
+        self.keeper.close()
+        self._wire.close()
+        self._scanner.stop()
+        self._spool.close()
+        self.loop.close()
+
+    def setup_of(self, box: BoxSettings) -> BoxSetup:
+        """What a box is told of itself. Its index is found by its id, whatever it is called."""
+        index = Path(self.settings.state_dir) / "boxes" / f"{box.box_id.hex()[:16]}.sqlite"
+        if box.symlinks is Symlinks.FOLLOW:
+            raise ConfigError(
+                f"box {box.name}: symlinks = 0 (follow) is not served yet; use 2 (copy) or 1"
+            )
+        return BoxSetup(
+            name=box.name,
+            path=box.path,
+            box_id=box.box_id,
+            index_path=str(index),
+            ignore_symlinks=box.symlinks is Symlinks.IGNORE,
+            removable=box.removable,
+        )
+
+    def apply(self, settings: NodeSettings) -> None:
+        """Take over changed settings: boxes that were added or removed."""
+        before = {box.name: box for box in self.settings.boxes}
+        after = {box.name: box for box in settings.boxes}
+        setups = {name: self.setup_of(box) for name, box in after.items()}
+        self.settings = settings
+        for name, box in before.items():
+            if after.get(name) != box:
+                self.keeper.remove(name)
+        for name, box in after.items():
+            if before.get(name) != box:
+                self.keeper.add(setups[name], self.loop.now())
+
+    # -- one turn -------------------------------------------------------------------------------
+
+    def _turn(self, now: float) -> float | None:
+        for number in self.loop.signalled():
+            self._on_signal(number, now)
+        exchange_again = self.exchange.turn(now)
+        quiet = self.exchange.quiet
+        boxes_again = self.keeper.turn(now, quiet=quiet)
+        self.reporter.turn(now)
+        commands_again = self._commands.turn(now)
+        times = [exchange_again, commands_again, self._leave_by]
+        if quiet or boxes_again != 0.0:
+            times.append(boxes_again)
+        return min((when for when in times if when is not None), default=None)
+
+    def _done(self) -> bool:
+        if self._wire.alive:
+            if self._leave_by is not None and self.loop.now() > self._leave_by:
+                log.warning("the burst did not end in time: stopping in the middle of it")
+                return True
+            return False
+        if self._leave_by is None:
+            raise self._wire.failure()
+        return True
+
+    def _wire_moved(self) -> None:
+        if not self._wire.poll():
+            self.loop.forget(self._wire.seam)
+
+    def _scanned(self) -> None:
+        by_name = {kept.setup.name: kept.box for kept in self.keeper.boxes}
+        for report in self._scanner.reports():
+            box = by_name.get(report.box)
+            if box is not None:
+                box.scanned(report, self.loop.now())
+
+    def _on_signal(self, number: signal.Signals, now: float) -> None:
+        if number in (signal.SIGINT, signal.SIGTERM):
+            if self._leave_by is None:
+                log.info("leaving")
+                self._leave_by = now + LEAVE_SECONDS
+                self.exchange.leaving = True
+            return
+        try:
+            self.apply(reload(self.settings))
+            log.info("%s: read anew", self.settings.config_path)
+        except FlocksyError as error:
+            log.error("%s; nothing was changed", error)
+
+    def _problem(self, text: str) -> None:
+        self.reporter.problem(text)
+
+
+def _timing(settings: NodeSettings) -> Timing:
+    most = MAX_BURST_BYTES
+    if settings.max_rate:
+        # Of each byte of a lane one copy goes to every other member.
+        per_link = settings.max_rate // max(1, len(settings.members) - 1)
+        most = min(most, max(settings.burst_cell, per_link * BURST_SECONDS))
+    return Timing(
+        announce_mean_s=settings.announce_delay_mean_ms / 1000,
+        rest_mean_s=settings.rest_mean_ms / 1000,
+        period_s=settings.period_ms / 1000,
+        max_burst_bytes=most,
+    )

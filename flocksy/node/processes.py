@@ -1,0 +1,93 @@
+"""The wire process as the box process sees it: started, watched, ended."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import os
+from multiprocessing.process import BaseProcess
+
+from flocksy import system
+from flocksy.config.settings import NodeSettings
+from flocksy.errors import FlocksyError
+from flocksy.seam.joint import BoxSeam
+from flocksy.wire.process import EXIT_WORLD, run, shape_of
+from flocksy.wire.settings import Member, WireSettings
+
+WIRE_NICE = -10
+"""Before all else on this machine, where we may; without the right it stays where it is."""
+
+END_SECONDS = 5.0
+"""How long the wire process may take to end after its last cell before it is ended."""
+
+
+def wire_settings(settings: NodeSettings) -> WireSettings:
+    """What the wire process is told of the node's settings: nothing about boxes."""
+    return WireSettings(
+        own_uid=settings.uid,
+        public_key=settings.key_pair.public_key,
+        secret_key=settings.key_pair.private_key,
+        members=tuple(
+            Member(member.uid, member.endpoints, member.public_key) for member in settings.members
+        ),
+        bind=settings.hostnames,
+        flock_settings=settings.flock_settings(),
+        period_ms=settings.period_ms,
+        idle_cell=settings.idle_cell,
+        burst_cell=settings.burst_cell,
+        pace=settings.pace,
+        max_rate=settings.max_rate,
+        min_view=settings.min_view,
+        settle_ms=settings.settle_ms,
+        rest_mean_ms=settings.rest_mean_ms,
+        stall_timeout_ms=settings.stall_timeout_ms,
+        socks=settings.socks or "",
+    )
+
+
+class WireProcess:
+    """The running wire process and the seam to it."""
+
+    def __init__(self, settings: NodeSettings) -> None:
+        wire = wire_settings(settings)
+        self.seam = BoxSeam(shape_of(wire))
+        context = multiprocessing.get_context("spawn")
+        self.process: BaseProcess = context.Process(
+            target=run,
+            args=(wire, self.seam.handle(), functools.partial(_tune, os.getpid())),
+            name="flocksy-wire",
+            daemon=True,
+        )
+        self.process.start()
+        self.seam.launched()
+        self.alive = True
+
+    def poll(self) -> bool:
+        """Swallow the wake-ups of the seam. False, and `alive` no more, when the process ended."""
+        self.alive = self.alive and self.seam.poll()
+        return self.alive
+
+    def failure(self) -> FlocksyError:
+        """Why the process has ended, once `seam.poll` said that it has."""
+        self.process.join(END_SECONDS)
+        errors = self.seam.report().errors
+        if self.process.exitcode == EXIT_WORLD and errors:
+            return FlocksyError(errors[-1])
+        return FlocksyError(
+            f"the wire process ended unexpectedly (exit status {self.process.exitcode}); "
+            "start flocksy again, and report it if it happens twice"
+        )
+
+    def close(self) -> None:
+        """End the process if it has not ended by itself, and let go of the seam."""
+        self.seam.close()
+        self.process.join(END_SECONDS)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+
+
+def _tune(parent: int) -> None:
+    """Runs in the wire process: first at the processor, and gone when the node is."""
+    system.die_with_parent(parent)
+    system.set_nice(WIRE_NICE)

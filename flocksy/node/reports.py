@@ -1,0 +1,196 @@
+"""What a person is told: the status as one value, and the log lines of what happens.
+
+Neither says who made a change: the log names boxes, views and bursts.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from typing import TYPE_CHECKING
+
+from flocksy import __version__
+from flocksy.boxes.keeper import Kept
+from flocksy.seam.report import WireReport
+from flocksy.status.model import (
+    BoxStatus,
+    BurstStatus,
+    LinkStatus,
+    QueueStatus,
+    Status,
+    make_box,
+    make_status,
+)
+
+if TYPE_CHECKING:
+    from flocksy.node.node import Node
+
+MAX_ERRORS = 8
+MAX_LISTED = 20
+"""Problems and conflicts of one box that a status lists."""
+
+WAITING_CODE = 102
+
+log = logging.getLogger("flocksy.flock")
+
+
+class Reporter:
+    """Watches one node and says what is worth saying."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._last = WireReport()
+        self._errors: deque[str] = deque(maxlen=MAX_ERRORS)
+        self._burst_began: tuple[bytes, float, int] | None = None
+        self._speed = 0
+
+    def problem(self, text: str) -> None:
+        """Something went wrong that a person should know of."""
+        if not self._errors or self._errors[-1] != text:
+            self._errors.append(text)
+            log.warning("%s", text)
+
+    def turn(self, now: float) -> None:
+        """Log what has changed since the last turn."""
+        report, last = self._node.exchange.report, self._last
+        if report is last:
+            return
+        self._last = report
+        for text in report.errors:
+            if text not in last.errors:
+                self.problem(text)
+        if (report.view, report.real_allowed) != (last.view, last.real_allowed):
+            self._say_view(report)
+        for lane, link in enumerate(report.lanes):
+            if lane < len(last.lanes) and link.state != last.lanes[lane].state:
+                log.info("%s: %s", self._name(lane), link.state)
+        self._say_burst(report, last, now)
+
+    def status(self) -> Status:
+        """Everything there is to see now."""
+        node, report = self._node, self._node.exchange.report
+        settings = node.settings
+        members = tuple(uid for lane, uid in enumerate(settings.uids) if report.view >> lane & 1)
+        staging = [kept.box.staging for kept in node.keeper.boxes if kept.box is not None]
+        progress = [one.progress() for one in staging]
+        burst = None
+        if report.burst is not None:
+            burst = BurstStatus(
+                length=report.burst.length,
+                done=report.burst_cells,
+                bytes_per_second=self._speed,
+                repeat=report.burst.repeat,
+            )
+        return make_status(
+            version=__version__,
+            pid=os.getpid(),
+            uid=settings.uid,
+            endpoint=settings.identity,
+            profile=settings.profile,
+            code=report.status,
+            view=members,
+            members=len(settings.members),
+            min_view=settings.min_view,
+            real_allowed=report.real_allowed,
+            links=tuple(self._link(lane, report) for lane in range(len(report.lanes))),
+            boxes=tuple(self.box_status(kept) for kept in node.keeper.boxes),
+            queue=QueueStatus(
+                versions=sum(
+                    kept.box.index.outgoing_count()
+                    for kept in node.keeper.boxes
+                    if kept.box is not None
+                ),
+                bytes_to_send=node.exchange.waiting_bytes,
+                wanted=sum(len(one.wants(MAX_WANTS_COUNTED)) for one in staging),
+                bytes_wanted=sum(expected - here for here, expected in progress),
+            ),
+            burst=burst,
+            errors=tuple(self._errors),
+        )
+
+    def box_status(self, kept: Kept) -> BoxStatus:
+        """One box, open or resting."""
+        box = kept.box
+        if box is None:
+            return make_box(
+                name=kept.setup.name,
+                path=kept.setup.path,
+                paused=kept.reason,
+                pending=0,
+                settled=False,
+                real_allowed=False,
+                files=0,
+                bytes=0,
+            )
+        counts = box.index.counts()
+        problems = [f"{path}: {text}" for path, text in sorted(box.problems.items())]
+        return make_box(
+            name=kept.setup.name,
+            path=kept.setup.path,
+            paused=None,
+            pending=box.pending,
+            settled=box.settled and self._node.exchange.agrees(box),
+            real_allowed=self._node.exchange.report.real_allowed,
+            files=counts.files,
+            bytes=counts.bytes,
+            problems=tuple(problems[:MAX_LISTED]),
+            conflicts=tuple(box.conflicts(MAX_LISTED)),
+        )
+
+    def _link(self, lane: int, report: WireReport) -> LinkStatus:
+        member = self._node.settings.members[lane]
+        link = report.lanes[lane]
+        return LinkStatus(
+            uid=member.uid,
+            endpoint=member.endpoints[0],
+            in_view=bool(report.view >> lane & 1),
+            text="this node" if lane == report.own_lane else link.state,
+            cells_out_idle=report.cells_out_idle,
+            cells_out_burst=report.cells_out_burst,
+            cells_in=link.cells_in_idle + link.cells_in_burst,
+            gaps=link.gaps,
+        )
+
+    def _name(self, lane: int) -> str:
+        return self._node.settings.members[lane].endpoints[0]
+
+    def _say_view(self, report: WireReport) -> None:
+        names = ", ".join(
+            self._name(lane)
+            for lane in range(len(report.lanes))
+            if report.view >> lane & 1 and lane != report.own_lane
+        )
+        size = report.view.bit_count()
+        if not report.real_allowed:
+            log.info("waiting for the flock (%d of %d needed)", size, self._node.settings.min_view)
+        elif size <= 2:
+            log.warning("flying with %s: in a view of two, who sent is a coin toss", names)
+        else:
+            log.info("flying with %s", names)
+
+    def _say_burst(self, report: WireReport, last: WireReport, now: float) -> None:
+        burst = report.burst
+        if burst is not None and (last.burst is None or last.burst.burst_id != burst.burst_id):
+            what = "repeated burst" if burst.repeat else "burst"
+            log.info("%s of %d cells agreed", what, burst.length)
+            self._burst_began = None
+        if burst is not None and report.burst_cells:
+            if self._burst_began is None:
+                self._burst_began = (burst.burst_id, now, report.burst_cells)
+            _, began, cells = self._burst_began
+            if now > began:
+                sent = (report.burst_cells - cells) * self._node.settings.burst_cell
+                self._speed = int(sent / (now - began))
+        over = report.last_burst
+        if over is not None and over != last.last_burst:
+            if not over.finished:
+                log.warning("burst aborted: some member fell silent; it is repeated")
+            elif over.gap:
+                log.info("burst ended, with cells lost somewhere: it is repeated")
+            else:
+                log.info("burst ended")
+
+
+MAX_WANTS_COUNTED = 1_000_000
+"""More missing chunks than this are shown as this many."""

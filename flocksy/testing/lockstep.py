@@ -1,0 +1,271 @@
+"""A flock of boxes without a wire: rings are moved by hand, round by round, in one process.
+
+Everything above the seam is real (exchange, boxes, index, scanner process, disk); below it a few
+lines stand for the wire process. A test decides what is lost. Time is the caller's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import select
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flocksy.boxes.exchange import Exchange, Timing
+from flocksy.boxes.keeper import Keeper
+from flocksy.boxes.reader import SpoolReader
+from flocksy.boxes.scanner import Scanner
+from flocksy.boxes.setup import BoxSetup
+from flocksy.seam.joint import BoxSeam, Gear, SeamShape, WireSeam
+from flocksy.seam.report import AgreedBurst, LaneReport, LastBurst, WireReport
+
+HEADER_BYTES = 128
+IDLE_CELL = 1024
+BURST_CELL = 16384
+PERIOD_S = 0.1
+LEAST_BURST = 64
+MAX_ROUNDS = 3_000
+
+Lost = Callable[[int, int, int], bool]
+"""(sending lane, receiving lane, round) -> whether the cell is lost."""
+
+
+@dataclass(slots=True)
+class LockstepNode:
+    """One node: its box's directory, and both ends of its seam."""
+
+    lane: int
+    path: Path
+    seam: BoxSeam
+    wire: WireSeam
+    exchange: Exchange
+    keeper: Keeper
+    scanner: Scanner
+    spool: SpoolReader
+    up: bool = True
+    gap: dict[tuple[int, Gear], bool] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+class Lockstep:
+    """`size` nodes that share one box. Use as a context manager."""
+
+    def __init__(self, root: Path, size: int = 3, seed: int = 0) -> None:
+        self.now = time.monotonic()
+        self.round = 10_000
+        self.lost: Lost = lambda _sender, _receiver, _round: False
+        self.bursts: list[AgreedBurst] = []
+        self._root = root
+        self._size = size
+        self._random = random.Random(seed)
+        self._epoch = 1
+        self._last: LastBurst | None = None
+        self._repeat: AgreedBurst | None = None
+        self.nodes = [self._start(lane) for lane in range(size)]
+
+    def __enter__(self) -> Lockstep:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for node in self.nodes:
+            if node.up:
+                self.stop(node.lane)
+
+    def _start(self, lane: int) -> LockstepNode:
+        path = self._root / f"box{lane}"
+        path.mkdir(exist_ok=True)
+        state = self._root / f"state{lane}"
+        state.mkdir(exist_ok=True)
+        seam = BoxSeam(SeamShape(self._size, lane, IDLE_CELL, BURST_CELL, HEADER_BYTES, window=8))
+        wire = WireSeam(seam.handle())
+        seam.launched()
+        seam.poll()
+        scanner = Scanner()
+        scanner.start()
+        spool = SpoolReader(state / "spool")
+        problems: list[str] = []
+        exchange = Exchange(
+            seam,
+            [f"{number:0128x}" for number in range(self._size)],
+            spool,
+            Timing(announce_mean_s=0.05, rest_mean_s=0.1, period_s=PERIOD_S),
+            random.Random(self._random.random()),
+            problems.append,
+        )
+        keeper = Keeper(exchange, scanner, lambda: int(self.now * 1000), lambda: None)
+        keeper.add(
+            BoxSetup("box", str(path), hashlib.blake2b(b"box").digest(), str(state / "box.sqlite")),
+            self.now,
+        )
+        return LockstepNode(
+            lane, path, seam, wire, exchange, keeper, scanner, spool, problems=problems
+        )
+
+    def stop(self, lane: int) -> None:
+        """The node ends cleanly and is not in the view any more."""
+        node = self.nodes[lane]
+        node.up = False
+        node.keeper.close()
+        node.scanner.stop()
+        node.spool.close()
+        node.wire.close()
+        node.seam.close()
+        self._epoch += 1
+
+    def restart(self, lane: int) -> None:
+        """The node comes back with what it left on its disk."""
+        self.nodes[lane] = self._start(lane)
+        self._epoch += 1
+
+    @property
+    def up(self) -> list[LockstepNode]:
+        """The nodes that run."""
+        return [node for node in self.nodes if node.up]
+
+    # -- time -----------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """One round: heartbeats, and a burst if somebody needs one."""
+        self.now += PERIOD_S
+        self.round += 1
+        self._tell(None, 0)
+        self._turns()
+        for node in self.up:
+            self._emit(node, Gear.IDLE, bytes(8), 0)
+        self._turns()
+        needs = [node.wire.box().need for node in self.up]
+        if max(needs) or self._repeat is not None:
+            self._burst(max(needs))
+
+    def run_until(self, condition: Callable[[], bool], rounds: int = MAX_ROUNDS) -> None:
+        """Step until `condition` holds. Raises `AssertionError` after so many rounds."""
+        for _ in range(rounds):
+            if condition():
+                return
+            self.step()
+        states = [
+            (box.pending, box.problems, box.settled, node.exchange.agrees(box))
+            for node in self.up
+            for box in [kept.box for kept in node.keeper.boxes]
+            if box is not None
+        ]
+        raise AssertionError(f"not within {rounds} rounds: {states}")
+
+    def settle(self) -> None:
+        """Until every node that runs has nothing to do, and all say the same."""
+        for node in self.up:
+            for kept in node.keeper.boxes:
+                if kept.box is not None:
+                    kept.box.rescan(self.now)
+        self.run_until(self.settled)
+
+    def settled(self) -> bool:
+        """Whether every node that runs has nothing to do, and all say the same."""
+        return all(
+            kept.box is not None and kept.box.settled and node.exchange.agrees(kept.box)
+            for node in self.up
+            for kept in node.keeper.boxes
+        )
+
+    def _turns(self) -> None:
+        """Every node works until it has nothing more to do at this instant."""
+        for node in self.up:
+            for _ in range(200):
+                # The scanner is a process of its own: give it the moment that a round would.
+                if select.select([node.scanner.fileno()], [], [], 0.002)[0]:
+                    for report in node.scanner.reports():
+                        for kept in node.keeper.boxes:
+                            if kept.box is not None:
+                                kept.box.scanned(report, self.now)
+                again = node.exchange.turn(self.now)
+                boxes = node.keeper.turn(self.now, quiet=node.exchange.quiet)
+                if again != 0.0 and boxes != 0.0:
+                    break
+
+    # -- what stands for the wire ---------------------------------------------------------------
+
+    def _view(self) -> int:
+        return sum(1 << node.lane for node in self.up)
+
+    def _tell(self, burst: AgreedBurst | None, cells: int) -> None:
+        allowed = 2 * len(self.up) > self._size
+        for node in self.up:
+            node.wire.tell(
+                WireReport(
+                    status=200 if burst else 100,
+                    state="idle",
+                    round=self.round,
+                    epoch_number=self._epoch,
+                    view=self._view(),
+                    eligible=(1 << self._size) - 1,
+                    own_lane=node.lane,
+                    real_allowed=allowed,
+                    burst=burst if allowed else None,
+                    burst_cells=cells,
+                    last_burst=self._last,
+                    lanes=tuple(LaneReport("live") for _ in range(self._size)),
+                ),
+                texts=True,
+            )
+
+    def _emit(self, node: LockstepNode, gear: Gear, burst_id: bytes, k: int) -> None:
+        if gear is Gear.IDLE:
+            cell = node.wire.idle_cell() if 2 * len(self.up) > self._size else None
+            ring, size = node.wire.idle_out, IDLE_CELL
+        else:
+            cell = node.wire.burst_cell(burst_id)
+            ring, size = node.wire.burst_out, BURST_CELL
+        data = bytes(size)
+        if cell is not None:
+            data = bytes(cell)
+            cell.release()
+            ring.release()
+        else:
+            # As the wire does it: cover, a slot whose stream flags say so.
+            data = bytes(HEADER_BYTES) + b"\1" + bytes(4) + b"\xff" * 4
+            data += bytes(size - len(data))
+        known = node.wire.box().known
+        for peer in self.up:
+            key = (node.lane, gear)
+            room = peer.wire.room()
+            if room is None or (
+                peer.lane != node.lane and self.lost(node.lane, peer.lane, self.round)
+            ):
+                peer.gap[key] = True
+                continue
+            room[:size] = data
+            room.release()
+            gap = peer.gap.pop(key, False)
+            peer.wire.received(node.lane, gear, self.round, burst_id, k, gap, known)
+
+    def _burst(self, need: int) -> None:
+        again, self._repeat = self._repeat, None
+        length = again.length if again else max(LEAST_BURST, 1 << (need - 1).bit_length())
+        burst = AgreedBurst(
+            self._random.randbytes(8), self._view(), time.monotonic_ns(), length, bool(again)
+        )
+        self.bursts.append(burst)
+        gapped = False
+        for node in self.up:
+            node.gap.clear()
+        for k in range(length):
+            self._tell(burst, k)
+            self._turns_in_burst()
+            for node in self.up:
+                self._emit(node, Gear.BURST, burst.burst_id, k)
+            gapped = gapped or any(gear is Gear.BURST for node in self.up for _, gear in node.gap)
+        self._turns_in_burst()
+        self._last = LastBurst(burst.burst_id, True, gapped)
+        if gapped and not burst.repeat:
+            self._repeat = burst
+        self.now += PERIOD_S
+        self.round += 1
+        self._tell(None, length)
+
+    def _turns_in_burst(self) -> None:
+        for node in self.up:
+            while node.exchange.turn(self.now) == 0.0:
+                pass
