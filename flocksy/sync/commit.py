@@ -196,17 +196,17 @@ class _Commit:
     def _record(self, path: str, local: DiskEntry | None, synced: SyncedEntry | None) -> None:
         """A version of what the disk shows, in place of what synced says it showed."""
         state = self._state(path)
+        # What is replaced is what this disk showed. Other heads in synced lost silently (equal to
+        # a copy, for example): they are superseded, but nobody has replaced their content.
+        shown = synced.disk.root if synced is not None and synced.disk is not None else NO_ROOT
         parents: dict[bytes, tuple[int, bytes]] = {}
-        disk = synced.disk if synced else None
         if synced is not None:
             for name in synced.heads:
                 known = state.heads.get(name)
-                if known is not None:
-                    parents[name] = (known.generation, known.root)
+                if known is None:  # superseded meanwhile by something this disk has not seen
+                    parents[name] = (synced.generation, shown)
                 else:
-                    # Superseded meanwhile by something this disk has not seen.
-                    root = state.superseded.get(name) or (disk.root if disk else NO_ROOT)
-                    parents[name] = (synced.generation, root)
+                    parents[name] = (known.generation, shown if known.root == shown else NO_ROOT)
         version = self._version(local, parents, synced, state)
         entry = SyncedEntry(frozenset((version_id(version),)), local, generation=version.generation)
         self._join(path, version, parents, entry)
