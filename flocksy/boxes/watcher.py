@@ -1,9 +1,66 @@
-"""The watcher: events of the operating system, coalesced into paths worth looking at."""
+"""The watcher: events of the operating system, coalesced into paths worth looking at.
+
+Events are hints and nothing more: a path is handed on when it has been quiet for a moment, and what
+it is now is the scanner's question. Whatever may have lost events ends in `rescan`.
+"""
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
+import tempfile
+import threading
+import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from watchdog.events import (
+    DirAttribEvent,
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileAttribEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+
+from flocksy.boxes.disk import PRIVATE
+
+QUIET_S = 0.05
+"""A path is handed on after this long without an event: most programs have written by then."""
+LONGEST_QUIET_S = 2.0
+"""The quiet asked of a path doubles with every event that falls into it, up to here."""
+LONGEST_WAIT_S = 5.0
+"""A path that is never quiet is handed on after this: what is found then may be sent, or `Busy`."""
+MAX_PATHS = 20_000
+"""Paths waiting; with more, one look at the whole box is cheaper than so many single ones."""
+
+EVENTS: list[type[FileSystemEvent]] = [
+    DirAttribEvent,
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileAttribEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+]
+"""Not those of reading, which our own scanner makes, and not that a directory was modified, which
+comes with everything that happens in it."""
+
+_OVERFLOW_LOGGER = "watchdog.observers.inotify_c"
+_OVERFLOW_WORDS = "queue overflowed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,23 +71,62 @@ class Dirty:
     rescan: bool
 
 
+@dataclass(slots=True)
+class _Waiting:
+    first_s: float
+    last_s: float
+    quiet_s: float
+
+    def due_s(self) -> float:
+        return min(self.last_s + self.quiet_s, self.first_s + LONGEST_WAIT_S)
+
+
 class Settling:
     """Hands a path on once it has been quiet for a while (pure: `now_s` comes in)."""
 
+    def __init__(self) -> None:
+        self._waiting: dict[str, _Waiting] = {}
+        self._rescan = False
+
     def note(self, path: str, now_s: float) -> None:
-        raise NotImplementedError
+        """Something happened at the path."""
+        waiting = self._waiting.get(path)
+        if waiting is None:
+            if len(self._waiting) >= MAX_PATHS:
+                self.overflow()
+            elif not self._rescan:
+                self._waiting[path] = _Waiting(now_s, now_s, QUIET_S)
+            return
+        if now_s - waiting.last_s > QUIET_S / 2:
+            # Not the same write call any more: somebody is at work here.
+            waiting.quiet_s = min(waiting.quiet_s * 2, LONGEST_QUIET_S)
+        waiting.last_s = now_s
 
     def overflow(self) -> None:
         """Events were lost."""
-        raise NotImplementedError
+        self._waiting.clear()
+        self._rescan = True
 
     def take(self, now_s: float) -> Dirty:
         """What is due; empty when nothing is."""
-        raise NotImplementedError
+        if self._rescan:
+            self._rescan = False
+            return Dirty((), True)
+        due = [path for path, waiting in self._waiting.items() if waiting.due_s() <= now_s]
+        for path in due:
+            del self._waiting[path]
+        return Dirty(tuple(due), False)
 
     def deadline_s(self) -> float | None:
         """When `take` will next have something, if nothing more happens."""
-        raise NotImplementedError
+        if self._rescan:
+            return 0.0
+        return min((waiting.due_s() for waiting in self._waiting.values()), default=None)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something waits."""
+        return self._rescan or bool(self._waiting)
 
 
 class Watcher:
@@ -38,18 +134,144 @@ class Watcher:
     the last `take`; it must be safe to call from any thread and return at once."""
 
     def __init__(self, root: str, wake: Callable[[], None]) -> None:
-        raise NotImplementedError
+        self._root = os.path.realpath(root)
+        self._prefix = os.path.join(self._root, "")
+        self._wake = wake
+        self._lock = threading.Lock()
+        self._settling = Settling()
+        self._woken = False
+        self._observer: BaseObserver | None = None
 
     def start(self) -> str | None:
-        """Returns None, or one line for people why there are no events (rescans still work)."""
-        raise NotImplementedError
+        """Returns None, or one line for people why there are no events, or not for all
+        directories (rescans still find everything)."""
+        _listen_for_overflows(self)
+        try:
+            observer = Observer()
+        except OSError as error:
+            return _why_not(self._root, error)
+        try:
+            observer.schedule(_Handler(self), self._root, recursive=True, event_filter=EVENTS)
+            observer.start()
+        except OSError as error:
+            observer.on_thread_stop()  # it holds a thread and a descriptor already
+            return _why_not(self._root, error)
+        self._observer = observer
+        return self.shortage()
+
+    def shortage(self) -> str | None:
+        """One line for people if the system gives us no more watches, so that directories made
+        from now on, or some already, are not watched; else None. Asked now and then.
+
+        The library says nothing when it cannot watch a directory below the root; so one more
+        watch, of a directory that is sure to be new, is tried here.
+        """
+        observer = self._observer
+        if observer is None:
+            return None
+        with tempfile.TemporaryDirectory(prefix="flocksy-") as folder:
+            try:
+                watch = observer.schedule(FileSystemEventHandler(), folder)
+            except OSError as error:
+                return _why_not(self._root, error)
+            observer.unschedule(watch)
+        return None
 
     def take(self, now_s: float) -> Dirty:
-        """`now_s` is monotonic time."""
-        raise NotImplementedError
+        """What is due at `now_s`, in the time of `time.monotonic`."""
+        with self._lock:
+            self._woken = False
+            return self._settling.take(now_s)
 
     def deadline_s(self) -> float | None:
-        raise NotImplementedError
+        """When to call `take` next, if nothing more happens."""
+        with self._lock:
+            return self._settling.deadline_s()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something has happened that `take` has not handed on."""
+        with self._lock:
+            return self._settling.busy
 
     def stop(self) -> None:
-        raise NotImplementedError
+        """End the watching. Stopping twice, or what never started, is harmless."""
+        _overflows.watchers.discard(self)
+        if self._observer is not None:
+            self._observer.stop()
+            self._observer.join()
+            self._observer = None
+
+    def happened(self, *paths: str | bytes) -> None:
+        """Something happened at these absolute paths. Called by the operating system's thread."""
+        inside = [path for path in map(self._inside, paths) if path is not None]
+        if not inside:
+            return
+        now_s = time.monotonic()
+        with self._lock:
+            for path in inside:
+                self._settling.note(path, now_s)
+            wake, self._woken = not self._woken, True
+        if wake:
+            self._wake()
+
+    def lost(self) -> None:
+        """Events were lost."""
+        with self._lock:
+            self._settling.overflow()
+            wake, self._woken = not self._woken, True
+        if wake:
+            self._wake()
+
+    def _inside(self, path: str | bytes) -> str | None:
+        """The path inside the box; None for what is ours, and for the box itself."""
+        name = os.fsdecode(path)
+        if not name.startswith(self._prefix):
+            return None
+        relative = name[len(self._prefix) :].replace(os.sep, "/")
+        if relative.partition("/")[0].casefold() == PRIVATE:
+            return None
+        return relative or None
+
+
+class _Handler(FileSystemEventHandler):
+    """From events to paths."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        self._watcher.happened(event.src_path, event.dest_path)
+
+
+class _Overflows(logging.Handler):
+    """The library mends itself when the kernel's queue ran over, and tells only its log."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.watchers: weakref.WeakSet[Watcher] = weakref.WeakSet()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if _OVERFLOW_WORDS in record.getMessage():
+            for watcher in list(self.watchers):
+                watcher.lost()
+
+
+_overflows = _Overflows()
+
+
+def _listen_for_overflows(watcher: Watcher) -> None:
+    logger = logging.getLogger(_OVERFLOW_LOGGER)
+    if _overflows not in logger.handlers:
+        logger.addHandler(_overflows)
+    _overflows.watchers.add(watcher)
+
+
+def _why_not(root: str, error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        remedy = "sudo sysctl fs.inotify.max_user_watches=1048576"
+        return f"{root}: too many directories to watch, changes are found hourly; run: {remedy}"
+    if error.errno == errno.EMFILE:
+        remedy = "sudo sysctl fs.inotify.max_user_instances=1024"
+        return f"{root}: too many watchers, changes are found hourly only; run: {remedy}"
+    return f"{root}: cannot be watched, changes are found hourly only: {error.strerror or error}"

@@ -1,0 +1,194 @@
+"""From events to paths worth looking at."""
+
+from __future__ import annotations
+
+import errno
+import inspect
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from watchdog.observers import inotify_c
+from watchdog.observers.inotify_c import InotifyFD
+
+from flocksy.boxes import watcher as module
+from flocksy.boxes.watcher import (
+    LONGEST_WAIT_S,
+    MAX_PATHS,
+    QUIET_S,
+    Dirty,
+    Settling,
+    Watcher,
+)
+
+DEADLINE_S = 30.0
+
+
+def test_a_path_is_handed_on_when_it_has_been_quiet() -> None:
+    settling = Settling()
+    settling.note("a", 10.0)
+    settling.note("a", 10.01)
+    assert settling.busy
+    assert settling.take(10.01) == Dirty((), False)
+    due = settling.deadline_s()
+    assert due == pytest.approx(10.01 + QUIET_S)
+    settling.note("b", 10.03)
+    assert settling.take(due) == Dirty(("a",), False)
+    assert settling.take(20.0) == Dirty(("b",), False)
+    assert not settling.busy
+    assert settling.deadline_s() is None
+
+
+def test_a_path_that_keeps_changing_waits_longer_but_not_for_ever() -> None:
+    settling = Settling()
+    now = start = 100.0
+    quiet = []
+    while settling.take(now) == Dirty((), False):
+        settling.note("log", now)
+        due = settling.deadline_s()
+        assert due is not None
+        quiet.append(due - now)
+        now += QUIET_S * 0.9
+    assert quiet[0] == pytest.approx(QUIET_S)
+    assert quiet[3] > 4 * QUIET_S
+    assert now - start <= LONGEST_WAIT_S + QUIET_S
+
+
+def test_too_many_paths_are_one_rescan() -> None:
+    settling = Settling()
+    for number in range(MAX_PATHS + 5):
+        settling.note(f"f{number}", 1.0)
+    assert settling.deadline_s() == 0.0
+    assert settling.take(1.0) == Dirty((), True)
+    assert not settling.busy
+    settling.note("a", 2.0)
+    assert settling.take(3.0) == Dirty(("a",), False)
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[tuple[Path, Watcher, threading.Event]]:
+    root = tmp_path / "box"
+    (root / ".flocksy" / "incoming").mkdir(parents=True)
+    (root / "old").mkdir()
+    woken = threading.Event()
+    watcher = Watcher(str(root), woken.set)
+    assert watcher.start() is None
+    yield root, watcher, woken
+    watcher.stop()
+    watcher.stop()
+
+
+def take_until(watcher: Watcher, woken: threading.Event, *paths: str) -> set[str]:
+    """Everything handed on until these were."""
+    seen: set[str] = set()
+    until = time.monotonic() + DEADLINE_S
+    while not seen >= set(paths):
+        assert time.monotonic() < until, f"only {seen}"
+        due = watcher.deadline_s()
+        woken.wait(1.0 if due is None else max(0.0, due - time.monotonic()))
+        woken.clear()
+        seen.update(watcher.take(time.monotonic()).paths)
+    return seen
+
+
+def test_changes_are_noticed(watched: tuple[Path, Watcher, threading.Event]) -> None:
+    root, watcher, woken = watched
+    (root / "new").write_bytes(b"x")
+    (root / "old" / "inside").write_bytes(b"x")
+    (root / "made").mkdir()
+    assert take_until(watcher, woken, "new", "old/inside", "made") == {
+        "new",
+        "old/inside",
+        "made",
+    }
+    (root / "new").rename(root / "made" / "moved")
+    (root / "old" / "inside").unlink()
+    take_until(watcher, woken, "new", "made/moved", "old/inside")
+    (root / "made").chmod(0o700)
+    (root / "made" / "moved").chmod(0o600)
+    take_until(watcher, woken, "made", "made/moved")
+    (root / os.fsdecode(b"not\xfftext")).symlink_to("anywhere")
+    take_until(watcher, woken, "not\udcfftext")
+
+
+def test_ours_and_reading_are_not_noticed(watched: tuple[Path, Watcher, threading.Event]) -> None:
+    root, watcher, woken = watched
+    (root / "read").write_bytes(b"x")
+    take_until(watcher, woken, "read")
+    (root / ".flocksy" / "incoming" / "temporary").write_bytes(b"x")
+    (root / "read").read_bytes()
+    os.listdir(root / "old")
+    (root / "last").write_bytes(b"x")
+    assert take_until(watcher, woken, "last") == {"last"}
+
+
+def test_a_tree_moved_in_is_noticed_at_its_top(
+    watched: tuple[Path, Watcher, threading.Event], tmp_path: Path
+) -> None:
+    root, watcher, woken = watched
+    (tmp_path / "tree" / "deep").mkdir(parents=True)
+    (tmp_path / "tree").rename(root / "tree")
+    take_until(watcher, woken, "tree")
+    (root / "tree" / "deep" / "later").write_bytes(b"x")
+    take_until(watcher, woken, "tree/deep/later")
+
+
+def test_lost_events_end_in_a_rescan(watched: tuple[Path, Watcher, threading.Event]) -> None:
+    _, watcher, woken = watched
+    logging.getLogger(inotify_c.__name__).warning(
+        "Inotify queue overflowed; filesystem events were lost"
+    )
+    assert woken.is_set()
+    assert watcher.busy
+    assert watcher.take(time.monotonic()) == Dirty((), True)
+
+
+def test_the_library_still_tells_its_log_of_lost_events() -> None:
+    assert inotify_c.logger.name == module._OVERFLOW_LOGGER
+    assert module._OVERFLOW_WORDS in inspect.getsource(InotifyFD.handle_event)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(errno.ENOSPC, "max_user_watches"), (errno.EMFILE, "max_user_instances")],
+)
+def test_a_limit_is_named_with_the_command_that_raises_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, "limit reached")
+
+    watcher = Watcher(str(tmp_path), lambda: None)
+    monkeypatch.setattr(InotifyFD, "add_callback", refuse)
+    said = watcher.start()
+    assert said is not None
+    assert words in said
+    assert str(tmp_path) in said
+    watcher.stop()
+
+
+def test_a_limit_that_is_reached_later_is_named(
+    watched: tuple[Path, Watcher, threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, watcher, _ = watched
+    assert watcher.shortage() is None
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "limit reached")
+
+    monkeypatch.setattr(InotifyFD, "add_callback", refuse)
+    said = watcher.shortage()
+    assert said is not None
+    assert "max_user_watches" in said
+
+
+def test_a_box_that_is_not_there_is_said(tmp_path: Path) -> None:
+    watcher = Watcher(str(tmp_path / "nowhere"), lambda: None)
+    said = watcher.start()
+    assert said is not None
+    assert "nowhere" in said
+    watcher.stop()
