@@ -1,0 +1,252 @@
+"""Views, bursts, aborts and repeats, scene by scene. `test_explorer` tries all runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from flocksy.protocol.fsm_table import Status
+from flocksy.protocol.shown import Outcome, Plan, Stop
+from tests.protocol.flock import Flock
+
+
+def ready(size: int = 3, rest_mean_ms: int = 0) -> Flock:
+    flock = Flock(size, size // 2 + 1, rest_mean_ms)
+    flock.settle()
+    assert {cell.status for cell in flock.shown()} == {Status.IDLE}
+    return flock
+
+
+def the_plans(flock: Flock) -> list[Plan]:
+    """The bursts so far, which must be the same for all live members."""
+    plans = [member.plans for member in flock.members if member.alive]
+    assert all(other == plans[0] for other in plans)
+    return plans[0]
+
+
+# Views.
+
+
+@pytest.mark.parametrize("size", [2, 3, 5, 8])
+def test_a_view_of_all_forms(size: int) -> None:
+    flock = ready(size)
+    assert {cell.epoch for cell in flock.shown()} == {flock.shown()[0].epoch}
+    assert flock.shown()[0].epoch.members == (1 << size) - 1
+    assert all(member.output and member.output.real_allowed for member in flock.members)
+
+
+def test_a_dead_member_is_left_out_of_a_new_epoch() -> None:
+    flock = ready()
+    number = flock.shown()[0].epoch.number
+    flock.members[2].alive = False
+    flock.settle()
+    assert {(c.epoch.number, c.epoch.members) for c in flock.shown()} == {(number + 1, 0b011)}
+
+
+def test_a_restarted_member_makes_a_new_epoch_of_the_same_members() -> None:
+    flock = ready()
+    number = flock.shown()[0].epoch.number
+    flock.restart(1)
+    flock.settle()
+    assert {(c.epoch.number, c.epoch.members) for c in flock.shown()} == {(number + 1, 0b111)}
+
+
+def test_a_cut_in_one_direction_counts_as_down() -> None:
+    flock = ready()
+    flock.cut = {(0, 2)}
+    flock.run(14)
+    # 1 hears both: the tie goes to the smaller lanes.
+    assert [cell.epoch.members for cell in flock.shown()[:2]] == [0b011, 0b011]
+    assert flock.shown()[2].status is Status.WAITING
+
+
+def test_an_ineligible_lane_is_not_in_the_view() -> None:
+    flock = Flock()
+    flock.eligible = 0b011
+    flock.settle()
+    assert [cell.epoch.members for cell in flock.shown()[:2]] == [0b011, 0b011]
+
+
+def test_below_quorum_nothing_real_and_no_need() -> None:
+    flock = ready()
+    flock.members[0].need = 100
+    flock.members[1].alive = flock.members[2].alive = False
+    flock.run(10)
+    late = flock.members[0].outputs[-5:]
+    assert not any(output.real_allowed for output in late)
+    assert {output.shown.need for output in late} == {0}
+    assert {output.shown.status for output in late} == {Status.WAITING}
+
+
+def test_a_member_without_fresh_echo_stops_real_bytes_at_once() -> None:
+    flock = ready()
+    flock.cut = {(2, 0), (2, 1)}
+    for _ in range(4):
+        flock.tick()
+    output = flock.members[0].output
+    assert output is not None and not output.real_allowed
+    assert output.shown.status is Status.WAITING
+
+
+# Bursts.
+
+
+def test_two_needs_of_one_round_merge_into_the_larger() -> None:
+    flock = ready()
+    flock.members[0].need, flock.members[2].need = 5, 70
+    flock.tick()
+    r0 = flock.round - 1
+    flock.members[0].need = flock.members[2].need = 0
+    flock.run(20)
+    (plan,) = the_plans(flock)
+    assert (plan.length, plan.start_round, plan.repeat) == (128, r0 + 4, False)
+
+
+def test_a_need_of_the_next_round_gets_the_next_burst() -> None:
+    flock = ready()
+    flock.members[0].need = 5
+    flock.tick()
+    flock.members[2].need = 70
+    flock.tick()
+    flock.members[0].need = 0
+    flock.run(9)
+    flock.members[2].need = 0
+    flock.run(20)
+    assert [plan.length for plan in the_plans(flock)] == [64, 128]
+
+
+def test_a_shown_need_does_not_change_until_its_burst_ended() -> None:
+    flock = ready()
+    flock.members[1].need = 10
+    flock.tick()
+    flock.members[1].need = 500
+    for _ in range(5):
+        flock.tick()
+        assert flock.members[1].shown.need == 10
+    flock.run(4)
+    flock.members[1].need = 0
+    flock.run(20)
+    assert [plan.length for plan in the_plans(flock)] == [64, 512]
+
+
+@pytest.mark.parametrize("lost", [{(0, 1)}, {(1, 0)}, {(0, 1), (0, 2)}, {(2, 0), (0, 2)}])
+@pytest.mark.parametrize("at", range(4))
+def test_lost_heartbeats_do_not_change_the_burst(lost: set[tuple[int, int]], at: int) -> None:
+    flock = ready()
+    flock.members[0].need = 100
+    for tick in range(4):
+        flock.tick(lost if tick == at else None)
+    flock.run(3)
+    flock.members[0].need = 0
+    flock.run(20)
+    (plan,) = the_plans(flock)
+    assert plan.length == 128
+
+
+def test_who_has_not_heard_the_confirmation_learns_from_a_burst_cell() -> None:
+    flock = ready()
+    flock.members[0].need = 100
+    flock.run(2)
+    # Nobody reaches 2 until the burst runs: it has proposed, but cannot confirm.
+    while flock.members[0].shown.status is not Status.BURSTING:
+        flock.tick({(0, 2), (1, 2)})
+    assert not flock.members[2].plans
+    flock.tick()
+    assert flock.members[2].plans == flock.members[0].plans
+    assert flock.members[2].shown.status is Status.BURSTING
+
+
+def test_nobody_shows_a_need_during_the_rest() -> None:
+    flock = ready(rest_mean_ms=60_000)  # With this mean nearly every rest has the cap.
+    for member in flock.members:
+        member.need = 10
+    while flock.members[0].shown.status is not Status.SETTLING:
+        flock.tick()
+    for _ in range(4):
+        flock.tick()
+        assert {cell.need for cell in flock.shown()} == {0}
+    rests = {member.state.quiet_until for member in flock.members}
+    assert len(rests) == 1 and rests.pop() > flock.round
+
+
+# Aborts and repeats.
+
+
+def test_a_gap_seen_by_one_is_followed_by_one_repeat_of_all() -> None:
+    flock = ready()
+    flock.members[0].need = 100
+    flock.members[2].outcome = Outcome.FINISHED_WITH_GAP
+    flock.run(7)
+    flock.members[0].need = 0
+    flock.run(40)
+    first, second = the_plans(flock)
+    assert (second.length, second.repeat) == (first.length, True)
+
+
+def test_a_stall_of_one_ends_the_burst_and_the_epoch_of_all_and_is_repeated_once() -> None:
+    flock = ready()
+    number = flock.shown()[0].epoch.number
+    flock.members[0].need = 100
+    flock.members[1].outcome = Outcome.STALLED
+    flock.run(8)
+    flock.members[0].need = 0
+    flock.run(40)
+    assert Status.LEFT in flock.members[1].history()
+    first, second = the_plans(flock)
+    assert (second.length, second.repeat) == (first.length, True)
+    # The repeat was aborted as well, and that is the end of it: two aborts, two new epochs.
+    assert {cell.epoch.number for cell in flock.shown()} == {number + 2}
+
+
+def test_a_member_killed_in_a_burst_is_left_behind() -> None:
+    flock = ready()
+    flock.members[0].need = 100
+    while flock.members[0].shown.status is not Status.BURSTING:
+        flock.tick()
+    flock.members[2].alive = False
+    for member in flock.members:
+        member.outcome = Outcome.STALLED
+    flock.run(3)
+    for member in flock.members:
+        member.outcome = Outcome.FINISHED
+    flock.members[0].need = 0
+    flock.run(40)
+    first, second = the_plans(flock)
+    assert (second.length, second.repeat, second.members) == (first.length, True, 0b011)
+
+
+def test_a_clean_burst_is_not_repeated() -> None:
+    flock = ready()
+    flock.members[0].need = 100
+    flock.run(7)
+    flock.members[0].need = 0
+    flock.run(40)
+    assert len(the_plans(flock)) == 1
+
+
+# Leaving.
+
+
+def test_who_leaves_is_dropped_at_once() -> None:
+    flock = ready()
+    flock.members[2].leaving = True
+    flock.tick()
+    output = flock.members[2].output
+    assert output is not None and output.commands == (Stop(),)
+    assert (output.shown.status, output.shown.leaving) == (Status.LEAVING, True)
+    flock.tick()
+    assert {member.shown.candidate for member in flock.members[:2]} == {0b011}
+    flock.members[2].alive = False
+    flock.run(3)
+    assert {cell.epoch.members for cell in flock.shown()} == {0b011}
+
+
+def test_a_burst_is_finished_before_leaving() -> None:
+    flock = ready()
+    flock.members[0].need = 100
+    flock.run(3)
+    assert flock.members[2].shown.confirmed
+    flock.members[0].need = 0
+    flock.members[2].leaving = True
+    flock.run(8)
+    seen = flock.members[2].history()
+    assert seen.index(Status.BURSTING) < seen.index(Status.LEAVING)
