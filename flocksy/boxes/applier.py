@@ -99,12 +99,16 @@ class Applier:
         rescan: list[str] = []
         began = time.monotonic()
         finished: list[Applied] = []
-        for entry in self._journal.recover():
-            done = recover(placer, entry)
+        linked: set[int] = set()
+        # Placements first: whether a removal is half of a rename is only known then.
+        for entry in sorted(self._journal.recover(), key=lambda one: one.after is None):
+            done = recover(placer, entry, linked)
             if done is None:
                 rescan.append(entry.path)
             elif not entry.path.startswith(SCRATCH):
                 finished.append(done)
+                if done.local is not None and done.local.kind is Kind.FILE:
+                    linked.add(done.local.inode)
             if time.monotonic() - began > SLICE_S:
                 yield 0.0
                 began = time.monotonic()
@@ -115,11 +119,10 @@ class Applier:
 
     def _clear(self) -> None:
         """Remove what a crash left that no journal speaks of: it never had a place."""
-        for name, found in self._disk.scan(INCOMING):
-            if name.startswith(OWN_PREFIX):
-                self._drop(f"{INCOMING}/{name}", found.kind is Kind.DIRECTORY)
-        for name, _ in self._disk.scan(SCRATCH):
-            self._drop(f"{SCRATCH}/{name}", directory=False)
+        for folder in (INCOMING, SCRATCH):
+            for name, found in self._disk.scan(folder):
+                if name.startswith(OWN_PREFIX):
+                    self._drop(f"{folder}/{name}", found.kind is Kind.DIRECTORY)
 
     def apply(self, operations: Sequence[DiskOperation]) -> Generator[float, None, Report]:
         """Do a batch. A rename's source and its removal have to be in the same batch.
@@ -158,9 +161,9 @@ class Applier:
         placer = self._placer()
         batch = Batch()
         for number, temporary in enumerate(temporaries):
-            path = f"{SCRATCH}/{number}"
+            path = f"{SCRATCH}/{OWN_PREFIX}{number}"
             found = self._disk.set_metadata(temporary, 0o600, time.time_ns())
-            entry = JournalEntry(path, temporary, None, found.entry(b""), None)
+            entry = JournalEntry(path, temporary, "", None, found.entry(b""), None)
             version = Version(Kind.FILE, 0o600, 0, found.size, b"", 0, ())
             operation = PutFile(path, version, frozenset(), None)
             batch.steps.append(Step(operation, entry, entry.after))

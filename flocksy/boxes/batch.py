@@ -146,7 +146,7 @@ def journal_entry(operation: DiskOperation) -> JournalEntry:
     """The operation as the journal knows it, before its temporary is made."""
     wanted = wanted_entry(operation)
     synced = synced_after(operation, wanted)
-    return JournalEntry(operation.path, "", operation.expected, wanted, synced)
+    return JournalEntry(operation.path, "", "", operation.expected, wanted, synced)
 
 
 def applied(step: Step) -> Applied:

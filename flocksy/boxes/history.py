@@ -73,16 +73,19 @@ class History:
         now_ms = self._now_ms()
         if now_ms != self._last_ms:
             self._last_ms, self._count = now_ms, 0
-        self._count += 1
         date = datetime.fromtimestamp(now_ms / 1000, UTC).date().isoformat()
         folder = f"{FOLDER}/{date}"
-        if self._count == 1 and self._disk.stat(folder) is None:
+        if self._count == 0 and self._disk.stat(folder) is None:
             with suppress(FileExistsError):
                 self._disk.make_directory(folder, 0o700)
         name = path.rpartition("/")[2]
         while len(os.fsencode(name)) > NAME_BYTES:
             name = name[1:]  # the end of a name says more: its extension
-        return f"{folder}/{now_ms:0{_MS_DIGITS}x}-{self._count:x}-{name}"
+        while True:
+            self._count += 1
+            place = f"{folder}/{now_ms:0{_MS_DIGITS}x}-{self._count:x}-{name}"
+            if self._disk.stat(place) is None:  # as ever, unless the clock was set back
+                return place
 
     def row(self, place: str, path: str, found: Stat, root: bytes) -> Kept:
         """The row for what was moved to `place`, a name that `reserve` gave (maybe before a

@@ -24,13 +24,15 @@ class JournalEntry:
     """One operation of the open batch.
 
     `temporary` is a path in the box (below `.flocksy/incoming/`): before the rename it holds the
-    new content, afterwards the old one. `before` is what stood at the path (None: nothing),
-    `after` what the operation brings, as its temporary showed it (None: the path is removed).
-    `synced` is what the path's synced entry becomes when it was done.
+    new content, afterwards the old one. Empty where none is needed. `before` is what stood at the
+    path (None: nothing), `after` what the operation brings, as its temporary showed it (None: the
+    path is removed). `kept_as` is the place in the history (a path in the box) for what stood at
+    the path, empty for directories. `synced` is what the path's synced entry becomes when it was done.
     """
 
     path: str
     temporary: str
+    kept_as: str
     before: DiskEntry | None
     after: DiskEntry | None
     synced: SyncedEntry | None
@@ -112,6 +114,7 @@ def encode(entry: JournalEntry) -> bytes:
     return json.dumps(
         {
             "temporary": entry.temporary,
+            "kept_as": entry.kept_as,
             "before": _disk_out(entry.before),
             "after": _disk_out(entry.after),
             "synced": synced
@@ -139,7 +142,12 @@ def decode(path: str, data: bytes) -> JournalEntry:
             generation=synced["generation"],
         )
     return JournalEntry(
-        path, row["temporary"], _disk_in(row["before"]), _disk_in(row["after"]), synced
+        path,
+        row["temporary"],
+        row["kept_as"],
+        _disk_in(row["before"]),
+        _disk_in(row["after"]),
+        synced,
     )
 
 

@@ -108,11 +108,12 @@ class Placer:
             return
         assert entry.before is not None
         try:
-            self.keep(entry.temporary, entry.path, found, entry.before.root)
+            self.disk.move(entry.temporary, entry.kept_as)
         except OSError:
             # No room for one more name. The old content must not stay among the temporaries.
             self._put_back(entry)
             raise
+        self.note_kept(entry.kept_as, entry.path, found, entry.before.root)
 
     def _put_back(self, entry: JournalEntry) -> None:
         """Undo an exchange whose other side turned out to be a local edit.
@@ -143,8 +144,8 @@ class Placer:
             self.keep(entry.temporary, entry.path, found, b"")
 
     def remove(self, entry: JournalEntry, linked_inode: int | None = None) -> None:
-        """Take what stands at the path away: a file or link to its place in the history, which is
-        the entry's temporary; a directory when it is empty.
+        """Take what stands at the path away: a file or link to its place in the history; a
+        directory when it is empty.
 
         `linked_inode`: the file has just got a second name elsewhere in the box by a link, so that
         this one is dropped without further ado.
@@ -159,19 +160,19 @@ class Placer:
             if directory:
                 self._insist(entry.path, lambda: self.disk.remove_directory(entry.path))
             else:
-                self._insist(entry.path, lambda: self.disk.move(entry.path, entry.temporary))
+                self._insist(entry.path, lambda: self.disk.move(entry.path, entry.kept_as))
         except FileNotFoundError:
             raise ChangedError from None
         self._touch(entry.path)
         if directory:
             return
-        found = self.disk.stat(entry.temporary)
+        found = self.disk.stat(entry.kept_as)
         if found is None:
             raise ChangedError
         if linked_inode is not None and found.inode == linked_inode:
-            self.disk.remove_file(entry.temporary)
+            self.disk.remove_file(entry.kept_as)
         elif self.same(found, entry.before):
-            self.note_kept(entry.temporary, entry.path, found, entry.before.root)
+            self.note_kept(entry.kept_as, entry.path, found, entry.before.root)
         else:
             self.restore(entry, found)
             raise ChangedError
@@ -179,10 +180,10 @@ class Placer:
     def restore(self, entry: JournalEntry, found: Stat) -> None:
         """A removal took an edit away: back with it; where the name is taken again it is kept."""
         try:
-            self.disk.move(entry.temporary, entry.path)
+            self.disk.move(entry.kept_as, entry.path)
         except FileExistsError:
             if found.kind is not Kind.DIRECTORY:
-                self.note_kept(entry.temporary, entry.path, found, b"")
+                self.note_kept(entry.kept_as, entry.path, found, b"")
 
     def set_metadata(self, path: str, expected: DiskEntry, wanted: DiskEntry) -> Stat:
         """Mode and mtime of what stands at the path, which must be what the planner saw."""

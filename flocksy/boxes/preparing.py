@@ -68,11 +68,8 @@ class Preparer:
         """Make every temporary, and look at every path before anything is touched."""
 
         def removal(step: Step) -> None:
-            expected = step.entry.before
-            assert expected is not None
-            placer.check(step.path, expected)
-            if expected.kind is not Kind.DIRECTORY:
-                step.entry = replace(step.entry, temporary=self._history.reserve(step.path))
+            placer.check(step.path, step.entry.before)
+            self._reserve(step)
 
         # Removals first: a link made for a rename moves the change time of its source.
         yield from each(batch.alive(Remove), guarded(removal))
@@ -159,6 +156,12 @@ class Preparer:
         # Closed to ourselves it would be of no use for what comes into it; see `Applier`.
         placer.dress(step.entry.temporary, replace(step.wanted, mode=step.wanted.mode | 0o700))
 
+    def _reserve(self, step: Step) -> None:
+        """A place in the history for what stands at the path."""
+        before = step.entry.before
+        if before is not None and before.kind is not Kind.DIRECTORY:
+            step.entry = replace(step.entry, kept_as=self._history.reserve(step.path))
+
     def _own(self, step: Step) -> None:
         self._count += 1
         step.own = True
@@ -173,3 +176,4 @@ class Preparer:
         if found is None or step.wanted is None:
             raise ChangedError
         step.entry = replace(step.entry, after=found.entry(step.wanted.root))
+        self._reserve(step)

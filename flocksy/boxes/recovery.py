@@ -8,6 +8,7 @@ scan. What an exchange or a removal had taken out goes where it was going: to th
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import replace
 
 from flocksy.boxes.disk import Stat
@@ -17,14 +18,16 @@ from flocksy.sync.trees import DiskEntry
 from flocksy.sync.version import Kind
 
 
-def recover(placer: Placer, entry: JournalEntry) -> Applied | None:
+def recover(placer: Placer, entry: JournalEntry, linked: Set[int]) -> Applied | None:
     """Finish or undo one operation. None: it was not done, scan the path.
 
+    `linked` are the inodes of files that have reached their paths; a removal of such a file is the
+    second half of a rename, and two live names of one file must not stay. So placements come first.
     Raises `OSError` or `FlocksyError` where the disk does not let us; the batch then stays open.
     """
     try:
         if entry.after is None:
-            return _removal(placer, entry)
+            return _removal(placer, entry, linked)
         if not entry.temporary:
             return _metadata(placer, entry)
         placer.disk.settle(entry.temporary, entry.path)
@@ -33,15 +36,21 @@ def recover(placer: Placer, entry: JournalEntry) -> Applied | None:
         return None
 
 
-def _removal(placer: Placer, entry: JournalEntry) -> Applied | None:
+def _removal(placer: Placer, entry: JournalEntry, linked: Set[int]) -> Applied | None:
     there = placer.disk.stat(entry.path)
-    taken = placer.disk.stat(entry.temporary) if entry.temporary else None
+    taken = placer.disk.stat(entry.kept_as) if entry.kept_as else None
+    if there is not None and taken is None and there.inode in linked:
+        placer.remove(entry, there.inode)
+        return Applied(entry.path, None, entry.synced)
+    if taken is not None and taken.inode in linked:
+        placer.disk.remove_file(entry.kept_as)
+        taken = None
     if taken is not None:
         if not placer.same(taken, entry.before):
             placer.restore(entry, taken)
             return None
         assert entry.before is not None
-        placer.note_kept(entry.temporary, entry.path, taken, entry.before.root)
+        placer.note_kept(entry.kept_as, entry.path, taken, entry.before.root)
     elif there is not None:
         return None
     # Gone by our hand; or by somebody's while nobody looked, which comes to the same.
@@ -70,15 +79,21 @@ def _metadata(placer: Placer, entry: JournalEntry) -> Applied | None:
 
 def _placement(placer: Placer, entry: JournalEntry, after: DiskEntry) -> Applied | None:
     there = placer.disk.stat(entry.path)
+    wanted = entry.synced.disk if entry.synced is not None else None
+    # A renamed file gets its mtime last; it may show either.
+    brought = replace(after, mtime_ns=wanted.mtime_ns) if wanted is not None else after
     out = placer.disk.stat(entry.temporary)
+    kept = placer.disk.stat(entry.kept_as) if entry.kept_as else None
     if there is None and entry.before is None and _is(placer, out, after):
         # A new path, or one whose other spelling had to go first: its content may be nowhere else.
         placer.put(entry)
         there, out = placer.disk.stat(entry.path), None
-    if there is not None and _is(placer, there, after) and not _is(placer, out, after):
+    arrived = _is(placer, there, after) or _is(placer, there, brought)
+    if there is not None and arrived and not _is(placer, out, after):
         if out is not None:
             placer.dispose(entry)
-        wanted = entry.synced.disk if entry.synced is not None else None
+        elif kept is not None and entry.before is not None:
+            placer.note_kept(entry.kept_as, entry.path, kept, entry.before.root)
         if wanted is not None and wanted.kind is not Kind.SYMLINK:
             there = placer.dress(entry.path, wanted)
         return _applied(entry, there, after)
@@ -86,6 +101,8 @@ def _placement(placer: Placer, entry: JournalEntry, after: DiskEntry) -> Applied
         # Exchanged, and the path edited or emptied since: what came out must not stay here.
         root = entry.before.root if entry.before and placer.same(out, entry.before) else b""
         placer.keep(entry.temporary, entry.path, out, root)
+    elif kept is not None and entry.before is not None:
+        placer.note_kept(entry.kept_as, entry.path, kept, entry.before.root)
     return None
 
 

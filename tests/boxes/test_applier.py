@@ -1,0 +1,500 @@
+"""Batches on a real disk: what is done, what is left alone, and what is never lost."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from flocksy.boxes.applier import Report, Result
+from flocksy.boxes.disk import Stat
+from flocksy.boxes.filesystem import RealDisk
+from flocksy.boxes.placing import SCRATCH
+from flocksy.sync.capabilities import Capabilities
+from flocksy.sync.version import Kind
+from tests.boxes.bench import MTIME_NS, Bench, finish, root_of
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.close()
+
+
+def results(report: Report) -> list[Result]:
+    return [outcome.result for outcome in report.outcomes]
+
+
+def test_brings_everything_that_a_box_can_hold(bench: Bench) -> None:
+    report = bench.apply(
+        bench.make_directory("d", 0o750),
+        bench.make_directory("d/empty"),
+        bench.put("d/ä 🐦.txt", b"text", mode=0o600),
+        bench.put("none", b""),
+        bench.put_link("link", "../out of the box"),
+    )
+    assert results(report) == [Result.DONE] * 5
+    assert bench.paths() == {"d", "d/empty", "d/ä 🐦.txt", "none", "link"}
+    found = os.stat(bench.root / "d/ä 🐦.txt")
+    assert found.st_mode & 0o7777 == 0o600
+    assert found.st_mtime_ns == MTIME_NS
+    assert os.stat(bench.root / "d").st_mode & 0o7777 == 0o750
+    assert os.readlink(bench.root / "link") == "../out of the box"
+    assert not report.rescan
+    assert not bench.temporaries()
+
+
+def test_the_index_has_what_was_read_back(bench: Bench) -> None:
+    operation = bench.put("f", b"1")
+    report = bench.apply(operation)
+    found = bench.disk.stat("f")
+    assert found is not None
+    assert bench.local("f") == found.entry(root_of(b"1")) == report.outcomes[0].disk
+    synced = bench.index.synced("f")
+    assert synced is not None
+    assert synced.disk == bench.local("f")
+    assert synced.heads == operation.synced_heads
+    assert not bench.index.journal.open_rows()
+
+
+def test_what_is_replaced_goes_to_the_history(bench: Bench) -> None:
+    bench.apply(bench.put("f", b"old"))
+    report = bench.apply(bench.put("f", b"new"))
+    assert bench.read("f") == b"new"
+    assert list(bench.kept().values()) == [b"old"]
+    assert bench.rows() == dict.fromkeys(bench.kept(), "f")
+    assert [row.root for row in report.kept] == [root_of(b"old")]
+
+
+def test_what_is_removed_goes_to_the_history(bench: Bench) -> None:
+    bench.apply(bench.make_directory("d"), bench.put("d/f", b"1"), bench.put_link("d/l", "text"))
+    report = bench.apply(bench.remove("d"), bench.remove("d/f"), bench.remove("d/l"))
+    assert results(report) == [Result.DONE] * 3
+    assert bench.paths() == set()
+    assert sorted(bench.kept().values()) == [b"1", b"text"]
+    assert bench.index.local("d/f") is None
+    synced = bench.index.synced("d/f")
+    assert synced is not None and synced.disk is None
+
+
+def test_a_rename_moves_no_data(bench: Bench) -> None:
+    bench.apply(bench.put("old", b"content"))
+    inode = os.stat(bench.root / "old").st_ino
+    report = bench.apply(
+        bench.make_directory("d"),
+        bench.put("d/new", b"content", source="old", mode=0o600, mtime_ns=5_000_000_000),
+        bench.remove("old"),
+    )
+    assert results(report) == [Result.DONE] * 3
+    found = os.stat(bench.root / "d/new")
+    assert (found.st_ino, found.st_nlink) == (inode, 1)
+    assert (found.st_mode & 0o777, found.st_mtime_ns) == (0o600, 5_000_000_000)
+    assert bench.paths() == {"d", "d/new"}
+    assert not bench.kept()
+    assert not report.rescan
+    shown = bench.disk.stat("d/new")
+    assert shown is not None
+    assert bench.local("d/new") == shown.entry(root_of(b"content"))
+
+
+def test_one_source_for_two_paths_makes_two_files(bench: Bench) -> None:
+    bench.apply(bench.put("old", b"content"))
+    report = bench.apply(
+        bench.put("a", b"content", source="old"),
+        bench.put("b", b"content", source="old"),
+        bench.remove("old"),
+    )
+    assert results(report) == [Result.DONE] * 3
+    assert bench.paths() == {"a", "b"}
+    assert os.stat(bench.root / "a").st_ino != os.stat(bench.root / "b").st_ino
+    assert bench.read("a") == bench.read("b") == b"content"
+
+
+def test_an_edited_source_is_not_renamed(bench: Bench) -> None:
+    bench.apply(bench.put("old", b"content"))
+    operations = bench.put("new", b"content", source="old"), bench.remove("old")
+    bench.edit("old", b"an edit")
+    report = bench.apply(*operations)
+    assert results(report) == [Result.CHANGED] * 2
+    assert bench.paths() == {"old"}
+    assert bench.read("old") == b"an edit"
+    assert report.rescan == ("new", "old")
+    assert not bench.temporaries()
+
+
+def test_metadata_alone(bench: Bench) -> None:
+    bench.apply(bench.make_directory("d"), bench.put("d/f", b"1"))
+    report = bench.apply(bench.set_metadata("d/f", 0o700, 77), bench.set_metadata("d", 0o700))
+    assert results(report) == [Result.DONE] * 2
+    found = os.stat(bench.root / "d/f")
+    assert (found.st_mode & 0o777, found.st_mtime_ns) == (0o700, 77)
+    assert bench.local("d/f").mode == 0o700
+    assert not bench.kept()
+
+
+def test_setuid_bits_are_never_set_and_go(bench: Bench) -> None:
+    bench.apply(bench.put("f", b"1", mode=0o4755))
+    assert os.stat(bench.root / "f").st_mode & 0o7777 == 0o755
+
+
+def test_kinds_replace_each_other(bench: Bench) -> None:
+    bench.apply(bench.put("a", b"file"), bench.make_directory("b"), bench.put_link("c", "text"))
+    put_over_directory = bench.put("b", b"was a directory")
+    report = bench.apply(
+        bench.make_directory("a"),
+        bench.put("a/below", b"1"),
+        put_over_directory,
+        bench.put("c", b"was a link"),
+    )
+    assert results(report) == [Result.DONE] * 4
+    assert bench.paths() == {"a", "a/below", "b", "c"}
+    assert bench.read("b") == b"was a directory"
+    assert sorted(bench.kept().values()) == [b"file", b"text"]
+
+
+def test_a_directory_is_removed_and_a_file_comes_in_its_place(bench: Bench) -> None:
+    bench.apply(bench.make_directory("a"), bench.put("a/below", b"1"))
+    operations = [bench.remove("a/below"), bench.remove("a")]
+    bench.index.set_local("a", None)
+    operation = bench.put("a", b"file")
+    report = bench.apply(*operations, operation)
+    assert results(report) == [Result.DONE] * 3
+    assert bench.read("a") == b"file"
+    assert bench.local("a").kind is Kind.FILE
+    synced = bench.index.synced("a")
+    assert synced is not None and synced.disk is not None
+
+
+def test_a_directory_with_something_in_it_stays(bench: Bench) -> None:
+    bench.apply(bench.make_directory("d"), bench.make_directory("e"))
+    operations = bench.remove("d"), bench.put("e", b"file")
+    (bench.root / "d/local").write_bytes(b"edit")
+    (bench.root / "e/local").write_bytes(b"edit")
+    report = bench.apply(*operations)
+    assert results(report) == [Result.PROBLEM, Result.CHANGED]
+    assert report.outcomes[0].problem == "the directory is not empty, so it was left"
+    assert bench.paths() == {"d", "d/local", "e", "e/local"}
+
+
+def replace(path: Path) -> None:
+    """As most editors save."""
+    path.with_name("x").write_bytes(b"an edit")
+    path.with_name("x").rename(path)
+
+
+def make_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+EDITS: dict[str, Callable[[Path], object]] = {
+    "in place": lambda path: path.write_bytes(b"an edit"),
+    "renamed over": replace,
+    "deleted": Path.unlink,
+    "touched": lambda path: os.utime(path, ns=(1, 1)),
+    "made a directory": make_directory,
+}
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS.keys())
+def test_an_edit_since_the_scan_is_left_alone(bench: Bench, edit: Callable[[Path], object]) -> None:
+    bench.apply(*(bench.put(path, b"old") for path in ("put", "removed", "dressed")))
+    operations = (
+        bench.put("put", b"new"),
+        bench.remove("removed"),
+        bench.set_metadata("dressed", 0o600),
+        bench.put("other", b"goes on"),
+    )
+    for path in ("put", "removed", "dressed"):
+        edit(bench.root / path)
+    before = {path: bench.disk.stat(path) for path in ("put", "removed", "dressed")}
+    report = bench.apply(*operations)
+    assert results(report) == [Result.CHANGED] * 3 + [Result.DONE]
+    assert report.rescan == ("dressed", "put", "removed")
+    assert {path: bench.disk.stat(path) for path in before} == before
+    assert bench.local("put").root == root_of(b"old"), "the scan is to find it"
+
+
+def test_something_new_at_the_path_is_left_alone(bench: Bench) -> None:
+    operations = bench.put("f", b"flock"), bench.make_directory("d"), bench.put_link("l", "text")
+    for name in ("f", "d", "l"):
+        (bench.root / name).write_bytes(b"mine")
+    report = bench.apply(*operations)
+    assert results(report) == [Result.CHANGED] * 3
+    assert all(bench.read(name) == b"mine" for name in ("f", "d", "l"))
+
+
+class Interfering(RealDisk):
+    """Somebody edits in the very instant before or after a call."""
+
+    def __init__(self, root: str) -> None:
+        super().__init__(root)
+        self.before: dict[str, Callable[[], None]] = {}
+        self.after: dict[str, Callable[[], None]] = {}
+
+    def _now(self, when: dict[str, Callable[[], None]], what: str) -> None:
+        act = when.pop(what, None)
+        if act is not None:
+            act()
+
+    def exchange(self, temporary: str, path: str) -> None:
+        self._now(self.before, f"exchange {path}")
+        super().exchange(temporary, path)
+        self._now(self.after, f"exchange {path}")
+
+    def move(self, source: str, target: str) -> None:
+        self._now(self.before, f"move {source}")
+        super().move(source, target)
+        self._now(self.after, f"move {source}")
+
+    def set_metadata(self, path: str, mode: int | None, mtime_ns: int | None) -> Stat:
+        self._now(self.before, f"set {path}")
+        return super().set_metadata(path, mode, mtime_ns)
+
+
+@pytest.fixture
+def raced(tmp_path: Path) -> Iterator[tuple[Bench, Interfering]]:
+    (tmp_path / "box").mkdir()
+    disk = Interfering(str(tmp_path / "box"))
+    bench = Bench(tmp_path, disk)
+    yield bench, disk
+    bench.close()
+
+
+def test_an_edit_in_the_instant_before_the_exchange_is_put_back(
+    raced: tuple[Bench, Interfering],
+) -> None:
+    bench, disk = raced
+    bench.apply(bench.put("f", b"old"))
+    disk.before["exchange f"] = lambda: bench.edit("f", b"an edit")
+    report = bench.apply(bench.put("f", b"new"))
+    assert results(report) == [Result.CHANGED]
+    assert bench.read("f") == b"an edit"
+    assert not bench.kept()
+    assert report.rescan == ("f",)
+
+
+def test_two_edits_around_the_exchange_are_both_kept(raced: tuple[Bench, Interfering]) -> None:
+    bench, disk = raced
+    bench.apply(bench.put("f", b"old"))
+
+    disk.before["exchange f"] = lambda: bench.edit("f", b"first edit")
+    disk.after["exchange f"] = lambda: replace(bench.root / "f")
+    report = bench.apply(bench.put("f", b"new"))
+    assert results(report) == [Result.CHANGED]
+    assert bench.read("f") == b"an edit"
+    assert list(bench.kept().values()) == [b"first edit"]
+
+
+def test_an_edit_and_a_deletion_around_the_exchange(raced: tuple[Bench, Interfering]) -> None:
+    bench, disk = raced
+    bench.apply(bench.put("f", b"old"))
+    disk.before["exchange f"] = lambda: bench.edit("f", b"an edit")
+    disk.after["exchange f"] = lambda: os.unlink(bench.root / "f")
+    report = bench.apply(bench.put("f", b"new"))
+    assert results(report) == [Result.CHANGED]
+    assert bench.paths() == set()
+    assert list(bench.kept().values()) == [b"an edit"]
+
+
+def test_an_edit_in_the_instant_after_is_found_by_the_scan(
+    raced: tuple[Bench, Interfering],
+) -> None:
+    bench, disk = raced
+    bench.apply(bench.put("f", b"old"))
+    disk.after["exchange f"] = lambda: bench.edit("f", b"an edit")
+    operation = bench.put("f", b"new")
+    report = bench.apply(operation)
+    assert results(report) == [Result.DONE]
+    assert report.rescan == ("f",)
+    synced = bench.index.synced("f")
+    assert synced is not None
+    assert synced.heads == operation.synced_heads, "the edit's parent is what it was made from"
+    assert bench.read("f") == b"an edit"
+    assert bench.local("f").root == root_of(b"new")
+
+
+def test_an_edit_in_the_instant_of_the_removal_comes_back(
+    raced: tuple[Bench, Interfering],
+) -> None:
+    bench, disk = raced
+    bench.apply(bench.put("f", b"old"))
+    disk.before["move f"] = lambda: bench.edit("f", b"an edit")
+    report = bench.apply(bench.remove("f"))
+    assert results(report) == [Result.CHANGED]
+    assert bench.read("f") == b"an edit"
+    assert not bench.kept()
+
+
+def test_a_renamed_file_edited_in_the_instant_keeps_the_edit_at_its_new_path(
+    raced: tuple[Bench, Interfering],
+) -> None:
+    bench, disk = raced
+    bench.apply(bench.put("old", b"content"))
+    disk.before["move old"] = lambda: bench.edit("old", b"an edit")
+    report = bench.apply(bench.put("new", b"content", source="old"), bench.remove("old"))
+    assert bench.paths() == {"new"}
+    assert bench.read("new") == b"an edit"
+    assert "new" in report.rescan
+
+
+class Failing(RealDisk):
+    """A disk that refuses some paths."""
+
+    refuse: dict[str, int]
+
+    def _maybe(self, path: str) -> None:
+        number = self.refuse.get(path)
+        if number is not None:
+            raise OSError(number, os.strerror(number), path)
+
+    def move(self, source: str, target: str) -> None:
+        self._maybe(source)
+        self._maybe(target)
+        super().move(source, target)
+
+    def exchange(self, temporary: str, path: str) -> None:
+        self._maybe(path)
+        super().exchange(temporary, path)
+
+    def flush_file(self, path: str) -> None:
+        self._maybe(path)
+        super().flush_file(path)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EACCES, "permission denied"),
+        (errno.EROFS, "mounted read-only"),
+        (errno.EXDEV, "another file system"),
+        (errno.EIO, "cannot be written"),
+    ],
+)
+def test_what_the_disk_refuses_is_one_problem_each(tmp_path: Path, number: int, words: str) -> None:
+    (tmp_path / "box").mkdir()
+    disk = Failing(str(tmp_path / "box"))
+    disk.refuse = {}
+    bench = Bench(tmp_path, disk)
+    bench.apply(*(bench.put(path, b"old") for path in ("changed", "removed", "fine")))
+    operations = (
+        bench.put("changed", b"new"),
+        bench.put("new", b"new"),
+        bench.remove("removed"),
+        bench.put("flushed", b"new"),
+        bench.put("fine", b"new"),
+    )
+    disk.refuse = dict.fromkeys(("changed", "new", "removed"), number)
+    disk.refuse[bench.names["flushed", root_of(b"new")]] = number
+    report = bench.apply(*operations)
+    assert results(report) == [Result.PROBLEM] * 4 + [Result.DONE]
+    assert all(words in outcome.problem for outcome in report.outcomes[:4])
+    assert report.disk_full == (number == errno.ENOSPC)
+    assert bench.paths() == {"changed", "removed", "fine"}
+    assert [bench.read(path) for path in ("changed", "removed", "fine")] == [b"old", b"old", b"new"]
+    assert bench.local("changed").root == root_of(b"old")
+    bench.close()
+
+
+def test_content_that_is_not_here_is_a_problem(bench: Bench) -> None:
+    operation = bench.put("f", b"new")
+    bench.names.clear()
+    report = bench.apply(operation)
+    assert results(report) == [Result.PROBLEM]
+    assert report.outcomes[0].problem == "its content has not arrived"
+
+
+def test_entries_of_a_read_only_directory_follow_the_flock(bench: Bench) -> None:
+    bench.apply(bench.make_directory("d", 0o555), bench.put("d/f", b"1"), bench.put("d/g", b"1"))
+    report = bench.apply(bench.put("d/f", b"2"), bench.remove("d/g"))
+    assert results(report) == [Result.DONE] * 2
+    assert bench.read("d/f") == b"2"
+    assert os.stat(bench.root / "d").st_mode & 0o777 == 0o555
+
+
+def test_a_full_history_stops_replacing_but_not_adding(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, cap_bytes=10)
+    bench.apply(bench.put("a", b"x" * 20), bench.put("b", b"old"))
+    bench.apply(bench.remove("a"))
+    report = bench.apply(bench.put("b", b"new"), bench.put("c", b"1"))
+    assert results(report) == [Result.PROBLEM, Result.DONE]
+    assert "history" in report.outcomes[0].problem
+    assert bench.read("b") == b"old"
+    bench.now_ms += 8 * 24 * 3600 * 1000
+    report = bench.apply(bench.put("b", b"new"))
+    assert results(report) == [Result.DONE]
+    assert len(report.forgotten) == 1
+    bench.close()
+
+
+class Folding(RealDisk):
+    """A disk to which "A" and "a" are one name: each component means the entry that is there."""
+
+    def _open(self, path: str, flags: int) -> int:
+        return super()._open(self._found(path), flags)
+
+    def _found(self, path: str) -> str:
+        here = self.root
+        names = path.split("/")
+        for index, name in enumerate(names):
+            with os.scandir(here) as entries:
+                spelt = [e.name for e in entries if e.name.casefold() == name.casefold()]
+            names[index] = spelt[0] if spelt else name
+            here = os.path.join(here, names[index])
+            if not os.path.isdir(here):
+                break
+        return "/".join(names)
+
+    def stat(self, path: str) -> Stat | None:
+        return super().stat(self._found(path))
+
+    def move(self, source: str, target: str) -> None:
+        if os.path.lexists(os.path.join(self.root, self._found(target))):
+            raise FileExistsError(errno.EEXIST, "exists", target)
+        super().move(self._found(source), target)
+
+    def link(self, source: str, target: str) -> bool:
+        return super().link(self._found(source), target)
+
+
+def test_case_only_renames(tmp_path: Path) -> None:
+    (tmp_path / "box").mkdir()
+    disk = Folding(str(tmp_path / "box"))
+    bench = Bench(tmp_path, disk, Capabilities(case_folding=True))
+    bench.apply(
+        bench.put("readme", b"1"), bench.make_directory("Dir"), bench.put("Dir/below", b"2")
+    )
+    report = bench.apply(
+        bench.make_directory("dir"),
+        bench.put("README", b"1", source="readme"),
+        bench.put("dir/below", b"2", source="Dir/below"),
+        bench.remove("readme"),
+        bench.remove("Dir/below"),
+        bench.remove("Dir"),
+    )
+    assert results(report) == [Result.DONE] * 6
+    assert bench.paths() == {"README", "dir", "dir/below"}
+    assert bench.read("README") == b"1"
+    assert bench.read("dir/below") == b"2"
+    assert not bench.kept()
+    bench.close()
+
+
+def test_the_rehearsal_leaves_nothing(bench: Bench) -> None:
+    names = [bench.stage(f"f{number}", b"content") for number in range(20)]
+    finish(bench.applier.rehearse(names))
+    assert not bench.temporaries()
+    assert not os.listdir(bench.root / SCRATCH)
+    assert bench.paths() == set()
+    assert not bench.index.journal.open_rows()
+
+
+def test_works_in_slices(bench: Bench) -> None:
+    work = bench.applier.apply([bench.put(f"f{number}", b"1") for number in range(600)])
+    assert sum(1 for _ in work) > 1
+    assert len(bench.paths()) == 600

@@ -1,0 +1,116 @@
+"""What is kept, for how long, and what goes first."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flocksy.boxes.filesystem import RealDisk
+from flocksy.boxes.history import FOLDER, NAME_BYTES, History, Pruned, kept_ms
+from flocksy.boxes.placing import make_folders
+from tests.boxes.bench import NOW_MS, finish
+
+DAY_MS = 24 * 3600 * 1000
+
+
+class Place:
+    """A history whose clock is turned by hand."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.disk = RealDisk(str(root))
+        make_folders(self.disk)
+        self.now_ms = NOW_MS
+        self.history = History(self.disk, lambda: self.now_ms, cap_bytes=100)
+
+    def keep(self, path: str, size: int = 10) -> str:
+        place = self.history.reserve(path)
+        (self.root / place).write_bytes(b"x" * size)
+        found = self.disk.stat(place)
+        assert found is not None
+        return self.history.row(place, path, found, b"r" * 32).name
+
+    def prune(self) -> Pruned:
+        return finish(self.history.prune())
+
+    def names(self) -> set[str]:
+        folder = self.root / FOLDER
+        return {str(path.relative_to(folder)) for path in folder.glob("*/*")}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    place = Place(tmp_path)
+    yield place
+    place.disk.close()
+
+
+def test_names_say_when_and_what(place: Place) -> None:
+    name = place.keep("d/report.txt")
+    assert name.startswith("2026-09-21/")
+    assert name.endswith("-report.txt")
+    assert kept_ms(name) == NOW_MS
+
+
+def test_the_same_path_twice_in_one_instant(place: Place) -> None:
+    assert place.keep("a") != place.keep("a")
+    again = History(place.disk, lambda: place.now_ms)
+    assert again.reserve("a").removeprefix(FOLDER + "/") not in place.names()
+
+
+def test_long_names_keep_their_end(place: Place) -> None:
+    name = place.keep("ü" * 120 + ".txt")
+    assert name.endswith("ü.txt")
+    assert len(os.fsencode(name.rpartition("/")[2])) <= 255
+    assert len(os.fsencode(name)) > NAME_BYTES
+
+
+def test_thirty_days(place: Place) -> None:
+    old = place.keep("old")
+    place.now_ms += 20 * DAY_MS
+    young = place.keep("young")
+    assert place.prune().removed == ()
+    place.now_ms += 11 * DAY_MS
+    assert place.prune() == Pruned((old,), 10, full=False)
+    assert place.names() == {young}
+    assert len(os.listdir(place.root / FOLDER)) == 1
+
+
+def test_the_cap_takes_the_oldest_first(place: Place) -> None:
+    names = []
+    for _ in range(20):
+        names.append(place.keep("f"))
+        place.now_ms += DAY_MS
+    assert place.prune() == Pruned(tuple(names[:10]), 100, full=False)
+    assert place.names() == set(names[10:])
+    assert not place.history.crowded
+
+
+def test_the_last_seven_days_are_never_touched(place: Place) -> None:
+    names = {place.keep("f", 50) for _ in range(5)}
+    place.now_ms += 6 * DAY_MS
+    assert place.prune() == Pruned((), 250, full=True)
+    assert place.names() == names
+    assert place.history.crowded
+    place.now_ms += 2 * DAY_MS
+    pruned = place.prune()
+    assert not pruned.full
+    assert len(pruned.removed) == 3
+
+
+def test_what_others_put_there_is_left(place: Place) -> None:
+    folder = place.root / FOLDER
+    (folder / "2020-01-01").mkdir()
+    (folder / "2020-01-01" / "notes").write_bytes(b"")
+    (folder / "readme").write_bytes(b"")
+    assert place.prune().removed == ()
+    assert (folder / "2020-01-01" / "notes").exists()
+    assert (folder / "readme").exists()
+
+
+@pytest.mark.parametrize("name", ["", "notes", "2020-01-01/zz-1-x", "2020-01-01/18f-1-x"])
+def test_names_that_are_not_ours(name: str) -> None:
+    assert kept_ms(name) is None

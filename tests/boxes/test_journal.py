@@ -1,0 +1,44 @@
+"""The open batch survives in the index."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from flocksy.boxes.journal import Applied, IndexJournal, JournalEntry, decode, encode
+from flocksy.index.journal import Kept
+from flocksy.index.store import BoxIndex
+from flocksy.sync.trees import DiskEntry, SyncedEntry
+from flocksy.sync.version import Kind
+
+FILE = DiskEntry(Kind.FILE, 0o644, 1, 2, b"r" * 32, 3, 4, 5)
+SYNCED = SyncedEntry(frozenset({b"1" * 16, b"2" * 16}), FILE, ("owner", b"3" * 16), 7)
+NAME = os.fsdecode(b"caf\xe9 \xf0\x9f\x90\xa6")
+ENTRIES = [
+    JournalEntry(NAME, f"t/{NAME}", f"h/{NAME}", FILE, FILE, SYNCED),
+    JournalEntry("new", "t", "", None, FILE, SyncedEntry(frozenset(), None)),
+    JournalEntry("gone", "", "h", FILE, None, None),
+]
+
+
+def test_entries_come_back_as_they_were() -> None:
+    assert [decode(entry.path, encode(entry)) for entry in ENTRIES] == ENTRIES
+
+
+def test_a_batch_stays_open_until_it_is_committed(tmp_path: Path) -> None:
+    index = BoxIndex.open(tmp_path / "index.sqlite")
+    IndexJournal(index).open(ENTRIES)
+    index.close()
+    index = BoxIndex.open(tmp_path / "index.sqlite")
+    noted: list[str] = []
+    journal = IndexJournal(index, lambda one: noted.append(one.path))
+    assert journal.recover() == ENTRIES
+    kept = Kept("2026-01-01/1-1-gone", "gone", None, b"r" * 32, 2, 9)
+    journal.commit([Applied(NAME, FILE, SYNCED), Applied("gone", None, None)], [kept])
+    assert journal.recover() == []
+    assert index.local(NAME) == FILE
+    assert index.synced(NAME) == SYNCED
+    assert index.local("gone") is None
+    assert list(index.journal.kept_of("gone", 9)) == [kept]
+    assert noted == [NAME, "gone"]
+    index.close()

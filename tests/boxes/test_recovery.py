@@ -1,0 +1,298 @@
+"""The program dies in the middle of a batch: every path shows the old or the new content, the index
+knows which, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flocksy.boxes.disk import Stat
+from flocksy.boxes.filesystem import RealDisk
+from flocksy.sync.operations import DiskOperation
+from flocksy.sync.version import Kind
+from tests.boxes.bench import Bench, finish, root_of
+
+
+class Died(BaseException):
+    """Passes through everything, as a kill does."""
+
+
+class Dying(RealDisk):
+    """A disk whose program dies at the n-th call that changes something (None: never)."""
+
+    calls_left: int | None = None
+
+    def _step(self) -> None:
+        if self.calls_left is not None:
+            if self.calls_left == 0:
+                raise Died
+            self.calls_left -= 1
+
+    def link(self, source: str, target: str) -> bool:
+        self._step()
+        return super().link(source, target)
+
+    def make_directory(self, path: str, mode: int) -> None:
+        self._step()
+        super().make_directory(path, mode)
+
+    def make_symlink(self, path: str, text: str) -> None:
+        self._step()
+        super().make_symlink(path, text)
+
+    def set_metadata(self, path: str, mode: int | None, mtime_ns: int | None) -> Stat:
+        self._step()
+        if mode is not None and mtime_ns is not None:
+            super().set_metadata(path, mode, None)
+            self._step()
+        return super().set_metadata(path, mode, mtime_ns)
+
+    def move(self, source: str, target: str) -> None:
+        self._step()
+        super().move(source, target)
+        self._step()
+
+    def exchange(self, temporary: str, path: str) -> None:
+        self._step()
+        super().exchange(temporary, path)
+        self._step()
+
+    def remove_file(self, path: str) -> None:
+        self._step()
+        super().remove_file(path)
+
+    def remove_directory(self, path: str) -> None:
+        self._step()
+        super().remove_directory(path)
+
+    def flush_directory(self, path: str) -> None:
+        self._step()
+        super().flush_directory(path)
+
+
+class Steps(Dying):
+    """The same on a file system that cannot exchange in one step."""
+
+    def __init__(self, root: str) -> None:
+        super().__init__(root)
+        self._exchange = False
+
+
+def check(bench: Bench, ever: set[bytes]) -> None:
+    """After a recovery: the index says of every path what the disk shows, and every content that
+    was in the box is in the box or in the history."""
+    there = set()
+    for path in bench.paths():
+        found = bench.disk.stat(path)
+        assert found is not None
+        entry = bench.index.local(path)
+        assert entry is not None, f"{path} is there and the index does not know"
+        synced = bench.index.synced(path)
+        assert synced is not None and synced.disk == entry
+        assert found.kind is entry.kind
+        if found.kind is Kind.FILE:
+            assert root_of(bench.read(path)) == entry.root, f"{path} is neither old nor new"
+            assert os.stat(bench.root / path).st_nlink == 1
+            there.add(entry.root)
+        elif found.kind is Kind.SYMLINK:
+            assert root_of(bench.disk.read_link(path).encode()) == entry.root
+            there.add(entry.root)
+    for path in bench.index.known_paths(None, 10_000):
+        entry = bench.index.local(path)
+        assert entry is None or path in bench.paths(), f"{path} is gone and the index has it"
+    kept = bench.kept()
+    assert set(bench.rows()) == set(kept), "a row for each thing kept"
+    lost = ever - there - {root_of(data) for data in kept.values()}
+    assert not lost
+    assert not bench.index.journal.open_rows()
+    assert not [name for name in bench.temporaries() if name.startswith("apply-")]
+
+
+def a_bit_of_everything(bench: Bench) -> list[DiskOperation]:
+    return [
+        bench.make_directory("new dir", 0o555),
+        bench.make_directory("file to dir"),
+        bench.put("new dir/new", b"n"),
+        bench.put("file to dir/below", b"below"),
+        bench.put("replaced", b"replaced, new"),
+        bench.put_link("file to link", "text"),
+        bench.put("new dir/renamed", b"to rename", source="to rename", mtime_ns=7),
+        bench.put("dir to file", b"was a directory"),
+        bench.set_metadata("dressed", 0o600, 1),
+        bench.remove("to rename"),
+        bench.remove("gone dir/gone"),
+        bench.remove("gone dir"),
+    ]
+
+
+def prepare(bench: Bench) -> set[bytes]:
+    files = ("replaced", "file to dir", "file to link", "to rename", "dressed", "gone dir/gone")
+    bench.apply(
+        bench.make_directory("gone dir"),
+        bench.make_directory("dir to file"),
+        *(bench.put(path, path.rpartition("/")[2].encode()) for path in files),
+    )
+    return {bench.local(path).root for path in files}
+
+
+@pytest.fixture
+def quick_place() -> Iterator[Path]:
+    """A directory in memory where there is such a thing: a flush costs nothing there, and what a
+    flush is good for is not what dying processes show."""
+    memory = "/dev/shm"
+    with tempfile.TemporaryDirectory(dir=memory if os.path.isdir(memory) else None) as place:
+        yield Path(place)
+
+
+@pytest.mark.parametrize("kind", [Dying, Steps])
+def test_death_at_every_single_step(quick_place: Path, kind: type[Dying]) -> None:
+    for calls in range(1000):
+        place = quick_place / str(calls)
+        (place / "box").mkdir(parents=True)
+        disk = kind(str(place / "box"))
+        bench = Bench(place, disk)
+        ever = prepare(bench)
+        operations = a_bit_of_everything(bench)
+        disk.calls_left = calls
+        try:
+            bench.apply(*operations)
+            died = False
+        except Died:
+            died = True
+        disk.calls_left = None
+        bench.index.close()
+        again = Bench(place, disk)
+        finish(again.applier.recover())
+        check(again, ever)
+        # What was not done is planned again and works.
+        again.names, again.count = {}, 1000
+        for operation in a_bit_of_everything_left(again):
+            again.apply(operation)
+        check(again, ever)
+        again.close()
+        if not died:
+            assert calls > 50
+            return
+    raise AssertionError("there is no end to it")
+
+
+def a_bit_of_everything_left(bench: Bench) -> Iterator[DiskOperation]:
+    """Something simple that would stumble over leftovers."""
+    yield bench.put("replaced", b"replaced, later")
+    yield bench.put("new dir 2", b"1")
+
+
+def test_an_edit_made_after_the_crash_is_left_to_the_scan(tmp_path: Path) -> None:
+    for calls in range(0, 60, 3):
+        place = tmp_path / str(calls)
+        (place / "box").mkdir(parents=True)
+        disk = Dying(str(place / "box"))
+        bench = Bench(place, disk)
+        bench.apply(bench.put("a", b"old"), bench.put("b", b"old b"), bench.put("c", b"old c"))
+        operations = bench.put("a", b"new"), bench.set_metadata("b", 0o600, 9), bench.remove("c")
+        disk.calls_left = calls
+        try:
+            bench.apply(*operations)
+        except Died:
+            pass
+        else:
+            return
+        finally:
+            disk.calls_left = None
+        for name in ("a", "b", "c"):
+            (bench.root / name).write_bytes(b"edit of " + name.encode())
+        bench.index.close()
+        again = Bench(place, disk)
+        report = finish(again.applier.recover())
+        assert [again.read(name) for name in "abc"] == [b"edit of a", b"edit of b", b"edit of c"]
+        for name in again.rows().values():
+            assert name in ("a", "c")
+        assert all(again.index.journal.contains(name) is False for name in "abc")
+        assert set(report.rescan) <= {"a", "b", "c"}
+        again.close()
+    raise AssertionError("there is no end to it")
+
+
+KILLS = 30
+
+
+def test_killed_at_random_instants(tmp_path: Path) -> None:
+    """A process of its own applies random batches to one box until it is killed, again and
+    again. The seed of a failing run is in the message."""
+    seed = random.randrange(1 << 32)
+    chance = random.Random(seed)
+    (tmp_path / "box").mkdir()
+    log = tmp_path / "contents"
+    for kill in range(KILLS):
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                apply_for_ever(tmp_path, random.Random(seed + kill), log, writing)
+            finally:
+                os._exit(1)
+        os.close(writing)
+        assert os.read(reading, 1) == b"!", f"seed {seed}, run {kill}: the process did not start"
+        os.close(reading)
+        time.sleep(chance.uniform(0.0, 0.12))
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        bench = Bench(tmp_path)
+        finish(bench.applier.recover())
+        # The line of a batch is written when it is applied; the last may be cut off.
+        lines = log.read_text().split("\n")[:-1] if log.exists() else []
+        try:
+            check(bench, {bytes.fromhex(root) for line in lines for root in line.split()})
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}, run {kill}") from error
+        finally:
+            bench.close()
+    assert len(lines) > KILLS
+
+
+def apply_for_ever(place: Path, chance: random.Random, log: Path, ready: int) -> None:
+    """The process that gets killed."""
+    bench = Bench(place)
+    with open(log, "a", encoding="ascii", buffering=1) as contents:
+        contents.write("\n")  # ends a line that was cut off
+        os.write(ready, b"!")
+        while True:
+            operations = random_batch(bench, chance)
+            bench.apply(*operations)
+            roots = [bench.local(path).root.hex() for path in bench.paths() if path != "d"]
+            contents.write(" ".join(root for root in roots if root) + "\n")
+
+
+def random_batch(bench: Bench, chance: random.Random) -> list[DiskOperation]:
+    files = sorted(path for path in bench.paths() if path != "d")
+    operations: list[DiskOperation] = []
+    if bench.index.local("d") is None:
+        operations.append(bench.make_directory("d"))
+    chance.shuffle(files)
+    for number in range(chance.randrange(1, 8)):
+        name = chance.choice(("", "d/")) + f"f{chance.randrange(12)}"
+        if any(operation.path == name for operation in operations):
+            continue
+        data = chance.randbytes(chance.choice((0, 10, 5000, 300_000))) + number.to_bytes(1, "big")
+        operations.append(bench.put(name, data))
+    for path in files:
+        if any(operation.path == path for operation in operations):
+            continue
+        entry = bench.local(path)
+        draw = chance.random()
+        if draw < 0.2:
+            operations.append(bench.remove(path))
+        elif draw < 0.4:
+            operations.append(bench.set_metadata(path, chance.choice((0o600, 0o644)), entry.size))
+        elif draw < 0.6:
+            target = f"r{chance.randrange(1 << 30)}"
+            operations.append(bench.put(target, bench.read(path), source=path))
+            operations.append(bench.remove(path))
+    return operations

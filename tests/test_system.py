@@ -1,0 +1,139 @@
+"""What only some systems have, on this one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flocksy import system
+from flocksy.errors import FlocksyError
+
+
+def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
+    path = str(tmp_path / "lock")
+    held = system.lock_file(path)
+    assert held is not None
+    assert system.lock_file(path) is None
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    held.close()
+    held.close()
+    with system.lock_file(path) or pytest.fail("the lock was not given back"):
+        assert system.lock_file(path) is None
+    again = system.lock_file(path)
+    assert again is not None
+    again.close()
+
+
+def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
+    path = str(tmp_path / "lock")
+    script = (
+        "import sys; from flocksy import system; held = system.lock_file(sys.argv[1]);"
+        " print(held is not None, flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"True\n"
+        assert system.lock_file(path) is None
+        child.kill()
+    held = system.lock_file(path)
+    assert held is not None
+    held.close()
+
+
+def test_a_lock_that_cannot_be_made(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        system.lock_file(str(tmp_path / "missing" / "lock"))
+
+
+def test_renames(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a")
+    (tmp_path / "b").write_text("b")
+    handle = os.open(tmp_path, os.O_RDONLY)
+    try:
+        with pytest.raises(FileExistsError):
+            system.rename_noreplace(handle, "a", handle, "b")
+        system.rename_exchange(handle, "a", handle, "b")
+        assert (tmp_path / "a").read_text() == "b"
+        with pytest.raises(FileNotFoundError):
+            system.rename_exchange(handle, "a", handle, "c")
+        system.rename_noreplace(handle, "a", handle, "c")
+        assert (tmp_path / "c").read_text() == "b"
+    finally:
+        os.close(handle)
+
+
+def test_open_beneath_stays_beneath(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "f").write_text("1")
+    (tmp_path / "in" / "link").symlink_to("f")
+    handle = os.open(tmp_path / "in", os.O_RDONLY)
+    try:
+        os.close(system.open_beneath(handle, "f", os.O_RDONLY))
+        for path in ("..", "../in/f", "link", str(tmp_path / "in" / "f")):
+            with pytest.raises(OSError):
+                system.open_beneath(handle, path, os.O_RDONLY)
+    finally:
+        os.close(handle)
+
+
+def test_reading_and_writing_at_a_place(tmp_path: Path) -> None:
+    handle = os.open(tmp_path / "f", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        system.write_at(handle, b"world", 5)
+        system.write_at(handle, memoryview(b"hello"), 0)
+        assert system.read_at(handle, 100, 3) == b"loworld"
+        assert system.read_at(handle, 5, 100) == b""
+    finally:
+        os.close(handle)
+
+
+def test_peak_memory_is_of_this_process() -> None:
+    before = system.peak_memory_bytes()
+    assert 1 << 20 < before < 1 << 34
+    ballast = bytearray(before)
+    ballast[::4096] = b"x" * len(ballast[::4096])
+    assert system.peak_memory_bytes() > before
+
+
+def test_a_child_dies_with_its_parent() -> None:
+    """The grandchild inherits the pipe, whose end shows that it is gone."""
+    inner = "import sys, time; from flocksy import system; system.die_with_parent(int(sys.argv[1])); print('up', flush=True); time.sleep(600)"  # noqa: E501  # one line of program
+    outer = (
+        "import os, subprocess, sys;"
+        f"subprocess.Popen([sys.executable, '-c', {inner!r}, str(os.getpid())]).wait()"
+    )
+    with subprocess.Popen([sys.executable, "-c", outer], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"up\n"
+        child.send_signal(signal.SIGKILL)
+        assert child.stdout.read() == b""
+
+
+def test_modest_processes() -> None:
+    script = (
+        "from flocksy import system as s; print(s.set_nice(19), s.set_idle_scheduling(),"
+        " s.set_idle_io(), s.set_cpu_affinity(s.cpu_affinity()), s.set_cpu_affinity(()))"
+    )
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert shown.stdout.split()[0] == b"True"
+    assert shown.stdout.split()[-1] == b"False"
+
+
+def test_the_runtime_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert system.runtime_dir() == str(tmp_path)
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    path = system.runtime_dir()
+    assert path == system.runtime_dir() == str(tmp_path / f"flocksy-{os.getuid()}")
+    assert os.stat(path).st_mode & 0o777 == 0o700
+    os.chmod(path, 0o755)
+    with pytest.raises(FlocksyError, match="not a directory of yours alone"):
+        system.runtime_dir()
