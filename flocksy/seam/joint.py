@@ -387,9 +387,10 @@ class WireSeam:
 
     def tell(self, report: WireReport, texts: bool) -> None:
         """Publish this round's report; `texts` at most once a second."""
-        self._memory.wire_report.write_hot(report)
         if texts:
+            # First, because readers look at the texts only when the numbers have changed.
             self._memory.wire_report.write_slow(report)
+        self._memory.wire_report.write_hot(report)
 
     def close(self) -> None:
         """Let go of everything."""

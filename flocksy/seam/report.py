@@ -105,8 +105,6 @@ class BoxReport:
     """Digest of what has been sent or received in lanes, for the cell header."""
     leaving: bool = False
     """The node stops: finish the burst, show 500, end."""
-    keystore_generation: int = 0
-    """Counts up when the keystore was read anew."""
 
 
 class SharedBlock:
@@ -164,7 +162,7 @@ class SharedBlock:
 
 _HOT = struct.Struct("<H?QQII?" + "8sIqI?" + "I" + "8s??" + "QQi")
 _LANE = struct.Struct("<QQQi")
-_BOX = struct.Struct("<I32s?I")
+_BOX = struct.Struct("<I32s?")
 
 
 class WireReportBlock:
@@ -178,6 +176,8 @@ class WireReportBlock:
         self._own_lane = own_lane
         self._slow_bytes = self._slow_size(lanes)
         self._slow_version = 0
+        self._hot_version = -1
+        self._last = WireReport(own_lane=own_lane, lanes=(LaneReport("starting"),) * lanes)
         self._texts: dict[str, Any] = {"state": "starting", "lanes": [], "errors": []}
 
     @staticmethod
@@ -231,7 +231,15 @@ class WireReportBlock:
         self._slow.write(json.dumps(texts).encode().ljust(self._slow_bytes))
 
     def read(self) -> WireReport:
-        """The newest report."""
+        """The newest report; the same object while nothing changed."""
+        version = self._hot.version
+        if version == self._hot_version:
+            return self._last
+        self._hot_version = version
+        self._last = self._decode()
+        return self._last
+
+    def _decode(self) -> WireReport:
         if self._slow.version != self._slow_version:
             self._slow_version = self._slow.version
             raw = self._slow.read().rstrip(b"\0 ")

@@ -38,6 +38,7 @@ from flocksy.seam.joint import WireSeam
 from flocksy.seam.report import AgreedBurst, LastBurst
 from flocksy.wire.intake import Intake
 from flocksy.wire.limits import (
+    BOX_WAKE_NS,
     BURST_WAIT_NS,
     LEAVE_NS,
     LISTEN_NS,
@@ -115,6 +116,8 @@ class Emitter:
         self._lost_rounds = 0
         self._eligible = 0
         self._served_ns = now_ns
+        self._moved = False
+        self._woken_ns = now_ns
 
     @property
     def in_burst(self) -> bool:
@@ -144,9 +147,18 @@ class Emitter:
                 deadline_ns = min(deadline_ns, now_ns + BURST_WAIT_NS)
         elif run is not None:
             deadline_ns = min(deadline_ns, run.start_ns)
-        if moved:
-            self._seam.wake_box()
-        return deadline_ns
+        self._moved |= moved
+        if not self._moved:
+            return deadline_ns
+        if now_ns - self._woken_ns >= BOX_WAKE_NS:
+            self._wake_box(now_ns)
+            return deadline_ns
+        return min(deadline_ns, self._woken_ns + BOX_WAKE_NS)
+
+    def _wake_box(self, now_ns: int) -> None:
+        self._moved = False
+        self._woken_ns = now_ns
+        self._seam.wake_box()
 
     # The grid of rounds
 
@@ -225,7 +237,7 @@ class Emitter:
         assert output is not None
         if self._round >= self._resume and not self._begins_burst():
             self._outlet.beat(self._clock.raw_us(now_ns))
-            self._seam.wake_box()
+        self._wake_box(now_ns)
         if any(isinstance(command, Stop) for command in output.commands):
             self.ended = True
         if self._last_burst is not None and output.shown.gap_of == self._last_burst.burst_id:
@@ -277,6 +289,7 @@ class Emitter:
             if not run.all_taken and not run.late_tail(now_ns):
                 return False
             self._finish(run)
+            self._wake_box(now_ns)
             return True
         self._resume = _NEVER
         if now_ns < run.due_ns:

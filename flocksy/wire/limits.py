@@ -60,6 +60,10 @@ EXACT_NS = 1_500_000
 BURST_WAIT_NS = 1_000_000
 """Longest wait within a burst before clocks and rings are looked at again."""
 
+BOX_WAKE_NS = 2_000_000
+"""Least time between two wake-ups of the box process in a burst. A wake-up per cell costs more
+than the cell (two changes of process); the rings hold many times what moves in this time."""
+
 LISTEN_NS = 1_000_000_000
 """Before the first cell: how long to listen what time the others show."""
 

@@ -1,0 +1,118 @@
+"""Flock time: measured both ways, moved slowly, led by nobody."""
+
+from __future__ import annotations
+
+import pytest
+
+from flocksy.protocol.clock import SAMPLES, FlockClock, median
+
+MS = 1_000_000
+PERIOD_NS = 250 * MS
+START_NS = 1_700_000_000_000_000_000
+
+
+class World:
+    """Some nodes with wrong clocks, and a network with known delays."""
+
+    def __init__(self, *wrong_by_ms: float) -> None:
+        self.now_ns = 5_000_000_000
+        lanes = len(wrong_by_ms)
+        self.clocks = [
+            FlockClock(lanes, own, PERIOD_NS, START_NS + int(wrong * MS))
+            for own, wrong in enumerate(wrong_by_ms)
+        ]
+
+    def round(self, delay_ms: float = 1, back_ms: float | None = None) -> None:
+        """Everybody hears everybody; lower lanes are heard after `delay_ms`, others `back_ms`."""
+        stamps = [clock.times(self.now_ns) for clock in self.clocks]
+        for own, clock in enumerate(self.clocks):
+            for lane, times in enumerate(stamps):
+                if lane != own:
+                    way = delay_ms if lane < own or back_ms is None else back_ms
+                    clock.heard(lane, times, self.now_ns + int(way * MS))
+        self.now_ns += PERIOD_NS
+        for clock in self.clocks:
+            clock.slew(self.now_ns, PERIOD_NS)
+
+    def spread_ms(self) -> float:
+        times = [clock.flock_ns(self.now_ns) for clock in self.clocks]
+        return (max(times) - min(times)) / MS
+
+
+def test_offsets_are_measured_both_ways() -> None:
+    world = World(0, 40, -30)
+    for _ in range(3):
+        world.round(delay_ms=20)
+    offset = world.clocks[0].offset_ns(1, world.now_ns)
+    assert offset is not None and abs(offset - 40 * MS) < MS
+    assert world.clocks[0].right(1, world.now_ns)
+
+
+def test_the_least_delayed_measurement_counts() -> None:
+    world = World(0, 0)
+    world.round()
+    world.round()
+    for _ in range(10):
+        world.round(delay_ms=1, back_ms=90)
+    offset = world.clocks[0].offset_ns(1, world.now_ns)
+    assert offset is not None and abs(offset) < 2 * MS
+
+
+def test_an_old_measurement_is_forgotten() -> None:
+    world = World(0, 0)
+    for _ in range(2):
+        world.round(delay_ms=1)
+    for _ in range(SAMPLES + 1):
+        world.round(delay_ms=5)
+    assert all(s.delay_us >= 9_000 for s in world.clocks[0]._samples[1])
+
+
+def test_clocks_meet_at_the_median_and_not_faster_than_allowed() -> None:
+    world = World(0, 2, 30)
+    before = [clock.flock_ns(world.now_ns) for clock in world.clocks]
+    start_ns = world.now_ns
+    for _ in range(20):
+        world.round()
+    elapsed = world.now_ns - start_ns
+    for clock, was in zip(world.clocks, before, strict=True):
+        moved = clock.flock_ns(world.now_ns) - was - elapsed
+        assert abs(moved) <= elapsed * 200 // 1_000_000
+    for _ in range(700):
+        world.round()
+    assert world.spread_ms() < 0.1
+    drift = world.clocks[1].flock_ns(world.now_ns) - (world.now_ns + START_NS + 2 * MS)
+    assert abs(drift) < MS, "the middle clock stays"
+
+
+def test_a_clock_that_is_wrong_is_told_from_those_that_are_right() -> None:
+    world = World(0, 1, 70)
+    for _ in range(3):
+        world.round()
+    assert [clock.right(2, world.now_ns) for clock in world.clocks] == [False, False, True]
+    assert [clock.lost(world.now_ns) for clock in world.clocks] == [False, False, True]
+
+
+def test_before_the_first_cell_a_clock_steps_to_the_others() -> None:
+    world = World(0, 1, 90_000)
+    late = world.clocks[2]
+    for lane in (0, 1):
+        late.heard(lane, world.clocks[lane].times(world.now_ns), world.now_ns + MS)
+    late.step()
+    assert world.spread_ms() < 3
+
+
+@pytest.mark.parametrize(
+    ("values", "middle"),
+    [([0], 0), ([0, 60], 0), ([-60, 0], 0), ([0, 60, 61], 60), ([-5, 0, 3, 90], 0)],
+)
+def test_the_median_of_two_camps_is_where_somebody_is(values: list[int], middle: int) -> None:
+    assert median(values) == middle
+
+
+def test_nonsense_is_no_measurement() -> None:
+    world = World(0, 0)
+    world.round()
+    clock = world.clocks[0]
+    times = world.clocks[1].times(world.now_ns)
+    clock.heard(1, times._replace(sent_us=times.sent_us - 10_000_000), world.now_ns)
+    assert clock.offset_ns(1, world.now_ns) is None

@@ -1,0 +1,115 @@
+"""Both ends of a seam in one process."""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Iterator
+
+import pytest
+
+from flocksy.errors import LimitExceeded
+from flocksy.seam.joint import BoxSeam, Gear, SeamShape, WireSeam
+from flocksy.seam.report import BoxReport, WireReport
+
+SHAPE = SeamShape(lanes=3, own_lane=0, idle_cell=1024, burst_cell=8192, header=300, window=4)
+BURST = b"burst-01"
+
+
+@pytest.fixture
+def seam() -> Iterator[tuple[BoxSeam, WireSeam]]:
+    box = BoxSeam(SHAPE)
+    wire = WireSeam(box.handle())
+    box.launched()
+    yield box, wire
+    wire.close()
+    box.close()
+
+
+def test_slots_for_other_bursts_are_dropped(seam: tuple[BoxSeam, WireSeam]) -> None:
+    box, wire = seam
+    for burst_id, letter in ((b"burst-00", b"x"), (BURST, b"y")):
+        payload = box.burst_slot()
+        assert payload is not None and len(payload) == SHAPE.burst_cell - SHAPE.header
+        payload[:1] = letter
+        box.publish_burst(burst_id)
+    cell = wire.burst_cell(BURST)
+    assert cell is not None and len(cell) == SHAPE.burst_cell
+    assert bytes(cell[SHAPE.header : SHAPE.header + 1]) == b"y"
+    assert wire.burst_out.filled == 1
+
+
+def test_a_received_cell_comes_out_with_all_that_is_known_of_it(
+    seam: tuple[BoxSeam, WireSeam],
+) -> None:
+    box, wire = seam
+    assert box.take() is None
+    room = wire.room()
+    assert room is not None
+    room[: SHAPE.idle_cell] = bytes(SHAPE.header) + b"p" * (SHAPE.idle_cell - SHAPE.header)
+    wire.received(2, Gear.IDLE, 77, bytes(8), 0, True, b"k" * 32)
+    inbound = box.take()
+    assert inbound is not None
+    assert inbound[:7] == (2, Gear.IDLE, 77, bytes(8), 0, True, b"k" * 32)
+    assert bytes(inbound.payload) == b"p" * box.idle_payload
+    box.done()
+    assert box.take() is None
+
+
+def test_a_full_in_ring_gives_no_room_and_blocks_nobody(seam: tuple[BoxSeam, WireSeam]) -> None:
+    box, wire = seam
+    for _ in range(SHAPE.in_slots):
+        assert wire.room() is not None
+        wire.received(1, Gear.BURST, 1, BURST, 0, False, bytes(32))
+    assert wire.room() is None
+    box.done()
+    assert wire.room() is not None
+
+
+def test_the_memory_has_no_name_once_both_have_it(seam: tuple[BoxSeam, WireSeam]) -> None:
+    box, _ = seam
+    assert select.select([box], [], [], 5)[0]
+    assert box.poll() and box.attached
+    name = box._memory.shared.name
+    assert not os.path.exists(f"/dev/shm/{name.lstrip('/')}")
+
+
+def test_each_side_sees_the_other_go() -> None:
+    box = BoxSeam(SHAPE)
+    wire = WireSeam(box.handle())
+    box.launched()
+    assert box.poll() and wire.poll()
+    wire.close()
+    assert not box.poll()
+    box.close()
+    box = BoxSeam(SHAPE)
+    wire = WireSeam(box.handle())
+    box.launched()
+    box.close()
+    assert not wire.poll()
+    wire.close()
+
+
+def test_wake_ups_never_block(seam: tuple[BoxSeam, WireSeam]) -> None:
+    box, wire = seam
+    for _ in range(100_000):
+        wire.wake_box()
+    assert box.poll()
+    wire.wants_wake(True)
+    payload = box.burst_slot()
+    assert payload is not None
+    box.publish_burst(BURST)
+    assert select.select([wire], [], [], 5)[0]
+
+
+def test_reports_pass_both_ways(seam: tuple[BoxSeam, WireSeam]) -> None:
+    box, wire = seam
+    wire.tell(WireReport(status=100, state="ready"), texts=True)
+    assert (box.report().status, box.report().state) == (100, "ready")
+    box.state(BoxReport(need=5, leaving=True))
+    assert wire.box() == BoxReport(need=5, leaving=True)
+
+
+def test_a_flock_that_needs_too_much_memory_is_refused() -> None:
+    with pytest.raises(LimitExceeded, match="burst_cell"):
+        SeamShape(20, 0, 1024, 1 << 20, 300, 8).check()
