@@ -27,7 +27,8 @@ class JournalEntry:
     new content, afterwards the old one. Empty where none is needed. `before` is what stood at the
     path (None: nothing), `after` what the operation brings, as its temporary showed it (None: the
     path is removed). `kept_as` is the place in the history (a path in the box) for what stood at
-    the path, empty for directories. `synced` is what the path's synced entry becomes when it was done.
+    the path, empty for directories. `synced` is what the path's synced entry becomes when it was
+    done.
     """
 
     path: str
