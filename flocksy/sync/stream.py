@@ -11,7 +11,8 @@ a reader needs to go on after a gap: it drops what it has and skips to `first`. 
 while a message is under way, the writer has given that message up.
 
 Flag 1, *cover*: what follows is nobody's. A reader leaves it alone, and the stream goes on behind
-it as if it had not been there.
+it as if it had not been there. So it does with a head of zeros: that is what the wire, which knows
+nothing of streams, puts into a slot that nobody filled.
 
 What an observer could see: nothing. A slot has its full size whatever is in it.
 """
@@ -152,7 +153,7 @@ class StreamReader:
         flags, used, first = _HEAD.unpack_from(slot)
         if flags & ~_COVER or used > len(slot) - SLOT_HEAD_BYTES:
             raise HostileInput("slot head of impossible values")
-        if flags & _COVER:
+        if flags & _COVER or not any((flags, used, first)):
             return []
         if first != NO_FRAME and first + _LENGTH.size >= used:
             raise HostileInput("slot whose first frame does not fit")
