@@ -1,0 +1,112 @@
+"""Lists of chunks: built, taken apart, and put together from hostile hands."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flocksy.errors import HostileInput, LimitExceeded
+from flocksy.sync.content import (
+    MAX_BLOB_BYTES,
+    MAX_CHUNK_BYTES,
+    MAX_CHUNKS,
+    Chunk,
+    ListAssembly,
+    build_list,
+    chunk_id,
+    inline_fits,
+    parse_blob,
+    root_of,
+    small_list,
+    symlink_root,
+)
+from flocksy.sync.version import Kind, Version
+
+
+def chunks(count: int, length: int = 10) -> list[Chunk]:
+    return [Chunk(number.to_bytes(32, "big"), length) for number in range(count)]
+
+
+@pytest.mark.parametrize("count", [0, 1, 7281, 7282, 20_000])
+def test_a_list_comes_back_whole(count: int) -> None:
+    whole = chunks(count)
+    built = build_list(whole)
+    blobs = dict(built.blobs())
+    assert all(len(blob) <= MAX_BLOB_BYTES for blob in blobs.values())
+    assembly = ListAssembly(built.root, count * 10)
+    while missing := assembly.missing():
+        for name in missing:
+            assert assembly.add(name, blobs[name])
+            assert not assembly.add(name, blobs[name]), "a second one is of no use"
+    assert assembly.chunks() == whole
+
+
+def test_a_list_names_equal_pieces_once() -> None:
+    """A file of zeros: every piece of its list is the same blob."""
+    same = [Chunk(b"z" * 32, 100)] * (2 * 7281)
+    built = build_list(same)
+    blobs = dict(built.blobs())
+    assembly = ListAssembly(built.root, 100 * len(same))
+    assembly.add(built.root, built.top)
+    (piece,) = assembly.missing()
+    assembly.add(piece, blobs[piece])
+    assert assembly.chunks() == same
+
+
+def test_a_root_is_no_chunk_id() -> None:
+    assert root_of(b"\0") != chunk_id(b"\0") != symlink_root(b"\0")
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2**40))
+def test_sizes_must_sum_up(length: int, size: int) -> None:
+    built = build_list([Chunk(b"c" * 32, length)])
+    assembly = ListAssembly(built.root, size)
+    if 0 < length <= MAX_CHUNK_BYTES and length == size:
+        assembly.add(built.root, built.top)
+        assert [chunk.length for chunk in assembly.chunks()] == [length]
+    else:
+        with pytest.raises(HostileInput):
+            assembly.add(built.root, built.top)
+
+
+def test_a_blob_that_is_something_else_is_refused() -> None:
+    built = build_list(chunks(2))
+    with pytest.raises(HostileInput):
+        ListAssembly(built.root, 20).add(built.root, built.top + b"x")
+
+
+def test_a_list_cannot_explode() -> None:
+    """Three levels that name the same blob 7,281 times each would stand for 4e11 chunks."""
+    bottom = b"\0" + (b"c" * 32 + (1).to_bytes(4, "little")) * 7281
+    middle = b"\1" + (chunk_id(bottom) + len(bottom).to_bytes(4, "little")) * 7281
+    top = b"\2" + (chunk_id(middle) + len(middle).to_bytes(4, "little")) * 7281
+    assembly = ListAssembly(root_of(top), 1 << 50)
+    assembly.add(root_of(top), top)
+    with pytest.raises(HostileInput):
+        assembly.add(chunk_id(middle), middle)
+
+
+def test_more_chunks_than_a_list_can_name_are_refused_with_a_word() -> None:
+    with pytest.raises(LimitExceeded, match="chunks"):
+        build_list([Chunk(b"c" * 32, 1)] * (MAX_CHUNKS + 1))
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_blob_or_refused(data: bytes) -> None:
+    try:
+        level, entries = parse_blob(data)
+    except HostileInput:
+        return
+    assert len(data) == 1 + 36 * len(entries)
+    assert level == data[0]
+
+
+@given(st.binary(max_size=4096))
+def test_inline_content_is_checked_against_the_root(data: bytes) -> None:
+    version = Version(Kind.FILE, 0o644, 0, len(data), small_list(data).root, 1, ())
+    assert inline_fits(version, data)
+    assert not inline_fits(version, data + b"x")
+    link = Version(Kind.SYMLINK, 0, 0, 0, symlink_root(data), 1, ())
+    assert inline_fits(link, data)
+    assert not inline_fits(link, data + b"x")
