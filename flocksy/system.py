@@ -201,8 +201,9 @@ def open_beneath(root_fd: int, path: str, flags: int) -> int:
     """Open the existing `path` below `root_fd`, passing through no symbolic link.
 
     With `O_PATH | O_NOFOLLOW` in flags a symbolic link as the last component is an error too.
-    A ".." may not lead above the root. Never creates. Raises `OSError`; one for which `is_unsupported` or EPERM holds (a kernel before
-    5.6, a sandbox that does not know the call) when the caller has to walk by components.
+    A ".." may not lead above the root. Never creates. Raises `OSError`; one for which
+    `is_unsupported` or EPERM holds (a kernel before 5.6, a sandbox that does not know the call)
+    when the caller has to walk by components.
     """
     number = errno.ENOSYS
     if sys.platform == "linux" and _libc is not None:
