@@ -125,8 +125,11 @@ class Staging:
             return
         self.release(path, root)
         incoming = self._begin(key, len(data))
-        self._remove(incoming.name)
-        descriptor = self._disk.create(incoming.name)
+        try:
+            descriptor = self._disk.create(incoming.name)
+        except FileExistsError:
+            self._remove(incoming.name)  # of an earlier run
+            descriptor = self._disk.create(incoming.name)
         try:
             system.write_at(descriptor, data, 0)
         finally:

@@ -1,7 +1,7 @@
 """What the lanes have carried, as reconciliation sees it: one item per path.
 
 key = 16 bytes of BLAKE2b over the path, item = 32 bytes of BLAKE2b over path and sorted head ids,
-fingerprint of a range = (count, sum of the items mod 2^256). Implements `sync.reconcile.Items`.
+fingerprint of a range = (count, sum of the items mod 2^256). Implements `sync.reconcile.Store`.
 
 Sums are kept in memory per bucket, a bucket being the keys with the same first 12 bits, so a range
 costs the items of two buckets and a walk over sums, and a change costs one addition. They are
@@ -10,13 +10,12 @@ counted anew from the table at the first use and after a rollback.
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from flocksy.index.database import Database
 from flocksy.index.paths import Paths
+from flocksy.sync.reconcile import item_hash, path_key
 
 BUCKET_BITS = 12
 """4,096 sums, about 0.4 MB; in a box of 1,000,000 paths a bucket has 250 items."""
@@ -30,18 +29,6 @@ class _Sums:
     counts: list[int]
     sums: list[int]
     total: int
-
-
-def path_key(path: str) -> bytes:
-    """Where the path stands in the order that all nodes share."""
-    return hashlib.blake2b(os.fsencode(path), digest_size=_KEY_BYTES).digest()
-
-
-def item_hash(path: str, heads: Collection[bytes]) -> bytes:
-    """One path and its heads, as all nodes compute it."""
-    digest = hashlib.blake2b(path_key(path), digest_size=32)
-    digest.update(b"".join(sorted(heads)))
-    return digest.digest()
 
 
 def _boundary(bucket: int) -> bytes:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from flocksy.errors import IndexDamaged
-from flocksy.index.items import item_hash, path_key
 from flocksy.index.store import BoxIndex, set_aside
+from flocksy.sync.reconcile import item_hash, path_key
 from flocksy.sync.state import join, state_of
 from flocksy.sync.trees import DiskEntry, PathState, SyncedEntry, Trees
 from flocksy.sync.version import Kind, Version, version_id
