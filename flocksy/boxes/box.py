@@ -27,7 +27,7 @@ from flocksy.sync.messages import Entry, Versions
 from flocksy.sync.operations import Acknowledge, Record
 from flocksy.sync.planner import adopt, commit_local
 from flocksy.sync.state import state_of
-from flocksy.sync.version import Buffer, Kind, version_id
+from flocksy.sync.version import Kind, version_id
 
 COMMIT_PATHS = 2_000
 """Paths turned into versions in one go: some tens of milliseconds."""
@@ -143,7 +143,7 @@ class Box:
         ):
             self.planning.expect(path, version, entry.inline)
 
-    def write(self, chunk_id: bytes, data: Buffer, *, own: bool) -> bool:
+    def write(self, chunk_id: bytes, data: bytes | memoryview, *, own: bool) -> bool:
         """A verified chunk that a lane carried. Whether the box had use for it."""
         return (self.scratch if own else self.staging).write(chunk_id, data)
 

@@ -80,10 +80,10 @@ class Unpacker:
     def __init__(self) -> None:
         self._decompressor = zstandard.ZstdDecompressor()
 
-    def unpack(self, content: Content) -> Buffer:
+    def unpack(self, content: Content) -> bytes | memoryview:
         """The bytes of the chunk. Raises `HostileInput`."""
         if content.encoding is Encoding.RAW:
-            return content.data
+            return memoryview(content.data)
         try:
             parameters = zstandard.get_frame_parameters(content.data)
             if parameters.content_size != content.raw_length:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from flocksy.boxes.applier import Applier, Report, Result
 from flocksy.boxes.staging import Staging
+from flocksy.errors import LimitExceeded
 from flocksy.index.store import BoxIndex
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.operations import (
@@ -69,9 +70,11 @@ class Planning:
         self._waits_for: dict[str, bytes] = {}  # path -> root of the content it still lacks
         self._batches: dict[bytes, _Batch] = {}
         self._batched: set[str] = set()  # paths of all of them
-        self._retry: dict[str, tuple[float, float]] = {}  # path -> (when, pause)
+        self._retry: dict[str, float] = {}  # path -> when
+        self._pauses: dict[str, float] = {}  # path -> its pause, until it works
         self._applying: Generator[float, None, Report] | None = None
         self._pause_until = 0.0
+        self._now = 0.0
         self.problems: dict[str, str] = {}
         """Paths that cannot be brought to what the flock has, with the reason."""
         self.rescan: set[str] = set()
@@ -114,20 +117,20 @@ class Planning:
 
     def turn(self, now: float) -> float | None:
         """Do some work. Returns when to come again: 0.0 for at once, None for when called."""
+        self._now = now
         for staged in self._staging.complete():
             if staged.path not in self._batched:
                 self.add((staged.path,))
-        for path, (when, pause) in list(self._retry.items()):
-            if when <= now:
-                self._retry[path] = (now + pause, pause)
-                self._arrived[path] = None
+        for path in [path for path, when in self._retry.items() if when <= now]:
+            del self._retry[path]
+            self._arrived[path] = None
         self._release_batches(now)
         if self._applying is not None:
             return self._advance(now)
         if self._arrived:
             self._plan(now)
             return 0.0
-        return min((when for when, _ in self._retry.values()), default=None)
+        return min(self._retry.values(), default=None)
 
     def finish(self) -> None:
         """Bring the batch that is being applied to its end, however long it takes."""
@@ -172,7 +175,7 @@ class Planning:
             if (path, root) not in used and self._waits_for.get(path) != root:
                 self._staging.release(path, root)
         for path in set(paths) - {operation.path for operation in ready}:
-            self._retry.pop(path, None)
+            self._pauses.pop(path, None)
         if ready:
             self._applying = self._applier.apply(ready)
             self._pause_until = now
@@ -185,14 +188,27 @@ class Planning:
             return True
         path, root = operation.path, operation.version.root
         if isinstance(operation, PutFile):
-            if self._staging.staged(path, root) is None:
-                self._staging.expect(path, root, operation.version.size)
+            missing = self._staging.staged(path, root) is None
+            if missing and not self._expect(path, operation.version):
+                return False
             if self._staging.staged(path, root) is not None:
                 return True
+            if self._staging.is_broken(path, root):
+                self.problems[path] = "its content contradicts itself; change it where it is whole"
+                return False
         else:
             self.texts.add(path)
         self._waits_for[path] = root
         return False
+
+    def _expect(self, path: str, version: Version) -> bool:
+        try:
+            self._staging.expect(path, version.root, version.size)
+        except LimitExceeded:
+            # Too many contents under way: this one's turn comes when others are done.
+            self._retry[path] = self._now + RETRY_SECONDS
+            return False
+        return True
 
     @property
     def free(self) -> bool:
@@ -203,12 +219,12 @@ class Planning:
         """The content of `version` came with its record (`inline`) or is on its way: have it
         staged before the path is planned."""
         if self._waits_for.get(path, version.root) != version.root:
-            self._staging.release(path, self._waits_for[path])
-        self._waits_for[path] = version.root
-        if inline is None:
-            self._staging.expect(path, version.root, version.size)
-        else:
+            self._staging.release(path, self._waits_for.pop(path))
+        if inline is not None:
             self._staging.inline(path, version.root, inline)
+        elif not self._expect(path, version):
+            return
+        self._waits_for[path] = version.root
 
     def _advance(self, now: float) -> float | None:
         assert self._applying is not None
@@ -229,12 +245,11 @@ class Planning:
         for outcome in report.outcomes:
             path = outcome.operation.path
             if outcome.result is Result.PROBLEM:
-                pause = min(
-                    2 * self._retry.get(path, (0.0, RETRY_SECONDS / 2))[1], MAX_RETRY_SECONDS
-                )
-                self._retry[path] = (now + pause, pause)
+                pause = min(2 * self._pauses.get(path, RETRY_SECONDS / 2), MAX_RETRY_SECONDS)
+                self._pauses[path] = pause
+                self._retry[path] = now + pause
                 self.problems[path] = outcome.problem
                 continue
-            self._retry.pop(path, None)
+            self._pauses.pop(path, None)
             if isinstance(outcome.operation, PutFile) and outcome.result is Result.DONE:
                 self._staging.release(path, outcome.operation.version.root)

@@ -1,0 +1,80 @@
+"""Who serves what is missing, and when to ask."""
+
+from __future__ import annotations
+
+import os
+
+from flocksy.boxes.asking import Patience, serves
+
+UIDS = [f"{number:0128x}" for number in range(5)]
+ALL = 0b11111
+
+
+def servers(wanted: bytes, attempt: int, asker: int, view: int = ALL) -> list[int]:
+    return [lane for lane in range(5) if serves(wanted, attempt, lane, asker, UIDS, view)]
+
+
+def test_exactly_one_member_serves_and_never_the_asker() -> None:
+    for asker in range(5):
+        wanted = os.urandom(32)
+        found = servers(wanted, 0, asker)
+        assert len(found) == 1
+        assert found != [asker]
+
+
+def test_the_attempts_go_round_all_the_others() -> None:
+    wanted = os.urandom(32)
+    asked = [servers(wanted, attempt, asker=2)[0] for attempt in range(4)]
+    assert sorted(asked) == [0, 1, 3, 4]
+    assert servers(wanted, 4, asker=2) == [asked[0]]
+
+
+def test_only_members_of_the_view_serve() -> None:
+    for attempt in range(3):
+        assert servers(os.urandom(32), attempt, asker=0, view=0b00111)[0] in (1, 2)
+    assert servers(os.urandom(32), 0, asker=0, view=0b00001) == []
+
+
+def test_the_work_is_shared() -> None:
+    counts = [0] * 5
+    for number in range(1000):
+        counts[servers(number.to_bytes(32, "big"), 0, asker=0)[0]] += 1
+    assert counts[0] == 0
+    assert min(counts[1:]) > 150
+
+
+def test_asking_waits_for_a_pause_without_progress() -> None:
+    patience = Patience(pause_s=1.0)
+    assert not patience.due(0.0, 0)
+    assert not patience.due(0.0, 10)
+    assert not patience.due(0.9, 10)
+    assert not patience.due(1.5, 8)  # something came by itself
+    assert not patience.due(2.4, 8)
+    assert patience.due(2.5, 8)
+    assert patience.attempt == 0
+
+
+def test_each_ask_without_an_answer_is_another_attempt() -> None:
+    patience = Patience(pause_s=1.0)
+    assert not patience.due(0.0, 5)
+    assert [patience.due(at, 5) for at in (1.0, 2.0, 3.0)] == [True, True, True]
+    assert patience.attempt == 2
+    assert not patience.due(4.0, 4)
+    assert patience.attempt == 0
+
+
+def test_a_burst_holds_the_question_back() -> None:
+    patience = Patience(pause_s=1.0)
+    assert not patience.due(0.0, 5)
+    patience.hold(0.5)
+    assert not patience.due(1.25, 5)
+    assert patience.due(1.5, 5)
+
+
+def test_nothing_missing_forgets_the_attempts() -> None:
+    patience = Patience(pause_s=1.0)
+    for at in (0.0, 1.0, 2.0):
+        patience.due(at, 5)
+    patience.due(3.0, 0)
+    assert patience.attempt == 0
+    assert not patience.due(3.5, 5)
