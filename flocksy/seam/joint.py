@@ -40,6 +40,9 @@ _META = struct.Struct("<BB?xIQ8s32s")
 _BURST_ID = struct.Struct("<8x8x8s")
 _FLAG_BYTES = 64
 
+_STILL_SEEN: list[shared_memory.SharedMemory] = []
+"""Mappings that could not be closed; at most one per seam this process ever made."""
+
 
 class Gear(enum.IntEnum):
     """Which of the two streams of a lane a slot belongs to."""
@@ -163,9 +166,11 @@ class _Memory:
         self.box_report.close()
         for view in self._views:
             view.release()
-        # A caller may still hold a payload: then the mapping ends with the process.
-        with contextlib.suppress(BufferError):
+        try:
             self.shared.close()
+        except BufferError:
+            # A caller still holds a payload: then the mapping ends with the process.
+            _STILL_SEEN.append(self.shared)
 
 
 class BoxSeam:

@@ -56,6 +56,7 @@ class Outlet:
         self._port.send(self._idle)
         self.sent[Gear.IDLE] += 1
         self._intake.own(self._idle, Gear.IDLE, NO_ID, 0)
+        self._idle = self._idle_cover
         if self._idle_real:
             self._seam.idle_out.release()
 

@@ -106,6 +106,7 @@ class Simulation:
         return any(sent and sent[-1][1] == 4096 for sent in self.network.sent)
 
     def close(self) -> None:
+        self.emitters.clear()
         for wire, box in zip(self.wires, self.boxes, strict=True):
             wire.close()
             box.close()
