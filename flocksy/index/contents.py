@@ -63,9 +63,13 @@ class Contents:
         Content never changes: what is known already is left as it is, and added to.
         """
         with self._database.transaction():
-            number = self._number(root)
-            if number is None:
-                number = self._database.insert("INSERT INTO contents (root) VALUES (?)", (root,))
+            made = self._database.rows(
+                "INSERT INTO contents (root) VALUES (?) ON CONFLICT DO NOTHING RETURNING number",
+                (root,),
+            )
+            ((number,),) = made or self._database.rows(
+                "SELECT number FROM contents WHERE root = ?", (root,)
+            )
             if pieces:
                 self._database.execute_many(
                     "INSERT OR IGNORE INTO chunks VALUES (?, ?, ?, ?)",
@@ -76,10 +80,6 @@ class Contents:
                     "INSERT OR IGNORE INTO blobs (content, id, data) VALUES (?, ?, ?)",
                     [(number, blob_id, data) for blob_id, data in blobs],
                 )
-
-    def _number(self, root: bytes) -> int | None:
-        row = self._database.row("SELECT number FROM contents WHERE root = ?", (root,))
-        return None if row is None else int(row[0])
 
     def pieces(self, root: bytes) -> Sequence[Piece]:
         """The chunks of a content by offset; empty when they are not known."""

@@ -13,6 +13,7 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ WAL_LIMIT_BYTES = 64 * 1024 * 1024
 """What a large transaction leaves behind as log file is cut back to this."""
 
 Row = Sequence[Any]
+
+_JOINED = contextlib.nullcontext()
+"""An inner transaction: the outer one commits or rolls back."""
 
 _DAMAGE = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT"})
 
@@ -56,7 +60,7 @@ class Database:
         Raises `IndexDamaged`, and `FlocksyError` when the file cannot be used for other reasons.
         """
         self.name = path.name
-        self._depth = 0
+        self._inside = False
         self._synchronous = ""
         self._after_rollback: list[Callable[[], None]] = []
         try:
@@ -108,20 +112,18 @@ class Database:
         """`forget` is called when a transaction was rolled back: drop what memory knows better."""
         self._after_rollback.append(forget)
 
-    @contextlib.contextmanager
-    def transaction(self, *, durable: bool = False) -> Iterator[None]:
+    def transaction(self, *, durable: bool = False) -> AbstractContextManager[None]:
         """See `BoxIndex.transaction`."""
-        if self._depth:
+        if self._inside:
             assert not durable, "a durable transaction must be the outermost"
-            self._depth += 1
-            try:
-                yield
-            finally:
-                self._depth -= 1
-            return
-        self._set_synchronous("FULL" if durable else "NORMAL")
+            return _JOINED
+        return self._outermost("FULL" if durable else "NORMAL")
+
+    @contextlib.contextmanager
+    def _outermost(self, synchronous: str) -> Iterator[None]:
+        self._set_synchronous(synchronous)
         self.execute("BEGIN IMMEDIATE")
-        self._depth = 1
+        self._inside = True
         try:
             yield
             self.execute("COMMIT")
@@ -132,7 +134,7 @@ class Database:
                 forget()
             raise
         finally:
-            self._depth = 0
+            self._inside = False
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
         """Run a statement; returns the number of rows it changed."""

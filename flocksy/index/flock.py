@@ -180,14 +180,15 @@ class FlockTree:
                 execute("DELETE FROM heads WHERE path = ? AND id = ?", (number, head))
             elif old is not None and old.seen != seen:
                 execute("UPDATE heads SET seen = ? WHERE path = ? AND id = ?", (seen, number, head))
-        flock = _seen_as(FLOCK, after)
-        if flock != _seen_as(FLOCK, before):
-            live = any(after[head].kind != Kind.TOMBSTONE for head in flock)
-            self._paths.set_heads(number, len(flock), live)
-        carried = _seen_as(LANE, after)
-        if carried != _seen_as(LANE, before):
-            self._items.set(path, number, carried)
-        if flock <= carried and any(head.seen == FLOCK for head in before.values()):
+        had, flock = _seen_as(FLOCK, before), _seen_as(FLOCK, after)
+        if flock != had:
+            self._paths.set_heads(
+                number, len(flock), was_live=_live(before, had), live=_live(after, flock)
+            )
+        had_carried, carried = _seen_as(LANE, before), _seen_as(LANE, after)
+        if carried != had_carried:
+            self._items.move(path, number, had_carried, carried)
+        if flock <= carried and not had <= had_carried:
             execute("DELETE FROM outgoing WHERE path = ?", (number,))
 
     # -- what is to be sent --------------------------------------------------------------------
@@ -229,3 +230,7 @@ class FlockTree:
 
 def _seen_as(which: int, heads: Mapping[bytes, _Head]) -> set[bytes]:
     return {name for name, head in heads.items() if head.seen & which}
+
+
+def _live(heads: Mapping[bytes, _Head], names: set[bytes]) -> bool:
+    return any(heads[name].kind != Kind.TOMBSTONE for name in names)

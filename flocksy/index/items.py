@@ -103,30 +103,24 @@ class LaneItems:
         row = self._database.row("SELECT path FROM items WHERE key = ?", (key,))
         return None if row is None else self._paths.name(row[0])
 
-    def set(self, path: str, number: int, heads: Collection[bytes]) -> None:
-        """The lanes have carried these heads of the path with this number (none: not at all).
-
-        For `FlockTree` alone, inside a transaction.
+    def move(
+        self, path: str, number: int, before: Collection[bytes], after: Collection[bytes]
+    ) -> None:
+        """The lanes had carried the heads `before` of the path with this number (none: nothing),
+        and now `after`. For `FlockTree` alone, inside a transaction.
         """
-        key = path_key(path)
-        item = item_hash(path, heads) if heads else None
         sums = self._sums()
-        row = self._database.row("SELECT item FROM items WHERE key = ?", (key,))
-        old = None if row is None else row[0]
-        if old == item:
-            return
-        if item is None:
+        key = path_key(path)
+        item = item_hash(path, after) if after else b""
+        if not after:
             self._database.execute("DELETE FROM items WHERE key = ?", (key,))
         else:
             self._database.execute(
-                "INSERT INTO items VALUES (?, ?, ?)"
-                " ON CONFLICT (key) DO UPDATE SET item = excluded.item",
-                (key, number, item),
+                "INSERT OR REPLACE INTO items VALUES (?, ?, ?)", (key, number, item)
             )
-        step = (int.from_bytes(item, "big") if item else 0) - (
-            int.from_bytes(old, "big") if old else 0
-        )
+        old = item_hash(path, before) if before else b""
+        step = int.from_bytes(item, "big") - int.from_bytes(old, "big")
         bucket = _bucket(key)
-        sums.counts[bucket] += (item is not None) - (old is not None)
+        sums.counts[bucket] += bool(after) - bool(before)
         sums.sums[bucket] += step
         sums.total = (sums.total + step) % _MODULUS

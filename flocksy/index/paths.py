@@ -53,31 +53,20 @@ class Paths:
         assert row is not None
         return path_text(row[0])
 
-    def set_heads(self, number: int, heads: int, live: bool) -> None:
+    def set_heads(self, number: int, heads: int, *, was_live: bool, live: bool) -> None:
         """The path has so many heads, one of them no tombstone or not.
 
         Walks up only as far as that changes whether a directory has anything to show.
         """
-        row = self._database.row(
-            "SELECT heads, live, live_below, parent FROM paths WHERE id = ?", (number,)
+        ((below, parent),) = self._database.rows(
+            "UPDATE paths SET heads = ?, live = ? WHERE id = ? RETURNING live_below, parent",
+            (heads, int(live), number),
         )
-        assert row is not None
-        old_heads, old_live, below, parent = row
-        if (old_heads, bool(old_live)) == (heads, live):
-            return
-        self._database.execute(
-            "UPDATE paths SET heads = ?, live = ? WHERE id = ?", (heads, int(live), number)
-        )
-        shown_before, shown_after = bool(old_live or below), bool(live or below)
-        while shown_before != shown_after and parent is not None:
-            number = parent
-            row = self._database.row(
-                "SELECT live, live_below, parent FROM paths WHERE id = ?", (number,)
+        step = int(bool(live or below)) - int(bool(was_live or below))
+        while step and parent is not None:
+            ((own, below, parent),) = self._database.rows(
+                "UPDATE paths SET live_below = live_below + ? WHERE id = ?"
+                " RETURNING live, live_below, parent",
+                (step, parent),
             )
-            assert row is not None
-            own, below, parent = row
-            step = 1 if shown_after else -1
-            self._database.execute(
-                "UPDATE paths SET live_below = ? WHERE id = ?", (below + step, number)
-            )
-            shown_before, shown_after = bool(own or below), bool(own or below + step)
+            step = int(bool(own or below)) - int(bool(own or below - step))
