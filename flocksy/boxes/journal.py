@@ -10,7 +10,7 @@ import base64
 import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from flocksy.index.journal import Journal as Rows
@@ -155,8 +155,16 @@ def decode(path: str, data: bytes) -> JournalEntry:
 def _disk_out(entry: DiskEntry | None) -> list[Any] | None:
     if entry is None:
         return None
-    kind, mode, mtime_ns, size, root, *rest = astuple(entry)
-    return [int(kind), mode, mtime_ns, size, _text(root), *rest]
+    return [
+        int(entry.kind),
+        entry.mode,
+        entry.mtime_ns,
+        entry.size,
+        _text(entry.root),
+        entry.inode,
+        entry.ctime_ns,
+        entry.device,
+    ]
 
 
 def _disk_in(row: list[Any] | None) -> DiskEntry | None:

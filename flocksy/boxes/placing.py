@@ -214,6 +214,7 @@ class Placer:
         """What came from `path` is in the history at `place`."""
         self.kept.append(self.history.row(place, path, found, root))
         self._touch(place)
+        self.touched.add(HISTORY)  # the day's directory may be new
 
     def _touch(self, path: str) -> None:
         self.touched.add(path.rpartition("/")[0])
