@@ -1,0 +1,49 @@
+"""The explorer with wider bounds than in every test run; for a night.
+
+    python -m tests.protocol.explore_deep                     all of `DEEP`
+    python -m tests.protocol.explore_deep 4 2 2 0 [LATENCY]   losses, crashes, rejoins, needs
+
+Prints the size of the space and the time; ends with the run that breaks a promise, if one does.
+A million states take about ten minutes and 2 GB.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from tests.protocol.explorer import SMALL, Bounds, BrokenPromiseError
+from tests.protocol.test_explorer import explore
+
+DEEP: tuple[Bounds, ...] = (
+    Bounds(losses=4, crashes=0, rejoins=0, needs=2),
+    Bounds(losses=2, crashes=1, rejoins=1, needs=1),
+    Bounds(losses=1, crashes=1, rejoins=1, needs=1, latency=2),
+    Bounds(losses=2, crashes=0, rejoins=0, needs=2, latency=2),
+    Bounds(losses=1, crashes=1, rejoins=1, needs=1, latency=3),
+    Bounds(losses=4, crashes=2, rejoins=2, needs=0),
+    Bounds(losses=1, crashes=2, rejoins=2, needs=1, sizes=(SMALL,)),
+    Bounds(losses=4, crashes=2, rejoins=2, needs=1, sizes=(SMALL,)),
+)
+"""From the cheapest to the one that takes the night; what the last one adds is their meeting."""
+
+
+def main(arguments: list[str]) -> int:
+    """Explore; 1 if a promise is broken."""
+    wanted = DEEP
+    if arguments:
+        losses, crashes, rejoins, needs, *latency = (int(argument) for argument in arguments)
+        wanted = (Bounds(losses, crashes, rejoins, needs, latency[0] if latency else 1),)
+    for bounds in wanted:
+        began = time.monotonic()
+        try:
+            explore(bounds)
+        except BrokenPromiseError as broken:
+            print(f"{bounds}: {broken}")
+            return 1
+        print(f"{time.monotonic() - began:.0f} s", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
