@@ -33,4 +33,4 @@ class HostileInput(ValueError):
 
 
 class LimitExceeded(FlocksyError):
-    """A bound from `flocksy.limits` was reached."""
+    """A bound was reached; the text says which."""

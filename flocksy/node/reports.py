@@ -43,6 +43,7 @@ class Reporter:
         self._last = WireReport()
         self._errors: deque[str] = deque(maxlen=MAX_ERRORS)
         self._burst_began: tuple[bytes, float, int] | None = None
+        self._burst_start = 0.0
         self._speed = 0
 
     def problem(self, text: str) -> None:
@@ -175,6 +176,7 @@ class Reporter:
             what = "repeated burst" if burst.repeat else "burst"
             log.info("%s of %d cells agreed", what, burst.length)
             self._burst_began = None
+            self._burst_start = burst.start_monotonic_ns / 1e9
         if burst is not None and report.burst_cells:
             if self._burst_began is None:
                 self._burst_began = (burst.burst_id, now, report.burst_cells)
@@ -189,7 +191,8 @@ class Reporter:
             elif over.gap:
                 log.info("burst ended, with cells lost somewhere: it is repeated")
             else:
-                log.info("burst ended")
+                ran = now - self._burst_start if self._burst_start else 0.0
+                log.info("burst ended after %.3f s", ran)
 
 
 MAX_WANTS_COUNTED = 1_000_000

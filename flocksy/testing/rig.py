@@ -60,6 +60,7 @@ class RigNode:
     environment: dict[str, str] = field(repr=False)
     process: subprocess.Popen[bytes] | None = None
     control: str = ""
+    flags: tuple[str, ...] = ()  # when it is started
 
     @property
     def running(self) -> bool:
@@ -138,7 +139,7 @@ class Rig:
         assert not node.running
         with node.log.open("ab") as log:
             node.process = subprocess.Popen(
-                node.command(),
+                node.command(*node.flags),
                 env=node.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
