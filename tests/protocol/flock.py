@@ -1,4 +1,4 @@
-"""A flock of agreements in lockstep: cells take one round, bursts a fixed number of rounds."""
+"""A flock of agreements in lockstep: cells and bursts take whole numbers of rounds."""
 
 from __future__ import annotations
 
@@ -43,6 +43,13 @@ class Member:
         assert self.output is not None
         return self.output.shown
 
+    def flying(self, now: int, rounds: int) -> Shown | None:
+        """The cell that arrives in round `now` after so many rounds under way."""
+        for output in reversed(self.outputs[-3:]):
+            if output.shown.round == now - rounds:
+                return output.shown
+        return None
+
     def history(self) -> list[Status]:
         """What its cells have shown, round by round."""
         return [output.shown.status for output in self.outputs]
@@ -51,16 +58,21 @@ class Member:
 class Flock:
     """`size` members that hear each other, but for what `lost` and `cut` say."""
 
-    def __init__(self, size: int = 3, min_view: int = 2, rest_mean_ms: int = 0) -> None:
+    def __init__(
+        self, size: int = 3, min_view: int = 2, rest_mean_ms: int = 0, period_ms: int = 250
+    ) -> None:
         self.round = FIRST_ROUND
         self.rest_mean_ms = rest_mean_ms
         self.min_view = min_view
+        self.period_ms = period_ms
+        self.slow: set[tuple[int, int]] = set()
+        """Links whose cells take two rounds."""
         self.eligible = (1 << size) - 1
         self.cut: set[tuple[int, int]] = set()
         self.members = [self._fresh(size, own) for own in range(size)]
 
     def _fresh(self, size: int, own: int) -> Member:
-        parameters = Parameters(size, own, self.min_view, 250, self.rest_mean_ms)
+        parameters = Parameters(size, own, self.min_view, self.period_ms, self.rest_mean_ms)
         return Member(parameters, initial(parameters))
 
     def restart(self, own: int) -> None:
@@ -70,14 +82,15 @@ class Flock:
     def tick(self, lost: set[tuple[int, int]] | None = None) -> None:
         """One round; `lost` has (source, target) of the cells of the round before."""
         gone = self.cut | (lost or set())
-        flying = [m.output.shown if m.alive and m.output else None for m in self.members]
         for own, member in enumerate(self.members):
             if not member.alive:
                 continue
             cells = tuple(
                 (lane, shown)
-                for lane, shown in enumerate(flying)
-                if shown is not None and lane != own and (lane, own) not in gone
+                for lane, source in enumerate(self.members)
+                if lane != own
+                and (lane, own) not in gone
+                and (shown := source.flying(self.round, 2 if (lane, own) in self.slow else 1))
             )
             self._step(member, cells)
         self.round += 1

@@ -87,6 +87,22 @@ def test_a_member_without_fresh_echo_stops_real_bytes_at_once() -> None:
     assert output.shown.status is Status.WAITING
 
 
+@pytest.mark.parametrize("slow", [{(0, 1)}, {(1, 0), (2, 0)}, {(0, 1), (1, 2), (2, 1)}])
+def test_links_of_one_and_two_rounds_settle_on_one_view(slow: set[tuple[int, int]]) -> None:
+    flock = Flock(period_ms=125)
+    flock.slow = slow
+    flock.run(16)
+    epochs = {cell.epoch for cell in flock.shown()}
+    flock.run(16)
+    assert {cell.epoch for cell in flock.shown()} == epochs
+    assert len(epochs) == 1
+    flock.members[0].need = 100
+    flock.run(3)
+    flock.members[0].need = 0
+    flock.run(20)
+    assert [plan.length for plan in the_plans(flock)] == [128]
+
+
 # Bursts.
 
 
