@@ -1,0 +1,504 @@
+"""The planner on whole flocks in memory: named clashes one by one, then random lives by the
+thousand (after Dropbox's CanopyCheck): it terminates, all disks become equal, planning again gives
+nothing, and no content is lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from flocksy.sync.capabilities import Capabilities
+from flocksy.sync.operations import Hold, PutFile, Record, Remove
+from flocksy.sync.planner import commit_local
+from flocksy.sync.version import Kind
+from tests.sync.flock_in_memory import DIRECTORY, Flock, Node, file, symlink
+
+EXFAT = Capabilities(mode_bits=False, symlinks=True, mtime_grain_ns=2_000_000_000)
+
+
+def flock_with(*entries: tuple[str, object], nodes: int = 2) -> Flock:
+    """A settled flock whose box holds the entries."""
+    flock = Flock([Node() for _ in range(nodes)])
+    for path, entry in entries:
+        flock.nodes[0].write(path, entry)  # type: ignore[arg-type]  # object keeps calls short
+    flock.settle()
+    return flock
+
+
+def settled(flock: Flock) -> dict[str, bytes]:
+    """Settle, check, and say what everybody sees: path -> content root."""
+    flock.settle()
+    flock.check()
+    return {path: entry.root for path, entry in flock.nodes[0].disk.items()}
+
+
+def copies(shown: dict[str, bytes]) -> list[str]:
+    return [path for path in shown if ".conflict-" in path]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_short_lives(seed: int) -> None:
+    run_lives(range(seed * 250, (seed + 1) * 250), 14, [Capabilities()] * 3)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_long_lives(seed: int) -> None:
+    run_lives(range(seed * 150, (seed + 1) * 150), 50, [Capabilities()] * 4)
+
+
+def test_lives_with_a_poor_disk() -> None:
+    run_lives(range(400), 20, [Capabilities(), EXFAT, Capabilities()])
+
+
+def run_lives(seeds: range, steps: int, disks: list[Capabilities]) -> None:
+    for seed in seeds:
+        flock = Flock([Node(capabilities) for capabilities in disks])
+        try:
+            flock.live(seed, steps)
+            flock.settle()
+            flock.check(equal_disks=EXFAT not in disks)
+        except AssertionError as error:
+            error.add_note(f"Flock.live(seed={seed}, steps={steps}) on {len(disks)} disks")
+            raise
+
+
+def test_what_one_writes_all_have() -> None:
+    flock = flock_with(("d/e/f", file("x", 0o600)), ("d/empty", DIRECTORY), ("link", symlink("f")))
+    assert settled(flock).keys() == {"d", "d/e", "d/e/f", "d/empty", "link"}
+    flock.nodes[1].delete("d")
+    assert settled(flock).keys() == {"link"}
+
+
+def test_edit_against_edit_gives_a_winner_and_a_copy() -> None:
+    flock = flock_with(("n.txt", file("old")))
+    for node, text in zip(flock.nodes, ("left", "right"), strict=True):
+        node.write("n.txt", file(text))
+    shown = settled(flock)
+    (copy,) = copies(shown)
+    assert copy.startswith("n.conflict-20010909-")
+    assert copy.endswith(".txt")
+    assert set(shown.values()) == {file("left").root, file("right").root}
+
+
+def test_equal_edits_are_no_conflict() -> None:
+    flock = flock_with(("n", file("old")))
+    for number, node in enumerate(flock.nodes):
+        node.write("n", file("same", mtime_ns=number))
+    assert settled(flock) == {"n": file("same").root}
+
+
+def test_edit_against_delete_keeps_the_edit() -> None:
+    flock = flock_with(("n", file("old")))
+    flock.nodes[0].delete("n")
+    flock.nodes[1].write("n", file("new"))
+    assert settled(flock) == {"n": file("new").root}
+
+
+def test_delete_against_delete_is_one_delete() -> None:
+    flock = flock_with(("n", file("old")))
+    for node in flock.nodes:
+        node.delete("n")
+    assert settled(flock) == {}
+    assert len(flock.nodes[0].trees.states["n"].heads) == 1
+
+
+def test_what_is_deleted_can_be_made_again() -> None:
+    flock = flock_with(("n", file("old")))
+    flock.nodes[0].delete("n")
+    settled(flock)
+    flock.nodes[1].write("n", file("old"))
+    assert settled(flock) == {"n": file("old").root}
+    assert len(flock.nodes[0].trees.states["n"].heads) == 1
+
+
+def test_chmod_against_edit_is_no_conflict() -> None:
+    """A mass chmod must not turn a box into conflicts."""
+    flock = flock_with(("n", file("old")))
+    flock.nodes[0].disk["n"] = replace(flock.nodes[0].disk["n"], mode=0o755)
+    flock.nodes[1].write("n", file("new"))
+    assert settled(flock) == {"n": file("new").root}
+
+
+def test_a_chmod_after_an_edit_does_not_hide_the_edit() -> None:
+    flock = flock_with(("n", file("old")))
+    left, right = flock.nodes
+    left.write("n", file("left"))
+    left.step()
+    left.disk["n"] = replace(left.disk["n"], mode=0o755)
+    right.write("n", file("right"))
+    assert set(settled(flock).values()) == {file("left").root, file("right").root}
+
+
+def test_a_file_where_another_filled_a_directory_becomes_a_copy() -> None:
+    flock = flock_with()
+    flock.nodes[0].write("p", file("a file"))
+    flock.nodes[1].write("p/q", file("below"))
+    shown = settled(flock)
+    (copy,) = copies(shown)
+    assert shown == {"p": b"", "p/q": file("below").root, copy: file("a file").root}
+    flock.nodes[0].delete("p")
+    assert settled(flock) == {"p": file("a file").root}, "nothing is in its way any more"
+
+
+def test_a_directory_replaced_by_a_file_and_filled_elsewhere() -> None:
+    flock = flock_with(("p/q", file("old")))
+    flock.nodes[0].write("p", file("a file"))
+    flock.nodes[1].write("p/new", file("new"))
+    shown = settled(flock)
+    (copy,) = copies(shown)
+    assert shown == {"p": b"", "p/new": file("new").root, copy: file("a file").root}
+
+
+def test_a_directory_that_becomes_a_file_goes_with_all_that_is_in_it() -> None:
+    flock = flock_with(("p/q/r", file("old")), ("p/s", file("older")))
+    flock.nodes[0].write("p", file("a file"))
+    assert settled(flock) == {"p": file("a file").root}
+    kept = {entry.root for entry in flock.nodes[1].history}
+    assert kept >= {file("old").root, file("older").root}
+
+
+def test_a_directory_deleted_here_and_filled_there_keeps_what_is_new() -> None:
+    flock = flock_with(("p/old", file("old")))
+    flock.nodes[0].delete("p")
+    flock.nodes[1].write("p/new", file("new"))
+    assert settled(flock) == {"p": b"", "p/new": file("new").root}
+    flock.nodes[0].delete("p/new")
+    assert settled(flock) == {}, "the directory was only there for what was in it"
+
+
+def test_rename_against_rename_gives_both() -> None:
+    flock = flock_with(("n", file("x")))
+    flock.nodes[0].move("n", "left")
+    flock.nodes[1].move("n", "right")
+    assert settled(flock) == {"left": file("x").root, "right": file("x").root}
+
+
+def test_rename_against_edit_gives_both() -> None:
+    flock = flock_with(("n", file("x")))
+    flock.nodes[0].move("n", "m")
+    flock.nodes[1].write("n", file("y"))
+    assert settled(flock) == {"m": file("x").root, "n": file("y").root}
+
+
+def test_a_rename_needs_no_data() -> None:
+    flock = flock_with(("d/n", file("x")))
+    left, right = flock.nodes
+    left.move("d", "e")
+    left.step()
+    flock.collect()
+    touched = set()
+    for path, state in flock.queues[1]:
+        right.receive(path, state)
+        touched.add(path)
+    operations = right.plan(touched)
+    (put,) = [operation for operation in operations if isinstance(operation, PutFile)]
+    assert (put.path, put.source) == ("e/n", "d/n")
+    order = [operation.path for operation in operations]
+    assert order == ["e", "e/n", "d/n", "d"]
+
+
+def conflict() -> tuple[Flock, str, bytes, bytes]:
+    """A flock of three with a conflict at n: the copy's path, the winner's and the loser's root."""
+    flock = flock_with(("n", file("old")), nodes=3)
+    flock.nodes[0].write("n", file("left"))
+    flock.nodes[1].write("n", file("right"))
+    shown = settled(flock)
+    (copy,) = copies(shown)
+    return flock, copy, shown["n"], shown[copy]
+
+
+def test_a_deleted_copy_stays_deleted() -> None:
+    flock, copy, winner, _ = conflict()
+    flock.nodes[2].delete(copy)
+    assert settled(flock) == {"n": winner}
+
+
+def test_an_edited_copy_is_a_file_of_its_own() -> None:
+    flock, copy, winner, _ = conflict()
+    flock.nodes[2].write(copy, file("edited"))
+    assert settled(flock) == {"n": winner, copy: file("edited").root}
+    flock.nodes[0].delete(copy)
+    assert settled(flock) == {"n": winner}
+
+
+def test_a_copy_edited_by_two_conflicts_as_any_file_does() -> None:
+    flock, copy, winner, _ = conflict()
+    flock.nodes[0].write(copy, file("one"))
+    flock.nodes[1].write(copy, file("two"))
+    assert set(settled(flock).values()) == {winner, file("one").root, file("two").root}
+
+
+def test_an_edit_of_the_owner_leaves_the_copy() -> None:
+    flock, copy, _, loser = conflict()
+    flock.nodes[2].write("n", file("new"))
+    assert settled(flock) == {"n": file("new").root, copy: loser}
+
+
+def test_when_the_owner_is_deleted_the_copy_takes_its_place() -> None:
+    flock, _, _, loser = conflict()
+    flock.nodes[2].delete("n")
+    assert settled(flock) == {"n": loser}
+
+
+def test_owner_and_copy_deleted_by_two_are_both_gone() -> None:
+    flock, copy, _, _ = conflict()
+    flock.nodes[0].delete("n")
+    flock.nodes[1].delete(copy)
+    assert settled(flock) == {}
+
+
+def test_owner_and_copy_deleted_by_one_are_both_gone() -> None:
+    flock, copy, _, _ = conflict()
+    flock.nodes[0].delete("n")
+    flock.nodes[0].delete(copy)
+    assert settled(flock) == {}
+
+
+def test_a_copy_moved_over_its_owner_is_what_stands_there() -> None:
+    flock, copy, _, loser = conflict()
+    flock.nodes[1].move(copy, "n")
+    assert settled(flock) == {"n": loser}
+
+
+def test_a_real_file_of_the_copys_name_makes_the_copy_step_aside() -> None:
+    flock, copy, winner, loser = conflict()
+    newcomer = Node()
+    newcomer.write(copy, file("mine"))
+    flock.nodes.append(newcomer)
+    flock.queues.append([])
+    for path, state in flock.nodes[0].trees.states.items():
+        newcomer.receive(path, state)
+    shown = settled(flock)
+    assert shown["n"] == winner
+    assert shown[copy] == file("mine").root
+    assert loser in shown.values()
+    assert len(shown) == 3
+
+
+def test_inside_a_repository_the_loser_goes_to_the_history() -> None:
+    flock = flock_with((".git/refs/x", file("old")))
+    for node, text in zip(flock.nodes, ("left", "right"), strict=True):
+        node.write(".git/refs/x", file(text))
+    shown = settled(flock)
+    assert not copies(shown)
+    assert len([root for root in shown.values() if root]) == 1
+    kept = {entry.root for node in flock.nodes for entry in node.history}
+    assert kept & {file("left").root, file("right").root}
+
+
+def test_an_arrived_version_is_not_superseded_unseen() -> None:
+    """The parents of a local change are what this disk showed, not what has arrived."""
+    flock = flock_with(("n", file("old")))
+    left, right = flock.nodes
+    left.write("n", file("left"))
+    left.step()
+    flock.collect()
+    for path, state in flock.queues[1]:
+        right.receive(path, state)  # arrived, not applied
+    right.write("n", file("right"))
+    assert set(settled(flock).values()) == {file("left").root, file("right").root}
+
+
+def test_a_new_file_where_another_has_arrived_is_a_conflict() -> None:
+    flock = flock_with()
+    left, right = flock.nodes
+    left.write("n", file("left"))
+    left.step()
+    flock.collect()
+    for path, state in flock.queues[1]:
+        right.receive(path, state)
+    right.write("n", file("right"))
+    dirty = right.scan()
+    assert not right.plan({"n"}), "nothing is done before the change has its version"
+    (operation,) = commit_local(right.trees, dirty, right.capabilities)
+    assert isinstance(operation, Record)
+    assert operation.version.parents == ()
+    assert len(set(settled(flock).values())) == 2
+
+
+def test_the_same_new_file_on_two_disks_makes_one_version() -> None:
+    flock = flock_with()
+    for number, node in enumerate(flock.nodes):
+        node.write("d/n", file("same", mtime_ns=number * 10**9))
+    assert settled(flock) == {"d": b"", "d/n": file("same").root}
+
+
+def test_what_is_not_held_is_neither_read_nor_written() -> None:
+    flock = flock_with(("big/a", file("x")), ("n", file("y")))
+    left, right = flock.nodes
+    right.held = lambda path: "not selected" if path.split("/")[0] == "big" else None
+    right.delete("big")
+    right.step(right.everything())
+    assert right.outgoing == [], "absence is not a deletion"
+    operations = right.plan(right.everything())
+    assert {operation.path for operation in operations if isinstance(operation, Hold)} == {
+        "big",
+        "big/a",
+    }
+    left.write("big/a", file("z"))
+    flock.settle()
+    assert right.disk.keys() == {"n"}
+    right.held = None
+    right.adopt()
+    assert settled(flock) == {"big": b"", "big/a": file("z").root, "n": file("y").root}
+
+
+def test_a_directory_with_something_of_its_own_stays() -> None:
+    flock = flock_with(("d/n", file("x")))
+    left, right = flock.nodes
+    right.held = lambda path: "ignored" if path == "d/cache" else None
+    right.write("d/cache", file("private"))
+    left.delete("d")
+    flock.settle()
+    assert right.disk.keys() == {"d", "d/cache"}
+    assert [op for op in right.plan({"d"}) if isinstance(op, Hold) and op.path == "d"]
+    right.delete("d/cache")
+    right.step({"d/cache"})
+    assert right.disk == {}
+
+
+def test_ignored_symlinks_are_left_alone() -> None:
+    flock = flock_with(("link", symlink("target")), ("n", file("x")))
+    right = flock.nodes[1]
+    right.ignore_symlinks = True
+    right.trees.locals.pop("link")
+    assert right.commit({"link"}) == set(), "a symlink that is not looked at is not deleted"
+    flock.nodes[0].write("link2", symlink("other"))
+    flock.settle()
+    assert "link2" not in right.disk
+
+
+def test_a_disk_without_symlinks_says_so() -> None:
+    flock = Flock([Node(), Node(Capabilities(symlinks=False))])
+    flock.nodes[0].write("link", symlink("target"))
+    flock.settle()
+    right = flock.nodes[1]
+    assert right.disk == {}
+    (hold,) = right.plan({"link"})
+    assert isinstance(hold, Hold)
+    assert "symbolic" in hold.reason
+    right.scan()
+    assert right.commit({"link"}) == set()
+
+
+def test_what_a_poor_disk_cannot_hold_is_no_change() -> None:
+    flock = Flock([Node(), Node(EXFAT)])
+    flock.nodes[0].write("n", file("x", 0o600, mtime_ns=1_999_999_999))
+    flock.settle()
+    before = dict(flock.nodes[0].trees.states)
+    assert flock.nodes[1].disk["n"].mtime_ns == 0
+    flock.nodes[1].write("n", replace(flock.nodes[1].disk["n"], mode=0o700))
+    flock.settle()
+    assert flock.nodes[0].trees.states == before
+    flock.nodes[1].write("n", file("y", mtime_ns=4 * 10**9))
+    flock.settle()
+    assert flock.nodes[0].disk["n"].mode == 0o600, "the mode that was there before stays"
+
+
+@pytest.mark.parametrize(
+    ("what", "here", "expected"),
+    [
+        ("the head", "two", {"n": "two"}),
+        ("an old content", "one", {"n": "two"}),
+        ("nothing", None, {"n": "two"}),
+        ("something else", "three", {"n": None, "copy": None}),
+    ],
+)
+def test_adopt(what: str, here: str | None, expected: dict[str, str | None]) -> None:
+    flock = flock_with(("n", file("one")))
+    flock.nodes[0].write("n", file("two"))
+    settled(flock)
+    returned = Node()  # its index was lost, its disk was not
+    if here is not None:
+        returned.write("n", file(here))
+    flock.nodes.append(returned)
+    flock.queues.append([])
+    for path, state in flock.nodes[0].trees.states.items():
+        returned.receive(path, state)
+    returned.scan()
+    returned.adopt()
+    assert not any(isinstance(operation, Remove) for operation in returned.plan({"n"})), what
+    shown = settled(flock)
+    assert len(shown) == len(expected)
+    if len(expected) == 1:
+        assert shown == {"n": file("two").root}
+    else:
+        assert set(shown.values()) == {file("two").root, file("three").root}
+
+
+def test_adopt_does_not_bring_back_what_was_deleted() -> None:
+    flock = flock_with(("d/n", file("one")))
+    old = dict(flock.nodes[1].disk)
+    flock.nodes[0].delete("d")
+    settled(flock)
+    returned = flock.nodes[1]
+    returned.disk = old  # an old backup was put back
+    returned.write("d/mine", file("mine"))
+    returned.trees.synceds.clear()
+    returned.scan()
+    returned.adopt()
+    assert settled(flock) == {"d": b"", "d/mine": file("mine").root}
+    assert file("one").root in {entry.root for entry in returned.history}
+
+
+def test_adopt_knows_a_copy_that_was_put_away_meanwhile() -> None:
+    flock, copy, winner, _ = conflict()
+    old = dict(flock.nodes[2].disk)
+    flock.nodes[0].delete(copy)
+    settled(flock)
+    returned = flock.nodes[2]
+    returned.disk = old
+    returned.trees.synceds.clear()
+    returned.scan()
+    returned.adopt()
+    assert settled(flock) == {"n": winner}
+
+
+def test_a_flock_tree_that_knows_nothing_deletes_nothing() -> None:
+    flock = flock_with(("n", file("x")))
+    node = flock.nodes[0]
+    node.trees.states.clear()
+    assert node.plan({"n"}) == []
+
+
+def test_a_path_below_a_local_change_waits_for_it() -> None:
+    flock = flock_with(("p", DIRECTORY))
+    left, right = flock.nodes
+    left.write("p/q", file("below"))
+    left.step()
+    flock.collect()
+    for path, state in flock.queues[1]:
+        right.receive(path, state)
+    right.write("p", file("a file"))
+    right.scan()
+    assert right.plan({"p/q"}) == []
+    settled(flock)
+
+
+def test_more_parents_than_a_record_names_are_superseded_all_the_same() -> None:
+    flock = Flock([Node() for _ in range(7)])
+    for number, node in enumerate(flock.nodes):
+        node.write("n", file("same", mtime_ns=number * 10**9))
+        node.step()
+    flock.settle()
+    assert len(flock.nodes[0].trees.states["n"].heads) == 7
+    flock.nodes[3].write("n", file("new"))
+    assert settled(flock) == {"n": file("new").root}
+    (head,) = flock.nodes[0].trees.states["n"].heads.values()
+    assert len(head.parents) == 4
+    assert head.kind is Kind.FILE
+
+
+def test_acknowledging_keeps_the_stat_fields() -> None:
+    """Equal heads of two makers: only what is remembered changes, not what was read back."""
+    flock = flock_with()
+    for number, node in enumerate(flock.nodes):
+        node.write("n", replace(file("x"), mode=0o600 + number, inode=7, ctime_ns=8))
+        node.step()
+    flock.settle()
+    flock.check()
+    for node in flock.nodes:
+        synced = node.trees.synceds["n"]
+        assert len(synced.heads) == 2
+    assert sum(node.trees.synceds["n"].disk.inode == 7 for node in flock.nodes) == 1  # type: ignore[union-attr]  # it is there
