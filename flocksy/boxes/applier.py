@@ -132,7 +132,7 @@ class Applier:
         """
         placer = self._placer()
         batch = self._preparer.begin(operations)
-        forgotten = yield from self._make_room(batch)
+        yield from self._make_room(batch)
         yield from self._preparer.prepare(placer, batch)
         fresh = [step for step in batch.alive(PutFile) if step.source is None]
         yield from self._flush_contents(fresh)
@@ -151,7 +151,6 @@ class Applier:
             tuple(Outcome(s.operation, s.result, s.found, s.problem) for s in batch.steps),
             tuple(placer.kept),
             tuple(sorted(batch.rescan)),
-            forgotten,
             any(step.full for step in batch.steps),
         )
 
@@ -175,21 +174,27 @@ class Applier:
         for step in batch.steps:
             self._drop(step.path, directory=False)
 
-    def _make_room(self, batch: Batch) -> Generator[float, None, tuple[str, ...]]:
+    def prune(self) -> Generator[float, None, bool]:
+        """Thin the history out: to be run now and then (every hour). Its value is whether the
+        history is full nevertheless, so that nothing can be replaced."""
+        pruned = yield from self._history.prune()
+        if pruned.removed:
+            self._journal.forget(pruned.removed)
+        return pruned.full
+
+    def _make_room(self, batch: Batch) -> Generator[float, None, None]:
         """Thin the history out where it is due; without room there, nothing is replaced."""
         if not self._history.crowded:
-            return ()
-        pruned = yield from self._history.prune()
-        if pruned.full:
-            for step in batch.steps:
-                expected = step.operation.expected
-                if expected is not None and not isinstance(step.operation, SetMetadata):
-                    step.result, step.full = Result.PROBLEM, True
-                    step.problem = (
-                        "waits: the box's history has reached its cap within"
-                        " 7 days: remove old files from .flocksy/history"
-                    )
-        return pruned.removed
+            return
+        full = yield from self.prune()
+        for step in batch.steps if full else ():
+            replaces = step.operation.expected is not None
+            if replaces and not isinstance(step.operation, SetMetadata):
+                step.result, step.full = Result.PROBLEM, True
+                step.problem = (
+                    "waits: the history of this box has reached its cap within 7 days;"
+                    " remove old files from .flocksy/history"
+                )
 
     # ── after the journal ────────────────────────────────────────────────────────────────────
 

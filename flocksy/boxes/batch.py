@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Protocol
 
 from flocksy.boxes.journal import Applied, JournalEntry
-from flocksy.boxes.placing import ChangedError, describe, is_full
+from flocksy.boxes.placing import BlockedError, ChangedError, describe, is_full
 from flocksy.index.journal import Kept
 from flocksy.sync.operations import (
     DiskOperation,
@@ -51,7 +51,6 @@ class Report:
     outcomes: tuple[Outcome, ...]
     kept: tuple[Kept, ...]
     rescan: tuple[str, ...]
-    forgotten: tuple[str, ...] = ()  # names in the history that made room: drop their rows
     disk_full: bool = False
 
 
@@ -69,6 +68,10 @@ class Contents(Protocol):
 
 class MissingError(Exception):
     """The content of an operation is not here."""
+
+
+STEP_ERRORS = (ChangedError, BlockedError, MissingError, OSError)
+"""What ends one step and no other."""
 
 
 @dataclass(slots=True)
@@ -104,7 +107,9 @@ class Step:
             self.result = Result.CHANGED
             return
         self.result = Result.PROBLEM
-        if isinstance(error, OSError):
+        if isinstance(error, BlockedError):
+            self.problem = str(error)
+        elif isinstance(error, OSError):
             self.problem, self.full = describe(error), is_full(error)
         else:
             self.problem = "its content has not arrived"
@@ -169,7 +174,7 @@ def guarded(do: Callable[[Step], None]) -> Callable[[Step], None]:
     def attempt(step: Step) -> None:
         try:
             do(step)
-        except (ChangedError, MissingError, OSError) as error:
+        except STEP_ERRORS as error:
             step.fail(error)
 
     return attempt

@@ -184,8 +184,9 @@ class RealDisk:
                 except OSError as error:
                     if not system.is_unsupported(error):
                         raise
-                    self._noreplace = False
             _move_by_steps(source_fd, old, target_fd, new)
+            # Only now: the same error also speaks of a name that cannot be.
+            self._noreplace = False
 
     def exchange(self, temporary: str, path: str) -> None:
         """Where the file system cannot exchange in one step, the path is empty for an instant: what
@@ -199,7 +200,6 @@ class RealDisk:
                 except OSError as error:
                     if not system.is_unsupported(error):
                         raise
-                    self._exchange = False
         self.move(path, temporary + _OUT)
         try:
             self.move(temporary, path)
@@ -210,6 +210,7 @@ class RealDisk:
                 self.move(temporary + _OUT, path)
             raise
         self.move(temporary + _OUT, temporary)
+        self._exchange = False
 
     def settle(self, temporary: str, path: str) -> None:
         if self.stat(temporary + _OUT) is None:
@@ -293,11 +294,11 @@ class RealDisk:
             except OSError as error:
                 if error.errno in _NO_WAY:
                     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from None
-                # A sandbox answers EPERM for calls it does not know; only the walk can tell
-                # whether this one is such a sandbox or a real refusal.
-                if system.is_unsupported(error):
+                # A sandbox answers EPERM for calls it does not know, and a directory that is being
+                # renamed EAGAIN: the walk tells what it really is.
+                if error.errno == errno.ENOSYS:
                     self._openat2 = False
-                elif error.errno != errno.EPERM:
+                elif error.errno not in (errno.EPERM, errno.EAGAIN, errno.EINVAL):
                     raise
         return self._walk(path, flags)
 

@@ -36,7 +36,8 @@ _STEP = 200  # entries looked at or removed between two yields: about a millisec
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What `History.prune` did. Drop the rows of `removed` (names below `.flocksy/history/`)."""
+    """What `History.prune` did. The rows of `removed` (names below `.flocksy/history/`) are to be
+    dropped; `full`: more than the cap is left, all of it too young to be taken."""
 
     removed: tuple[str, ...]
     bytes: int

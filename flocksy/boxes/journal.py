@@ -60,6 +60,10 @@ class Journal(Protocol):
         """In one transaction: the trees of what was done, the history's rows, no open batch."""
         ...
 
+    def forget(self, names: Sequence[str]) -> None:
+        """These have left the history: drop their rows."""
+        ...
+
     def recover(self) -> list[JournalEntry]:
         """The entries of a batch that was opened and never committed; empty when there is none."""
         ...
@@ -104,6 +108,11 @@ class IndexJournal:
             for row in kept:
                 self._index.journal.keep(row)
             self._index.journal.close()
+
+    def forget(self, names: Sequence[str]) -> None:
+        with self._index.transaction():
+            for name in names:
+                self._index.journal.drop_kept(name)
 
     def recover(self) -> list[JournalEntry]:
         return [decode(path, data) for path, data in self._index.journal.open_rows()]

@@ -39,6 +39,10 @@ class ChangedError(Exception):
     """What stands at the path is not what the planner saw. Nothing was done."""
 
 
+class BlockedError(Exception):
+    """Something stands in the way that no scan will ever report. The text is for people."""
+
+
 class Placer:
     """Does single operations on one box, and notes what it kept and which directories it touched.
 
@@ -75,9 +79,28 @@ class Placer:
         return found.inode == entry.inode
 
     def check(self, path: str, expected: DiskEntry | None) -> None:
-        """The cheap look before anything is done; the one that counts comes afterwards."""
-        if not self.same(self.disk.stat(path), expected, ctime=True):
-            raise ChangedError
+        """The cheap look before anything is done; the one that counts comes afterwards.
+
+        Raises also `BlockedError`.
+        """
+        found = self.disk.stat(path)
+        if self.same(found, expected, ctime=True):
+            return
+        if found is not None and found.kind is None:
+            raise BlockedError("something stands here that no box holds (a FIFO, socket or device)")
+        if found is not None and expected is None:
+            self._check_spelling(path)
+        raise ChangedError
+
+    def _check_spelling(self, path: str) -> None:
+        """Whether what stands at the path has that name, or one that this disk cannot tell from
+        it."""
+        if self.capabilities.case_folding or self.capabilities.normalising:
+            folder, _, name = path.rpartition("/")
+            if all(name != other for other, _ in self.disk.scan(folder)):
+                raise BlockedError(
+                    "this disk cannot tell its name from that of another entry: rename either"
+                )
 
     def put(self, entry: JournalEntry) -> None:
         """Bring the temporary of `entry` to its path; what stood there goes to the history."""

@@ -8,6 +8,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 
 from flocksy.boxes.batch import (
+    STEP_ERRORS,
     Batch,
     Contents,
     MissingError,
@@ -79,7 +80,7 @@ class Preparer:
                 if step.twin is None:
                     placer.check(step.path, step.entry.before)
                 yield from self._stage(placer, batch, step)
-            except (ChangedError, MissingError, OSError) as error:
+            except STEP_ERRORS as error:
                 step.fail(error)
             if time.monotonic() - began > SLICE_S:
                 yield 0.0

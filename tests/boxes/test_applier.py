@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -428,7 +429,8 @@ def test_a_full_history_stops_replacing_but_not_adding(tmp_path: Path) -> None:
     bench.now_ms += 8 * 24 * 3600 * 1000
     report = bench.apply(bench.put("b", b"new"))
     assert results(report) == [Result.DONE]
-    assert len(report.forgotten) == 1
+    assert sorted(bench.kept().values()) == [b"old"]
+    assert bench.rows() == dict.fromkeys(bench.kept(), "b")
     bench.close()
 
 
@@ -483,6 +485,25 @@ def test_case_only_renames(tmp_path: Path) -> None:
     assert bench.read("dir/below") == b"2"
     assert not bench.kept()
     bench.close()
+
+
+def test_names_that_are_one_to_this_disk_are_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "box").mkdir()
+    bench = Bench(tmp_path, Folding(str(tmp_path / "box")), Capabilities(case_folding=True))
+    bench.apply(bench.put("readme", b"1"))
+    report = bench.apply(bench.put("README", b"2"))
+    assert results(report) == [Result.PROBLEM]
+    assert "cannot tell its name" in report.outcomes[0].problem
+    assert bench.read("readme") == b"1"
+    bench.close()
+
+
+def test_what_no_box_holds_is_left_and_said(bench: Bench) -> None:
+    os.mkfifo(bench.root / "p")
+    report = bench.apply(bench.put("p", b"1"))
+    assert results(report) == [Result.PROBLEM]
+    assert "FIFO" in report.outcomes[0].problem
+    assert stat.S_ISFIFO(os.stat(bench.root / "p").st_mode)
 
 
 def test_the_rehearsal_leaves_nothing(bench: Bench) -> None:
