@@ -16,24 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flocksy.errors import FlocksyError
+from flocksy.testing.cells import Cells, cells_since, check_cells, count_cells
 from flocksy.testing.rig import Rig, RigError, RigNode
 
 HERE = Path(__file__).resolve().parent.parent
 
-GEAR_CHANGE_CELLS = 12
-"""Heartbeats by which two nodes may differ: the statuses are asked one after the other, and each
-node leaves out the heartbeats between its own last burst cell and the next instant of the grid."""
-
-IDLE = 100
-"""The status code that cells show at rest."""
-
-QUIET_SECONDS = 60.0
-"""For the flock to come to rest after the last change, repeat bursts included."""
-
 SMALL_FILES = 200
 BIG_FILE_BYTES = 8 * 1024 * 1024
-
-Cells = dict[str, dict[str, tuple[int, int]]]
 
 
 def main() -> int:
@@ -61,7 +50,7 @@ def _run(rig: Rig, say: Callable[[str], None]) -> None:
     rig.wait_for_view()
     say("all three see each other")
     rig.wait_in_sync()
-    before = _cells(rig)
+    before = count_cells(rig)
     for text, step in (
         (
             "node1: puts in small and large, empty and deep, files and links, names of all kinds",
@@ -76,7 +65,7 @@ def _run(rig: Rig, say: Callable[[str], None]) -> None:
         step(rig.nodes)
         say(f"  equal on all three after {rig.wait_equal():.2f} s")
     _show_boxes(rig, say)
-    _compare_cells(before, _cells(rig), rig, say)
+    _show_cells(before, count_cells(rig), rig, say)
     for node in rig.nodes:
         code = rig.stop(node)
         if code != 0:
@@ -148,59 +137,13 @@ def _show_boxes(rig: Rig, say: Callable[[str], None]) -> None:
         say(f"  {node.name}: {len(names)} entries, {size:,} bytes in {node.box}")
 
 
-def _cells(rig: Rig) -> Cells:
-    """Cells out of every node on each of its links, (idle, burst), while the flock is at rest.
-
-    The nodes are asked one after the other, twice: where no count of burst cells has moved between,
-    no burst ran while they were asked.
-    """
-    deadline = time.monotonic() + QUIET_SECONDS
-    while time.monotonic() < deadline:
-        first, second = _ask_cells(rig), _ask_cells(rig)
-        if first is not None and second is not None and _bursts(first) == _bursts(second):
-            return second
-        time.sleep(0.05)
-    raise RigError(f"the flock did not come to rest within {QUIET_SECONDS:g} s")
-
-
-def _ask_cells(rig: Rig) -> Cells | None:
-    """The counts as they are now, or None where some node is not idle."""
-    found: Cells = {}
-    for node in rig.nodes:
-        status = node.status()
-        if status["code"] != IDLE or status["burst"] is not None:
-            return None
-        links = status["links"]
-        assert isinstance(links, list)
-        found[node.name] = {
-            link["endpoint"]: (link["cells_out_idle"], link["cells_out_burst"])
-            for link in links
-            if link["uid"] != status["uid"]
-        }
-    return found
-
-
-def _bursts(cells: Cells) -> list[list[int]]:
-    return [[burst for _, burst in links.values()] for links in cells.values()]
-
-
-def _compare_cells(before: Cells, after: Cells, rig: Rig, say: Callable[[str], None]) -> None:
+def _show_cells(before: Cells, after: Cells, rig: Rig, say: Callable[[str], None]) -> None:
     say("cells out since all saw each other (idle + burst):")
-    idle: list[int] = []
-    burst: list[int] = []
-    for node in rig.nodes:
-        for endpoint, (now_idle, now_burst) in sorted(after[node.name].items()):
-            was_idle, was_burst = before[node.name].get(endpoint, (0, 0))
-            idle.append(now_idle - was_idle)
-            burst.append(now_burst - was_burst)
-            short = endpoint.rpartition("/")[2]
-            say(f"  {node.name} to {short}: {idle[-1]} + {burst[-1]}")
-    if len(idle) != len(rig.nodes) * (len(rig.nodes) - 1):
-        raise RigError(f"{len(idle)} links are counted")
-    if len(set(burst)) != 1:
-        raise RigError("the nodes sent different numbers of burst cells")
-    if max(idle) - min(idle) > GEAR_CHANGE_CELLS:
-        raise RigError(f"the nodes' heartbeats differ by more than {GEAR_CHANGE_CELLS}")
+    sent = cells_since(before, after)
+    for name, endpoint in sorted(sent):
+        idle, burst = sent[name, endpoint]
+        say(f"  {name} to {endpoint.rpartition('/')[2]}: {idle} + {burst}")
+    check_cells(sent, len(rig.nodes) * (len(rig.nodes) - 1))
 
 
 if __name__ == "__main__":

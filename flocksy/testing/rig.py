@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -42,11 +42,34 @@ STOP_SECONDS = 20.0
 """For a node to say farewell, end and flush. Its running burst is finished first."""
 
 POLL_SECONDS = 0.1
+"""Between two looks at what is waited for."""
+
 LOG_TAIL_LINES = 40
+
+BROKEN = ("Traceback", "Error:", "Exception ignored", "resource_tracker", "Assertion failed")
+"""What shows in a log where a program broke instead of saying what is wrong."""
 
 
 class RigError(Exception):
     """Something in the rig is not as it must be."""
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout_seconds: float) -> float:
+    """Wait until `condition` holds. Returns the seconds it took. Raises `RigError`: not `what`."""
+    started = time.monotonic()
+    while not condition():
+        if time.monotonic() - started > timeout_seconds:
+            raise RigError(f"not within {timeout_seconds:g} s: {what}")
+        time.sleep(POLL_SECONDS)
+    return time.monotonic() - started
+
+
+def _group_lives(process: subprocess.Popen[bytes]) -> bool:
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @dataclass(slots=True)
@@ -61,6 +84,7 @@ class RigNode:
     process: subprocess.Popen[bytes] | None = None
     control: str = ""
     flags: tuple[str, ...] = ()  # when it is started
+    key_files: tuple[str, ...] = ()  # on every command line, where the configuration names none
 
     @property
     def running(self) -> bool:
@@ -69,7 +93,7 @@ class RigNode:
 
     def command(self, *words: str) -> list[str]:
         """The command line of `flocksy` with this node's configuration."""
-        return [sys.executable, "-m", "flocksy", *words, "-c", str(self.config)]
+        return [sys.executable, "-m", "flocksy", *words, "-c", str(self.config), *self.key_files]
 
     def run(self, *words: str, timeout_seconds: float) -> subprocess.CompletedProcess[str]:
         """Run one command of this node to its end."""
@@ -114,10 +138,10 @@ class Rig:
         """Copy `configs` and the key files in `keys`; `settings` are lines added to each copy."""
         # Not the default temporary directory: $TMPDIR may be too long for a socket's path.
         self.root = Path(tempfile.mkdtemp(prefix="flocksy-rig-", dir="/tmp"))
-        own_keys = self.root / "keys-example"
-        own_keys.mkdir()
+        self.keys = self.root / "keys-example"
+        self.keys.mkdir()
         for source in ("flocksy_keystore", "flocksy_privatekeys"):
-            target = own_keys / source
+            target = self.keys / source
             target.touch(mode=0o600)
             target.write_text(self._moved(keys / source))
         (self.root / "configs").mkdir()
@@ -161,6 +185,16 @@ class Rig:
             return node.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             raise RigError(f"{node.name} did not end within {STOP_SECONDS:g} s") from None
+
+    def kill(self, node: RigNode) -> None:
+        """As `kill -9` of everything the node runs, and wait until none of it is left."""
+        process = node.process
+        assert process is not None
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(STOP_SECONDS)
+        wait_until(
+            lambda: not _group_lives(process), f"all processes of {node.name} end", STOP_SECONDS
+        )
 
     def close(self) -> None:
         """End what still runs, by its process id, and remove the directory."""
@@ -242,7 +276,11 @@ class Rig:
         """How the boxes of the running nodes differ from the first one's; empty: they are equal."""
         running = [node for node in self.nodes if node.running]
         try:
-            trees = [snapshot(node.box) for node in running]
+            # Reading contents is only worth it where the rest is equal.
+            rough = [snapshot(node.box, contents=False) for node in running]
+            if all(tree == rough[0] for tree in rough):
+                rough = []
+            trees = rough or [snapshot(node.box) for node in running]
         except OSError as error:
             return [f"changing: {error}"]
         return [
@@ -254,6 +292,16 @@ class Rig:
     def log_tails(self) -> str:
         """The last lines of every node's log."""
         return "\n".join(node.log_tail() for node in self.nodes)
+
+    def complaints(self) -> list[str]:
+        """Lines of the logs that no log should ever hold: what a program says when it breaks."""
+        return [
+            f"{node.name}: {line}"
+            for node in self.nodes
+            if node.log.exists()
+            for line in node.log.read_text(errors="backslashreplace").splitlines()
+            if any(word in line for word in BROKEN)
+        ]
 
     def _make(self, source: Path, settings: Sequence[str]) -> RigNode:
         name = source.name

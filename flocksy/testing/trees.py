@@ -26,8 +26,10 @@ class Entry:
     content: str  # digest of a file, text of a symlink
 
 
-def snapshot(root: Path) -> dict[str, Entry]:
+def snapshot(root: Path, *, contents: bool = True) -> dict[str, Entry]:
     """Every path below `root` but flocksy's own, with what it is now.
+
+    Without `contents` no file is read: what is unequal then is unequal.
 
     Raises `OSError` where the tree changes while it is read: take another one.
     """
@@ -37,7 +39,7 @@ def snapshot(root: Path) -> dict[str, Entry]:
         for item in os.scandir(pending.pop()):
             name = os.path.relpath(item.path, root)
             if name != OWN_DIRECTORY:
-                found[name] = _entry(Path(item.path))
+                found[name] = _entry(Path(item.path), contents)
                 if found[name].kind == "directory":
                     pending.append(Path(item.path))
     return found
@@ -63,7 +65,7 @@ def _words(entry: Entry | None) -> str:
     )
 
 
-def _entry(path: Path) -> Entry:
+def _entry(path: Path, contents: bool) -> Entry:
     seen = os.lstat(path)
     mode = stat.S_IMODE(seen.st_mode) & 0o777
     if stat.S_ISDIR(seen.st_mode):
@@ -72,6 +74,8 @@ def _entry(path: Path) -> Entry:
         return Entry("symlink", 0, 0, 0, os.readlink(path))
     if not stat.S_ISREG(seen.st_mode):
         return Entry("other", mode, 0, 0, "")
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "blake2b").hexdigest()
+    digest = ""
+    if contents:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "blake2b").hexdigest()
     return Entry("file", mode, int(seen.st_mtime), seen.st_size, digest)
