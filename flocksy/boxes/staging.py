@@ -6,14 +6,16 @@ as they like, each checked against its id and written to every place that lacks 
 is right by construction and nothing has to be read again. What is on this disk already, in other
 files or in a temporary left by an earlier run, is copied from there and checked likewise.
 
-Nothing is flushed here: the applier flushes a whole batch at once.
+Nothing is flushed here: the applier flushes a whole batch at once. A disk that refuses (full,
+read-only) is no error of the caller's: it is told in `trouble`, what came stays wanted, and small
+contents, which nobody would send again, wait in the index.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -22,7 +24,8 @@ from blake3 import blake3
 from flocksy import system
 from flocksy.boxes.disk import Disk
 from flocksy.boxes.handles import Handles
-from flocksy.boxes.placing import INCOMING
+from flocksy.boxes.here import Here
+from flocksy.boxes.placing import INCOMING, describe
 from flocksy.errors import HostileInput, LimitExceeded
 from flocksy.index.contents import Contents, Piece
 from flocksy.sync.content import (
@@ -59,6 +62,11 @@ class Staged:
     name: str
 
 
+@dataclass(slots=True)
+class _Attempt:
+    refused: bool = False
+
+
 @dataclass(slots=True, eq=False)
 class _Incoming:
     """One content under way. `missing`: chunk id -> (offsets, length). `unlooked`: chunks that may
@@ -88,6 +96,7 @@ class Staging:
     def __init__(self, disk: Disk, contents: Contents, *, scratch: bool = False) -> None:
         self._disk = disk
         self._contents = contents
+        self._here = Here(disk, contents)
         self._scratch = scratch
         self._prefix = _SCRATCH_PREFIX if scratch else _PREFIX
         self._incoming: dict[_Key, _Incoming] = {}
@@ -96,6 +105,8 @@ class Staging:
         self._fresh: list[Staged] = []
         self._files = Handles(self._open_temporary, MAX_OPEN_FILES)
         self._broken: set[_Key] = set()
+        self.trouble: str | None = None
+        """Why the disk refused the last write, for people; None when it did not."""
         if scratch:
             self.sweep()
 
@@ -125,18 +136,40 @@ class Staging:
             return
         self.release(path, root)
         incoming = self._begin(key, len(data))
+        name = chunk_id(data)
+        pieces = (Piece(0, len(data), name),) if data else ()
+        with self._refusals() as attempt:
+            self._write_whole(incoming.name, data)
+        if attempt.refused:
+            self._contents.put(root, pieces, blobs=((name, data),))
+            self.release(path, root)
+            self.expect(path, root, len(data))
+            return
+        self._contents.put(root, pieces)
+        self._finish(incoming)
+
+    def _write_whole(self, name: str, data: bytes) -> None:
         try:
-            descriptor = self._disk.create(incoming.name)
+            descriptor = self._disk.create(name)
         except FileExistsError:
-            self._remove(incoming.name)  # of an earlier run
-            descriptor = self._disk.create(incoming.name)
+            self._remove(name)  # of an earlier run
+            descriptor = self._disk.create(name)
         try:
             system.write_at(descriptor, data, 0)
         finally:
             os.close(descriptor)
-        pieces = (Piece(0, len(data), chunk_id(data)),) if data else ()
-        self._contents.put(root, pieces)
-        self._finish(incoming)
+
+    @contextmanager
+    def _refusals(self) -> Iterator[_Attempt]:
+        """Notes when the disk refuses."""
+        attempt = _Attempt()
+        try:
+            yield attempt
+        except OSError as error:
+            attempt.refused = True
+            self.trouble = describe(error)
+        else:
+            self.trouble = None
 
     def _begin(self, key: _Key, size: int) -> _Incoming:
         if self._scratch and len(self._incoming) >= MAX_SCRATCH_CONTENTS:
@@ -166,28 +199,9 @@ class Staging:
         while again and incoming.key in self._incoming:
             again = False
             for blob_id in assembly.missing():
-                blob = self._known_list(blob_id, incoming)
+                blob = self._here.list_blob(blob_id, incoming.key[1], incoming.size)
                 if blob is not None:
                     again = self._add_blob(incoming, blob_id, blob) or again
-
-    def _known_list(self, blob_id: bytes, incoming: _Incoming) -> bytes | None:
-        top = blob_id == incoming.key[1]
-        blob = self._contents.blob(blob_id)
-        if blob is None and top:
-            blob = small_list(b"").top if not incoming.size else self._small_list(blob_id)
-        if blob is None or (root_of(blob) if top else chunk_id(blob)) != blob_id:
-            return None
-        return blob
-
-    def _small_list(self, root: bytes) -> bytes | None:
-        """The list of a small content whose one chunk is known: such lists are not kept."""
-        pieces = self._contents.pieces(root)
-        if len(pieces) != 1:
-            return None
-        whole = self._chunk_here(pieces[0].id, pieces[0].length)
-        if whole is None:
-            return None
-        return small_list(whole).top
 
     def _follow_lists(self, incoming: _Incoming) -> None:
         """Want the lists that the known ones name, or the chunks when all lists are known."""
@@ -230,15 +244,21 @@ class Staging:
             incoming.unlooked = dict.fromkeys(incoming.missing)
             self._looking[incoming.key] = incoming
         if not incoming.missing:
+            self._looking[incoming.key] = incoming
+            self._make_empty(incoming)
+
+    def _make_empty(self, incoming: _Incoming) -> bool:
+        with self._refusals() as attempt:
             self._files.get(incoming.name)
             self._finish(incoming)
+        return not attempt.refused
 
     # -- what comes ----------------------------------------------------------------------------
 
     def write(self, name: bytes, data: bytes | memoryview) -> bool:
         """A chunk or a list blob that arrived; checked against its id here. False: nobody
-        expected it, nothing done. Raises `HostileInput` when it is not what its id says, and
-        `OSError` when the disk refuses (nothing is lost then: it stays wanted)."""
+        expected it, or the disk refused it; it is wanted as before. Raises `HostileInput` when it
+        is not what its id says."""
         takers = self._wanting.get(name)
         if not takers:
             return False
@@ -248,8 +268,8 @@ class Staging:
         for incoming in list(takers):
             if name in incoming.blobs:
                 self._take_blob(incoming, name, data)
-            else:
-                self._take_chunk(incoming, name, data)
+            elif not self._take_chunk(incoming, name, data):
+                return False
         return True
 
     def _take_blob(self, incoming: _Incoming, name: bytes, data: bytes | memoryview) -> None:
@@ -260,17 +280,20 @@ class Staging:
         self._unwant(name, incoming)
         self._follow_lists(incoming)
 
-    def _take_chunk(self, incoming: _Incoming, name: bytes, data: bytes | memoryview) -> None:
+    def _take_chunk(self, incoming: _Incoming, name: bytes, data: bytes | memoryview) -> bool:
+        """False: the disk refused it."""
         offsets, length = incoming.missing[name]
         if len(data) != length:
             # The id is right, so it is the list that lies.
             self._broken.add(incoming.key)
             self.release(*incoming.key)
-            return
-        descriptor = self._files.get(incoming.name)
-        for offset in offsets:
-            system.write_at(descriptor, data, offset)
-        self._have(incoming, name)
+            return True
+        with self._refusals() as attempt:
+            descriptor = self._files.get(incoming.name)
+            for offset in offsets:
+                system.write_at(descriptor, data, offset)
+            self._have(incoming, name)
+        return not attempt.refused
 
     def _have(self, incoming: _Incoming, name: bytes) -> None:
         offsets, length = incoming.missing.pop(name)
@@ -302,50 +325,38 @@ class Staging:
         while self._looking and budget_bytes > 0:
             key, incoming = next(iter(self._looking.items()))
             if not incoming.unlooked:
-                del self._looking[key]
+                if not incoming.missing and not self._make_empty(incoming):
+                    self._looking[key] = self._looking.pop(key)
+                    return False
+                self._looking.pop(key, None)
                 continue
             name = next(iter(incoming.unlooked))
-            del incoming.unlooked[name]
+            _, length = incoming.missing[name]
             budget_bytes -= LOOK_UP_BYTES
             if incoming.resumed and self._still_there(incoming, name):
-                budget_bytes -= incoming.missing[name][1]
+                budget_bytes -= length
                 self._have(incoming, name)
                 continue
-            data = self._chunk_here(name, incoming.missing[name][1])
-            if data is not None:
-                budget_bytes -= 2 * len(data)
-                self._take_chunk(incoming, name, data)
+            data = self._here.chunk(name, length)
+            if data is None:
+                del incoming.unlooked[name]
+                continue
+            budget_bytes -= 2 * length
+            if not self._take_chunk(incoming, name, data):
+                self._looking[key] = self._looking.pop(key)
+                return False  # the disk refuses: another time, and others first
         return bool(self._looking)
 
     def _still_there(self, incoming: _Incoming, name: bytes) -> bool:
         """Whether the temporary of an earlier run holds the chunk in all its places."""
         offsets, length = incoming.missing[name]
-        descriptor = self._files.get(incoming.name)
-        return all(
-            chunk_id(system.read_at(descriptor, length, offset)) == name for offset in offsets
-        )
-
-    def _chunk_here(self, name: bytes, length: int) -> bytes | None:
-        """The chunk from wherever it should be on this disk, checked."""
-        blob = self._contents.blob(name)
-        if blob is not None and chunk_id(blob) == name:
-            return blob
-        for place in self._contents.places(name):
-            if place.length != length:
-                continue
-            try:
-                descriptor = self._disk.open_read(place.path)
-            except OSError:
-                continue  # gone or replaced since: the watcher tells
-            try:
-                data = system.read_at(descriptor, length, place.offset)
-            except OSError:
-                continue
-            finally:
-                os.close(descriptor)
-            if chunk_id(data) == name:
-                return data
-        return None
+        try:
+            descriptor = self._files.get(incoming.name)
+            return all(
+                chunk_id(system.read_at(descriptor, length, offset)) == name for offset in offsets
+            )
+        except OSError:
+            return False
 
     # -- what is asked -------------------------------------------------------------------------
 

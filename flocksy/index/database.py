@@ -27,6 +27,9 @@ STATEMENT_CACHE = 256
 BUSY_TIMEOUT_MS = 10_000
 """The scanner's short reads never block a writer in WAL mode; this is for a copy of the file being
 made by a backup program."""
+CHECKPOINT_PAGES = 4096
+"""16 MiB of log before SQLite moves it into the database by itself, which flushes and takes tens of
+milliseconds: `checkpoint` does it earlier, when there is time."""
 WAL_LIMIT_BYTES = 64 * 1024 * 1024
 """What a large transaction leaves behind as log file is cut back to this."""
 
@@ -87,6 +90,7 @@ class Database:
         self._set_synchronous("NORMAL")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute("PRAGMA temp_store = MEMORY")
         migrate(connection, self.name)
         if self.row("SELECT 1 FROM remembered WHERE name = 'in use'") is not None:
@@ -107,6 +111,10 @@ class Database:
         with contextlib.suppress(sqlite3.ProgrammingError):
             self.execute("DELETE FROM remembered WHERE name = 'in use'")
         self._connection.close()
+
+    def checkpoint(self) -> None:
+        """Move the log into the database as far as nobody reads it. Flushes."""
+        self.rows("PRAGMA wal_checkpoint(PASSIVE)")
 
     def on_rollback(self, forget: Callable[[], None]) -> None:
         """`forget` is called when a transaction was rolled back: drop what memory knows better."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 from collections.abc import Iterator
@@ -346,3 +347,45 @@ def test_released_contents_leave_nothing(bench: Bench) -> None:
     assert staging.wants(10) == []
     assert bench.temporaries() == []
     assert staging.progress() == (0, 0)
+
+
+class Full(RealDisk):
+    """A disk without room for new files."""
+
+    full = True
+
+    def create(self, path: str) -> int:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().create(path)
+
+
+def test_a_full_disk_is_told_and_nothing_is_lost(bench: Bench) -> None:
+    disk = Full(str(bench.root))
+    staging = Staging(disk, bench.index.contents)
+    data = random.Random(10).randbytes(100_000)
+    root = content(data)[0].root
+    staging.expect("big", root, len(data))
+    staging.inline("small", small_list(b"small").root, b"small")
+    staging.inline("empty", small_list(b"").root, b"")
+    there = parts(data)
+    staging.write(root, there[root])
+    for _ in range(3):  # a refusal ends a turn, and the next one begins with another content
+        staging.advance(BUDGET)
+    wanted = staging.wants(100)
+    assert len(wanted) == len(there) - 1
+    assert not staging.write(wanted[0], there[wanted[0]])
+    assert staging.trouble is not None
+    assert "full" in staging.trouble
+    assert staging.wants(100) == wanted
+    assert staging.complete() == []
+
+    disk.full = False
+    while staging.advance(BUDGET):
+        pass
+    for name in wanted:
+        assert staging.write(name, there[name])
+    assert staging.trouble is None
+    staged = {one.path: bench.bytes_of(one.name) for one in staging.complete()}
+    assert staged == {"big": data, "small": b"small", "empty": b""}
+    disk.close()

@@ -66,6 +66,15 @@ def test_contents_that_nobody_has_are_forgotten(index: BoxIndex) -> None:
         assert list(index.contents.pieces(root)) == PIECES
 
 
+def test_tidying_keeps_what_is_needed(index: BoxIndex) -> None:
+    put_file(index, "a", ROOT)
+    index.contents.put(ROOT, PIECES)
+    index.contents.put(OTHER, PIECES)
+    index.tidy()
+    assert list(index.contents.pieces(ROOT)) == PIECES
+    assert list(index.contents.pieces(OTHER)) == []
+
+
 def test_wants_are_given_oldest_first_and_once(index: BoxIndex) -> None:
     old, young = (Want("a", b"1" * 16, ROOT, 5, 10), Want("b", b"2" * 16, OTHER, 6, 20))
     index.contents.want(young)
