@@ -398,6 +398,11 @@ def die_with_parent(parent_pid: int) -> bool:
     return bool(done == 0)
 
 
+_M_TRIM_THRESHOLD = -1  # malloc.h
+_M_MMAP_THRESHOLD = -3
+_KEPT_BYTES = 32 << 20  # the largest threshold that glibc takes
+
+
 def peak_memory_bytes() -> int:
     """The most memory this process ever had resident, in bytes; 0 where nobody knows."""
     if sys.platform == "win32":
@@ -412,6 +417,24 @@ def peak_memory_bytes() -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def keep_freed_memory() -> bool:
+    """Have this process keep the memory of freed buffers for the next ones. False where the C
+    library cannot.
+
+    By default glibc gives each freed buffer of more than 128 KiB back to the system, and the next
+    one costs a page fault per 4 KiB: a quarter of all time when 1 MiB buffers come and go. What
+    is kept is bounded by what was in use at one time.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return False
+    done = mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES) and mallopt(_M_TRIM_THRESHOLD, 8 * _KEPT_BYTES)
+    return bool(done)
 
 
 # ── the user's own places ────────────────────────────────────────────────────────────────────

@@ -8,7 +8,7 @@ import signal
 import time
 from pathlib import Path
 
-from flocksy import __version__
+from flocksy import __version__, system
 from flocksy.boxes.exchange import MAX_BURST_BYTES, Exchange, Timing
 from flocksy.boxes.keeper import Keeper
 from flocksy.boxes.reader import SpoolReader
@@ -41,6 +41,7 @@ class Node:
 
     def __init__(self, settings: NodeSettings) -> None:
         self.settings = settings
+        system.keep_freed_memory()
         self.loop = Loop()
         self.loop.catch(signal.SIGINT, signal.SIGTERM)
         if hasattr(signal, "SIGHUP"):

@@ -91,3 +91,4 @@ def _tune(parent: int) -> None:
     """Runs in the wire process: first at the processor, and gone when the node is."""
     system.die_with_parent(parent)
     system.set_nice(WIRE_NICE)
+    system.keep_freed_memory()
