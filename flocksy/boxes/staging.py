@@ -13,19 +13,13 @@ contents, which nobody would send again, wait in the index.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from blake3 import blake3
-
-from flocksy import system
 from flocksy.boxes.disk import Disk
-from flocksy.boxes.handles import Handles
 from flocksy.boxes.here import Here
-from flocksy.boxes.placing import INCOMING, describe
+from flocksy.boxes.temporaries import Temporaries
 from flocksy.errors import HostileInput, LimitExceeded
 from flocksy.index.contents import Contents, Piece
 from flocksy.sync.content import (
@@ -35,14 +29,13 @@ from flocksy.sync.content import (
     root_of,
     small_list,
 )
-from flocksy.sync.names import encode_path
 
 MAX_CONTENTS = 200_000
 """Contents under way at a time; about 1 KiB of memory each, and as many files."""
 MAX_SCRATCH_CONTENTS = 10_000
 """Of our own content; the oldest makes room. More than one burst carries."""
-MAX_OPEN_FILES = 64
-"""Of the 1,024 that a process may commonly have."""
+MAX_BROKEN = 10_000
+"""Contents remembered as impossible; honest members make none."""
 LOOK_UP_BYTES = 16 << 10
 """What asking the index for a chunk counts in the budget of `advance`: about as long as a copy."""
 
@@ -62,11 +55,6 @@ class Staged:
     name: str
 
 
-@dataclass(slots=True)
-class _Attempt:
-    refused: bool = False
-
-
 @dataclass(slots=True, eq=False)
 class _Incoming:
     """One content under way. `missing`: chunk id -> (offsets, length). `unlooked`: chunks that may
@@ -78,7 +66,7 @@ class _Incoming:
     assembly: ListAssembly | None
     missing: dict[bytes, tuple[list[int], int]] = field(default_factory=dict)
     unlooked: dict[bytes, None] = field(default_factory=dict)
-    blobs: set[bytes] = field(default_factory=set)
+    blobs: dict[bytes, None] = field(default_factory=dict)
     here_bytes: int = 0
     resumed: bool = False
     complete: bool = False
@@ -94,19 +82,15 @@ class Staging:
     same work for what we have already, because our own lane carried it."""
 
     def __init__(self, disk: Disk, contents: Contents, *, scratch: bool = False) -> None:
-        self._disk = disk
         self._contents = contents
         self._here = Here(disk, contents)
         self._scratch = scratch
-        self._prefix = _SCRATCH_PREFIX if scratch else _PREFIX
+        self._temporaries = Temporaries(disk, _SCRATCH_PREFIX if scratch else _PREFIX)
         self._incoming: dict[_Key, _Incoming] = {}
         self._wanting: dict[bytes, list[_Incoming]] = {}
         self._looking: dict[_Key, _Incoming] = {}
         self._fresh: list[Staged] = []
-        self._files = Handles(self._open_temporary, MAX_OPEN_FILES)
         self._broken: set[_Key] = set()
-        self.trouble: str | None = None
-        """Why the disk refused the last write, for people; None when it did not."""
         if scratch:
             self.sweep()
 
@@ -121,7 +105,7 @@ class Staging:
         incoming = self._begin(key, size)
         incoming.assembly = ListAssembly(root, size)
         if not self._scratch:
-            self._resume(incoming)
+            incoming.resumed = self._temporaries.begun(incoming.name, size)
             self._use_known_lists(incoming)
         self._follow_lists(incoming)
 
@@ -138,38 +122,13 @@ class Staging:
         incoming = self._begin(key, len(data))
         name = chunk_id(data)
         pieces = (Piece(0, len(data), name),) if data else ()
-        with self._refusals() as attempt:
-            self._write_whole(incoming.name, data)
-        if attempt.refused:
+        if not self._temporaries.write_whole(incoming.name, data):
             self._contents.put(root, pieces, blobs=((name, data),))
             self.release(path, root)
             self.expect(path, root, len(data))
             return
         self._contents.put(root, pieces)
         self._finish(incoming)
-
-    def _write_whole(self, name: str, data: bytes) -> None:
-        try:
-            descriptor = self._disk.create(name)
-        except FileExistsError:
-            self._remove(name)  # of an earlier run
-            descriptor = self._disk.create(name)
-        try:
-            system.write_at(descriptor, data, 0)
-        finally:
-            os.close(descriptor)
-
-    @contextmanager
-    def _refusals(self) -> Iterator[_Attempt]:
-        """Notes when the disk refuses."""
-        attempt = _Attempt()
-        try:
-            yield attempt
-        except OSError as error:
-            attempt.refused = True
-            self.trouble = describe(error)
-        else:
-            self.trouble = None
 
     def _begin(self, key: _Key, size: int) -> _Incoming:
         if self._scratch and len(self._incoming) >= MAX_SCRATCH_CONTENTS:
@@ -178,18 +137,9 @@ class Staging:
             raise LimitExceeded(
                 f"{len(self._incoming)} files are on their way into one box: more wait for these"
             )
-        path, root = key
-        name = blake3(root + encode_path(path)).hexdigest(16)
-        incoming = _Incoming(key, size, f"{INCOMING}/{self._prefix}{name}", None)
+        incoming = _Incoming(key, size, self._temporaries.name(*key), None)
         self._incoming[key] = incoming
         return incoming
-
-    def _resume(self, incoming: _Incoming) -> None:
-        found = self._disk.stat(incoming.name)
-        if found is not None and found.size > incoming.size:
-            self._remove(incoming.name)
-            found = None
-        incoming.resumed = found is not None
 
     def _use_known_lists(self, incoming: _Incoming) -> None:
         """Give the assembly the lists that are on this disk, for whatever reason."""
@@ -210,7 +160,7 @@ class Staging:
         missing = incoming.assembly.missing()
         for blob_id in missing:
             if blob_id not in incoming.blobs:
-                incoming.blobs.add(blob_id)
+                incoming.blobs[blob_id] = None
                 self._wanting.setdefault(blob_id, []).append(incoming)
         if not missing:
             self._listed(incoming)
@@ -222,8 +172,7 @@ class Staging:
         try:
             return incoming.assembly.add(blob_id, blob)
         except HostileInput:
-            self._broken.add(incoming.key)
-            self.release(*incoming.key)
+            self._give_up(incoming)
             return False
 
     def _listed(self, incoming: _Incoming) -> None:
@@ -248,10 +197,11 @@ class Staging:
             self._make_empty(incoming)
 
     def _make_empty(self, incoming: _Incoming) -> bool:
-        with self._refusals() as attempt:
-            self._files.get(incoming.name)
-            self._finish(incoming)
-        return not attempt.refused
+        """False: the disk refused it."""
+        if not self._temporaries.write(incoming.name, b"", ()):
+            return False
+        self._finish(incoming)
+        return True
 
     # -- what comes ----------------------------------------------------------------------------
 
@@ -276,7 +226,7 @@ class Staging:
         self._contents.put(incoming.key[1], blobs=((name, bytes(data)),))
         if not self._add_blob(incoming, name, data):
             return
-        incoming.blobs.discard(name)
+        incoming.blobs.pop(name, None)
         self._unwant(name, incoming)
         self._follow_lists(incoming)
 
@@ -285,15 +235,18 @@ class Staging:
         offsets, length = incoming.missing[name]
         if len(data) != length:
             # The id is right, so it is the list that lies.
-            self._broken.add(incoming.key)
-            self.release(*incoming.key)
+            self._give_up(incoming)
             return True
-        with self._refusals() as attempt:
-            descriptor = self._files.get(incoming.name)
-            for offset in offsets:
-                system.write_at(descriptor, data, offset)
-            self._have(incoming, name)
-        return not attempt.refused
+        if not self._temporaries.write(incoming.name, data, offsets):
+            return False
+        self._have(incoming, name)
+        return True
+
+    def _give_up(self, incoming: _Incoming) -> None:
+        if len(self._broken) >= MAX_BROKEN:
+            self._broken.clear()  # to find out anew costs a list each, and loses nothing
+        self._broken.add(incoming.key)
+        self.release(*incoming.key)
 
     def _have(self, incoming: _Incoming, name: bytes) -> None:
         offsets, length = incoming.missing.pop(name)
@@ -315,7 +268,7 @@ class Staging:
         incoming.complete = True
         incoming.unlooked.clear()
         self._looking.pop(incoming.key, None)
-        self._files.close(incoming.name)
+        self._temporaries.done(incoming.name)
         self._fresh.append(incoming.staged())
 
     # -- what is here already ------------------------------------------------------------------
@@ -350,13 +303,10 @@ class Staging:
     def _still_there(self, incoming: _Incoming, name: bytes) -> bool:
         """Whether the temporary of an earlier run holds the chunk in all its places."""
         offsets, length = incoming.missing[name]
-        try:
-            descriptor = self._files.get(incoming.name)
-            return all(
-                chunk_id(system.read_at(descriptor, length, offset)) == name for offset in offsets
-            )
-        except OSError:
-            return False
+        return all(
+            chunk_id(self._temporaries.read(incoming.name, length, offset)) == name
+            for offset in offsets
+        )
 
     # -- what is asked -------------------------------------------------------------------------
 
@@ -381,6 +331,11 @@ class Staging:
         incoming = self._incoming.get((path, root))
         return incoming.name if incoming is not None and incoming.complete else None
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the disk refused the last write, for people; None when it did not."""
+        return self._temporaries.trouble
+
     def is_broken(self, path: str, root: bytes) -> bool:
         """Whether the content can never come to be: its list contradicts itself."""
         return (path, root) in self._broken
@@ -402,44 +357,12 @@ class Staging:
         self._looking.pop(incoming.key, None)
         for name in (*incoming.blobs, *incoming.missing):
             self._unwant(name, incoming)
-        self._files.close(incoming.name)
-        self._remove(incoming.name)
+        self._temporaries.remove(incoming.name)
 
     def sweep(self) -> None:
         """Remove temporaries of earlier runs that nobody expects any more."""
-        try:
-            listing = self._disk.scan(INCOMING)
-        except FileNotFoundError:
-            return
-        wanted = {incoming.name for incoming in self._incoming.values()}
-        self._remove_all(
-            f"{INCOMING}/{name}"
-            for name, _ in listing
-            if name.startswith(self._prefix) and f"{INCOMING}/{name}" not in wanted
-        )
+        self._temporaries.sweep({incoming.name for incoming in self._incoming.values()})
 
     def close(self) -> None:
         """Close files; what is incomplete stays on disk and is found again by `expect`."""
-        self._files.close_all()
-
-    def _remove_all(self, names: Iterable[str]) -> None:
-        for name in names:
-            self._remove(name)
-
-    def _remove(self, name: str) -> None:
-        with suppress(FileNotFoundError):
-            self._disk.remove_file(name)
-
-    def _open_temporary(self, name: str) -> int:
-        """For reading and writing; made when it is not there."""
-        try:
-            reading = self._disk.open_read(name)
-        except FileNotFoundError:
-            return self._disk.create(name)
-        try:
-            # Through the handle, so that it is the same file whatever happens to the name.
-            return os.open(
-                system.descriptor_path(reading), os.O_RDWR | system.O_CLOEXEC | system.O_BINARY
-            )
-        finally:
-            os.close(reading)
+        self._temporaries.close()

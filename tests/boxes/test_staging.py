@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from flocksy.boxes import staging as module
+from flocksy.boxes import temporaries
 from flocksy.boxes.chunking import cut
 from flocksy.boxes.filesystem import RealDisk
 from flocksy.boxes.placing import make_folders
@@ -149,7 +150,7 @@ def test_two_paths_with_equal_content_get_a_file_each(bench: Bench) -> None:
 
 
 def test_more_contents_than_open_files(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_OPEN_FILES", 2)
+    monkeypatch.setattr(temporaries, "MAX_OPEN_FILES", 2)
     source = random.Random(3)
     datas = {f"f{number}": source.randbytes(60_000) for number in range(6)}
     staging = bench.staging()

@@ -1,0 +1,127 @@
+"""The temporary files that incoming content is written to, inside the box, beside nobody's files.
+
+A temporary has one name for one (path, root), in every run, so that what an earlier run wrote is
+found again. Nothing is flushed. A disk that refuses to be written to is told in `trouble`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from contextlib import suppress
+
+from blake3 import blake3
+
+from flocksy import system
+from flocksy.boxes.disk import Disk
+from flocksy.boxes.handles import Handles
+from flocksy.boxes.placing import INCOMING, describe
+from flocksy.sync.names import encode_path
+
+MAX_OPEN_FILES = 64
+"""Of the 1,024 that a process may commonly have."""
+
+
+class Temporaries:
+    """Those of one kind, told by the prefix of their names."""
+
+    def __init__(self, disk: Disk, prefix: str) -> None:
+        self._disk = disk
+        self._prefix = prefix
+        self._files = Handles(self._open, MAX_OPEN_FILES)
+        self.trouble: str | None = None
+        """Why the disk refused the last write, for people; None when it did not."""
+
+    def name(self, path: str, root: bytes) -> str:
+        """The temporary's path in the box."""
+        return f"{INCOMING}/{self._prefix}{blake3(root + encode_path(path)).hexdigest(16)}"
+
+    def begun(self, name: str, size: int) -> bool:
+        """Whether an earlier run has left something that may be part of `size` bytes."""
+        try:
+            found = self._disk.stat(name)
+        except OSError:
+            return False
+        if found is not None and found.size > size:
+            self.remove(name)  # whatever it is
+            return False
+        return found is not None
+
+    def write_whole(self, name: str, data: bytes) -> bool:
+        """A small file in one go. False: the disk refused."""
+        try:
+            try:
+                descriptor = self._disk.create(name)
+            except FileExistsError:
+                self.remove(name)  # of an earlier run
+                descriptor = self._disk.create(name)
+            try:
+                system.write_at(descriptor, data, 0)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            return self._refused(error)
+        self.trouble = None
+        return True
+
+    def write(self, name: str, data: bytes | memoryview, offsets: Collection[int]) -> bool:
+        """The same bytes to each of these offsets; without any, the file is made. False: the disk
+        refused."""
+        try:
+            descriptor = self._files.get(name)
+            for offset in offsets:
+                system.write_at(descriptor, data, offset)
+        except OSError as error:
+            return self._refused(error)
+        self.trouble = None
+        return True
+
+    def read(self, name: str, length: int, offset: int) -> bytes:
+        """At most `length` bytes; none where the disk refuses."""
+        try:
+            return system.read_at(self._files.get(name), length, offset)
+        except OSError:
+            return b""
+
+    def done(self, name: str) -> None:
+        """Nothing more is written to it for now."""
+        self._files.close(name)
+
+    def remove(self, name: str) -> None:
+        """It is not needed any more. What cannot be removed is swept another time."""
+        self._files.close(name)
+        with suppress(OSError):
+            self._disk.remove_file(name)
+
+    def sweep(self, wanted: Collection[str]) -> None:
+        """Remove those of earlier runs but for the wanted."""
+        try:
+            listing = self._disk.scan(INCOMING)
+        except OSError:
+            return
+        for entry, _ in listing:
+            name = f"{INCOMING}/{entry}"
+            if entry.startswith(self._prefix) and name not in wanted:
+                self.remove(name)
+
+    def close(self) -> None:
+        """Let go of all files."""
+        self._files.close_all()
+
+    def _refused(self, error: OSError) -> bool:
+        self.trouble = describe(error)
+        return False
+
+    def _open(self, name: str) -> int:
+        """For reading and writing; made when it is not there."""
+        try:
+            reading = self._disk.open_read(name)
+        except FileNotFoundError:
+            return self._disk.create(name)
+        try:
+            # Through the handle, so that it is the same file whatever happens to the name.
+            return os.open(
+                system.descriptor_path(reading), os.O_RDWR | system.O_CLOEXEC | system.O_BINARY
+            )
+        finally:
+            os.close(reading)
