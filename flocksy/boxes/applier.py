@@ -39,7 +39,6 @@ from flocksy.boxes.batch import (
     Result,
     Step,
     applied,
-    dressed,
     guarded,
     is_directory,
 )
@@ -255,9 +254,11 @@ class Applier:
                 found = placer.set_metadata(step.path, step.operation.expected, step.wanted)
                 step.shown = found.entry(step.wanted.root)
             step.placed = True
-        elif step.source is not None or step.wanted.kind is Kind.DIRECTORY:
+        else:
             assert step.shown is not None
-            if dressed(step.shown, step.wanted):
+            late_mode = self._capabilities.mode_bits and step.shown.mode != step.wanted.mode
+            late_mtime = step.source is not None and step.shown.mtime_ns != step.wanted.mtime_ns
+            if not late_mode and not late_mtime:
                 return
             try:
                 step.shown = placer.dress(step.path, step.wanted).entry(step.wanted.root)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from flocksy.boxes.disk import MODE_BITS
 from flocksy.boxes.journal import Applied, JournalEntry
 from flocksy.boxes.placing import BlockedError, ChangedError, describe, is_full
 from flocksy.index.journal import Kept
@@ -144,7 +145,9 @@ def wanted_entry(operation: DiskOperation) -> DiskEntry | None:
     if isinstance(operation, Remove):
         return None
     version = operation.version
-    return DiskEntry(version.kind, version.mode, version.mtime_ns, version.size, version.root)
+    return DiskEntry(
+        version.kind, version.mode & MODE_BITS, version.mtime_ns, version.size, version.root
+    )
 
 
 def journal_entry(operation: DiskOperation) -> JournalEntry:
@@ -161,11 +164,6 @@ def applied(step: Step) -> Applied:
 
 def is_directory(entry: DiskEntry | None) -> bool:
     return entry is not None and entry.kind is Kind.DIRECTORY
-
-
-def dressed(shown: DiskEntry, wanted: DiskEntry) -> bool:
-    same_time = wanted.kind is not Kind.FILE or shown.mtime_ns == wanted.mtime_ns
-    return shown.mode == wanted.mode and same_time
 
 
 def guarded(do: Callable[[Step], None]) -> Callable[[Step], None]:

@@ -119,7 +119,8 @@ class Preparer:
                 batch.staged.add(staged)
                 step.entry = replace(step.entry, temporary=staged)
         if step.source is None:
-            placer.dress(step.entry.temporary, step.wanted)
+            # A file that we must not read we could not flush; its mode follows in the end.
+            placer.dress(step.entry.temporary, replace(step.wanted, mode=step.wanted.mode | 0o400))
         self._stamp(step)
         if step.entry.after is None or step.entry.after.size != operation.version.size:
             raise MissingError
@@ -154,7 +155,7 @@ class Preparer:
             return  # it will be moved
         assert step.wanted is not None
         self._disk.make_directory(step.entry.temporary, 0o700)
-        # Closed to ourselves it would be of no use for what comes into it; see `Applier`.
+        # Closed to ourselves it would be of no use for what comes into it; its mode follows too.
         placer.dress(step.entry.temporary, replace(step.wanted, mode=step.wanted.mode | 0o700))
 
     def _reserve(self, step: Step) -> None:
