@@ -20,7 +20,8 @@ DEEP: tuple[Bounds, ...] = (
     Bounds(losses=2, crashes=1, rejoins=1, needs=1),
     Bounds(losses=1, crashes=1, rejoins=1, needs=1, latency=2),
     Bounds(losses=2, crashes=0, rejoins=0, needs=2, latency=2),
-    Bounds(losses=1, crashes=1, rejoins=1, needs=1, latency=3),
+    # At the edge: a cell that is lost leaves the next one too old to count as alive.
+    Bounds(losses=1, crashes=1, rejoins=0, needs=1, latency=3, live_rounds=80),
     Bounds(losses=4, crashes=2, rejoins=2, needs=0),
     Bounds(losses=1, crashes=2, rejoins=2, needs=1, sizes=(SMALL,)),
     Bounds(losses=4, crashes=2, rejoins=2, needs=1, sizes=(SMALL,)),

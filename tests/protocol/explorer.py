@@ -14,7 +14,7 @@ whatever no later step reads is blanked, and flocks that differ only in which no
 equally many cells from the same start; real bytes leave only with a fresh two-way echo of all
 members of a large enough view; a need is released only by a burst at least as long. *Liveness*:
 from every reached state, if nothing more goes wrong, all needs are served and all live nodes
-share a view within `LIVE_ROUNDS` rounds.
+share a view within 40 rounds.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ class Bounds:
     needs: int
     latency: int = 1
     sizes: tuple[int, ...] = (SMALL, LARGE)
+    live_rounds: int = LIVE_ROUNDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -624,17 +625,18 @@ class Explorer:
         """Rounds that the slowest state needs until all is served, if nothing more goes wrong.
 
         Raises:
-            BrokenPromiseError: some state is not served within `LIVE_ROUNDS`.
+            BrokenPromiseError: some state is not served within `live_rounds`.
         """
+        limit = self.bounds.live_rounds
         away = [0 if self.is_served(at) else -1 for at in range(len(self.states))]
         for at in range(len(self.states)):
             path: list[int] = []
-            while away[at] < 0 and len(path) <= LIVE_ROUNDS:
+            while away[at] < 0 and len(path) <= limit:
                 path.append(at)
                 at = self.quiet[at]
-            if away[at] < 0 or away[at] + len(path) > LIVE_ROUNDS:
+            if away[at] < 0 or away[at] + len(path) > limit:
                 raise BrokenPromiseError(
-                    f"not served within {LIVE_ROUNDS} rounds\n{self.trace(path[0])}"
+                    f"not served within {limit} rounds\n{self.trace(path[0])}"
                     "\n--- and then, without faults:\n"
                     + "\n".join(self.line(state) for state in path)
                 )
