@@ -141,7 +141,7 @@ def box_node(box: TrivialBox, need: int, result: Connection) -> None:
 
         def complete() -> bool:
             last = box.report.last_burst
-            return box_seen[0] == NODES * burst.length or last is not None
+            return box_seen[0] == NODES * burst.length or (last is not None and last.gap)
 
         box_seen = [0]
 
@@ -172,12 +172,12 @@ def wire(cell_bytes: int, count: int, directory: str) -> float:
         theirs.close()
         results.append(ours)
         processes.append(process)
-    answers = [result.recv() for result in results]
+    answers: list[tuple[float, int, int]] = [result.recv() for result in results]
     for process in processes:
         process.join()
     if any(seen != NODES * length for _, length, seen in answers):
         raise RuntimeError(f"the burst was not whole: {answers}")
-    return max(float(seconds) / length for seconds, length, _ in answers)
+    return max(seconds / length for seconds, length, _ in answers)
 
 
 def main() -> None:

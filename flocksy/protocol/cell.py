@@ -63,6 +63,8 @@ _PROPOSAL = struct.Struct("<8sB?QQIII")
 _LANE = struct.Struct("<IIH")
 _SEQUENCE = struct.Struct("<Q")
 
+_GLANCE = struct.Struct("<BBH16s32x8sQ8sIII16x32sQ")
+
 _SEQUENCE_AT = _PREFIX.size - _SEQUENCE.size
 _HOT_AT = _PREFIX.size
 _CLOCK_AT = _HOT_AT + _HOT.size
@@ -419,15 +421,15 @@ def peek(cell: bytes | bytearray | memoryview) -> Hot:
     return Hot._make(_HOT.unpack_from(cell, _HOT_AT))
 
 
-def peek_round(cell: bytes | bytearray | memoryview) -> int:
-    """The round in which a cell that is long enough was made, unchecked."""
-    (round_,) = _SEQUENCE.unpack_from(cell, _SHOWN_AT)
-    return int(round_)
+def glance(
+    cell: bytes | bytearray | memoryview,
+) -> tuple[int, int, int, bytes, bytes, int, bytes, int, int, int, bytes, int]:
+    """All that is looked at in every cell, unchecked, by one call: version, gear, header bytes,
+    settings digest, session, sequence, burst id, k, length, credit, known, round.
 
-
-def peek_known(cell: bytes | bytearray | memoryview) -> bytes:
-    """The sender's digest of known state."""
-    return bytes(cell[_KNOWN_AT:_SHOWN_AT])
+    The cell must be as long as a whole frame.
+    """
+    return _GLANCE.unpack_from(cell)
 
 
 def _hash(value: object, size: int) -> bytes:

@@ -320,6 +320,7 @@ class WireSeam:
         self.inward = self._memory.inward
         self._idle_end = META_BYTES + shape.idle_cell
         self._burst_end = META_BYTES + shape.burst_cell
+        self._room: memoryview | None = None
         self.wake_box()
 
     def fileno(self) -> int:
@@ -349,13 +350,13 @@ class WireSeam:
 
     def room(self) -> memoryview | None:
         """The slot that the next received cell goes to, cell part only, or None if full."""
-        slot = self.inward.reserve()
+        slot = self._room = self.inward.reserve()
         return None if slot is None else slot[META_BYTES:]
 
     def received(
         self,
         lane: int,
-        gear: Gear,
+        gear: int,
         round_: int,
         burst_id: bytes,
         k: int,
@@ -363,7 +364,7 @@ class WireSeam:
         known: bytes,
     ) -> None:
         """Describe the cell in the slot from `room` and hand it to the box process."""
-        slot = self.inward.reserve()
+        slot = self._room
         assert slot is not None
         _META.pack_into(slot, 0, lane, gear, gap, k, round_, burst_id, known)
         self.inward.publish()
@@ -399,6 +400,7 @@ class WireSeam:
 
     def close(self) -> None:
         """Let go of everything."""
+        self._room = None
         self._wake.close()
         self._memory.close()
 

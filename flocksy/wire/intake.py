@@ -12,17 +12,13 @@ from flocksy.protocol.cell import (
     Codec,
     Gear,
     Header,
-    Prefix,
     Settings,
-    peek,
-    peek_known,
-    peek_round,
+    glance,
     read_prefix,
 )
 from flocksy.protocol.clock import FlockClock
 from flocksy.protocol.padding import MAX_BURST_CELLS
 from flocksy.protocol.schedule import BurstRun
-from flocksy.seam.joint import Gear as SlotGear
 from flocksy.seam.joint import WireSeam
 from flocksy.wire.lane import Lane
 from flocksy.wire.limits import DRAIN_CELLS, PENDING_HEADERS
@@ -43,8 +39,9 @@ class Intake:
         self._seam = seam
         self._port = port
         self._scratch = memoryview(bytearray(settings.burst_cell))
-        self._gears = {settings.idle_cell: Gear.IDLE, settings.burst_cell: Gear.BURST}
+        self._gears = {settings.idle_cell: int(Gear.IDLE), settings.burst_cell: int(Gear.BURST)}
         self._header = seam.shape.header
+        self._expected = [(VERSION, int(g), self._header, hashes.digest) for g in Gear]
 
     def drain(self, now_ns: int, run: BurstRun | None) -> bool:
         """Take what the sockets hold, at most a few cells of each lane. True if there was any."""
@@ -56,7 +53,7 @@ class Intake:
                 moved = True
         return moved
 
-    def own(self, cell: memoryview, gear: Gear, burst_id: bytes, k: int) -> bool:
+    def own(self, cell: memoryview, gear: int, burst_id: bytes, k: int) -> bool:
         """The cell just emitted, into the own lane of the in ring. False if there was no room."""
         lane = self.lanes[self._own]
         lane.cells_in[gear] += 1
@@ -65,7 +62,8 @@ class Intake:
             lane.lost(gear)
             return False
         room[: len(cell)] = cell
-        self._hand_on(self._own, lane, gear, room, burst_id, k)
+        *_, known, round_ = glance(cell)
+        self._seam.received(self._own, gear, round_, burst_id, k, lane.take_gap(gear), known)
         return True
 
     def decoded(self, codec: Codec, clock: FlockClock) -> list[tuple[int, Header]]:
@@ -90,6 +88,7 @@ class Intake:
         return headers
 
     def _take(self, index: int, now_ns: int, run: BurstRun | None) -> bool:
+        """One cell of a lane. False if there was none."""
         room = self._seam.room()
         cell = room if room is not None else self._scratch
         size = self._port.receive(index, cell)
@@ -97,17 +96,34 @@ class Intake:
             return False
         lane = self.lanes[index]
         gear = self._gears.get(size)
-        if not self._is_ours(lane, cell[: min(size, len(cell))], gear) or gear is None:
+        if gear is None:
+            self._say_difference(lane, cell[: min(size, len(cell))])
             return True
-        prefix = read_prefix(cell)
-        if prefix.session != lane.session:
+        (
+            version,
+            shown_gear,
+            header_bytes,
+            digest,
+            session,
+            sequence,
+            burst_id,
+            k,
+            length,
+            credit,
+            known,
+            round_,
+        ) = glance(cell)
+        if (version, shown_gear, header_bytes, digest) != self._expected[gear]:
+            self._say_difference(lane, cell)
+            return True
+        lane.difference = ""
+        if session != lane.session:
             lane.headers.clear()
             lane.restarted = True
-        if not lane.follow(prefix.session, prefix.sequence, gear):
+        if not lane.follow(session, sequence, gear):
             return True
         lane.heard_ns = now_ns
-        burst_id, k, length, credit = peek(cell)
-        if gear == Gear.BURST:
+        if gear:
             if not k < length <= MAX_BURST_CELLS:
                 lane.lost(gear)
                 return True
@@ -120,51 +136,27 @@ class Intake:
         if room is None:
             lane.lost(gear)
         else:
-            self._hand_on(index, lane, gear, room, burst_id, k)
+            self._seam.received(index, gear, round_, burst_id, k, lane.take_gap(gear), known)
         return True
 
-    def _is_ours(self, lane: Lane, cell: memoryview, gear: Gear | None) -> bool:
-        """Whether a cell has our version, settings and size; else the lane says why not."""
+    def _say_difference(self, lane: Lane, cell: memoryview) -> None:
+        """A cell is not of our version, settings and size: the lane says why not."""
+        lane.difference = "sends cells that make no sense"
         try:
             prefix = read_prefix(cell)
         except HostileInput:
-            lane.difference = "sends cells that make no sense"
-            return False
+            return
         if prefix.version != VERSION:
             lane.difference = f"speaks version {prefix.version} of the protocol, we {VERSION}"
-            return False
-        if prefix.digest != self._hashes.digest:
-            lane.difference = self._name_difference(prefix)
-            return False
-        if prefix.gear != gear or prefix.header_bytes != self._header:
-            lane.difference = "sends cells that make no sense"
-            return False
-        lane.difference = ""
-        return True
-
-    def _name_difference(self, prefix: Prefix) -> str:
+            return
         name = self._hashes.first_difference(prefix.digest, prefix.vector)
-        return f"setting differs: {name}"
+        if name is not None:
+            lane.difference = f"setting differs: {name}"
 
-    def _keep_header(self, lane: Lane, gear: Gear, now_ns: int, cell: memoryview) -> None:
-        header = (int(gear), now_ns, bytes(cell[: self._header]))
+    def _keep_header(self, lane: Lane, gear: int, now_ns: int, cell: memoryview) -> None:
+        header = (gear, now_ns, bytes(cell[: self._header]))
         kept = lane.headers
-        if gear == Gear.BURST and kept and kept[-1][0] == Gear.BURST:
+        if kept and ((gear and kept[-1][0]) or len(kept) >= PENDING_HEADERS):
             kept[-1] = header
-        elif len(kept) < PENDING_HEADERS:
-            kept.append(header)
         else:
-            kept[-1] = header
-
-    def _hand_on(
-        self, index: int, lane: Lane, gear: Gear, cell: memoryview, burst_id: bytes, k: int
-    ) -> None:
-        self._seam.received(
-            index,
-            SlotGear(gear),
-            peek_round(cell),
-            burst_id,
-            k,
-            lane.take_gap(gear),
-            peek_known(cell),
-        )
+            kept.append(header)

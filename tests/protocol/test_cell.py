@@ -16,11 +16,10 @@ from flocksy.protocol.cell import (
     Times,
     check_sizes,
     fields,
+    glance,
     header_bytes,
     pack_burst,
     peek,
-    peek_known,
-    peek_round,
     read_prefix,
     stamp,
 )
@@ -123,7 +122,9 @@ def test_the_header_of_a_burst_cell_is_the_rounds_with_its_own_position() -> Non
     cell = bytearray(4096)
     pack_burst(cell, base, 9, Hot(b"proposal", 3, 128, 20), 1_700_000_000_000_123)
     assert peek(cell) == Hot(b"proposal", 3, 128, 20)
-    assert peek_round(cell) == ROUND and peek_known(cell) == b"k" * 32
+    digest = SETTINGS.digest
+    assert glance(cell)[:6] == (1, Gear.BURST, CODEC.size, digest, SESSION, 9)
+    assert glance(cell)[6:] == (b"proposal", 3, 128, 20, b"k" * 32, ROUND)
     header = CODEC.unpack(cell)
     position = header.shown.position
     assert position is not None
