@@ -78,8 +78,11 @@ class _Incoming:
 
 class Staging:
     """The incoming contents of one box, one for each (path, root): two paths that are to have the
-    same content get a temporary each. With `scratch`, nothing is copied from what is here: the
-    same work for what we have already, because our own lane carried it."""
+    same content get a temporary each.
+
+    With `scratch`, this is the same work for what we have already, because our own lane carried it:
+    nothing is copied from what is here, and a chunk that nobody expected is staged by itself
+    (its `Staged.path` is empty)."""
 
     def __init__(self, disk: Disk, contents: Contents, *, scratch: bool = False) -> None:
         self._contents = contents
@@ -211,7 +214,7 @@ class Staging:
         is not what its id says."""
         takers = self._wanting.get(name)
         if not takers:
-            return False
+            return self._scratch and self._absorb(name, data)
         top = any(incoming.key[1] == name for incoming in takers)
         if (root_of(data) if top else chunk_id(data)) != name:
             raise HostileInput("content that is not what its id says")
@@ -220,6 +223,21 @@ class Staging:
                 self._take_blob(incoming, name, data)
             elif not self._take_chunk(incoming, name, data):
                 return False
+        return True
+
+    def _absorb(self, name: bytes, data: bytes | memoryview) -> bool:
+        """A chunk that our own lane carried because somebody asked for it: a content by itself, so
+        that whoever answers does the work of those who asked."""
+        if chunk_id(data) != name and root_of(data) != name:
+            raise HostileInput("content that is not what its id says")
+        key = ("", name)
+        if key in self._incoming:
+            return True
+        incoming = self._begin(key, len(data))
+        if not self._temporaries.write_whole(incoming.name, data):
+            self.release(*key)
+            return False
+        self._finish(incoming)
         return True
 
     def _take_blob(self, incoming: _Incoming, name: bytes, data: bytes | memoryview) -> None:

@@ -47,7 +47,7 @@ class Temporaries:
             return False
         return found is not None
 
-    def write_whole(self, name: str, data: bytes) -> bool:
+    def write_whole(self, name: str, data: bytes | memoryview) -> bool:
         """A small file in one go. False: the disk refused."""
         try:
             try:

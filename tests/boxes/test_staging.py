@@ -277,6 +277,19 @@ def test_scratch_takes_the_same_calls_and_copies_nothing(bench: Bench) -> None:
     assert bench.temporaries() == []
 
 
+def test_scratch_stages_what_was_carried_for_others(bench: Bench) -> None:
+    scratch = bench.staging(scratch=True)
+    data = random.Random(11).randbytes(50_000)
+    for _ in range(2):
+        assert scratch.write(chunk_id(data), data)
+    (staged,) = scratch.complete()
+    assert bench.bytes_of(staged.name) == data
+    with pytest.raises(HostileInput):
+        scratch.write(chunk_id(data), data[1:])
+    scratch.release(staged.path, staged.root)
+    assert bench.temporaries() == []
+
+
 def test_scratch_makes_room_for_the_new(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_SCRATCH_CONTENTS", 3)
     scratch = bench.staging(scratch=True)
