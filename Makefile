@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: rig test lint soak-states bench lock clean
+.PHONY: rig test lint bench lock clean
 
 rig: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.rig
@@ -30,6 +30,21 @@ $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements-dev.lock
 	touch $@
+
+# Two cores, otherwise idle; some minutes. The figures and their machine are in docs/performance.md.
+bench: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.goodput
+	$(BIN)/python -m benchmarks.latency
+
+# After a change of dependencies in pyproject.toml.
+LOCK = uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header \
+	--no-annotate --no-emit-index-url --no-emit-find-links --no-strip-extras
+lock: $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet uv
+	grep -o 'flit_core==[0-9.]*' pyproject.toml > build-backend.txt
+	$(BIN)/$(LOCK) pyproject.toml build-backend.txt -o requirements.lock
+	$(BIN)/$(LOCK) pyproject.toml build-backend.txt --extra dev -o requirements-dev.lock
+	rm build-backend.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
