@@ -14,24 +14,28 @@ docs/protocol.md has the table of all fields.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import struct
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from enum import IntEnum
-from typing import NamedTuple
+from collections.abc import Iterable
 
 from flocksy.errors import ConfigError, HostileInput
+from flocksy.protocol.flock_settings import MAX_SETTINGS, FlockSettings
 from flocksy.protocol.fsm_table import Status
+from flocksy.protocol.header import (
+    KNOWN_BYTES,
+    NO_ID,
+    SESSION_BYTES,
+    Echo,
+    Gear,
+    Header,
+    Hot,
+    Prefix,
+    Times,
+)
 from flocksy.protocol.padding import MAX_BURST_CELLS
 from flocksy.protocol.shown import Epoch, Kind, Position, Proposal, Shown
 
 VERSION = 1
 """Of this layout. A member with another one is named, and is not in the view."""
-
-MAX_SETTINGS = 16
-"""Flock-wide settings whose hashes fit the header."""
 
 MAX_ROUND = 1 << 48
 """Rounds since the Unix epoch: 8,000 years of milliseconds."""
@@ -51,11 +55,8 @@ LEAST_PAYLOAD = 128
 LEAST_FRAME = 223
 """Below, CURVE adds another number of bytes (design 4.3, rule 11)."""
 
-KNOWN_BYTES = 32
-SESSION_BYTES = 8
-NO_ID = bytes(8)
 
-_PREFIX = struct.Struct("<BBH16s32s8sQ")
+_PREFIX = struct.Struct(f"<BBH16s{2 * MAX_SETTINGS}s8sQ")
 _HOT = struct.Struct("<8sIII")
 _CLOCK = struct.Struct("<qq")
 _SHOWN = struct.Struct("<QHQIQIIIHI8s8s8s")
@@ -82,96 +83,6 @@ _FLAGS = (1 << 6) - 1
 _STATUSES = frozenset(int(status) for status in Status)
 
 
-class Gear(IntEnum):
-    """Values of the gear byte."""
-
-    IDLE = 0
-    BURST = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Hashes of the flock-wide settings in their canonical order."""
-
-    names: tuple[str, ...]
-    digest: bytes
-    vector: bytes
-
-    @classmethod
-    def of(cls, settings: Sequence[tuple[str, str]]) -> Settings:
-        """From (name, canonical JSON) of every flock-wide setting."""
-        if len(settings) > MAX_SETTINGS:
-            raise ConfigError(f"{len(settings)} flock-wide settings, at most {MAX_SETTINGS} fit")
-        vector = b"".join(_hash([name, value], 2) for name, value in settings)
-        return cls(
-            tuple(name for name, _ in settings),
-            _hash([list(setting) for setting in settings], 16),
-            vector.ljust(2 * MAX_SETTINGS, b"\0"),
-        )
-
-    def first_difference(self, digest: bytes, vector: bytes) -> str | None:
-        """The name of the first setting in which a peer differs, None if it does in none."""
-        if digest == self.digest:
-            return None
-        for i, name in enumerate(self.names):
-            if vector[2 * i : 2 * i + 2] != self.vector[2 * i : 2 * i + 2]:
-                return name
-        return "some flock-wide setting"
-
-
-class Prefix(NamedTuple):
-    """What can be read of any cell of any flock."""
-
-    version: int
-    gear: int
-    header_bytes: int
-    digest: bytes
-    vector: bytes
-    session: bytes
-    """Drawn by every wire process at start."""
-    sequence: int
-    """Counts the cells of this gear in this session from 0: a gap in it is a loss."""
-
-
-class Hot(NamedTuple):
-    """What changes from cell to cell in a burst."""
-
-    burst_id: bytes
-    k: int
-    length: int
-    credit: int
-    """Cells of every lane of this burst that the sender has room for, counted from cell 0."""
-
-
-class Echo(NamedTuple):
-    """What a cell gives back of the newest cell of one lane."""
-
-    sent_us: int
-    """The stamp that cell bore, low 32 bits."""
-    received_us: int
-    """When it came in, on the echoing node's raw clock, low 32 bits."""
-
-
-class Times(NamedTuple):
-    """The clock stamps of a cell."""
-
-    sent_us: int
-    """The sender's raw clock when the cell left."""
-    correction_us: int
-    """What the sender adds to its raw clock to have flock time."""
-    echoes: tuple[Echo | None, ...]
-
-
-class Header(NamedTuple):
-    """A whole header."""
-
-    prefix: Prefix
-    hot: Hot
-    known: bytes
-    shown: Shown
-    times: Times
-
-
 def header_bytes(lanes: int) -> int:
     """Size of the header in a flock of so many configured members."""
     return _LANES_AT + lanes * _LANE.size
@@ -193,7 +104,7 @@ def check_sizes(lanes: int, idle_cell: int, burst_cell: int) -> None:
 class Codec:
     """Packs and reads the headers of one flock as one member."""
 
-    def __init__(self, lanes: int, settings: Settings, session: bytes) -> None:
+    def __init__(self, lanes: int, settings: FlockSettings, session: bytes) -> None:
         assert len(session) == SESSION_BYTES
         self.lanes = lanes
         self.size = header_bytes(lanes)
@@ -430,11 +341,6 @@ def glance(
     The cell must be as long as a whole frame.
     """
     return _GLANCE.unpack_from(cell)
-
-
-def _hash(value: object, size: int) -> bytes:
-    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=size).digest()
 
 
 def _require(holds: bool, what: str) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from flocksy.protocol.cell import Echo, Times
+from flocksy.protocol.header import Echo, Times
 
 SAMPLES = 64
 """Measurements kept per lane: 16 s in profile `balanced`, short against the drift of a quartz."""

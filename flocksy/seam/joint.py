@@ -12,36 +12,18 @@ import enum
 import socket
 import struct
 from dataclasses import dataclass
-from multiprocessing import shared_memory
 from typing import NamedTuple
 
-from flocksy.errors import LimitExceeded
-from flocksy.seam.limits import (
-    BURST_OUT_BYTES,
-    IDLE_OUT_SLOTS,
-    IN_AWAY_BYTES,
-    MAX_LANES,
-    MAX_SEAM_BYTES,
-    MIN_BURST_OUT_SLOTS,
-    WINDOWS_IN,
-)
 from flocksy.seam.report import (
     BoxReport,
-    BoxReportBlock,
     WireReport,
-    WireReportBlock,
 )
-from flocksy.seam.ring import Ring, ring_bytes
+from flocksy.seam.shape import META_BYTES, SeamMemory, SeamShape
 
-META_BYTES = 64
-"""Before the cell in every slot: what the wire knows about it, or the burst it is meant for."""
+__all__ = ["BoxSeam", "Gear", "Inbound", "SeamHandle", "SeamShape", "WireSeam"]
 
 _META = struct.Struct("<BB?xIQ8s32s")
 _BURST_ID = struct.Struct("<8x8x8s")
-_FLAG_BYTES = 64
-
-_STILL_SEEN: list[shared_memory.SharedMemory] = []
-"""Mappings that could not be closed; at most one per seam this process ever made."""
 
 
 class Gear(enum.IntEnum):
@@ -69,108 +51,12 @@ class Inbound(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class SeamShape:
-    """Sizes both ends must share. All cells in bytes of a whole frame."""
-
-    lanes: int
-    own_lane: int
-    idle_cell: int
-    burst_cell: int
-    header: int
-    """Bytes of a cell before its payload (`protocol.cell`; depends on `lanes` only)."""
-    window: int
-    """W: cells of a lane that may be under way at pace `max`."""
-
-    @property
-    def idle_slot(self) -> int:
-        """Bytes of a slot for heartbeats, in whole cache lines."""
-        return _lines(META_BYTES + self.idle_cell)
-
-    @property
-    def burst_slot(self) -> int:
-        """Bytes of a slot for burst cells."""
-        return _lines(META_BYTES + max(self.burst_cell, self.idle_cell))
-
-    @property
-    def burst_out_slots(self) -> int:
-        """Depth of the out ring for bursts."""
-        return max(MIN_BURST_OUT_SLOTS, BURST_OUT_BYTES // self.burst_slot)
-
-    @property
-    def in_slots(self) -> int:
-        """Depth of the in ring, shared by all lanes and both gears."""
-        return self.lanes * (WINDOWS_IN * self.window + 2) + IN_AWAY_BYTES // self.burst_slot
-
-    def sizes(self) -> tuple[int, int, int, int, int]:
-        """Bytes of: idle out ring, burst out ring, in ring, wire's report, box's report."""
-        return (
-            ring_bytes(IDLE_OUT_SLOTS, self.idle_slot),
-            ring_bytes(self.burst_out_slots, self.burst_slot),
-            ring_bytes(self.in_slots, self.burst_slot),
-            WireReportBlock.bytes_for(self.lanes),
-            BoxReportBlock.bytes_for(),
-        )
-
-    def check(self) -> None:
-        """Refuse a shape that does not fit its bounds.
-
-        Raises `LimitExceeded`.
-        """
-        if self.lanes > MAX_LANES:
-            raise LimitExceeded(f"{self.lanes} members: a flock has at most {MAX_LANES}")
-        total = sum(self.sizes()) + _FLAG_BYTES
-        if total > MAX_SEAM_BYTES:
-            raise LimitExceeded(
-                f"burst_cell = {self.burst_cell} with {self.lanes} members needs "
-                f"{total >> 20} MiB of memory: choose a smaller burst_cell"
-            )
-
-
-@dataclass(frozen=True, slots=True)
 class SeamHandle:
     """What the wire process needs to attach; can be sent to a spawned process."""
 
     shape: SeamShape
     memory_name: str
     wake: socket.socket
-
-
-class _Memory:
-    """The shared memory of a seam cut into its parts, the same on both ends."""
-
-    def __init__(self, shape: SeamShape, name: str | None) -> None:
-        shape.check()
-        total = _FLAG_BYTES + sum(shape.sizes())
-        self.shared = shared_memory.SharedMemory(name=name, create=name is None, size=total)
-        assert self.shared.buf is not None
-        view = memoryview(self.shared.buf)
-        parts = []
-        at = 0
-        for size in (_FLAG_BYTES, *shape.sizes()):
-            parts.append(view[at : at + size])
-            at += size
-        flag, idle_out, burst_out, inward, wire_report, box_report = parts
-        self.wire_waits = flag[:1]
-        self.idle_out = Ring(idle_out, IDLE_OUT_SLOTS, shape.idle_slot)
-        self.burst_out = Ring(burst_out, shape.burst_out_slots, shape.burst_slot)
-        self.inward = Ring(inward, shape.in_slots, shape.burst_slot)
-        self.wire_report = WireReportBlock(wire_report, shape.lanes, shape.own_lane)
-        self.box_report = BoxReportBlock(box_report)
-        self._views = [*parts, view]
-
-    def close(self) -> None:
-        self.wire_waits.release()
-        for part in (self.idle_out, self.burst_out, self.inward):
-            part.close()
-        self.wire_report.close()
-        self.box_report.close()
-        for view in self._views:
-            view.release()
-        try:
-            self.shared.close()
-        except BufferError:
-            # A caller still holds a payload: then the mapping ends with the process.
-            _STILL_SEEN.append(self.shared)
 
 
 class BoxSeam:
@@ -188,7 +74,7 @@ class BoxSeam:
         self.burst_payload = shape.burst_cell - shape.header
         self.attached = False
         self._start = META_BYTES + shape.header
-        self._memory = _Memory(shape, None)
+        self._memory = SeamMemory(shape, None)
         self._wake, theirs = socket.socketpair()
         self._wake.setblocking(False)
         theirs.setblocking(False)
@@ -312,7 +198,7 @@ class WireSeam:
     def __init__(self, handle: SeamHandle) -> None:
         shape = handle.shape
         self.shape = shape
-        self._memory = _Memory(shape, handle.memory_name)
+        self._memory = SeamMemory(shape, handle.memory_name)
         self._wake = handle.wake.dup()
         self._wake.setblocking(False)
         self.idle_out = self._memory.idle_out
@@ -403,8 +289,3 @@ class WireSeam:
         self._room = None
         self._wake.close()
         self._memory.close()
-
-
-def _lines(size: int) -> int:
-    """`size` in whole cache lines."""
-    return -(-size // 64) * 64

@@ -15,8 +15,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from flocksy.protocol.agreement import Parameters, initial, step
-from flocksy.protocol.cell import SESSION_BYTES, Codec, Settings
+from flocksy.protocol.cell import Codec
 from flocksy.protocol.clock import FlockClock
+from flocksy.protocol.flock_settings import FlockSettings
+from flocksy.protocol.header import SESSION_BYTES
 from flocksy.protocol.padding import MAX_BURST_CELLS
 from flocksy.protocol.schedule import (
     BurstRun,
@@ -75,7 +77,7 @@ class Emitter:
         self._draw = draw
         self._own = settings.own_lane
         self._lanes = len(settings.members)
-        self._hashes = Settings.of(settings.flock_settings)
+        self._hashes = FlockSettings.of(settings.flock_settings)
         self._parameters = Parameters(
             lanes=self._lanes,
             own=self._own,

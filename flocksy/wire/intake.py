@@ -10,13 +10,12 @@ from flocksy.errors import HostileInput
 from flocksy.protocol.cell import (
     VERSION,
     Codec,
-    Gear,
-    Header,
-    Settings,
     glance,
     read_prefix,
 )
 from flocksy.protocol.clock import FlockClock
+from flocksy.protocol.flock_settings import FlockSettings
+from flocksy.protocol.header import Gear, Header
 from flocksy.protocol.padding import MAX_BURST_CELLS
 from flocksy.protocol.schedule import BurstRun
 from flocksy.seam.joint import WireSeam
@@ -30,7 +29,7 @@ class Intake:
     """All lanes as they come in."""
 
     def __init__(
-        self, settings: WireSettings, hashes: Settings, seam: WireSeam, port: Port
+        self, settings: WireSettings, hashes: FlockSettings, seam: WireSeam, port: Port
     ) -> None:
         self.lanes = [Lane() for _ in settings.members]
         self._own = settings.own_lane

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from flocksy.protocol.cell import NO_ID
+from flocksy.protocol.header import NO_ID
 
 
 @dataclass(slots=True)

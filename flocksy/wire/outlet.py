@@ -6,16 +6,8 @@ same calls, have the same length, are sent from memory of the same kind and copi
 
 from __future__ import annotations
 
-from flocksy.protocol.cell import (
-    KNOWN_BYTES,
-    NO_ID,
-    Codec,
-    Gear,
-    Hot,
-    Times,
-    pack_burst,
-    stamp,
-)
+from flocksy.protocol.cell import Codec, pack_burst, stamp
+from flocksy.protocol.header import KNOWN_BYTES, NO_ID, Gear, Hot, Times
 from flocksy.protocol.schedule import BurstRun
 from flocksy.protocol.shown import Shown
 from flocksy.seam.joint import WireSeam

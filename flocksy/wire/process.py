@@ -16,8 +16,9 @@ from collections.abc import Callable
 
 from flocksy.errors import FlocksyError
 from flocksy.protocol.cell import check_sizes, header_bytes
-from flocksy.seam.joint import SeamHandle, SeamShape, WireSeam
+from flocksy.seam.joint import SeamHandle, WireSeam
 from flocksy.seam.report import WireReport
+from flocksy.seam.shape import SeamShape
 from flocksy.wire.emitter import Emitter
 from flocksy.wire.limits import EXACT_NS
 from flocksy.wire.link import Links

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from flocksy.protocol.cell import Gear
 from flocksy.protocol.clock import FlockClock
+from flocksy.protocol.header import Gear
 from flocksy.protocol.shown import Output
 from flocksy.seam.joint import WireSeam
 from flocksy.seam.report import AgreedBurst, LaneReport, LastBurst, WireReport

@@ -9,11 +9,6 @@ from hypothesis import strategies as st
 from flocksy.errors import ConfigError, HostileInput
 from flocksy.protocol.cell import (
     Codec,
-    Echo,
-    Gear,
-    Hot,
-    Settings,
-    Times,
     check_sizes,
     fields,
     glance,
@@ -23,12 +18,14 @@ from flocksy.protocol.cell import (
     read_prefix,
     stamp,
 )
+from flocksy.protocol.flock_settings import FlockSettings
 from flocksy.protocol.fsm_table import Status
+from flocksy.protocol.header import Echo, Gear, Hot, Times
 from flocksy.protocol.padding import MAX_BURST_CELLS
 from flocksy.protocol.shown import Epoch, Kind, Proposal, Shown
 
 LANES = 3
-SETTINGS = Settings.of((("period_ms", "250"), ("idle_cell", "1024"), ("members", '["a","b"]')))
+SETTINGS = FlockSettings.of((("period_ms", "250"), ("idle_cell", "1024"), ("members", '["a","b"]')))
 SESSION = bytes(range(8))
 CODEC = Codec(LANES, SETTINGS, SESSION)
 ROUND = 7_000_000_000
@@ -218,12 +215,12 @@ GOLDEN_PROPOSAL = "70726f706f73616c0200fe853ba1010000000500000000000000070000008
 def test_the_first_difference_is_named_on_both_sides(
     theirs: tuple[tuple[str, str], ...], named: str | None
 ) -> None:
-    other = Settings.of(theirs)
+    other = FlockSettings.of(theirs)
     assert SETTINGS.first_difference(other.digest, other.vector) == named
 
 
 def test_settings_can_be_compared_across_flocks_of_other_sizes() -> None:
-    other = Codec(5, Settings.of((("members", "5"),)), SESSION)
+    other = Codec(5, FlockSettings.of((("members", "5"),)), SESSION)
     cell = bytearray(other.size)
     big = Shown(**{**{f: getattr(SAMPLE, f) for f in SAMPLE.__slots__}, "echo": (0,) * 5})
     other.pack(cell, Gear.IDLE, 0, big, bytes(32), Times(1, 0, (None,) * 5))

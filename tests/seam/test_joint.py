@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from flocksy.errors import LimitExceeded
-from flocksy.seam.joint import BoxSeam, Gear, SeamShape, WireSeam
+from flocksy.seam.joint import BoxSeam, Gear, WireSeam
 from flocksy.seam.report import BoxReport, WireReport
+from flocksy.seam.shape import SeamShape
 
 SHAPE = SeamShape(lanes=3, own_lane=0, idle_cell=1024, burst_cell=8192, header=300, window=4)
 BURST = b"burst-01"

@@ -1,0 +1,128 @@
+"""How the shared memory of a seam is cut, the same on both ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from multiprocessing import shared_memory
+
+from flocksy.errors import LimitExceeded
+from flocksy.seam.limits import (
+    BURST_OUT_BYTES,
+    IDLE_OUT_SLOTS,
+    IN_AWAY_BYTES,
+    MAX_LANES,
+    MAX_SEAM_BYTES,
+    MIN_BURST_OUT_SLOTS,
+    WINDOWS_IN,
+)
+from flocksy.seam.report import BoxReportBlock, WireReportBlock
+from flocksy.seam.ring import Ring, ring_bytes
+
+META_BYTES = 64
+"""Before the cell in every slot: what the wire knows about it, or the burst it is meant for."""
+
+_FLAG_BYTES = 64
+
+_STILL_SEEN: list[shared_memory.SharedMemory] = []
+"""Mappings that could not be closed; at most one per seam this process ever made."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeamShape:
+    """Sizes both ends must share. All cells in bytes of a whole frame."""
+
+    lanes: int
+    own_lane: int
+    idle_cell: int
+    burst_cell: int
+    header: int
+    """Bytes of a cell before its payload (`protocol.cell`; depends on `lanes` only)."""
+    window: int
+    """W: cells of a lane that may be under way at pace `max`."""
+
+    @property
+    def idle_slot(self) -> int:
+        """Bytes of a slot for heartbeats, in whole cache lines."""
+        return _lines(META_BYTES + self.idle_cell)
+
+    @property
+    def burst_slot(self) -> int:
+        """Bytes of a slot for burst cells."""
+        return _lines(META_BYTES + max(self.burst_cell, self.idle_cell))
+
+    @property
+    def burst_out_slots(self) -> int:
+        """Depth of the out ring for bursts."""
+        return max(MIN_BURST_OUT_SLOTS, BURST_OUT_BYTES // self.burst_slot)
+
+    @property
+    def in_slots(self) -> int:
+        """Depth of the in ring, shared by all lanes and both gears."""
+        return self.lanes * (WINDOWS_IN * self.window + 2) + IN_AWAY_BYTES // self.burst_slot
+
+    def sizes(self) -> tuple[int, int, int, int, int]:
+        """Bytes of: idle out ring, burst out ring, in ring, wire's report, box's report."""
+        return (
+            ring_bytes(IDLE_OUT_SLOTS, self.idle_slot),
+            ring_bytes(self.burst_out_slots, self.burst_slot),
+            ring_bytes(self.in_slots, self.burst_slot),
+            WireReportBlock.bytes_for(self.lanes),
+            BoxReportBlock.bytes_for(),
+        )
+
+    def check(self) -> None:
+        """Refuse a shape that does not fit its bounds.
+
+        Raises `LimitExceeded`.
+        """
+        if self.lanes > MAX_LANES:
+            raise LimitExceeded(f"{self.lanes} members: a flock has at most {MAX_LANES}")
+        total = sum(self.sizes()) + _FLAG_BYTES
+        if total > MAX_SEAM_BYTES:
+            raise LimitExceeded(
+                f"burst_cell = {self.burst_cell} with {self.lanes} members needs "
+                f"{total >> 20} MiB of memory: choose a smaller burst_cell"
+            )
+
+
+class SeamMemory:
+    """The shared memory of a seam cut into its parts, the same on both ends."""
+
+    def __init__(self, shape: SeamShape, name: str | None) -> None:
+        shape.check()
+        total = _FLAG_BYTES + sum(shape.sizes())
+        self.shared = shared_memory.SharedMemory(name=name, create=name is None, size=total)
+        assert self.shared.buf is not None
+        view = memoryview(self.shared.buf)
+        parts = []
+        at = 0
+        for size in (_FLAG_BYTES, *shape.sizes()):
+            parts.append(view[at : at + size])
+            at += size
+        flag, idle_out, burst_out, inward, wire_report, box_report = parts
+        self.wire_waits = flag[:1]
+        self.idle_out = Ring(idle_out, IDLE_OUT_SLOTS, shape.idle_slot)
+        self.burst_out = Ring(burst_out, shape.burst_out_slots, shape.burst_slot)
+        self.inward = Ring(inward, shape.in_slots, shape.burst_slot)
+        self.wire_report = WireReportBlock(wire_report, shape.lanes, shape.own_lane)
+        self.box_report = BoxReportBlock(box_report)
+        self._views = [*parts, view]
+
+    def close(self) -> None:
+        self.wire_waits.release()
+        for part in (self.idle_out, self.burst_out, self.inward):
+            part.close()
+        self.wire_report.close()
+        self.box_report.close()
+        for view in self._views:
+            view.release()
+        try:
+            self.shared.close()
+        except BufferError:
+            # A caller still holds a payload: then the mapping ends with the process.
+            _STILL_SEEN.append(self.shared)
+
+
+def _lines(size: int) -> int:
+    """`size` in whole cache lines."""
+    return -(-size // 64) * 64
