@@ -220,6 +220,11 @@ class Box:
         self._rescan_at = now + RESCAN_SECONDS
 
     @property
+    def scanning(self) -> bool:
+        """Whether the scanner is at work here."""
+        return bool(self._tickets)
+
+    @property
     def scanned_once(self) -> bool:
         """Whether the local tree is complete."""
         return self._scanned_once

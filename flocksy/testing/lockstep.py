@@ -23,11 +23,15 @@ from flocksy.seam.joint import BoxSeam, Gear, SeamShape, WireSeam
 from flocksy.seam.report import AgreedBurst, LaneReport, LastBurst, WireReport
 
 HEADER_BYTES = 128
+USED_AT = HEADER_BYTES + 1
+"""Where a slot says how many of its bytes are real (`flocksy.sync.stream`)."""
 IDLE_CELL = 1024
 BURST_CELL = 16384
 PERIOD_S = 0.1
 LEAST_BURST = 64
 MAX_ROUNDS = 3_000
+SCAN_SECONDS = 1.0
+"""Waited for a part of a scan; after that the round goes on without it."""
 
 Lost = Callable[[int, int, int], bool]
 """(sending lane, receiving lane, round) -> whether the cell is lost."""
@@ -58,6 +62,8 @@ class Lockstep:
         self.round = 10_000
         self.lost: Lost = lambda _sender, _receiver, _round: False
         self.bursts: list[AgreedBurst] = []
+        self.said_bytes = 0
+        """Stream bytes that lanes have carried, cover not counted."""
         self._root = root
         self._size = size
         self._random = random.Random(seed)
@@ -174,15 +180,19 @@ class Lockstep:
         """Every node works until it has nothing more to do at this instant."""
         for node in self.up:
             for _ in range(200):
-                # The scanner is a process of its own: give it the moment that a round would.
-                if select.select([node.scanner.fileno()], [], [], 0.002)[0]:
+                # The scanner is a process of its own. It is waited for, so that how long it takes
+                # changes nothing: to the flock its answer comes in the same round.
+                boxes = [kept.box for kept in node.keeper.boxes]
+                scanning = any(box is not None and box.scanning for box in boxes)
+                wait_s = SCAN_SECONDS if scanning else 0
+                if select.select([node.scanner.fileno()], [], [], wait_s)[0]:
                     for report in node.scanner.reports():
                         for kept in node.keeper.boxes:
                             if kept.box is not None:
                                 kept.box.scanned(report, self.now)
                 again = node.exchange.turn(self.now)
-                boxes = node.keeper.turn(self.now, quiet=node.exchange.quiet)
-                if again != 0.0 and boxes != 0.0:
+                later = node.keeper.turn(self.now, quiet=node.exchange.quiet)
+                if again != 0.0 and later != 0.0:
                     break
 
     # -- what stands for the wire ---------------------------------------------------------------
@@ -223,6 +233,7 @@ class Lockstep:
             data = bytes(cell)
             cell.release()
             ring.release()
+            self.said_bytes += int.from_bytes(data[USED_AT : USED_AT + 4], "little")
         else:
             # As the wire does it: cover, a slot whose stream flags say so.
             data = bytes(HEADER_BYTES) + b"\1" + bytes(4) + b"\xff" * 4
