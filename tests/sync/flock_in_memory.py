@@ -103,6 +103,7 @@ class Node:
         self.trees = MemoryTrees()
         self.history: list[DiskEntry] = []
         self.outgoing: list[tuple[str, PathState]] = []
+        self.pending: set[str] = set()  # paths to plan that changed in flock or were left out
 
     # What a person does.
 
@@ -156,6 +157,7 @@ class Node:
             if self.disk.get(path) != self.trees.locals.get(path)
         }
         self.trees.locals = dict(self.disk)
+        self.pending |= changed
         return changed
 
     def learn(self, operations: Iterable[Record | Acknowledge]) -> set[str]:
@@ -163,6 +165,7 @@ class Node:
         touched = set()
         for operation in operations:
             touched.add(operation.path)
+            self.pending.add(operation.path)
             if isinstance(operation, Record):
                 news = state_of(operation.version, operation.superseded)
                 self.receive(operation.path, news)
@@ -186,6 +189,7 @@ class Node:
         return self.learn(adopt(self.trees, paths, self.capabilities, held=self.held))
 
     def receive(self, path: str, state: PathState) -> None:
+        self.pending.add(path)
         self.trees.states[path] = join(self.trees.states.get(path), state)
 
     def plan(self, paths: Iterable[str]) -> list[Operation]:
@@ -197,15 +201,20 @@ class Node:
             ignore_symlinks=self.ignore_symlinks,
         )
 
-    def step(self, paths: Iterable[str] = (), skip: random.Random | None = None) -> int:
-        """Scan, commit, plan and apply. With `skip`, every third operation is left out, as if
-        its content had not come. Returns how many operations the plan had."""
-        dirty = self.scan() | set(paths)
-        dirty |= self.commit(dirty)
+    def step(self, skip: random.Random | None = None) -> int:
+        """Scan, commit, plan and apply what changed, and no more. With `skip`, every third
+        operation is left out, as if its content had not come. Returns how many operations the
+        plan had."""
+        self.scan()
+        self.commit(set(self.pending))
+        dirty = set(self.pending)
+        self.pending.clear()
         operations = self.plan(dirty)
         for operation in operations:
             if skip is None or isinstance(operation, Acknowledge) or skip.randrange(3):
                 self.apply(operation, strict=skip is None)
+            if skip is not None or isinstance(operation, Hold):
+                self.pending.add(operation.path)
         return sum(not isinstance(operation, Hold) for operation in operations)
 
     def everything(self) -> set[str]:
@@ -333,17 +342,14 @@ class Flock:
                     queue.extend(sender.outgoing)
             sender.outgoing.clear()
 
-    def deliver(self, number: int, randomness: random.Random, count: int) -> set[str]:
+    def deliver(self, number: int, randomness: random.Random, count: int) -> None:
         """Some messages reach one node, in any order; some of them will come again."""
         self.collect()
         queue, node = self.queues[number], self.nodes[number]
-        touched = set()
         for _ in range(min(count, len(queue))):
             at = randomness.randrange(len(queue))
             path, state = queue[at] if randomness.random() < 0.1 else queue.pop(at)
             node.receive(path, state)
-            touched.add(path)
-        return touched
 
     def settle(self) -> None:
         """Deliver and do everything, until nothing is left to do. Bounded: it must terminate."""
@@ -355,7 +361,7 @@ class Flock:
                 for path, state in self.queues[number]:
                     node.receive(path, state)
                 self.queues[number].clear()
-                busy += node.step(node.everything()) + len(node.outgoing)
+                busy += node.step() + len(node.outgoing)
             if not busy:
                 return
         raise AssertionError("it does not settle")
@@ -395,9 +401,9 @@ class Flock:
             if dice < 0.45:
                 self._edit(node, randomness, f"text {text}")
             elif dice < 0.75:
-                touched = self.deliver(number, randomness, randomness.randrange(1, 6))
+                self.deliver(number, randomness, randomness.randrange(1, 6))
                 if randomness.random() < 0.6:
-                    node.step(node.everything() if randomness.random() < 0.3 else touched)
+                    node.step()
             else:
                 node.step(skip=randomness if randomness.random() < 0.3 else None)
 

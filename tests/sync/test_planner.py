@@ -120,6 +120,16 @@ def test_chmod_against_edit_is_no_conflict() -> None:
     assert settled(flock) == {"n": file("new").root}
 
 
+def test_many_chmods_are_still_no_edit() -> None:
+    flock = flock_with(("n", file("old")))
+    left, right = flock.nodes
+    for mode in (0o700, 0o711, 0o755):
+        left.disk["n"] = replace(left.disk["n"], mode=mode)
+        left.step()
+    right.write("n", file("new"))
+    assert settled(flock) == {"n": file("new").root}
+
+
 def test_a_chmod_after_an_edit_does_not_hide_the_edit() -> None:
     flock = flock_with(("n", file("old")))
     left, right = flock.nodes
@@ -261,6 +271,70 @@ def test_a_copy_moved_over_its_owner_is_what_stands_there() -> None:
     assert settled(flock) == {"n": loser}
 
 
+def test_a_copy_moved_over_its_owner_survives_the_owners_delete() -> None:
+    """The delete has arrived and is not applied: the copy has become the winner meanwhile."""
+    flock, copy, _, loser = conflict()
+    left, right = flock.nodes[:2]
+    left.delete("n")
+    left.step()
+    flock.collect()
+    for path, state in flock.queues[1]:
+        right.receive(path, state)
+    right.move(copy, "n")
+    assert settled(flock) == {"n": loser}
+
+
+def test_deleting_a_copy_spares_the_same_content_that_won_meanwhile() -> None:
+    flock, copy, winner, loser = conflict()
+    left, right = flock.nodes[:2]
+    for text in ("a", "b"):  # two more edits, so that it wins
+        left.write("n", file(text))
+        left.step()
+    (entry,) = (entry for entry in right.disk.values() if entry.root == loser)
+    left.write("n", entry)
+    left.step()
+    flock.collect()
+    for path, state in flock.queues[1]:
+        right.receive(path, state)  # arrived, not applied
+    right.delete(copy)
+    assert settled(flock) == {"n": loser}
+    assert winner != loser
+
+
+def test_a_hidden_head_goes_without_being_called_replaced() -> None:
+    """Of two equal losers one shows as the copy. Whoever edits the owner supersedes the other,
+    which must not take the copy's content out of sight."""
+    flock = Flock([Node() for _ in range(3)])
+    for node, text, seconds in zip(flock.nodes, ("x", "x", "y"), (1, 2, 3), strict=True):
+        node.write("n", file("old"))
+        node.step()
+        node.write("n", file(text, mtime_ns=seconds * 10**9))
+        node.step()
+    shown = settled(flock)
+    assert set(shown.values()) == {file("x").root, file("y").root}
+    winner = shown["n"]
+    flock.nodes[0].write("n", file("new"))
+    shown = settled(flock)
+    assert set(shown.values()) == {file("new").root, file("x").root, file("y").root} - {winner}
+
+
+def test_a_copy_that_became_the_winner_is_not_renamed_away() -> None:
+    """Should its removal be left out, its absence would read as put away."""
+    flock, copy, _, loser = conflict()
+    left, right = flock.nodes[:2]
+    left.delete("n")
+    left.step()
+    flock.collect()
+    for path, state in flock.queues[1]:
+        right.receive(path, state)
+    operations = right.plan({"n"})
+    assert {operation.path for operation in operations} == {"n", copy}
+    assert all(
+        operation.source is None for operation in operations if isinstance(operation, PutFile)
+    )
+    assert settled(flock) == {"n": loser}
+
+
 def test_a_real_file_of_the_copys_name_makes_the_copy_step_aside() -> None:
     flock, copy, winner, loser = conflict()
     newcomer = Node()
@@ -329,7 +403,7 @@ def test_what_is_not_held_is_neither_read_nor_written() -> None:
     left, right = flock.nodes
     right.held = lambda path: "not selected" if path.split("/")[0] == "big" else None
     right.delete("big")
-    right.step(right.everything())
+    right.step()
     assert right.outgoing == [], "absence is not a deletion"
     operations = right.plan(right.everything())
     assert {operation.path for operation in operations if isinstance(operation, Hold)} == {
@@ -354,7 +428,8 @@ def test_a_directory_with_something_of_its_own_stays() -> None:
     assert right.disk.keys() == {"d", "d/cache"}
     assert [op for op in right.plan({"d"}) if isinstance(op, Hold) and op.path == "d"]
     right.delete("d/cache")
-    right.step({"d/cache"})
+    right.pending.add("d/cache")
+    right.step()
     assert right.disk == {}
 
 
