@@ -135,9 +135,7 @@ class TrivialBox:
         self.seam.close()
 
 
-def drive(
-    boxes: Sequence[TrivialBox], until: Callable[[], bool], timeout_s: float = 30.0
-) -> bool:
+def drive(boxes: Sequence[TrivialBox], until: Callable[[], bool], timeout_s: float = 30.0) -> bool:
     """Turn all boxes until the condition holds. False when the time is over first."""
     end = time.monotonic() + timeout_s
     while not until():
