@@ -12,32 +12,22 @@ differs, or as content that somebody asks for. So nothing here has to remember w
 
 from __future__ import annotations
 
-import itertools
 import random
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from flocksy.boxes.asking import FEW_WANTED, MANY_WANTED, Patience, serves
+from flocksy.boxes.answers import Answers
 from flocksy.boxes.box import Box
-from flocksy.boxes.feed import Answers, Carried, Feed, Parts
+from flocksy.boxes.feed import Carried, Feed, Parts
 from flocksy.boxes.inbox import Inbox, Unpacker
 from flocksy.boxes.peers import TAG_BYTES, Peers
 from flocksy.boxes.reader import SpoolReader
+from flocksy.boxes.repair import Repair
 from flocksy.seam.joint import BoxSeam
 from flocksy.seam.report import KNOWN_BYTES, BoxReport, WireReport
 from flocksy.sync import messages, reconcile
-from flocksy.sync.messages import (
-    KEY_BYTES,
-    Content,
-    Gone,
-    Items,
-    Message,
-    Ranges,
-    Versions,
-    Want,
-    WantRecords,
-)
+from flocksy.sync.messages import Content, Message, Versions
 from flocksy.sync.stream import SLOT_HEAD_BYTES, StreamWriter
 
 IDLE_SLOTS = 6
@@ -58,11 +48,8 @@ FILL_SLOTS = 32
 LOST_SECONDS = 20.0
 """After so long with nothing under way, what was said and never came back is said again."""
 
-MANY_AT_ONCE = 2 * FEW_WANTED
-"""More wants than these are worth a burst of their own."""
-
-MAX_ANSWERS = 65_536
-"""Chunks and records queued for others; who asks for more asks again."""
+MAX_CONTROLS = 4096
+"""Messages of the exchange itself that wait to be said; more are dropped, and asked anew later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +95,14 @@ class Exchange:
         self._answers = Answers()
         self._need = 0
         self._announce_at: float | None = None
-        self._content_patience: dict[bytes, Patience] = {}
-        self._record_patience: dict[bytes, Patience] = {}
         self._round = 0
         self._known: dict[bytes, bytes] = {}
         self._busy_until = 0.0
-        self._reconciled_at: dict[bytes, float] = {}
-        self._reconciliations: dict[bytes, int] = {}
-        self._wanted_records: dict[bytes, set[bytes]] = {}
+        # Longer than whoever has something ready usually takes to get it into a burst.
+        pause_s = 3 * (timing.announce_mean_s + timing.rest_mean_s) + 12 * timing.period_s
+        self._repair = Repair(
+            seam.own_lane, uids, pause_s, timing.period_s, draw, self._answers, self._say
+        )
         self.leaving = False
         """Set by the node when it stops."""
 
@@ -124,19 +111,12 @@ class Exchange:
     def add(self, box: Box) -> None:
         """A box has been opened."""
         self.boxes[box.setup.tag] = box
-        # Longer than whoever has it ready usually takes to get it into a burst.
-        timing = self._timing
-        pause = 3 * (timing.announce_mean_s + timing.rest_mean_s) + 12 * timing.period_s
-        self._content_patience[box.setup.tag] = Patience(pause)
-        self._record_patience[box.setup.tag] = Patience(pause)
-        self._wanted_records.setdefault(box.setup.tag, set())
+        self._repair.add(box)
 
     def remove(self, box: Box) -> None:
         """A box rests or goes: forget what was to be said of it. Its index still knows."""
         self.boxes.pop(box.setup.tag, None)
-        answers = self._answers
-        answers.chunks = {name: one for name, one in answers.chunks.items() if one[0] is not box}
-        answers.records = {key: one for key, one in answers.records.items() if one is not box}
+        self._answers.forget(box)
         self._carried = None
         if self._feed is not None:
             self._feed.forget()
@@ -190,7 +170,7 @@ class Exchange:
     def waiting_bytes(self) -> int:
         """Payload bytes that wait to be said."""
         pushes = sum(box.offers.pushes.bytes for box in self.boxes.values())
-        return pushes + self._answers.bytes + self._idle_bytes
+        return pushes + self._answers.payload_bytes + self._idle_bytes
 
     # -- bursts -----------------------------------------------------------------------------
 
@@ -221,8 +201,7 @@ class Exchange:
         if self._feed is not None:
             self._busy_until = self._now + LOST_SECONDS
             self.peers.calm()
-            for patience in (*self._content_patience.values(), *self._record_patience.values()):
-                patience.hold(self._now)
+            self._repair.hold(self._now)
 
     # -- heartbeats -------------------------------------------------------------------------
 
@@ -241,7 +220,7 @@ class Exchange:
             return
         budget = IDLE_SLOTS * (self._seam.idle_payload - SLOT_HEAD_BYTES)
         waiting = sum(box.offers.pushes.bytes for box in self.boxes.values())
-        waiting += self._answers.bytes + sum(_size(parts) for parts in self._controls)
+        waiting += self._answers.payload_bytes + sum(_size(parts) for parts in self._controls)
         if waiting == 0:
             self._need, self._announce_at = 0, None
             return
@@ -285,61 +264,24 @@ class Exchange:
 
     def _once_per_round(self, report: WireReport) -> None:
         live = self.live()
-        for tag, box in self.boxes.items():
+        for box in self.boxes.values():
             known = self._known_of(box)
-            if self.peers.standing(known[:TAG_BYTES], known[TAG_BYTES:], live, report.round):
-                self._reconcile(tag, box, live)
-            self._ask_content(tag, box)
-            self._ask_records(tag, box)
+            tag, digest = known[:TAG_BYTES], known[TAG_BYTES:]
+            if self.peers.standing(tag, digest, live, report.round):
+                shared = [lane for lane in live if self.peers.share(tag, [lane])]
+                first = self._seam.own_lane < min(shared, default=self._seam.lanes)
+                self._repair.differs(box, self._now, first=first)
+            self._repair.ask(box, self._now)
         if self._now > self._busy_until and not self._idle:
             self._busy_until = self._now + LOST_SECONDS
             for box in self.boxes.values():
                 if box.index.outgoing_count() and not len(box.offers.pushes):
                     box.offers.resume()
 
-    def _reconcile(self, tag: bytes, box: Box, live: Sequence[int]) -> None:
-        """Open a reconciliation: the lowest lane that shares the box does, later anybody."""
-        pause = 20 * self._timing.period_s * self._draw.uniform(1.0, 2.0)
-        first = all(
-            lane > self._seam.own_lane for lane in live if self.peers.share(tag[:TAG_BYTES], [lane])
-        )
-        last = self._reconciled_at.get(tag)
-        if last is None and not first:
-            self._reconciled_at[tag] = self._now
-            return
-        if last is not None and self._now - last < pause:
-            return
-        self._reconciled_at[tag] = self._now
-        self.say(messages.encode(reconcile.opening(tag, box.index.items)))
-
-    def say(self, parts: Parts) -> None:
+    def _say(self, message: Message) -> None:
         """Queue a message of the exchange itself: with what waits, in heartbeats or a burst."""
-        if len(self._controls) < MAX_ANSWERS:
-            self._controls.append(parts)
-
-    def _ask_content(self, tag: bytes, box: Box) -> None:
-        wanted = box.staging.wants(MANY_WANTED)
-        patience = self._content_patience[tag]
-        if box.planning.disk_full:
-            return
-        if patience.due(self._now, len(wanted)):
-            if len(wanted) > MANY_AT_ONCE:
-                self.say(messages.encode(Want(tag, patience.attempt, tuple(wanted))))
-            else:
-                few = tuple(wanted[:FEW_WANTED])
-                self.say(messages.encode(Want(tag, patience.attempt, few)))
-
-    def _ask_records(self, tag: bytes, box: Box) -> None:
-        wanted = self._wanted_records[tag]
-        wanted |= {reconcile.path_key(path) for path in box.unknown}
-        box.unknown.clear()
-        patience = self._record_patience[tag]
-        if patience.due(self._now, len(wanted)):
-            if patience.attempt > 2 * self._seam.lanes:
-                wanted.clear()  # nobody has them (any more); a difference that stands asks anew
-                return
-            keys = tuple(itertools.islice(wanted, MANY_WANTED))
-            self.say(messages.encode(WantRecords(tag, patience.attempt, keys)))
+        if len(self._controls) < MAX_CONTROLS:
+            self._controls.append(messages.encode(message))
 
     # -- what lanes carried -----------------------------------------------------------------
 
@@ -351,23 +293,13 @@ class Exchange:
         box = self.boxes.get(message.box)
         if box is None:
             return
-        match message:
-            case Versions():
-                box.receive(message, own=own, now=self._now)
-                self._known.pop(message.box, None)
-                if not own and (wanted := self._wanted_records[message.box]):
-                    wanted -= {reconcile.path_key(entry.path) for entry in message.entries}
-            case Want():
-                if not own:
-                    self._want(box, lane, message)
-            case WantRecords():
-                if not own:
-                    self._want_records(box, lane, message)
-            case Gone():
-                pass  # the next attempt asks somebody else
-            case Ranges() | Items():
-                if not own:
-                    self._compared(box, lane, message)
+        if isinstance(message, Versions):
+            box.receive(message, own=own, now=self._now)
+            self._known.pop(message.box, None)
+            if not own:
+                self._repair.arrived(box, [entry.path for entry in message.entries])
+        elif not own:
+            self._repair.heard(box, lane, message, self._report.view)
 
     def _content(self, message: Content, own: bool) -> None:
         data = self._unpacker.unpack(message)
@@ -376,51 +308,6 @@ class Exchange:
                 box.write(message.chunk_id, data, own=own)
             except OSError as error:
                 self._problem(f"box {box.setup.name}: {error.strerror or error}: content waits")
-
-    def _want(self, box: Box, lane: int, message: Want) -> None:
-        gone = []
-        coming = {name for push in box.offers.pushes for name, _ in push.chunks}
-        for name in message.chunk_ids:
-            if len(self._answers.chunks) >= MAX_ANSWERS:
-                return
-            if name in coming or not self._serves(name, message.attempt, lane):
-                continue
-            length = box.chunk_length(name)
-            if length is None:
-                gone.append(name)
-            else:
-                self._answers.chunks[name] = (box, length)
-        if gone:
-            self.say(messages.encode(Gone(message.box, tuple(gone))))
-
-    def _want_records(self, box: Box, lane: int, message: WantRecords) -> None:
-        for key in message.keys:
-            if len(self._answers.records) >= MAX_ANSWERS:
-                return
-            path = box.index.items.path_of(key)
-            if path is not None and self._serves(key, message.attempt, lane):
-                self._answers.records[message.box, path] = box
-
-    def _serves(self, wanted: bytes, attempt: int, asker: int) -> bool:
-        return serves(wanted, attempt, self._seam.own_lane, asker, self._uids, self._report.view)
-
-    def _compared(self, box: Box, lane: int, message: Ranges | Items) -> None:
-        tag = message.box
-        if isinstance(message, Ranges) and message.ranges[0].lower == bytes(KEY_BYTES):
-            self._reconciliations[tag] = self._reconciliations.get(tag, 0) + 1
-        response = reconcile.respond(box.index.items, message)
-        for answer in response.messages:
-            self.say(messages.encode(answer))
-        attempt = self._reconciliations.get(tag, 0)
-        for key in response.offered:
-            path = box.index.items.path_of(key)
-            if path is not None and self._serves(key, attempt, lane):
-                self._answers.records[tag, path] = box
-        new = set(response.wanted) - self._wanted_records[tag]
-        if new and len(self._wanted_records[tag]) < MAX_ANSWERS:
-            self._wanted_records[tag] |= new
-            for some in _groups(sorted(new), MANY_WANTED):
-                self.say(messages.encode(WantRecords(tag, 0, some)))
 
     # -- what the wire is told --------------------------------------------------------------
 
@@ -437,11 +324,6 @@ class Exchange:
             tags = sorted(self.boxes)
             known = self._known_of(self.boxes[tags[report.round % len(tags)]])
         self._seam.state(BoxReport(need=self._need, known=known, leaving=self.leaving))
-
-
-def _groups(keys: Sequence[bytes], size: int) -> Iterator[tuple[bytes, ...]]:
-    for at in range(0, len(keys), size):
-        yield tuple(keys[at : at + size])
 
 
 def _size(parts: Parts) -> int:

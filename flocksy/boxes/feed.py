@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from flocksy.boxes.answers import Answers
 from flocksy.boxes.box import Box
 from flocksy.boxes.pushes import CHUNK_OVERHEAD_BYTES, Push
 from flocksy.boxes.reader import Outbound, SpoolReader
@@ -35,21 +36,6 @@ Parts = Sequence[Buffer]
 
 NO_BATCH = bytes(8)
 """The batch mark of what was not found by a scan just now."""
-
-
-@dataclass(slots=True)
-class Answers:
-    """What members asked for and this node is to serve."""
-
-    chunks: dict[bytes, tuple[Box, int]] = field(default_factory=dict)
-    """Chunk id to the box that has it and its length."""
-    records: dict[tuple[bytes, str], Box] = field(default_factory=dict)
-    """(box tag, path) to the box."""
-
-    @property
-    def bytes(self) -> int:
-        """Payload bytes they will take, about."""
-        return sum(length + 64 for _, length in self.chunks.values()) + 1024 * len(self.records)
 
 
 @dataclass(slots=True)
@@ -168,12 +154,13 @@ class Feed:
         yield from self._record_answers()
         for box in self._boxes:
             yield from self._pushes(box)
-        for name, (box, _) in list(self._answers.chunks.items()):
-            item = self._chunk(box, name, functools.partial(self._answers.chunks.pop, name, None))
+        for name, box in self._answers.chunks():
+            served = functools.partial(self._answers.drop_chunk, name)
+            item = self._chunk(box, name, served)
             if item is not None:
                 yield item
             else:
-                self._answers.chunks.pop(name, None)
+                served()
 
     def _control_sent(self, parts: Parts) -> None:
         self._controls.remove(parts)
@@ -200,16 +187,16 @@ class Feed:
                 yield item
 
     def _record_answers(self) -> Iterator[_Item]:
-        for (tag, path), box in list(self._answers.records.items()):
+        for box, path in self._answers.records():
             entries = box.offers.answer(path)
             note = functools.partial(self._record_answered, box, path)
             if entries:
-                yield _Item(versions(tag, NO_BATCH, 0, entries), note)
+                yield _Item(versions(box.setup.tag, NO_BATCH, 0, entries), note)
             else:
-                note()
+                self._answers.drop_record(box, path)
 
     def _record_answered(self, box: Box, path: str) -> None:
-        self._answers.records.pop((box.setup.tag, path), None)
+        self._answers.drop_record(box, path)
         self.carried.records.append((box, path))
 
     def _pushes(self, box: Box) -> Iterator[_Item]:

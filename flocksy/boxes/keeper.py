@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from flocksy.boxes.activation import BoxPausedError, open_box, still_ours
 from flocksy.boxes.box import Box
 from flocksy.boxes.exchange import Exchange
+from flocksy.boxes.marker import check_place
 from flocksy.boxes.scanner import Scanner
 from flocksy.boxes.setup import BoxSetup
 from flocksy.errors import FlocksyError
@@ -125,8 +126,9 @@ class Keeper:
                 if box.adopt():
                     log.info("box %s: looked through, sharing it now", kept.setup.name)
                 return 0.0
-        except OSError as error:
-            self._rest(kept, f"box {kept.setup.name}: {error.strerror or error}; goes on by itself")
+        except (OSError, FlocksyError) as error:
+            words = (isinstance(error, OSError) and error.strerror) or error
+            self._rest(kept, f"box {kept.setup.name}: {words}; goes on by itself")
             kept.look_at = now + LOOK_SECONDS
             log.error("%s", kept.reason)
             return kept.look_at
@@ -145,6 +147,8 @@ class Keeper:
     def _try_to_open(self, kept: Kept, now: float, *, adopt: bool = False) -> None:
         kept.look_at = now + LOOK_SECONDS
         try:
+            others = [one.setup.path for one in self._kept.values() if one is not kept]
+            check_place(kept.setup.name, kept.setup.path, others)
             opened = open_box(kept.setup, self._now_ms, self._wake, adopt=adopt)
         except (BoxPausedError, FlocksyError) as error:
             if str(error) != kept.reason:

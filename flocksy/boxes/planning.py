@@ -27,8 +27,9 @@ from flocksy.sync.operations import (
 from flocksy.sync.planner import plan
 from flocksy.sync.version import Version
 
-PATHS_PER_PLAN = 500
-"""Planned in one go: some tens of milliseconds, which the rings can wait."""
+PATHS_PER_PLAN = 5_000
+"""Planned in one go: some tenths of a second, which the rings can wait outside bursts. A rename is
+recognised only where both its ends are in one plan, so it should not be less."""
 
 RETRY_SECONDS = 5.0
 """A path that the disk refused is tried again after this, doubling up to `MAX_RETRY_SECONDS`."""
@@ -236,6 +237,10 @@ class Planning:
             self._applying = None
             self._applied(stop.value, now)
             return 0.0
+        except BaseException:
+            # The batch stays open in the journal; the box is closed, and opening it recovers.
+            self._applying = None
+            raise
         self._pause_until = now + pause
         return self._pause_until
 

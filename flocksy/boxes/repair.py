@@ -1,0 +1,176 @@
+"""Finding and mending what did not arrive: reconciliation, wants, answers.
+
+Nothing here knows who lacks what. A digest that differs for some rounds starts a reconciliation by
+ranges; content that does not come by itself is asked for; both are said in the lane and heard by
+all, and who answers follows from a hash (`asking.serves`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from flocksy.boxes.answers import Answers
+from flocksy.boxes.asking import FEW_WANTED, MANY_WANTED, Patience, serves
+from flocksy.boxes.box import Box
+from flocksy.sync import reconcile
+from flocksy.sync.messages import KEY_BYTES, Gone, Items, Message, Ranges, Want, WantRecords
+
+MANY_AT_ONCE = 2 * FEW_WANTED
+"""More wants than these are worth a burst of their own."""
+
+MAX_WANTED_RECORDS = 65_536
+"""Records asked for at a time; the next reconciliation finds the rest."""
+
+RECONCILE_ROUNDS = 20
+"""Between two openings of a reconciliation of one box by one member: enough for its messages to go
+to and fro in heartbeats."""
+
+
+@dataclass(slots=True)
+class _Mending:
+    """What is going on about one box."""
+
+    content: Patience
+    records: Patience
+    wanted: set[bytes] = field(default_factory=set)
+    """Keys of paths whose records somebody else has, and we have not, or not so."""
+    opened_at: float | None = None
+    openings: int = 0
+    """Reconciliations heard: another member serves in each."""
+
+
+class Repair:
+    """Mends all boxes of one node."""
+
+    def __init__(
+        self,
+        own_lane: int,
+        uids: Sequence[str],
+        pause_s: float,
+        period_s: float,
+        draw: random.Random,
+        answers: Answers,
+        say: Callable[[Message], None],
+    ) -> None:
+        """`pause_s`: how long to wait for what is missing to come by itself."""
+        self._own_lane = own_lane
+        self._uids = uids
+        self._pause_s = pause_s
+        self._period_s = period_s
+        self._draw = draw
+        self._answers = answers
+        self._say = say
+        self._boxes: dict[bytes, _Mending] = {}
+
+    def add(self, box: Box) -> None:
+        """A box has been opened."""
+        self._boxes.setdefault(
+            box.setup.tag, _Mending(Patience(self._pause_s), Patience(self._pause_s))
+        )
+
+    def hold(self, now: float) -> None:
+        """A burst is agreed or runs: wait for what it brings."""
+        for mending in self._boxes.values():
+            mending.content.hold(now)
+            mending.records.hold(now)
+
+    def ask(self, box: Box, now: float) -> None:
+        """Ask for what has not come by itself. To be called once per round outside bursts."""
+        mending = self._boxes[box.setup.tag]
+        self._ask_content(box, mending.content, now)
+        mending.wanted |= {reconcile.path_key(path) for path in box.unknown}
+        box.unknown.clear()
+        if mending.records.due(now, len(mending.wanted)):
+            attempt = mending.records.attempt
+            if attempt > 2 * len(self._uids):
+                mending.wanted.clear()  # nobody has them; a difference that stands asks anew
+                return
+            keys = tuple(itertools.islice(mending.wanted, MANY_WANTED))
+            self._say(WantRecords(box.setup.tag, attempt, keys))
+
+    def differs(self, box: Box, now: float, *, first: bool) -> None:
+        """Some member's digest of the box has stood different: open a reconciliation.
+
+        The `first` of the lanes that share the box does at once, the others if it does not help.
+        """
+        mending = self._boxes[box.setup.tag]
+        pause = RECONCILE_ROUNDS * self._period_s * self._draw.uniform(1.0, 2.0)
+        if mending.opened_at is None and not first:
+            mending.opened_at = now
+        elif mending.opened_at is None or now - mending.opened_at >= pause:
+            mending.opened_at = now
+            self._say(reconcile.opening(box.setup.tag, box.index.items))
+
+    def arrived(self, box: Box, paths: Sequence[str]) -> None:
+        """Records of these paths came in a lane."""
+        wanted = self._boxes[box.setup.tag].wanted
+        if wanted:
+            wanted -= {reconcile.path_key(path) for path in paths}
+
+    def heard(self, box: Box, lane: int, message: Message, view: int) -> None:
+        """Another member asks or compares; `view` is the bitmap of who might answer."""
+        match message:
+            case Want():
+                self._want(box, lane, message, view)
+            case WantRecords():
+                for key in message.keys:
+                    self._offer(box, key, message.attempt, lane, view)
+            case Ranges() | Items():
+                self._compare(box, lane, message, view)
+            case _:
+                pass  # GONE: the next attempt asks somebody else
+
+    def _ask_content(self, box: Box, patience: Patience, now: float) -> None:
+        if box.planning.disk_full:
+            return
+        wanted = box.staging.wants(MANY_WANTED)
+        if patience.due(now, len(wanted)):
+            if len(wanted) <= MANY_AT_ONCE:
+                wanted = wanted[:FEW_WANTED]
+            self._say(Want(box.setup.tag, patience.attempt, tuple(wanted)))
+
+    def _want(self, box: Box, lane: int, message: Want, view: int) -> None:
+        gone = []
+        coming = {name for push in box.offers.pushes for name, _ in push.chunks}
+        for name in message.chunk_ids:
+            if name in coming or not self._serves(name, message.attempt, lane, view):
+                continue
+            length = box.chunk_length(name)
+            if length is None:
+                gone.append(name)
+            else:
+                self._answers.add_chunk(name, box, length)
+        if gone:
+            self._say(Gone(message.box, tuple(gone)))
+
+    def _compare(self, box: Box, lane: int, message: Ranges | Items, view: int) -> None:
+        mending = self._boxes[box.setup.tag]
+        if isinstance(message, Ranges) and message.ranges[0].lower == bytes(KEY_BYTES):
+            mending.openings += 1
+        response = reconcile.respond(box.index.items, message)
+        for answer in response.messages:
+            self._say(answer)
+        for key in response.offered:
+            self._offer(box, key, mending.openings, lane, view)
+        new = set(response.wanted) - mending.wanted
+        if new and len(mending.wanted) < MAX_WANTED_RECORDS:
+            mending.wanted |= new
+            for some in _groups(sorted(new), MANY_WANTED):
+                self._say(WantRecords(message.box, 0, some))
+
+    def _offer(self, box: Box, key: bytes, attempt: int, asker: int, view: int) -> None:
+        if self._serves(key, attempt, asker, view):
+            path = box.index.items.path_of(key)
+            if path is not None:
+                self._answers.add_record(box, path)
+
+    def _serves(self, wanted: bytes, attempt: int, asker: int, view: int) -> bool:
+        return serves(wanted, attempt, self._own_lane, asker, self._uids, view)
+
+
+def _groups(keys: Sequence[bytes], size: int) -> Iterator[tuple[bytes, ...]]:
+    for at in range(0, len(keys), size):
+        yield tuple(keys[at : at + size])
