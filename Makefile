@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: rig test lint bench lock clean
+.PHONY: rig test lint bench explore-deep lock clean
 
 rig: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.rig
@@ -35,6 +35,10 @@ $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.goodput
 	$(BIN)/python -m benchmarks.latency
+
+# Every run of three nodes within wider bounds than the tests have; an hour and several GB.
+explore-deep: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.protocol.explore_deep
 
 # After a change of dependencies in pyproject.toml.
 LOCK = uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header \
