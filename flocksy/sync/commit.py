@@ -41,15 +41,19 @@ def commit_local(
     Do the operations in the order given, then `plan` at the same paths and at those named in them.
     """
     commit = _Commit(trees, capabilities, held, ignore_symlinks)
-    copies = []
+    copies: list[str] = []
+    ordinary: list[tuple[str, SyncedEntry | None]] = []
     for path in sorted(set(paths)):
         synced = trees.synced(path)
         if commit.skips(path, synced):
             continue
         if synced is not None and synced.copy_of is not None:
             copies.append(path)
+            commit.owners.add(synced.copy_of[0])
         else:
-            commit.path(path, synced)
+            ordinary.append((path, synced))
+    for path, entry in ordinary:
+        commit.path(path, entry)
     # After the rest: a copy that is put away then meets its owner as it is now.
     for path in copies:
         commit.copy(path)
@@ -79,7 +83,8 @@ def adopt(
 
 
 class _Commit:
-    """One run; `operations` grows. `_states` is what the run itself has added to flock."""
+    """One run; `operations` grows. `owners` are the paths that are asked for again after they were
+    recorded; `_states` is what the run itself has added to their flock state."""
 
     def __init__(
         self, trees: Trees, capabilities: Capabilities, held: Held | None, ignore_symlinks: bool
@@ -91,6 +96,7 @@ class _Commit:
         self._view = View(trees)
         self._states: dict[str, PathState] = {}
         self._synced: dict[str, SyncedEntry | None] = {}
+        self.owners: set[str] = set()
         self.operations: list[Record | Acknowledge] = []
 
     def skips(self, path: str, synced: SyncedEntry | None) -> bool:
@@ -178,7 +184,7 @@ class _Commit:
         self._record(path, local, None)
 
     def _state(self, path: str) -> PathState:
-        return self._states.get(path) or self._trees.flock(path) or PathState()
+        return self._states.get(path) or self._view.state(path) or PathState()
 
     def _acknowledge(
         self,
@@ -277,7 +283,8 @@ class _Commit:
         superseded = superseded_by(
             version.root, {name: root for name, (_, root) in parents.items()}
         )
-        self._states[path] = join(self._state(path), state_of(version, superseded))
+        if path in self.owners:
+            self._states[path] = join(self._state(path), state_of(version, superseded))
         self._synced[path] = synced
         self.operations.append(Record(path, version, synced, superseded))
 

@@ -80,6 +80,13 @@ class View:
     def __init__(self, trees: Trees) -> None:
         self._trees = trees
         self._views: dict[str, PathView] = {}
+        self._states: dict[str, PathState | None] = {}
+
+    def state(self, path: str) -> PathState | None:
+        """The path's flock state, read once."""
+        if path not in self._states:
+            self._states[path] = self._trees.flock(path)
+        return self._states[path]
 
     def at(self, path: str) -> PathView:
         """The view of the path's own heads."""
@@ -90,7 +97,7 @@ class View:
 
     def is_live(self, path: str) -> bool:
         """Whether a real path of the flock stands there, implied directories included."""
-        state = self._trees.flock(path)
+        state = self.state(path)
         if state is not None and any(version.is_content for version in state.heads.values()):
             return True
         return self._trees.flock_below(path)
@@ -102,7 +109,7 @@ class View:
             for owner in self.owners(path):
                 for name, shown_at in self.at(owner).copies.items():
                     if shown_at == path:
-                        state = self._trees.flock(owner)
+                        state = self.state(owner)
                         assert state is not None
                         return Wanted(
                             state.heads[name], own.heads, own.generation, copy_of=(owner, name)
@@ -125,7 +132,7 @@ class View:
         return sorted(name for name in siblings if name.startswith(start))
 
     def _compute(self, path: str) -> PathView:
-        state = self._trees.flock(path)
+        state = self.state(path)
         if state is None or not state.heads:
             return PathView(shown=IMPLIED) if self._trees.flock_below(path) else NOTHING
         below = self._trees.flock_below(path)
