@@ -22,6 +22,7 @@ from flocksy.boxes.planning import Planning
 from flocksy.boxes.scanner import Scanner, ScanReport, ScanRequest, Symlinks
 from flocksy.boxes.setup import BoxSetup
 from flocksy.boxes.staging import Staged
+from flocksy.boxes.upkeep import Upkeep
 from flocksy.sync.content import INLINE_BYTES, chunk_id, small_list
 from flocksy.sync.messages import Entry, Versions
 from flocksy.sync.operations import Acknowledge, Record
@@ -79,8 +80,10 @@ class Box:
         )
         self._tickets: set[int] = set()
         self._ticket = 0
+        self._whole_ticket = 0
         self._scanned_once = False
         self._rescan_at = 0.0
+        self._upkeep = Upkeep(opened)
         self._unsure: dict[str, float] = {}
         self._rehearsing: Generator[float, None, None] | None = None
         self._rehearsed: list[Staged] = []
@@ -99,6 +102,8 @@ class Box:
             self._tickets.discard(report.ticket)
             if report.failed is None and not self._scanned_once and not self._tickets:
                 self._scanned_once = True
+            if report.ticket == self._whole_ticket:
+                self._upkeep.rescanned()
 
     def receive(self, message: Versions, *, own: bool, now: float) -> None:
         """Versions that a lane carried; `own`: ours, come back."""
@@ -179,7 +184,10 @@ class Box:
             if until <= now:
                 del self._unsure[path]
                 self.planning.add((path,))
-        again.append(self.planning.turn(now))
+        if not self._upkeep.busy:
+            again.append(self.planning.turn(now))
+        if self._upkeep.busy or (self.planning.idle and not self.intake.changed):
+            again.append(self._upkeep.turn(now))
         self.unknown |= self.planning.texts
         self.planning.texts.clear()
         for path in self.planning.rescan | self.offers.stale | self.reader.changed():
@@ -257,8 +265,10 @@ class Box:
 
     @property
     def problems(self) -> dict[str, str]:
-        """Paths that something is wrong with, and what."""
-        return {**self.intake.problems, **self.planning.problems}
+        """Paths that something is wrong with, and what; "" stands for the box."""
+        problems = {**self.intake.problems, **self.planning.problems}
+        trouble = self.staging.trouble or self._upkeep.trouble
+        return {**problems, "": trouble} if trouble else problems
 
     def conflicts(self, limit: int) -> list[str]:
         """Paths of conflict copies that this disk shows, some of them."""
@@ -269,6 +279,7 @@ class Box:
 
     def close(self) -> None:
         """Finish what is being applied, and close everything."""
+        self._upkeep.finish()
         self.planning.finish()
         if self._rehearsing is not None:
             for _ in self._rehearsing:
@@ -330,7 +341,7 @@ class Box:
         """Own content that came back goes through the last steps of applying, and away."""
         if self._rehearsing is None:
             complete = self.scratch.complete()
-            if not complete or not self.planning.free:
+            if not complete or not self.planning.free or self._upkeep.busy:
                 return None
             self._rehearsing = self._opened.applier.rehearse([one.name for one in complete])
             self._rehearsed = complete
@@ -370,6 +381,8 @@ class Box:
     def _request(self, paths: tuple[str, ...] | None, share: float) -> None:
         self._ticket += 1
         self._tickets.add(self._ticket)
+        if paths is None:
+            self._whole_ticket = self._ticket
         self._scanner.request(
             ScanRequest(
                 ticket=self._ticket,
@@ -379,6 +392,8 @@ class Box:
                 paths=paths,
                 symlinks=Symlinks.IGNORE if self.setup.ignore_symlinks else Symlinks.COPY,
                 mtime_grain_ns=self._opened.capabilities.mtime_grain_ns,
+                case_folding=self._opened.capabilities.case_folding,
+                stable_inodes=self._opened.capabilities.stable_inodes,
                 share=share,
             )
         )

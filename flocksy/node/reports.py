@@ -64,7 +64,9 @@ class Reporter:
         if (report.view, report.real_allowed) != (last.view, last.real_allowed):
             self._say_view(report)
         for lane, link in enumerate(report.lanes):
-            if lane < len(last.lanes) and link.state != last.lanes[lane].state:
+            if lane == report.own_lane or lane >= len(last.lanes):
+                continue
+            if link.state != last.lanes[lane].state:
                 log.info("%s: %s", self._name(lane), link.state)
         self._say_burst(report, last, now)
 
@@ -125,7 +127,9 @@ class Reporter:
                 bytes=0,
             )
         counts = box.index.counts()
-        problems = [f"{path}: {text}" for path, text in sorted(box.problems.items())]
+        problems = [
+            f"{path}: {text}" if path else text for path, text in sorted(box.problems.items())
+        ]
         return make_box(
             name=kept.setup.name,
             path=kept.setup.path,
@@ -164,7 +168,11 @@ class Reporter:
         )
         size = report.view.bit_count()
         if not report.real_allowed:
-            log.info("waiting for the flock (%d of %d needed)", size, self._node.settings.min_view)
+            needed = self._node.settings.min_view
+            if size < needed:
+                log.info("waiting for the flock: %d of %d members needed", size, needed)
+            else:
+                log.info("waiting for the flock: not all members of the view hear each other")
         elif size <= 2:
             log.warning("flying with %s: in a view of two, who sent is a coin toss", names)
         else:

@@ -1,0 +1,61 @@
+"""What a box does for itself when nothing else is to be done: tidy, thin out, look for trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from flocksy.boxes.activation import Opened
+
+PRUNE_SECONDS = 3600.0
+"""Between two looks at the age of what the history holds."""
+
+
+class Upkeep:
+    """The quiet-time work of one open box."""
+
+    def __init__(self, opened: Opened) -> None:
+        self._opened = opened
+        self._swept = False
+        self._tidy = False
+        self._prune_at = 0.0
+        self._pruning: Generator[float, None, bool] | None = None
+        self.trouble: str | None = None
+        """What a person should mend, in one line."""
+
+    def rescanned(self) -> None:
+        """A whole scan has ended: contents that nobody has any more can be forgotten."""
+        self._tidy = True
+
+    @property
+    def busy(self) -> bool:
+        """Whether the applier is thinning the history, and must not be given a batch."""
+        return self._pruning is not None
+
+    def turn(self, now: float) -> float | None:
+        """Do one piece of work. To be called when the box has nothing else to do. Returns when to
+        come again, None for whenever."""
+        opened = self._opened
+        if not self._swept:
+            # What is still expected has been named by now; the rest is left from earlier runs.
+            self._swept = True
+            opened.staging.sweep()
+        if self._tidy:
+            self._tidy = False
+            opened.index.tidy(opened.staging.roots() | opened.scratch.roots())
+            self.trouble = opened.watcher.shortage()
+        if self._pruning is None and now >= self._prune_at:
+            self._prune_at = now + PRUNE_SECONDS
+            self._pruning = opened.applier.prune()
+        if self._pruning is not None:
+            try:
+                return now + next(self._pruning)
+            except StopIteration:
+                self._pruning = None
+        return None
+
+    def finish(self) -> None:
+        """End what was begun."""
+        if self._pruning is not None:
+            for _ in self._pruning:
+                pass
+            self._pruning = None
