@@ -33,6 +33,9 @@ from flocksy.sync.version import Kind, version_id
 COMMIT_PATHS = 2_000
 """Paths turned into versions in one go: some tens of milliseconds."""
 
+REPLAN_PATHS = 500
+"""Paths looked at per turn after the opening: some milliseconds."""
+
 COPY_BYTES_PER_TURN = 4 << 20
 """Chunks copied on this disk per turn: some milliseconds."""
 
@@ -89,6 +92,9 @@ class Box:
         self._rehearsed: list[Staged] = []
         self._rehearse_at = 0.0
         self._adopt_after: str | None = None
+        self._replan_after: str | None = ""
+        """How far the whole box has been looked through since it was opened: what arrived before
+        and was not applied is known to the index alone. None: all of it."""
         self.unknown: set[str] = set()
         """Paths whose ancestry a member has to be asked for; the exchange takes them."""
         self.offers.resume()
@@ -180,6 +186,9 @@ class Box:
             again.append(0.0)
         copying = self.staging.advance(COPY_BYTES_PER_TURN)
         copying = self.scratch.advance(COPY_BYTES_PER_TURN) or copying
+        if self._replan_after is not None and self._scanned_once:
+            self._replan(self._replan_after)
+            again.append(0.0)
         for path, until in list(self._unsure.items()):
             if until <= now:
                 del self._unsure[path]
@@ -206,6 +215,7 @@ class Box:
         paths = self.index.known_paths(self._adopt_after, COMMIT_PATHS)
         if not paths:
             self.adopting = False
+            self._replan_after = None  # every path has just been planned
             self._opened.adopted()
             return True
         self._adopt_after = paths[-1]
@@ -253,6 +263,7 @@ class Box:
         return (
             not self.adopting
             and self._scanned_once
+            and self._replan_after is None
             and not self._tickets
             and not self.intake.changed
             and not self.intake.waiting
@@ -287,6 +298,18 @@ class Box:
         self._opened.close()
 
     # -- steps ----------------------------------------------------------------------------------
+
+    def _replan(self, after: str) -> None:
+        """Plan some of the paths where this disk does not show what the flock has."""
+        index = self.index
+        paths = index.known_paths(after, REPLAN_PATHS)
+        self._replan_after = paths[-1] if paths else None
+        behind = []
+        for path in paths:
+            state, synced = index.flock(path), index.synced(path)
+            if state is not None and (synced is None or synced.heads != set(state.heads)):
+                behind.append(path)
+        self.planning.add(behind)
 
     def _commit(self) -> None:
         paths = list(self.intake.changed)[:COMMIT_PATHS]
