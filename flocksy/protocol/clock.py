@@ -13,6 +13,7 @@ most 200 ppm, and not at all near a burst: nothing about a node's rhythm can sho
 
 from __future__ import annotations
 
+import statistics
 from collections import deque
 from typing import NamedTuple
 
@@ -124,15 +125,22 @@ class FlockClock:
         Not to be called from the confirmation of a burst to its end.
         """
         offsets = (self.offset_ns(lane, now_ns) for lane in range(len(self._samples)))
-        wanted = median([offset for offset in offsets if offset is not None])
+        wanted = round(statistics.median(offset for offset in offsets if offset is not None))
         most = elapsed_ns * MAX_SLEW_PPM // 1_000_000
         self._correction_ns += max(-most, min(wanted, most))
 
     def step(self) -> None:
-        """Before the first cell: jump to what the others show (one-way, so a delay late)."""
-        offsets = [o for o in self._one_way_us if o is not None]
+        """Before the first cell: jump to what the others show (one-way, so a delay late).
+
+        The own clock has a voice among two or more others; a single one is right against it,
+        because it has a flock already and we do not.
+        """
         own_us = self._correction_ns // 1000
-        self._base_ns += median([*(o - own_us for o in offsets), 0]) * 1000
+        shown_us = [o - own_us for o in self._one_way_us if o is not None]
+        if len(shown_us) > 1:
+            shown_us.append(0)
+        if shown_us:
+            self._base_ns += median(shown_us) * 1000
 
     def lost(self, now_ns: int) -> bool:
         """Whether most members agree that it is *this* clock that is wrong, as after a suspend."""
@@ -142,8 +150,8 @@ class FlockClock:
 
 
 def median(values: list[int]) -> int:
-    """The middle value; of two middle ones the one nearer to 0, so that nobody moves to a point
-    between two camps where nobody is."""
+    """The middle value; of two middle ones the one nearer to 0: for jumps and verdicts, where a
+    point between two camps is nowhere."""
     values = sorted(values)
     upper = len(values) // 2
     lower = (len(values) - 1) // 2

@@ -168,7 +168,7 @@ class Emitter:
         """Before the first cell: what time is it for the others?"""
         if now_ns - self._served_ns >= self._settings.period_ns // 4:
             self._served_ns = now_ns
-            self._port.serve(0)
+            self._port.serve()
             self._intake.decoded(self._codec, self._clock)
             if not self._seam.poll() or self._seam.box().leaving:
                 self.ended = True
@@ -255,7 +255,7 @@ class Emitter:
             self._run.sent if self._run is not None else 0,
             self._last_burst,
         )
-        self._port.serve(self._round)
+        self._port.serve()
         self._watch_clock(now_ns, bool(output.shown.epoch.members))
 
     def _begins_burst(self) -> bool:

@@ -82,7 +82,7 @@ class Links:
         """Until something came in, or the time is over."""
         self._poller.poll(timeout_ms)
 
-    def serve(self, round_: int) -> None:  # noqa: ARG002 - the port's other side needs the round
+    def serve(self) -> None:
         """Once per round: answer handshakes, see what became of the links."""
         self._allow_list.serve()
         if self._allow_list.refused != self._refused:

@@ -38,7 +38,7 @@ class MemoryPort:
         buffer[:fitting] = cell[:fitting]
         return len(cell)
 
-    def serve(self, round_: int) -> None:
+    def serve(self) -> None:
         """Nothing to be answered here."""
 
     def link_state(self, lane: int) -> str:

@@ -17,7 +17,7 @@ class Port(Protocol):
         A size larger than the buffer means that the cell was cut off.
         """
 
-    def serve(self, round_: int) -> None:
+    def serve(self) -> None:
         """Once per round: answer handshakes, see what became of the links."""
 
     def link_state(self, lane: int) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from flocksy.wire.limits import WINDOW
+
 Pace = Literal["max", "grid"]
 
 
@@ -46,7 +48,7 @@ class WireSettings:
     settle_ms: int = 100
     rest_mean_ms: int = 2000
     stall_timeout_ms: int = 5000
-    window: int = 8
+    window: int = WINDOW
     """W: cells of a lane that may be under way at pace `max`. Flock-wide."""
     socks: str = ""
     """`host:port` of a SOCKS5 proxy for outgoing links, or empty."""

@@ -101,6 +101,22 @@ def test_before_the_first_cell_a_clock_steps_to_the_others() -> None:
     assert world.spread_ms() < 3
 
 
+def test_a_first_node_keeps_its_clock_and_a_second_takes_over_the_firsts() -> None:
+    world = World(0, 90_000)
+    world.clocks[0].step()
+    assert world.spread_ms() == 90_000
+    world.clocks[1].heard(0, world.clocks[0].times(world.now_ns), world.now_ns + MS)
+    world.clocks[1].step()
+    assert world.spread_ms() < 3
+
+
+def test_two_clocks_alone_meet_in_the_middle() -> None:
+    world = World(0, 30)
+    for _ in range(700):
+        world.round()
+    assert world.spread_ms() < 0.1
+
+
 @pytest.mark.parametrize(
     ("values", "middle"),
     [([0], 0), ([0, 60], 0), ([-60, 0], 0), ([0, 60, 61], 60), ([-5, 0, 3, 90], 0)],
