@@ -5,10 +5,11 @@ Whatever shows on the network is a constant here, equal on all nodes whatever th
 
 from __future__ import annotations
 
-WINDOWS_HIGH_WATER = 4
+WINDOWS_HIGH_WATER = 6
 """High-water marks in windows. What a peer shows proves only that it had taken our cells two
 windows back, so two may be under way; and libzmq learns of room in a pipe in steps of half its
-mark, so with a mark of two windows it drops cells that are in order (seen with W = 8)."""
+mark. A mark of two windows drops cells that are in order (seen with W = 8), four is just enough
+when nothing else is under way, six leaves room."""
 
 FRAME_SLACK_BYTES = 64
 """CURVE's overhead (33 bytes and the flags) on top of a cell, for the largest frame accepted."""
