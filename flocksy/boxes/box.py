@@ -15,7 +15,8 @@ import itertools
 import secrets
 from collections.abc import Callable, Generator, Iterable, Sequence
 
-from flocksy.boxes.activation import Opened
+from flocksy.boxes.activation import Opened, still_ours
+from flocksy.boxes.here import Here
 from flocksy.boxes.intake import Fresh, Intake
 from flocksy.boxes.offers import Offers
 from flocksy.boxes.planning import Planning
@@ -68,6 +69,7 @@ class Box:
         self.staging = opened.staging
         self.scratch = opened.scratch
         self.reader = opened.reader
+        self._here = Here(opened.disk, opened.index.contents)
         self._opened = opened
         self._scanner = scanner
         self._now_ms = now_ms
@@ -80,6 +82,7 @@ class Box:
             opened.applier,
             opened.capabilities,
             ignore_symlinks=setup.ignore_symlinks,
+            uncommitted=self.intake.changed,
         )
         self._tickets: set[int] = set()
         self._ticket = 0
@@ -163,7 +166,7 @@ class Box:
         places = self.index.contents.places(chunk_id, 1)
         if places:
             return places[0].length
-        blob = self.index.contents.blob(chunk_id)
+        blob = self.index.contents.blob(chunk_id) or self._here.list_of(chunk_id)
         return None if blob is None else len(blob)
 
     # -- what is done ---------------------------------------------------------------------------
@@ -181,8 +184,7 @@ class Box:
         again: list[float | None] = [self._rehearse(now), self._next_scan()]
         if self._rehearsing is not None:
             return self._rehearse_at
-        if self.intake.changed and not self._tickets:
-            self._commit()
+        if self.intake.changed and not self._tickets and self._commit():
             again.append(0.0)
         copying = self.staging.advance(COPY_BYTES_PER_TURN)
         copying = self.scratch.advance(COPY_BYTES_PER_TURN) or copying
@@ -311,8 +313,13 @@ class Box:
                 behind.append(path)
         self.planning.add(behind)
 
-    def _commit(self) -> None:
+    def _commit(self) -> bool:
+        """Make versions of what changed. False: the box is not to be believed just now."""
         paths = list(self.intake.changed)[:COMMIT_PATHS]
+        if any(self.index.local(path) is None for path in paths) and still_ours(
+            self.disk, self.setup, self.index
+        ):
+            return False  # what is gone is the drive; whoever keeps the box sees it too
         fresh = {path: self.intake.changed.pop(path) for path in paths}
         self._carry_out(
             commit_local(
@@ -324,6 +331,7 @@ class Box:
             fresh,
         )
         self.planning.add(paths)
+        return True
 
     def _carry_out(
         self, operations: Sequence[Record | Acknowledge], fresh: dict[str, Fresh] | None = None

@@ -11,7 +11,7 @@ import os
 from flocksy import system
 from flocksy.boxes.disk import Disk
 from flocksy.index.contents import Contents
-from flocksy.sync.content import chunk_id, root_of, small_list
+from flocksy.sync.content import Chunk, build_list, chunk_id, root_of, small_list
 
 
 class Here:
@@ -32,6 +32,15 @@ class Here:
                 if data is not None and chunk_id(data) == name:
                     return data
         return None
+
+    def list_of(self, root: bytes) -> bytes | None:
+        """The list of a content of one chunk, which is not kept but follows from that chunk. None
+        for any other content."""
+        pieces = self._contents.pieces(root)
+        if len(pieces) != 1:
+            return None
+        top = build_list([Chunk(pieces[0].id, pieces[0].length)]).top
+        return top if root_of(top) == root else None
 
     def list_blob(self, name: bytes, root: bytes, size: int) -> bytes | None:
         """A blob of the list of the content `root` of `size` bytes, checked."""

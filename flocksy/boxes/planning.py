@@ -8,7 +8,7 @@ content has kept everybody waiting for too long.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Container, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from flocksy.boxes.applier import Applier, Report, Result
@@ -20,12 +20,13 @@ from flocksy.sync.operations import (
     Acknowledge,
     DiskOperation,
     Hold,
+    Operation,
     PutFile,
     PutSymlink,
     Record,
 )
 from flocksy.sync.planner import plan
-from flocksy.sync.version import Version
+from flocksy.sync.version import Kind, Version
 
 PATHS_PER_PLAN = 5_000
 """Planned in one go: some tenths of a second, which the rings can wait outside bursts. A rename is
@@ -35,6 +36,10 @@ RETRY_SECONDS = 5.0
 """A path that the disk refused is tried again after this, doubling up to `MAX_RETRY_SECONDS`."""
 
 MAX_RETRY_SECONDS = 300.0
+
+CHANGED_SECONDS = 1.0
+"""A path that was found edited is planned again after this, whatever the scan says: what was in
+the way may be gone, and then there is nothing for a scan to find."""
 
 BATCH_SECONDS = 5.0
 """How long the paths of one batch wait for each other after the last of them moved."""
@@ -61,17 +66,22 @@ class Planning:
         capabilities: Capabilities,
         *,
         ignore_symlinks: bool,
+        uncommitted: Container[str] = (),
     ) -> None:
+        """`uncommitted`: paths known to have changed here. They are to be added once they have
+        their version; what was staged for them is kept until then, since it may be a copy's."""
         self._index = index
         self._staging = staging
         self._applier = applier
         self._capabilities = capabilities
         self._ignore_symlinks = ignore_symlinks
+        self._uncommitted = uncommitted
         self._arrived: dict[str, None] = {}
         self._waits_for: dict[str, bytes] = {}  # path -> root of the content it still lacks
         self._batches: dict[bytes, _Batch] = {}
         self._batched: set[str] = set()  # paths of all of them
         self._retry: dict[str, float] = {}  # path -> when
+        self._deferred: dict[str, None] = {}  # until what they show has been copied elsewhere
         self._pauses: dict[str, float] = {}  # path -> its pause, until it works
         self._applying: Generator[float, None, Report] | None = None
         self._pause_until = 0.0
@@ -107,13 +117,13 @@ class Planning:
     def idle(self) -> bool:
         """Whether nothing is planned, waited for or being applied."""
         return self._applying is None and not (
-            self._arrived or self._waits_for or self._batches or self._retry
+            self._arrived or self._waits_for or self._batches or self._retry or self._deferred
         )
 
     @property
     def pending(self) -> int:
         """Paths on their way to the disk."""
-        waiting = {*self._waits_for, *self._arrived, *self._retry}
+        waiting = {*self._waits_for, *self._arrived, *self._retry, *self._deferred}
         return len(waiting | self._batched)
 
     def turn(self, now: float) -> float | None:
@@ -124,6 +134,10 @@ class Planning:
                 self.add((staged.path,))
         for path in [path for path, when in self._retry.items() if when <= now]:
             del self._retry[path]
+            self._arrived[path] = None
+        copying = self._staging.copying() if self._deferred else frozenset()
+        for path in [path for path in self._deferred if not self._is_copied_from(path, copying)]:
+            del self._deferred[path]
             self._arrived[path] = None
         self._release_batches(now)
         if self._applying is not None:
@@ -151,11 +165,13 @@ class Planning:
         for path in paths:
             del self._arrived[path]
             self.problems.pop(path, None)
+            self._deferred.pop(path, None)
             if path in self._waits_for:
                 waited_for.append((path, self._waits_for.pop(path)))
         operations = plan(
             self._index, paths, self._capabilities, ignore_symlinks=self._ignore_symlinks
         )
+        self._pass_on(waited_for, operations)
         ready: list[DiskOperation] = []
         with self._index.transaction():
             for operation in operations:
@@ -167,19 +183,52 @@ class Planning:
                     self.problems[operation.path] = operation.reason
                 elif self._has_content(operation):
                     ready.append(operation)
-        used = {
-            (operation.path, operation.version.root)
-            for operation in ready
-            if isinstance(operation, PutFile)
-        }
+        used = _wanted(ready)
+        ready = self._without_sources(ready)
         for path, root in waited_for:
-            if (path, root) not in used and self._waits_for.get(path) != root:
+            if (path, root) in used or self._waits_for.get(path) == root:
+                continue
+            if path in self._uncommitted and path not in self._waits_for:
+                self._waits_for[path] = root
+            else:
                 self._staging.release(path, root)
         for path in set(paths) - {operation.path for operation in ready}:
             self._pauses.pop(path, None)
         if ready:
             self._applying = self._applier.apply(ready)
             self._pause_until = now
+
+    def _pass_on(
+        self, waited_for: Sequence[tuple[str, bytes]], operations: Iterable[Operation]
+    ) -> None:
+        """What was expected for one path and shall stand at another, as a conflict copy does."""
+        wanted = _wanted(operations)
+        spare = {root: path for path, root in waited_for if (path, root) not in wanted}
+        if spare:
+            for path, root in sorted(wanted):
+                if root in spare and self._staging.pass_on(spare[root], root, path):
+                    del spare[root]
+
+    def _without_sources(self, ready: Sequence[DiskOperation]) -> list[DiskOperation]:
+        """Leave alone for now what is just being copied from: its content may be nowhere else."""
+        copying = self._staging.copying()
+        if not copying:
+            return list(ready)
+        kept = []
+        deferred = {one.path for one in ready if self._is_copied_from(one.path, copying)}
+        for operation in ready:
+            source = operation.source if isinstance(operation, PutFile) else None
+            if operation.path not in deferred and source not in deferred:
+                kept.append(operation)
+                continue
+            self._deferred[operation.path] = None
+            if isinstance(operation, PutFile) and source is None:
+                self._waits_for[operation.path] = operation.version.root
+        return kept
+
+    def _is_copied_from(self, path: str, copying: Container[bytes]) -> bool:
+        local = self._index.local(path)
+        return local is not None and local.kind is Kind.FILE and local.root in copying
 
     def _has_content(self, operation: DiskOperation) -> bool:
         if isinstance(operation, PutSymlink):
@@ -256,5 +305,17 @@ class Planning:
                 self.problems[path] = outcome.problem
                 continue
             self._pauses.pop(path, None)
-            if isinstance(outcome.operation, PutFile) and outcome.result is Result.DONE:
-                self._staging.release(path, outcome.operation.version.root)
+            if outcome.result is Result.CHANGED:
+                self._retry[path] = now + CHANGED_SECONDS
+            if isinstance(outcome.operation, PutFile):
+                root = outcome.operation.version.root
+                if outcome.result is Result.DONE:
+                    self._staging.release(path, root)
+                    self._staging.look_again(root)
+                else:
+                    self._waits_for.setdefault(path, root)
+
+
+def _wanted(operations: Iterable[Operation]) -> set[tuple[str, bytes]]:
+    """(path, root) of the files that are to be put."""
+    return {(one.path, one.version.root) for one in operations if isinstance(one, PutFile)}

@@ -15,6 +15,7 @@ from zstandard import ZstdCompressor
 from flocksy import system
 from flocksy.boxes.disk import Disk
 from flocksy.boxes.handles import Handles
+from flocksy.boxes.here import Here
 from flocksy.errors import FlocksyError
 from flocksy.index.contents import Contents
 from flocksy.sync.content import chunk_id, root_of
@@ -62,6 +63,7 @@ class ChunkReader:
 
     def __init__(self, disk: Disk, contents: Contents) -> None:
         self._contents = contents
+        self._here = Here(disk, contents)
         self._files = Handles(disk.open_read, OPEN_FILES)
         self._changed: set[str] = set()
         self._reading = False
@@ -81,7 +83,7 @@ class ChunkReader:
             # Perhaps only the handle is of a file that was replaced. The scan finds out.
             self._files.close(place.path)
             self._changed.add(place.path)
-        blob = self._contents.blob(name)
+        blob = self._contents.blob(name) or self._here.list_of(name)
         return None if blob is None else prepared(name, blob)
 
     def changed(self) -> frozenset[str]:

@@ -326,6 +326,38 @@ class Staging:
             for offset in offsets
         )
 
+    def copying(self) -> frozenset[bytes]:
+        """Roots of contents that are being copied from this disk: whoever shows them shall go on
+        showing them for now."""
+        return frozenset(root for _, root in self._looking)
+
+    def look_again(self, root: bytes) -> None:
+        """The content `root` is on this disk now: others that lack its chunks can copy them."""
+        if not self._wanting:
+            return
+        for name in dict.fromkeys(piece.id for piece in self._contents.pieces(root)):
+            for incoming in self._wanting.get(name, ()):
+                if name in incoming.missing:
+                    incoming.unlooked[name] = None
+                    self._looking[incoming.key] = incoming
+
+    def pass_on(self, path: str, root: bytes, other: str) -> bool:
+        """What was expected for `path` is to stand at `other` instead: all that is here of it goes
+        there. False: nothing was expected, or `other` expects it already."""
+        incoming = self._incoming.get((path, root))
+        if incoming is None or (other, root) in self._incoming:
+            return False
+        name = self._temporaries.name(other, root)
+        if not self._temporaries.rename(incoming.name, name):
+            return False
+        del self._incoming[incoming.key]
+        looking = self._looking.pop(incoming.key, None)
+        incoming.key, incoming.name = (other, root), name
+        self._incoming[incoming.key] = incoming
+        if looking is not None:
+            self._looking[incoming.key] = incoming
+        return True
+
     # -- what is asked -------------------------------------------------------------------------
 
     def wants(self, limit: int) -> list[bytes]:

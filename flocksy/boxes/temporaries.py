@@ -87,6 +87,18 @@ class Temporaries:
         """Nothing more is written to it for now."""
         self._files.close(name)
 
+    def rename(self, name: str, other: str) -> bool:
+        """Give it another name, in place of whatever has that. False: the disk refused."""
+        self._files.close(name)
+        self.remove(other)
+        try:
+            self._disk.move(name, other)
+        except FileNotFoundError:
+            return True  # nothing has been written to it yet
+        except OSError as error:
+            return self._refused(error)
+        return True
+
     def remove(self, name: str) -> None:
         """It is not needed any more. What cannot be removed is swept another time."""
         self._files.close(name)

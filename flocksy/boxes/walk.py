@@ -141,7 +141,7 @@ class Walk:
     def still_the_box(self) -> bool:
         """Whether this is the box that the walk began with: ask before believing `Gone`."""
         try:
-            return self._private_inode() == self._private
+            return self._private is not None and self._private_inode() == self._private
         except OSError:
             return False
 
