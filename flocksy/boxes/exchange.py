@@ -39,11 +39,11 @@ MAX_BURST_BYTES = 1 << 30
 MAX_DELAY_FACTOR = 10.0
 """The announcement delay is exponential, cut at so many times its mean."""
 
-DRAIN_SLOTS = 64
-"""Slots taken per turn before anything else gets its turn."""
+DRAIN_SLOTS = 24
+"""Slots taken per turn: a window of each lane of a small flock, before the wire is told."""
 
-FILL_SLOTS = 32
-"""Slots filled per turn, likewise."""
+FILL_SLOTS = 16
+"""Slots filled per turn: what one chunk of a large file takes."""
 
 LOST_SECONDS = 20.0
 """After so long with nothing under way, what was said and never came back is said again."""
@@ -130,15 +130,15 @@ class Exchange:
         report = self._seam.report()
         drained = self._inbox.drain(DRAIN_SLOTS)
         self._follow(report)
+        more = drained == DRAIN_SLOTS
         if self._feed is not None:
-            self._feed.fill(self._seam, FILL_SLOTS)
+            more = self._feed.fill(self._seam, FILL_SLOTS) or more
         elif self.quiet:
             self._idle_turn(report)
+        self._seam.nudge()
         self._state(report)
-        if drained == DRAIN_SLOTS:
+        if more:
             return 0.0
-        if self._feed is not None and not self._feed.full and report.burst is not None:
-            return now + 0.001  # the wire wakes us when there is room; this is for its first cell
         return self._announce_at
 
     @property

@@ -102,19 +102,20 @@ class Feed:
         self._item = None
         self.carried = Carried()
 
-    def fill(self, seam: BoxSeam, slots: int) -> None:
-        """Fill ahead, at most so many slots, as far as the ring has room."""
+    def fill(self, seam: BoxSeam, slots: int) -> bool:
+        """Fill ahead, at most so many slots. Whether there is room for more."""
         per_slot = seam.burst_payload - SLOT_HEAD_BYTES
         for _ in range(min(slots, self.burst.length - self._filled)):
             slot = seam.burst_slot()
             if slot is None:
-                return
+                return False
             self._filled += 1
             self._room_behind = (self.burst.length - self._filled) * per_slot
             if not self._writer.fill(slot, self._message):
                 self._fill_cover(slot)
             slot.release()
             seam.publish_burst(self.burst.burst_id)
+        return not self.full
 
     @property
     def full(self) -> bool:

@@ -137,7 +137,6 @@ class BoxSeam:
         assert slot is not None
         _BURST_ID.pack_into(slot, 0, burst_id)
         self._memory.burst_out.publish()
-        self._wake_wire()
 
     # Inwards
 
@@ -154,7 +153,6 @@ class BoxSeam:
     def done(self) -> None:
         """The slot from `take` is no longer used."""
         self._memory.inward.release()
-        self._wake_wire()
 
     @property
     def waiting(self) -> int:
@@ -182,10 +180,13 @@ class BoxSeam:
             self.attached = True
         self._memory.close()
 
-    def _wake_wire(self) -> None:
-        # The flag saves a system call per slot while the wire is busy anyway. A wake-up that is
-        # missed because two processors saw the flag in different order costs a millisecond: the
-        # wire never waits longer than that for a ring.
+    def nudge(self) -> None:
+        """Slots were published or taken: wake the wire if it waits for that. To be called after
+        some of them, not after each: a wake-up is a system call and a change of processes.
+
+        One that is missed because two processors saw the flag in different order costs a
+        millisecond: the wire never waits longer than that for a ring.
+        """
         if self._memory.wire_waits[0]:
             self._memory.wire_waits[0] = 0
             with contextlib.suppress(OSError):

@@ -100,6 +100,7 @@ def test_wake_ups_never_block(seam: tuple[BoxSeam, WireSeam]) -> None:
     payload = box.burst_slot()
     assert payload is not None
     box.publish_burst(BURST)
+    box.nudge()
     assert select.select([wire], [], [], 5)[0]
 
 
