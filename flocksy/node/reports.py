@@ -58,6 +58,8 @@ class Reporter:
         if report is last:
             return
         self._last = report
+        if report.state == "failed":
+            return  # the node ends, and this is the line it ends with
         for text in report.errors:
             if text not in last.errors:
                 self.problem(text)
