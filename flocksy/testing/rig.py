@@ -45,6 +45,8 @@ POLL_SECONDS = 0.1
 """Between two looks at what is waited for."""
 
 LOG_TAIL_LINES = 40
+KILL = 9
+"""SIGKILL, which not every system's Python has a name for."""
 
 BROKEN = ("Traceback", "Error:", "Exception ignored", "resource_tracker", "Assertion failed")
 """What shows in a log where a program broke instead of saying what is wrong."""
@@ -64,9 +66,11 @@ def wait_until(condition: Callable[[], bool], what: str, timeout_seconds: float)
     return time.monotonic() - started
 
 
-def _group_lives(process: subprocess.Popen[bytes]) -> bool:
+def _signal_group(process: subprocess.Popen[bytes], number: int) -> bool:
+    """Send a signal (0: none) to all that a node started. False: nothing of it is left."""
+    assert sys.platform != "win32", "the rig needs process groups"
     try:
-        os.killpg(process.pid, 0)
+        os.killpg(process.pid, number)
     except ProcessLookupError:
         return False
     return True
@@ -186,14 +190,20 @@ class Rig:
         except subprocess.TimeoutExpired:
             raise RigError(f"{node.name} did not end within {STOP_SECONDS:g} s") from None
 
-    def kill(self, node: RigNode) -> None:
-        """As `kill -9` of everything the node runs, and wait until none of it is left."""
+    def kill(self, node: RigNode, *, alone: bool = False) -> None:
+        """As `kill -9` of everything the node runs, and wait until none of it is left.
+
+        `alone`: of its first process only; the others must go by themselves.
+        """
         process = node.process
         assert process is not None
-        os.killpg(process.pid, signal.SIGKILL)
+        if alone:
+            process.kill()
+        else:
+            _signal_group(process, KILL)
         process.wait(STOP_SECONDS)
         wait_until(
-            lambda: not _group_lives(process), f"all processes of {node.name} end", STOP_SECONDS
+            lambda: not _signal_group(process, 0), f"all processes of {node.name} end", STOP_SECONDS
         )
 
     def close(self) -> None:

@@ -61,6 +61,16 @@ def test_terminated_in_the_middle_it_goes_on_later(rig: Rig) -> None:
     assert all((node.box / "half sent").exists() for node in rig.nodes)
 
 
+def test_its_processes_go_with_the_node(rig: Rig) -> None:
+    three = rig.nodes[2]
+    rig.kill(three, alone=True)
+    (three.box / "after the kill").write_text("text")
+    rig.start(three)
+    rig.wait_for_view()
+    rig.wait_equal()
+    assert (rig.nodes[0].box / "after the kill").exists()
+
+
 def test_pause_and_resume(rig: Rig) -> None:
     one, two, _ = rig.nodes
     command(one, "box", "pause", "shared")
