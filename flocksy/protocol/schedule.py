@@ -149,6 +149,22 @@ class BurstRun:
             self._short_since_ns = now_ns
         return now_ns - self._short_since_ns >= self._timeout_ns // PATIENCE_SHARE
 
+    def clear_until(self, credit: int) -> int:
+        """How many own cells can be out when no more come in: at least one more than now, once
+        `others_allow` and `own_allows` have said so. On a grid, or below a rate, one at a time.
+
+        Sending changes neither the lanes of the others nor own `credit`: what it takes from the
+        out ring it adds to `sent`.
+        """
+        if not self._stalls or self._delta_ns:
+            return self.sent + 1
+        bound = self.length if credit >= self.length else credit - 1
+        for lane in self._others:
+            bound = min(bound, self._next[lane] + self._window)
+            if self._credit[lane] < self.length:
+                bound = min(bound, self._credit[lane])
+        return max(self.sent + 1, min(bound, self.length))
+
     def stalled(self, now_ns: int) -> bool:
         """Whether some lane that holds up the next own cell has stood for the stall timeout."""
         if not self._stalls or self.all_sent or self.others_allow():

@@ -2,8 +2,9 @@
 
 Theory of operation. `turn` is called when something came in or a deadline has passed. It takes in
 what is there; a little before the instant of each round it asks the agreement what to show and
-makes the heartbeat; at the instant it only sends. In a burst every turn emits at most one cell.
-Time, network and randomness are arguments, so the simulator drives the very same code.
+makes the heartbeat; at the instant it only sends. In a burst a turn emits what may leave
+without anything more coming in: at most a window of cells. Time, network and randomness are
+arguments, so the simulator drives the very same code.
 
 Which instants those are depends on flock time, the agreement and the lanes' progress, never on
 what the payloads are (rules 1 to 3 of design 4.3).
@@ -286,7 +287,7 @@ class Emitter:
                 run.joins(index, lane.burst_next, lane.burst_credit, now_ns)
 
     def _advance(self, run: BurstRun, now_ns: int) -> bool:
-        """Emit the next cell if it may leave. True if one left or the burst is over."""
+        """Emit the next cells that may leave. True if one left or the burst is over."""
         if run.all_sent:
             if not run.all_taken and not run.late_tail(now_ns):
                 return False
@@ -313,7 +314,10 @@ class Emitter:
             return False
         # Who has run out of patience with its own box must not hold up the others.
         credit = max(credit, min(run.sent + 2, run.length))
-        self._outlet.emit(run, credit, real_allowed, self._clock.raw_us(now_ns))
+        raw_us = self._clock.raw_us(now_ns)
+        until = run.clear_until(credit)
+        while run.sent < until:
+            self._outlet.emit(run, credit, real_allowed, raw_us)
         if run.all_sent:
             self._resume = resume_round(
                 self._clock.flock_ns(now_ns),
