@@ -6,7 +6,7 @@ question, asked later, when the box is allowed to answer it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from flocksy.boxes.scanner import Busy, Finding, Gone, Seen, Skipped, Unreadable
 from flocksy.index.store import BoxIndex
@@ -98,13 +98,7 @@ class Intake:
         index, entry = self._index, seen.entry
         fresh: list[tuple[bytes, int]] = []
         if entry.kind is Kind.FILE:
-            if index.contents.path_with(entry.root) is None:
-                fresh += [(blob_id, len(data)) for blob_id, data in seen.blobs]
-                named = set()
-                for piece in seen.pieces:
-                    if piece.id not in named and not index.contents.holds(piece.id):
-                        named.add(piece.id)
-                        fresh.append((piece.id, piece.length))
+            fresh += self._fresh(seen)
             index.contents.put(entry.root, seen.pieces, seen.blobs)
         elif entry.kind is Kind.SYMLINK and seen.inline is not None:
             index.contents.put(entry.root, blobs=((entry.root, seen.inline),))
@@ -112,3 +106,15 @@ class Intake:
         earlier = [one for one in self.changed.get(seen.path, ()) if one not in fresh]
         index.set_local(seen.path, entry, settled=seen.settled)
         self.changed[seen.path] = (*fresh, *earlier)
+
+    def _fresh(self, seen: Seen) -> Iterator[tuple[bytes, int]]:
+        """Of a file's content what the others cannot have: it is in no file here, and was in none
+        that is only just gone (a file that was moved is often seen to go first)."""
+        contents, root = self._index.contents, seen.entry.root
+        if contents.path_with(root) is not None or contents.is_shared(root):
+            return
+        for blob_id, data in seen.blobs:
+            yield blob_id, len(data)
+        for name, length in {piece.id: piece.length for piece in seen.pieces}.items():
+            if not contents.holds(name) and not contents.shares(name):
+                yield name, length

@@ -127,6 +127,24 @@ class Contents:
         """Whether the chunk should be obtainable here, from a file or kept whole."""
         return bool(self.places(chunk_id, 1)) or self.blob(chunk_id) is not None
 
+    def is_shared(self, root: bytes) -> bool:
+        """Whether this disk was last seen to hold the content `root` (of more than 4 KiB) of the
+        flock, wherever: then others have it, even if the file has just gone from here."""
+        row = self._database.row(
+            "SELECT 1 FROM synced WHERE root = ? AND size > 4096 LIMIT 1", (root,)
+        )
+        return row is not None
+
+    def shares(self, chunk_id: bytes) -> bool:
+        """Whether the chunk is part of such a content."""
+        row = self._database.row(
+            "SELECT 1 FROM chunks JOIN contents ON contents.number = chunks.content"
+            " JOIN synced ON synced.root = contents.root AND synced.size > 4096"
+            " WHERE chunks.id = ? LIMIT 1",
+            (chunk_id,),
+        )
+        return row is not None
+
     def path_with(self, root: bytes) -> str | None:
         """A file on this disk whose content has this root."""
         row = self._database.row(

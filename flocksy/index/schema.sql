@@ -61,7 +61,9 @@ CREATE TABLE synced (
     copy_head  BLOB,
     generation INTEGER NOT NULL
 ) STRICT;
--- For planning at an owner: its copies on this disk.
+-- For telling what of a changed file the others have (small files travel whole), and for planning at
+-- an owner: its copies on this disk.
+CREATE INDEX synced_root ON synced (root) WHERE size > 4096;
 CREATE INDEX synced_copies ON synced (copy_owner) WHERE copy_owner IS NOT NULL;
 
 -- The heads of a path. `seen` is a sum: 1, a head of the flock as this node knows it; 2, a head of
