@@ -62,6 +62,7 @@ class Lockstep:
         self.round = 10_000
         self.lost: Lost = lambda _sender, _receiver, _round: False
         self.bursts: list[AgreedBurst] = []
+        self.scan_s = SCAN_SECONDS
         self.said_bytes = 0
         """Stream bytes that lanes have carried, cover not counted."""
         self._root = root
@@ -184,7 +185,7 @@ class Lockstep:
                 # changes nothing: to the flock its answer comes in the same round.
                 boxes = [kept.box for kept in node.keeper.boxes]
                 scanning = any(box is not None and box.scanning for box in boxes)
-                wait_s = SCAN_SECONDS if scanning else 0
+                wait_s = self.scan_s if scanning else 0
                 if select.select([node.scanner.fileno()], [], [], wait_s)[0]:
                     for report in node.scanner.reports():
                         for kept in node.keeper.boxes:

@@ -1,0 +1,134 @@
+"""A lockstep flock, dressed for tests: made quickly, compared in words, looked into."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flocksy.boxes.box import Box
+from flocksy.boxes.keeper import Kept
+from flocksy.boxes.reader import SpoolReader
+from flocksy.testing.lockstep import Lockstep
+from flocksy.testing.trees import differences, snapshot
+
+QUIET_ROUNDS = 15
+"""So long nothing may move in a flock that says it has settled."""
+
+
+@pytest.fixture(scope="session")
+def spool(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One spool file for all nodes of all tests: making one takes longer than most tests."""
+    return make_spool(tmp_path_factory.mktemp("spool") / "spool")
+
+
+@pytest.fixture
+def flock(tmp_path: Path, spool: Path) -> Iterator[Flock]:
+    """Three nodes with empty boxes."""
+    with Flock(tmp_path, spool) as made:
+        yield made
+
+
+def make_spool(path: Path) -> Path:
+    """Make a spool file."""
+    SpoolReader(path).close()
+    return path
+
+
+class Flock(Lockstep):
+    """See the head of this module."""
+
+    def __init__(self, root: Path, spool: Path, size: int = 3, seed: int = 0) -> None:
+        self.root = root
+        for lane in range(size):
+            state = root / f"state{lane}"
+            state.mkdir(exist_ok=True)
+            if not (state / "spool").exists():
+                os.symlink(spool, state / "spool")
+        super().__init__(root, size, seed)
+
+    def path(self, lane: int, name: str = "") -> Path:
+        """A path in the box of one node."""
+        return self.root / f"box{lane}" / name
+
+    def write(self, lane: int, name: str, content: str | bytes) -> Path:
+        """Somebody writes a file on one node, making the directories above it."""
+        path = self.path(lane, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def kept(self, lane: int) -> Kept:
+        """The box of one node, resting or not."""
+        return self.nodes[lane].keeper.get("box")
+
+    def box(self, lane: int) -> Box:
+        """The open box of one node."""
+        box = self.kept(lane).box
+        assert box is not None, self.kept(lane).reason
+        return box
+
+    def tree(self, lane: int) -> set[str]:
+        """All names in the box of one node."""
+        return set(snapshot(self.path(lane)))
+
+    def unequal(self) -> list[str]:
+        """How the boxes of the running nodes differ."""
+        trees = [(node.lane, snapshot(node.path)) for node in self.up]
+        return [
+            f"nodes {trees[0][0]} and {lane}: {line}"
+            for lane, tree in trees[1:]
+            for line in differences(trees[0][1], tree)
+        ]
+
+    def settle_equal(self) -> None:
+        """Settle, and check what settled means: equal boxes, no trouble, and nothing moves on."""
+        self.settle()
+        assert self.unequal() == []
+        for node in self.up:
+            assert self.box(node.lane).problems == {}
+            assert not any(node.exchange._inbox.bad), "an honest node said something invalid"
+            assert not node.problems
+        said, bursts = self.said_bytes, len(self.bursts)
+        for _ in range(QUIET_ROUNDS):
+            self.step()
+        self.settle()
+        assert self.unequal() == [], "settled, and then not"
+        assert (self.said_bytes, len(self.bursts)) == (said, bursts), "still talking"
+
+    def history(self, lane: int) -> list[Path]:
+        """What the history of one node holds."""
+        return [one for one in self.path(lane, ".flocksy/history").rglob("*") if not one.is_dir()]
+
+    def contents(self) -> set[str]:
+        """Digests of every content in any box or history, running or not: what people have."""
+        found: set[str] = set()
+        for lane in range(len(self.nodes)):
+            found |= visible(self.path(lane))
+            found |= {digest for one in self.history(lane) if (digest := digest_of(one))}
+        return found
+
+
+def visible(box: Path) -> set[str]:
+    """Digests of the contents that a person sees in a box."""
+    found: set[str] = set()
+    for folder, folders, files in os.walk(box):
+        if folder == str(box):
+            folders[:] = [name for name in folders if name != ".flocksy"]
+        for name in (*files, *folders):
+            digest = digest_of(Path(folder, name))
+            if digest:
+                found.add(digest)
+    return found
+
+
+def digest_of(path: Path) -> str:
+    """The digest of a file's bytes or a symlink's text; empty for anything else."""
+    if path.is_symlink():
+        return "-> " + os.readlink(path)
+    if not path.is_file():
+        return ""
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
