@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
 from flocksy.boxes.activation import Opened, still_ours
 from flocksy.boxes.here import Here
@@ -221,16 +221,17 @@ class Box:
             self._opened.adopted()
             return True
         self._adopt_after = paths[-1]
+        found = self.intake.changed
+        fresh = {path: found.pop(path) for path in paths if path in found}
         self._carry_out(
             adopt(
                 self.index,
                 paths,
                 self._opened.capabilities,
                 ignore_symlinks=self.setup.ignore_symlinks,
-            )
+            ),
+            fresh,
         )
-        for path in paths:
-            self.intake.changed.pop(path, None)
         self.planning.add(paths)
         return False
 
@@ -334,7 +335,7 @@ class Box:
         return True
 
     def _carry_out(
-        self, operations: Sequence[Record | Acknowledge], fresh: dict[str, Fresh] | None = None
+        self, operations: Sequence[Record | Acknowledge], fresh: Mapping[str, Fresh]
     ) -> None:
         records = [operation for operation in operations if isinstance(operation, Record)]
         batch = secrets.token_bytes(8)
@@ -353,8 +354,9 @@ class Box:
                     )
                 self.index.set_synced(operation.path, operation.synced)
         for record in records:
-            new = () if fresh is None else fresh.get(record.path, ())
-            if fresh is None and record.version.kind is Kind.FILE:
+            new = fresh.get(record.path, ())
+            if record.path not in fresh and record.version.kind is Kind.FILE:
+                # Known since an earlier run, and never offered.
                 new = self._all_chunks(record.version.root, record.version.size)
             self.offers.add(record.path, record.version, new, batch, len(records))
             self.planning.add((record.path,))
