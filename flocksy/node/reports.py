@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from flocksy import __version__
+from flocksy.boxes.box import Box
 from flocksy.boxes.keeper import Kept
 from flocksy.seam.report import WireReport
 from flocksy.status.model import (
@@ -30,6 +31,12 @@ MAX_ERRORS = 8
 MAX_LISTED = 20
 """Problems and conflicts of one box that a status lists."""
 
+MAX_LOGGED = 5
+"""Problems of one box that a look logs; the status has more."""
+
+LOOK_SECONDS = 1.0
+"""Between two looks at the boxes' problems."""
+
 WAITING_CODE = 102
 
 log = logging.getLogger("flocksy.flock")
@@ -45,6 +52,8 @@ class Reporter:
         self._burst_began: tuple[bytes, float, int] | None = None
         self._burst_start = 0.0
         self._speed = 0
+        self._look_at = 0.0
+        self._logged: dict[str, set[str]] = {}
 
     def problem(self, text: str) -> None:
         """Something went wrong that a person should know of."""
@@ -54,6 +63,9 @@ class Reporter:
 
     def turn(self, now: float) -> None:
         """Log what has changed since the last turn."""
+        if now >= self._look_at:
+            self._look_at = now + LOOK_SECONDS
+            self._say_problems()
         report, last = self._node.exchange.report, self._last
         if report is last:
             return
@@ -114,6 +126,22 @@ class Reporter:
             errors=tuple(self._errors),
         )
 
+    def _say_problems(self) -> None:
+        """Log what has gone wrong in a box since the last look, each problem once."""
+        said, self._logged = self._logged, {}
+        for kept in self._node.keeper.boxes:
+            if kept.box is None:
+                continue
+            name = kept.setup.name
+            lines = _problem_lines(kept.box)
+            fresh = [line for line in lines if line not in said.get(name, ())]
+            self._logged[name] = set(lines)
+            for line in fresh[:MAX_LOGGED]:
+                log.warning("box %s: %s", name, line)
+            if len(fresh) > MAX_LOGGED:
+                more = len(fresh) - MAX_LOGGED
+                log.warning("box %s: and %d more problems; see flocksy status", name, more)
+
     def box_status(self, kept: Kept) -> BoxStatus:
         """One box, open or resting."""
         box = kept.box
@@ -129,9 +157,6 @@ class Reporter:
                 bytes=0,
             )
         counts = box.index.counts()
-        problems = [
-            f"{path}: {text}" if path else text for path, text in sorted(box.problems.items())
-        ]
         return make_box(
             name=kept.setup.name,
             path=kept.setup.path,
@@ -141,7 +166,7 @@ class Reporter:
             real_allowed=self._node.exchange.report.real_allowed,
             files=counts.files,
             bytes=counts.bytes,
-            problems=tuple(problems[:MAX_LISTED]),
+            problems=tuple(_problem_lines(box)[:MAX_LISTED]),
             conflicts=tuple(box.conflicts(MAX_LISTED)),
         )
 
@@ -207,3 +232,7 @@ class Reporter:
 
 MAX_WANTS_COUNTED = 1_000_000
 """More missing chunks than this are shown as this many."""
+
+
+def _problem_lines(box: Box) -> list[str]:
+    return [f"{path}: {text}" if path else text for path, text in sorted(box.problems.items())]

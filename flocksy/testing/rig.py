@@ -85,6 +85,7 @@ class RigNode:
     box: Path
     log: Path
     environment: dict[str, str] = field(repr=False)
+    before_start: Callable[[], None] | None = None  # called in its process, before the program
     process: subprocess.Popen[bytes] | None = None
     control: str = ""
     flags: tuple[str, ...] = ()  # when it is started
@@ -172,6 +173,7 @@ class Rig:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                preexec_fn=node.before_start,
                 start_new_session=True,  # Ctrl-C is for the rig, which then stops the nodes
             )
 
