@@ -83,6 +83,8 @@ class BurstRun:
         self._moved_ns = [start_ns] * lanes
         """When a lane last advanced; none counts as standing before the burst has begun."""
         self._short_since_ns: int | None = None
+        self.real = False
+        """Whether real bytes could leave with its first cell (rule 12)."""
         self.gap = False
 
     def joins(self, lane: int, k: int, credit: int, now_ns: int) -> None:

@@ -20,6 +20,7 @@ from flocksy.protocol.cell import Codec
 from flocksy.protocol.clock import FlockClock
 from flocksy.protocol.flock_settings import FlockSettings
 from flocksy.protocol.header import SESSION_BYTES
+from flocksy.protocol.machine import Machine
 from flocksy.protocol.padding import MAX_BURST_CELLS
 from flocksy.protocol.schedule import (
     BurstRun,
@@ -106,6 +107,7 @@ class Emitter:
         self._codec = Codec(self._lanes, self._hashes, self._draw(SESSION_BYTES))
         self._outlet.sent[:] = (0, 0)
         self._state = initial(self._parameters)
+        self._machine = Machine()
         self._output: Output | None = None
         self._listen_until_ns = now_ns + max(LISTEN_NS, LISTEN_PERIODS * settings.period_ns)
         self._listening = True
@@ -219,7 +221,12 @@ class Emitter:
             outcome=self._outcome,
         )
         self._outcome = None
-        self._state, self._output = step(self._parameters, self._state, inputs)
+        self._state, output = step(self._parameters, self._state, inputs, self._machine.decide)
+        if self._run is not None and self._run.real and self._settings.pace == "max":
+            # No cell of such a burst leaves before every member's cell of a window ago is here,
+            # and that left after ours of a window before: the burst is its own two-way echo.
+            output = replace(output, real_allowed=True)
+        self._output = output
         for command in self._output.commands:
             match command:
                 case StartBurst(plan):
@@ -304,6 +311,8 @@ class Emitter:
             return False
         output = self._output
         real_allowed = output is not None and output.real_allowed
+        if not run.sent:
+            run.real = real_allowed
         seam = self._seam
         filled = run.length
         if real_allowed:
