@@ -8,7 +8,7 @@ IDLE_OUT_SLOTS = 4
 BURST_OUT_BYTES = 2 << 20
 """Burst slots filled ahead, in bytes: 20 ms at 100 MB/s, more than a box process is away."""
 
-IN_AWAY_BYTES = 8 << 20
+IN_AWAY_BYTES = 2 << 20
 """Room in the in ring beyond what the windows of all lanes need, for the time in which the box
 process reads, hashes and flushes instead of taking slots. The credit covers longer absences, so
 this buys smoothness only, and memory per node is bounded at 150 MB."""
