@@ -12,7 +12,7 @@ import pytest
 from flocksy.boxes.box import Box
 from flocksy.boxes.keeper import Kept
 from flocksy.boxes.reader import SpoolReader
-from flocksy.testing.lockstep import Lockstep
+from flocksy.testing.lockstep import Lockstep, LockstepNode
 from flocksy.testing.trees import differences, snapshot
 
 QUIET_ROUNDS = 15
@@ -43,6 +43,7 @@ class Flock(Lockstep):
 
     def __init__(self, root: Path, spool: Path, size: int = 3, seed: int = 0) -> None:
         self.root = root
+        self._dead: list[LockstepNode] = []
         for lane in range(size):
             state = root / f"state{lane}"
             state.mkdir(exist_ok=True)
@@ -74,6 +75,22 @@ class Flock(Lockstep):
     def tree(self, lane: int) -> set[str]:
         """All names in the box of one node."""
         return set(snapshot(self.path(lane)))
+
+    def kill(self, lane: int) -> None:
+        """The box process of a node dies between two instructions: nothing is finished, flushed or
+        closed but what would keep the next one from starting."""
+        node = self.nodes[lane]
+        box = self.kept(lane).box
+        if box is not None:
+            box._opened.watcher.stop()
+        node.scanner.stop()
+        node.spool.close()
+        node.wire.close()
+        node.seam.close()
+        # Kept, since a generator that goes away would still tidy up after itself.
+        self._dead.append(node)
+        node.up = False
+        self._epoch += 1
 
     def unequal(self) -> list[str]:
         """How the boxes of the running nodes differ."""

@@ -114,8 +114,11 @@ class Chaos:
             self.note(f"restart({lane})")
             self.flock.restart(lane)
         elif len(self.flock.up) > 1:
-            self.note(f"stop({lane})")
-            self.flock.stop(lane)
+            end = self.draw.choice((self.flock.stop, self.flock.kill))
+            self.note(f"{end.__name__}({lane})")
+            before = self.flock.contents()
+            end(lane)
+            self.nothing_lost(before)
 
     # -- what hands do --------------------------------------------------------------------------
 
@@ -288,7 +291,7 @@ def main() -> int:
                 run(root, spool, seed)
             except Exception:  # noqa: BLE001 - whatever it is, the other seeds are still to run
                 failed += 1
-                traceback.print_exc()
+                traceback.print_exc(file=sys.stdout)
                 print(f"seed {seed} failed: {replay(seed)}", flush=True)
                 if options.keep:
                     print(f"left in {root}")

@@ -159,6 +159,31 @@ def test_large_edits_at_once(flock: Flock) -> None:
     assert found == {noise(300_000, seed=lane) for lane in range(3)}
 
 
+def test_a_loser_that_was_not_sent_yet_is_not_lost(flock: Flock) -> None:
+    """A small winner arrives in a heartbeat while the large loser still waits for its burst."""
+    flock.settle()
+    for number in range(8):
+        flock.write(0, f"file {number}", f"small {number}")
+        flock.write(1, f"file {number}", noise(200_000, seed=number))
+    flock.settle_equal()
+    assert len(copies(flock, 2)) == 8
+    assert len(flock.tree(2)) == 16
+
+
+def test_two_files_that_change_names(flock: Flock) -> None:
+    flock.write(0, "a", noise(MEGABYTE, seed=1))
+    flock.write(0, "b", noise(MEGABYTE, seed=2))
+    flock.settle_equal()
+    said = flock.said_bytes
+    flock.path(1, "a").rename(flock.path(1, "c"))
+    flock.path(1, "b").rename(flock.path(1, "a"))
+    flock.path(1, "c").rename(flock.path(1, "b"))
+    flock.settle_equal()
+    assert flock.path(0, "a").read_bytes() == noise(MEGABYTE, seed=2)
+    assert flock.path(2, "b").read_bytes() == noise(MEGABYTE, seed=1)
+    assert flock.said_bytes - said < 4_000
+
+
 def test_a_copy_that_is_deleted_stays_deleted(flock: Flock) -> None:
     copy = conflicted(flock)
     winner = flock.path(0, "file.txt").read_text()
@@ -379,6 +404,25 @@ def test_a_change_made_before_the_stop_is_said_after_it(flock: Flock) -> None:
     flock.restart(0)
     flock.settle_equal()
     assert flock.path(1, "late").read_bytes() == noise(400_000)
+
+
+@pytest.mark.parametrize("rounds", range(1, 12, 2))
+def test_a_node_that_is_killed_on_the_way(flock: Flock, rounds: int) -> None:
+    flock.settle()
+    for number in range(30):
+        flock.write(0, f"folder/{number}", noise(5_000, seed=number))
+    flock.write(1, "large", noise(300_000, seed=30))
+    for _ in range(rounds):
+        flock.step()
+    flock.kill(2)
+    flock.write(1, "folder/3", "edited")
+    flock.path(0, "folder/4").unlink(missing_ok=True)
+    flock.settle_equal()
+    flock.write(2, "folder/5", "edited while it was dead")
+    flock.restart(2)
+    flock.settle_equal()
+    assert flock.tree(2) >= {"folder/3", "large"}
+    assert flock.path(0, "large").read_bytes() == noise(300_000, seed=30)
 
 
 def test_a_node_with_an_empty_box_joins(tmp_path: Path, spool: Path) -> None:
