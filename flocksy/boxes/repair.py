@@ -24,6 +24,10 @@ MANY_AT_ONCE = 2 * FEW_WANTED
 MAX_WANTED_RECORDS = 65_536
 """Records asked for at a time; the next reconciliation finds the rest."""
 
+REFUSED_SECONDS = 20.0
+"""Between two questions for content while the disk refuses to take any: what is asked for costs all
+members a burst."""
+
 RECONCILE_ROUNDS = 20
 """Between two openings of a reconciliation of one box by one member: enough for its messages to go
 to and fro in heartbeats."""
@@ -37,6 +41,8 @@ class _Mending:
     records: Patience
     wanted: set[bytes] = field(default_factory=set)
     """Keys of paths whose records somebody else has, and we have not, or not so."""
+    refused_until: float = 0.0
+    """The disk takes nothing: do not ask before."""
     opened_at: float | None = None
     openings: int = 0
     """Reconciliations heard: another member serves in each."""
@@ -80,7 +86,7 @@ class Repair:
     def ask(self, box: Box, now: float) -> None:
         """Ask for what has not come by itself. To be called once per round outside bursts."""
         mending = self._boxes[box.setup.tag]
-        self._ask_content(box, mending.content, now)
+        self._ask_content(box, mending, now)
         mending.wanted |= {reconcile.path_key(path) for path in box.unknown}
         box.unknown.clear()
         if mending.records.due(now, len(mending.wanted)):
@@ -123,14 +129,17 @@ class Repair:
             case _:
                 pass  # GONE: the next attempt asks somebody else
 
-    def _ask_content(self, box: Box, patience: Patience, now: float) -> None:
-        if box.planning.disk_full:
-            return
+    def _ask_content(self, box: Box, mending: _Mending, now: float) -> None:
+        if box.planning.disk_full or box.staging.trouble:
+            # Whatever came would be refused again; now and then something has to try.
+            if now < mending.refused_until:
+                return
+            mending.refused_until = now + REFUSED_SECONDS
         wanted = box.staging.wants(MANY_WANTED)
-        if patience.due(now, len(wanted)):
-            if len(wanted) <= MANY_AT_ONCE:
+        if mending.content.due(now, len(wanted)):
+            if len(wanted) <= MANY_AT_ONCE or box.staging.trouble:
                 wanted = wanted[:FEW_WANTED]
-            self._say(Want(box.setup.tag, patience.attempt, tuple(wanted)))
+            self._say(Want(box.setup.tag, mending.content.attempt, tuple(wanted)))
 
     def _want(self, box: Box, lane: int, message: Want, view: int) -> None:
         gone = []
