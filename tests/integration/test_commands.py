@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from flocksy.status.wording import EXIT_TIMEOUT
+from flocksy.status.wording import EXIT_TIMEOUT, EXIT_USAGE
 from flocksy.testing.rig import Rig, RigError, wait_until
 from tests.integration.flock import KIB, box_status, command, random_bytes, wait_for_files
 
@@ -113,6 +113,24 @@ def test_a_box_comes_and_goes_at_run_time(rig: Rig) -> None:
     assert not (folders[1] / "not shared any more").exists()
     for words in (("box", "remove", "second"), ("box", "pause", "second"), ("rescan", "second")):
         assert "this node has no such box" in command(rig.nodes[0], *words, status=1)
+
+
+def test_a_box_that_cannot_be_changes_nothing(rig: Rig) -> None:
+    one = rig.nodes[0]
+    before = one.config.read_text()
+    (one.box / "nested").mkdir()
+    for what, said in (
+        (f"second@{rig.root}/nowhere", "does not exist"),
+        (f"second@{one.box}/nested", "lie in each other"),
+        (f"second@{rig.root}", "is or holds the home directory"),
+        (f"second@{rig.root}/configs", "must not be shared"),
+        (f"shared@{rig.nodes[1].box}", "is there already"),
+        ("second", "has no path"),
+    ):
+        assert said in command(one, "box", "add", what, status=EXIT_USAGE)
+    assert one.config.read_text() == before
+    (one.box / "nested").rmdir()
+    rig.wait_equal()
 
 
 def test_waiting_has_an_end(rig: Rig) -> None:

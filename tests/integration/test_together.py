@@ -9,7 +9,7 @@ from flocksy.testing.rig import Rig
 from tests.integration.flock import KIB, random_bytes, wait_for_files
 
 TIMES = 50
-SIZES = (700, 40 * KIB, 3 * KIB, 300 * KIB)
+SIZES = (700, 1500, 40 * KIB, 300)
 """What rides in heartbeats and what needs a burst, in turns."""
 
 
