@@ -81,6 +81,7 @@ class Planning:
         self._batches: dict[bytes, _Batch] = {}
         self._batched: set[str] = set()  # paths of all of them
         self._retry: dict[str, float] = {}  # path -> when
+        self._copies: dict[str, set[str]] = {}  # owner -> its copies that lack content
         self._deferred: dict[str, None] = {}  # until what they show has been copied elsewhere
         self._pauses: dict[str, float] = {}  # path -> its pause, until it works
         self._applying: Generator[float, None, Report] | None = None
@@ -161,9 +162,12 @@ class Planning:
 
     def _plan(self, now: float) -> None:
         paths = list(self._arrived)[:PATHS_PER_PLAN]
+        # A copy that is not on this disk yet is known to nobody else: it may be none any more.
+        copies = [copy for path in paths for copy in self._copies.pop(path, ())]
+        paths = list(dict.fromkeys((*paths, *copies)))
         waited_for = []
         for path in paths:
-            del self._arrived[path]
+            self._arrived.pop(path, None)
             self.problems.pop(path, None)
             self._deferred.pop(path, None)
             if path in self._waits_for:
@@ -249,6 +253,8 @@ class Planning:
         else:
             self.texts.add(path)
         self._waits_for[path] = root
+        if operation.copy_of is not None:
+            self._copies.setdefault(operation.copy_of[0], set()).add(path)
         return False
 
     def _expect(self, path: str, version: Version) -> bool:
