@@ -17,8 +17,10 @@ from flocksy.boxes import marker
 from flocksy.boxes.applier import Applier
 from flocksy.boxes.disk import Disk
 from flocksy.boxes.filesystem import RealDisk
+from flocksy.boxes.following import FollowingDisk
 from flocksy.boxes.history import History
 from flocksy.boxes.journal import IndexJournal
+from flocksy.boxes.links import LINKS, SINCE, Links
 from flocksy.boxes.probe import probe
 from flocksy.boxes.reader import ChunkReader
 from flocksy.boxes.setup import BoxSetup
@@ -42,7 +44,9 @@ class Opened:
     """Everything an open box holds on to."""
 
     index: BoxIndex
-    disk: RealDisk
+    disk: RealDisk | FollowingDisk
+    links: Links | None
+    """Those made on this disk, where they are followed."""
     capabilities: Capabilities
     history: History
     applier: Applier
@@ -109,9 +113,14 @@ def open_box(
                 raise BoxPausedError(found.message)
             if found.message and found.adopts:
                 words.append(found.message)
-            if found.adopts or adopt or lost:
+            unknown = found.adopts or adopt or lost
+            if unknown or _forgets_links(setup, index):
                 with index.transaction(durable=True):
                     index.remember(ADOPT, b"1")
+                    if unknown and found.state is not marker.MarkerState.FRESH:
+                        index.remember(SINCE, time.time_ns().to_bytes(8, "big"))
+                    if not setup.follow_symlinks:
+                        index.remember(LINKS, None)
             return _open_rest(setup, disk, index, words, now_ms, wake, adopt)
         except BaseException:
             index.close()
@@ -127,6 +136,12 @@ def open_box(
         raise
 
 
+def _forgets_links(setup: BoxSetup, index: BoxIndex) -> bool:
+    """Whether links were followed, and are not any more: then what the index knows of this disk
+    speaks of something else than what is looked at from now on."""
+    return not setup.follow_symlinks and index.remembered(LINKS) is not None
+
+
 def _open_index(setup: BoxSetup, words: list[str]) -> tuple[BoxIndex, bool]:
     path = Path(setup.index_path)
     try:
@@ -140,14 +155,19 @@ def _open_index(setup: BoxSetup, words: list[str]) -> tuple[BoxIndex, bool]:
 
 def _open_rest(
     setup: BoxSetup,
-    disk: RealDisk,
+    box: RealDisk,
     index: BoxIndex,
     words: list[str],
     now_ms: Callable[[], int],
     wake: Callable[[], None],
     adopt: bool,
 ) -> Opened:
-    marker.activate(disk, setup.box_id, index, adopt=adopt)
+    marker.activate(box, setup.box_id, index, adopt=adopt)
+    links = None
+    disk: RealDisk | FollowingDisk = box
+    if setup.follow_symlinks:
+        links = Links(index, setup.path, (setup.index_path, *setup.private))
+        disk = FollowingDisk(box, links)
     capabilities = probe(disk)
     history = History(disk, now_ms)
     staging = Staging(disk, index.contents)
@@ -161,6 +181,7 @@ def _open_rest(
     return Opened(
         index=index,
         disk=disk,
+        links=links,
         capabilities=capabilities,
         history=history,
         applier=applier,

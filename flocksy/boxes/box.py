@@ -74,7 +74,8 @@ class Box:
         self._scanner = scanner
         self._now_ms = now_ms
         self.adopting = opened.adopting
-        self.intake = Intake(opened.index)
+        self._links = opened.links
+        self.intake = Intake(opened.index, opened.links)
         self.offers = Offers(opened.index, opened.disk)
         self.planning = Planning(
             opened.index,
@@ -83,6 +84,7 @@ class Box:
             opened.capabilities,
             ignore_symlinks=setup.ignore_symlinks,
             uncommitted=self.intake.changed,
+            held=None if opened.links is None else opened.links.held,
         )
         self._tickets: set[int] = set()
         self._ticket = 0
@@ -219,6 +221,8 @@ class Box:
             self.adopting = False
             self._replan_after = None  # every path has just been planned
             self._opened.adopted()
+            if self._links is not None:
+                self._request(None, SCAN_SHARE)  # only now is known which links to follow
             return True
         self._adopt_after = paths[-1]
         found = self.intake.changed
@@ -228,6 +232,7 @@ class Box:
                 self.index,
                 paths,
                 self._opened.capabilities,
+                sends_only=None if self._links is None else self._links.sends_only,
                 ignore_symlinks=self.setup.ignore_symlinks,
             ),
             fresh,
@@ -327,6 +332,7 @@ class Box:
                 self.index,
                 paths,
                 self._opened.capabilities,
+                sends_only=None if self._links is None else self._links.sends_only,
                 ignore_symlinks=self.setup.ignore_symlinks,
             ),
             fresh,
@@ -416,6 +422,7 @@ class Box:
         self._tickets.add(self._ticket)
         if paths is None:
             self._whole_ticket = self._ticket
+        links = self._links
         self._scanner.request(
             ScanRequest(
                 ticket=self._ticket,
@@ -428,5 +435,6 @@ class Box:
                 case_folding=self._opened.capabilities.case_folding,
                 stable_inodes=self._opened.capabilities.stable_inodes,
                 share=share,
+                follow=None if links is None else links.request(undecided=self.adopting),
             )
         )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from flocksy.boxes.scanner import Busy, Finding, Gone, Seen, Skipped, Unreadable
+from flocksy.boxes.findings import Busy, Finding, Gone, Seen, Skipped, Unfollowed, Unreadable
+from flocksy.boxes.links import Links
 from flocksy.index.store import BoxIndex
 from flocksy.sync.version import Kind
 
@@ -31,8 +32,10 @@ Fresh = tuple[tuple[bytes, int], ...]
 class Intake:
     """One box's findings, between scanner and planner."""
 
-    def __init__(self, index: BoxIndex) -> None:
+    def __init__(self, index: BoxIndex, links: Links | None = None) -> None:
+        """`links`: where those made on this disk are followed."""
         self._index = index
+        self._links = links
         self.changed: dict[str, Fresh] = {}
         """Paths whose local entry changed, in the order found."""
         self.problems: dict[str, str] = {}
@@ -45,6 +48,8 @@ class Intake:
         with self._index.transaction():
             for finding in findings:
                 self._take_one(finding, now)
+            if self._links is not None:
+                self._links.save()
 
     def due(self, now: float) -> list[str]:
         """Paths to be scanned once more."""
@@ -68,11 +73,13 @@ class Intake:
 
     def _take_one(self, finding: Finding, now: float) -> None:
         path = finding.path
-        if not isinstance(finding, Unreadable | Skipped):
+        if not isinstance(finding, Unreadable | Skipped | Unfollowed):
             self.problems.pop(path, None)
         if self._index.journal.contains(path):
             self.look_again(path, now)  # the applier is at it: what was seen may be in between
             return
+        if self._links is not None:
+            _note_link(self._links, finding)
         match finding:
             case Seen():
                 self._seen(finding)
@@ -90,7 +97,7 @@ class Intake:
                 )
                 self._pause[path] = min(pause, MAX_PAUSE_SECONDS)
                 self._again[path] = now + self._pause[path]
-            case Unreadable() | Skipped():
+            case Unreadable() | Skipped() | Unfollowed():
                 if len(self.problems) < MAX_PROBLEMS:
                     self.problems[path] = finding.reason
 
@@ -118,3 +125,15 @@ class Intake:
         for name, length in {piece.id: piece.length for piece in seen.pieces}.items():
             if not contents.holds(name) and not contents.shares(name):
                 yield name, length
+
+
+def _note_link(links: Links, finding: Finding) -> None:
+    match finding:
+        case Seen(link=text_root) if text_root:
+            links.note(finding.path, text_root)
+        case Unfollowed():
+            links.note(finding.path, finding.link, finding.reason)
+        case Seen() | Gone() | Skipped():
+            links.drop(finding.path)
+        case _:
+            pass  # nothing is known of it now

@@ -25,7 +25,7 @@ from flocksy.sync.operations import (
     PutSymlink,
     Record,
 )
-from flocksy.sync.planner import plan
+from flocksy.sync.planner import Held, plan
 from flocksy.sync.version import Kind, Version
 
 PATHS_PER_PLAN = 5_000
@@ -67,15 +67,18 @@ class Planning:
         *,
         ignore_symlinks: bool,
         uncommitted: Container[str] = (),
+        held: Held | None = None,
     ) -> None:
-        """`uncommitted`: paths known to have changed here. They are to be added once they have
-        their version; what was staged for them is kept until then, since it may be a copy's."""
+        """`held`: why a path is not to be touched. `uncommitted`: paths known to have changed here.
+        They are to be added once they have their version; what was staged for them is kept until
+        then, since it may be a copy's."""
         self._index = index
         self._staging = staging
         self._applier = applier
         self._capabilities = capabilities
         self._ignore_symlinks = ignore_symlinks
         self._uncommitted = uncommitted
+        self._held = held
         self._arrived: dict[str, None] = {}
         self._waits_for: dict[str, bytes] = {}  # path -> root of the content it still lacks
         self._batches: dict[bytes, _Batch] = {}
@@ -173,7 +176,11 @@ class Planning:
             if path in self._waits_for:
                 waited_for.append((path, self._waits_for.pop(path)))
         operations = plan(
-            self._index, paths, self._capabilities, ignore_symlinks=self._ignore_symlinks
+            self._index,
+            paths,
+            self._capabilities,
+            held=self._held,
+            ignore_symlinks=self._ignore_symlinks,
         )
         self._pass_on(waited_for, operations)
         ready: list[DiskOperation] = []

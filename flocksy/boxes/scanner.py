@@ -26,19 +26,11 @@ from pathlib import Path
 
 from flocksy import system
 from flocksy.boxes.filesystem import RealDisk
-from flocksy.boxes.walk import (
-    BoxGoneError,
-    Busy,
-    Finding,
-    Gone,
-    Look,
-    Seen,
-    Skipped,
-    Steps,
-    Symlinks,
-    Unreadable,
-    Walk,
-)
+from flocksy.boxes.findings import Busy, Finding, Gone, Seen, Skipped, Unfollowed, Unreadable
+from flocksy.boxes.follower import Follower
+from flocksy.boxes.following import FollowingDisk
+from flocksy.boxes.links import FollowRequest
+from flocksy.boxes.walk import BoxGoneError, Look, Steps, Symlinks, Walk
 from flocksy.errors import FlocksyError
 from flocksy.index.known import KnownTree
 
@@ -52,6 +44,7 @@ __all__ = [
     "Seen",
     "Skipped",
     "Symlinks",
+    "Unfollowed",
     "Unreadable",
 ]
 
@@ -72,8 +65,8 @@ STOP_TIMEOUT_S = 5.0
 class ScanRequest:
     """`paths` None: the whole box. `index` is the box's database, read for what is known.
 
-    `share`: the fraction of one core the scan may use, 1.0 for no brake. The rest is what the
-    probe found (`Capabilities`).
+    `share`: the fraction of one core the scan may use, 1.0 for no brake. `follow`: given where
+    links are followed. The rest is what the probe found (`Capabilities`).
     """
 
     ticket: int
@@ -86,6 +79,7 @@ class ScanRequest:
     share: float = 1.0
     case_folding: bool = False
     stable_inodes: bool = True
+    follow: FollowRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +280,7 @@ class Job:
 
     request: ScanRequest
     brake: Brake = field(init=False)
-    _disk: RealDisk | None = None
+    _disk: RealDisk | FollowingDisk | None = None
     _known: KnownTree | None = None
     _walk: Walk | None = None
     _steps: Steps | None = None
@@ -331,12 +325,16 @@ class Job:
 
     def _begin(self) -> Steps:
         request = self.request
-        self._disk = RealDisk(request.root)
-        self._known = KnownTree(Path(request.index))
+        disk = self._disk = RealDisk(request.root)
+        known = self._known = KnownTree(Path(request.index))
+        follower = None
+        if request.follow is not None:
+            follower = Follower(request.root, known, request.follow)
+            self._disk = FollowingDisk(disk, follower)
         look = Look(
             request.symlinks, request.mtime_grain_ns, request.case_folding, request.stable_inodes
         )
-        self._walk = Walk(self._disk, self._known, look)
+        self._walk = Walk(self._disk, known, look, follower=follower)
         paths = request.paths
         self._steps = self._walk.whole() if paths is None else self._walk.paths(paths)
         return self._steps

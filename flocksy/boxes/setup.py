@@ -17,6 +17,10 @@ class BoxSetup:
     """BLAKE2b-512 of the name."""
     index_path: str
     ignore_symlinks: bool = False
+    follow_symlinks: bool = False
+    """Links made on this disk show what they lead to."""
+    private: tuple[str, ...] = ()
+    """Files and directories of flocksy's own, which no link may show."""
     removable: bool = False
 
     @property

@@ -22,6 +22,8 @@ from enum import Enum
 
 from flocksy.boxes.chunking import ContentChangedError, cut_file
 from flocksy.boxes.disk import PRIVATE, Disk, Stat
+from flocksy.boxes.findings import Busy, Finding, Gone, Seen, Skipped, Unfollowed, Unreadable
+from flocksy.boxes.follower import Follower, NotShown, Shown
 from flocksy.errors import HostileInput
 from flocksy.index.contents import Piece
 from flocksy.index.known import Known, KnownTree
@@ -46,59 +48,20 @@ class Symlinks(Enum):
     """What a symlink in the box is (design 6.3)."""
 
     COPY = 2
+    """An entry like any other; where links are followed too, those that came from the flock."""
     IGNORE = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """New or changed. `pieces`, `blobs` for files (the list blobs by id, where there is more than
-    `inline`); `inline`: the bytes of a file of at most 4 KiB or the text of a symlink. Not
-    `settled`: scan it once more after the mtime's grain has passed, a later change could look the
-    same."""
-
-    path: str
-    entry: DiskEntry
-    pieces: tuple[Piece, ...] = ()
-    blobs: tuple[tuple[bytes, bytes], ...] = ()
-    inline: bytes | None = None
-    settled: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """Known, and not in a complete listing of its directory."""
-
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Busy:
-    """Changed while it was read: scan it again later. `hashing_s`: what hashing it cost."""
-
-    path: str
-    hashing_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """Neither seen nor gone; `reason` is for people. Nothing may be concluded about the path or
-    anything below it."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """Something boxes do not hold (FIFO, socket, device), or a symlink that is ignored."""
-
-    path: str
-    reason: str
-
-
-Finding = Seen | Gone | Busy | Unreadable | Skipped
 Steps = Generator[Finding | None, None, None]
 """Findings as they come; None where the walk may be interrupted (at least per chunk and entry)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A directory to be listed; `whole`: and all that is in it, known or not."""
+
+    path: str
+    whole: bool
 
 
 class BoxGoneError(Exception):
@@ -124,8 +87,12 @@ class Walk:
         known: KnownTree,
         look: Look,
         wall_clock_ns: Callable[[], int] = time.time_ns,
+        follower: Follower | None = None,
     ) -> None:
+        """`follower`: what to do with links that were made on this disk; `disk` is then the
+        `FollowingDisk` that asks it."""
         self._disk = disk
+        self._follower = follower
         self._known = known
         self._look = look
         self._wall_clock_ns = wall_clock_ns
@@ -147,9 +114,9 @@ class Walk:
 
     def whole(self) -> Steps:
         """Look at everything. Raises `OSError` when the box itself cannot be listed."""
-        waiting = [""]
+        waiting = [_Waiting("", whole=True)]
         while waiting:
-            yield from self._directory(waiting.pop(), waiting, whole=True)
+            yield from self._directory(waiting.pop(), waiting)
 
     def paths(self, paths: Iterable[str]) -> Steps:
         """Look at these paths: at what they are, at what directories list, and at everything
@@ -158,44 +125,50 @@ class Walk:
         for path in self._to_look_at(paths):
             if any(above in entered for above in _with_parents(path)):
                 continue
-            waiting = []
+            whole = False
             if path:
-                found = yield from self._single(path)
+                if self._follower is not None and self._follower.is_closed(path):
+                    continue
+                found, whole = yield from self._single(path)
                 if found is None or found.kind is not Kind.DIRECTORY:
                     continue
-                if self._known.entry(path) is None:
+                if whole or self._known.entry(path) is None:
                     entered.add(path)
-            waiting.append(path)
+            waiting = [_Waiting(path, whole)]
             while waiting:
-                yield from self._directory(waiting.pop(), waiting, whole=False)
+                yield from self._directory(waiting.pop(), waiting)
 
     def _to_look_at(self, paths: Iterable[str]) -> list[str]:
         wanted = set()
         for path in paths:
             # Where cases fold, only a listing tells what an entry is really called.
             wanted.add(parent_of(path) if self._look.case_folding else path)
+            if self._follower is not None:
+                wanted.update(self._follower.links_above(path))
             above = parent_of(path)
             while above and above not in wanted and self._known.entry(above) is None:
                 wanted.add(above)
                 above = parent_of(above)
         return sorted(wanted)
 
-    def _single(self, path: str) -> Generator[Finding | None, None, Stat | None]:
+    def _single(self, path: str) -> Generator[Finding | None, None, tuple[Stat | None, bool]]:
+        """What shows at the path, and whether it is another directory than before."""
         try:
             found = self._disk.stat(path)
         except OSError as error:
             yield Unreadable(path, _why(error))
-            return None
+            return None, False
         known = self._known.entry(path)
         if found is not None:
-            yield from self._compare(path, found, known)
-        elif known is not None:
+            return (yield from self._compare(path, found, known))
+        if known is not None or (self._follower and any(self._follower.links_above(path))):
             yield from self._gone(path)
-        return found
+        return None, False
 
-    def _directory(self, path: str, waiting: list[str], *, whole: bool) -> Steps:
+    def _directory(self, at: _Waiting, waiting: list[_Waiting]) -> Steps:
         """One directory's listing against what was known there. Directories to look at next go
         on `waiting`."""
+        path = at.path
         try:
             listing = self._disk.scan(path)
         except FileNotFoundError:
@@ -209,48 +182,103 @@ class Walk:
             yield Unreadable(path, _why(error))
             return
         known = self._known.children(path)
+        links: set[str] = set()
+        if self._follower is not None:
+            links.update(self._follower.links_in(path))
+            if self._follower.is_other_box(path, listing):
+                yield Skipped(path, "is another box, and is not followed into")
+                listing = []
         for name, found in listing:
             if not path and name.casefold() == PRIVATE:
                 continue
             child = f"{path}/{name}" if path else name
             before = known.pop(child, None)
-            yield from self._compare(child, found, before)
-            if found.kind is Kind.DIRECTORY and (whole or before is None or _not_one(before)):
-                waiting.append(child)
-        for child in known:
+            links.discard(child)
+            shown, moved = yield from self._compare(child, found, before)
+            whole = at.whole or moved
+            if shown.kind is Kind.DIRECTORY and (whole or before is None or _not_one(before)):
+                waiting.append(_Waiting(child, whole))
+        for child in links.union(known):
             yield from self._gone(child)
 
     def _gone(self, path: str) -> Steps:
         """The path and all that was known below it."""
-        for below in self._known.below(path):
-            yield Gone(below)
+        yield from self._gone_below(path)
         yield Gone(path)
 
-    def _compare(self, path: str, found: Stat, known: Known | None) -> Steps:
-        """One entry against what was known of it."""
+    def _gone_below(self, path: str) -> Steps:
+        for below in self._known.below(path):
+            yield Gone(below)
+        if self._follower is not None:
+            # Also those of which nothing was known but that they are not followed.
+            for link in self._follower.links_below(path):
+                yield Gone(link)
+
+    def _compare(
+        self, path: str, found: Stat, known: Known | None
+    ) -> Generator[Finding | None, None, tuple[Stat, bool]]:
+        """One entry against what was known of it. What shows there, and whether it is another
+        directory than before."""
         self.looked_at += 1
         yield None
         try:
             check_path(path)
         except HostileInput as error:
             yield Skipped(path, f"cannot be synced: {error}")
-            return
+            return found, False
+        link, moved = b"", False
+        if self._follower is not None:
+            if found.kind is Kind.SYMLINK:
+                decided = yield from self._decide(path, found, known)
+                if isinstance(decided, Busy | Unfollowed):
+                    return found, False
+                if decided is not None:
+                    found, link = decided.stat, decided.text_root
+            moved = self._follower.has_moved(path, link, found, known)
+        yield from self._take(path, found, known, link, moved=moved)
+        return found, moved
+
+    def _decide(
+        self, path: str, found: Stat, known: Known | None
+    ) -> Generator[Finding | None, None, Shown | Busy | Unfollowed | None]:
+        """What a link shows, or what was said of one that shows nothing, or None where it is an
+        entry like any other."""
+        assert self._follower is not None
+        try:
+            text = self._disk.read_link(path)
+        except OSError:
+            replaced = Busy(path, 0.0)
+            yield replaced
+            return replaced
+        decided = self._follower.decide(path, found, text, known)
+        if not isinstance(decided, NotShown):
+            return decided
+        if decided.lasting and known is not None:
+            yield from self._gone(path)
+        finding = Unfollowed(path, decided.text_root, decided.reason)
+        yield finding
+        return finding
+
+    def _take(
+        self, path: str, found: Stat, known: Known | None, link: bytes, *, moved: bool
+    ) -> Steps:
+        """What shows at a path, be it through the followed link with the text `link`."""
         if known is not None and not _not_one(known) and found.kind is not Kind.DIRECTORY:
-            for below in self._known.below(path):
-                yield Gone(below)
+            yield from self._gone_below(path)
         if found.kind is None:
             yield from self._skip(path, known, "is neither a file, a directory nor a link")
         elif found.kind is Kind.DIRECTORY:
             entry = found.entry(b"")
-            if known is None or (known.entry.kind, known.entry.mode) != (entry.kind, entry.mode):
-                yield Seen(path, entry)
+            before = None if known is None else (known.entry.kind, known.entry.mode)
+            if moved or before != (entry.kind, entry.mode):
+                yield Seen(path, entry, link=link)
         elif found.kind is Kind.SYMLINK and self._look.symlinks is Symlinks.IGNORE:
             if known is None or known.entry.kind is Kind.SYMLINK:
                 yield Skipped(path, "symbolic links are ignored in this box")
             else:
                 yield from self._skip(path, known, "symbolic links are ignored in this box")
-        elif known is None or not known.settled or not self._same(found, known.entry):
-            yield from self._hash(path, found)
+        elif moved or known is None or not known.settled or not self._same(found, known.entry):
+            yield from self._hash(path, found, link)
 
     def _skip(self, path: str, known: Known | None, reason: str) -> Steps:
         if known is not None:
@@ -266,7 +294,7 @@ class Walk:
             and (found.inode == entry.inode or not self._look.stable_inodes)
         )
 
-    def _hash(self, path: str, found: Stat) -> Steps:
+    def _hash(self, path: str, found: Stat, link: bytes) -> Steps:
         """Read a file or symlink that is new or changed."""
         started_s = time.perf_counter()
         looked_ns = self._wall_clock_ns()
@@ -283,7 +311,7 @@ class Walk:
                     same_file = reading and _as_found(descriptor, found)
                 finally:
                     os.close(descriptor)
-                after = self._disk.stat(path) if same_file else None
+                after = self._stat_again(path) if same_file else None
         except (FileNotFoundError, ContentChangedError):
             after = None
         except OSError as error:
@@ -294,7 +322,13 @@ class Walk:
             return
         # A time from the future (a clock that was set back) would never settle.
         settled = abs(looked_ns - (found.ctime_ns or found.mtime_ns)) > self._grain_ns
-        yield Seen(path, seen.entry, seen.pieces, seen.blobs, seen.inline, settled)
+        yield Seen(path, seen.entry, seen.pieces, seen.blobs, seen.inline, settled, link)
+
+    def _stat_again(self, path: str) -> Stat | None:
+        """What shows at the path by now, through the link if it is a followed one."""
+        if self._follower is not None and self._follower.follows(path):
+            return self._follower.again(path)
+        return self._disk.stat(path)
 
     def _read(
         self, path: str, descriptor: int, found: Stat

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from flocksy.index.database import BUSY_TIMEOUT_MS, translated
 from flocksy.index.rows import entry_of, path_bytes, path_text
 from flocksy.sync.trees import DiskEntry
+from flocksy.sync.version import Kind
 
 _ENTRY = "kind, mode, mtime_ns, size, root, inode, ctime_ns, device, settled"
 _PAGE = 1000
@@ -71,6 +72,18 @@ class KnownTree:
             for row in rows:
                 yield path_text(row[0])
             after = rows[-1][0]
+
+    def has_link(self, root: bytes) -> bool:
+        """Whether the flock has, or once had, a symlink whose text has this content root. Looks
+        through all heads: for links that nothing else is known of."""
+        return bool(
+            self._rows("SELECT 1 FROM blobs WHERE id = ? LIMIT 1", (root,))
+            or self._rows(
+                "SELECT 1 FROM heads WHERE kind = ? AND instr(record, ?) LIMIT 1",
+                (int(Kind.SYMLINK), root),
+            )
+            or self._rows("SELECT 1 FROM superseded WHERE root = ? LIMIT 1", (root,))
+        )
 
     def _rows(self, sql: str, parameters: tuple[object, ...]) -> list[tuple[bytes, ...]]:
         try:

@@ -16,7 +16,7 @@ from flocksy.boxes.scanner import Scanner
 from flocksy.boxes.setup import BoxSetup
 from flocksy.config.load import reload
 from flocksy.config.settings import BoxSettings, NodeSettings, Symlinks
-from flocksy.errors import ConfigError, FlocksyError
+from flocksy.errors import FlocksyError
 from flocksy.node.commands import Commands
 from flocksy.node.loop import Loop
 from flocksy.node.processes import WireProcess
@@ -96,16 +96,19 @@ class Node:
     def setup_of(self, box: BoxSettings) -> BoxSetup:
         """What a box is told of itself. Its index is found by its id, whatever it is called."""
         index = Path(self.settings.state_dir) / "boxes" / f"{box.box_id.hex()[:16]}.sqlite"
-        if box.symlinks is Symlinks.FOLLOW:
-            raise ConfigError(
-                f"box {box.name}: symlinks = 0 (follow) is not served yet; use 2 (copy) or 1"
-            )
         return BoxSetup(
             name=box.name,
             path=box.path,
             box_id=box.box_id,
             index_path=str(index),
             ignore_symlinks=box.symlinks is Symlinks.IGNORE,
+            follow_symlinks=box.symlinks is Symlinks.FOLLOW,
+            private=(
+                self.settings.state_dir,
+                self.settings.config_path,
+                self.settings.keystore_path,
+                self.settings.privatekey_path,
+            ),
             removable=box.removable,
         )
 

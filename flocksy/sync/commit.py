@@ -25,6 +25,10 @@ from flocksy.sync.view import View
 Held = Callable[[str], str | None]
 """Why a path is not held on this disk, or None if it is. Must also answer for what lies below."""
 
+SendsOnly = Callable[[str], bool]
+"""Whether a path is only sent from here: what others change there is never applied, so a version
+made here takes the place of all that is known, seen on this disk or not."""
+
 _PLAIN_MODE = {Kind.FILE: 0o644, Kind.DIRECTORY: 0o755}
 
 
@@ -34,13 +38,14 @@ def commit_local(
     capabilities: Capabilities,
     *,
     held: Held | None = None,
+    sends_only: SendsOnly | None = None,
     ignore_symlinks: bool = False,
 ) -> list[Record | Acknowledge]:
     """What the flock is to learn from this disk: local against synced at `paths`.
 
     Do the operations in the order given, then `plan` at the same paths and at those named in them.
     """
-    commit = _Commit(trees, capabilities, held, ignore_symlinks)
+    commit = _Commit(trees, capabilities, held, sends_only, ignore_symlinks)
     copies: list[str] = []
     ordinary: list[tuple[str, SyncedEntry | None]] = []
     for path in sorted(set(paths)):
@@ -66,6 +71,7 @@ def adopt(
     capabilities: Capabilities,
     *,
     held: Held | None = None,
+    sends_only: SendsOnly | None = None,
     ignore_symlinks: bool = False,
 ) -> list[Record | Acknowledge]:
     """Look at a disk of unknown past; `paths` are all of local, synced and flock that are meant.
@@ -74,7 +80,7 @@ def adopt(
     taken for the head, or for the replaced content, that it equals; anything else becomes a new
     version beside the heads.
     """
-    commit = _Commit(trees, capabilities, held, ignore_symlinks)
+    commit = _Commit(trees, capabilities, held, sends_only, ignore_symlinks)
     for path in sorted(set(paths)):
         local = trees.local(path)
         if not commit.is_outside(path, local, None):
@@ -87,11 +93,17 @@ class _Commit:
     recorded; `_states` is what the run itself has added to their flock state."""
 
     def __init__(
-        self, trees: Trees, capabilities: Capabilities, held: Held | None, ignore_symlinks: bool
+        self,
+        trees: Trees,
+        capabilities: Capabilities,
+        held: Held | None,
+        sends_only: SendsOnly | None,
+        ignore_symlinks: bool,
     ) -> None:
         self._trees = trees
         self._capabilities = capabilities
         self._held = held
+        self._sends_only = sends_only
         self._no_symlinks = ignore_symlinks or not capabilities.symlinks
         self._view = View(trees)
         self._states: dict[str, PathState] = {}
@@ -213,6 +225,15 @@ class _Commit:
                     parents[name] = (synced.generation, shown)
                 else:
                     parents[name] = (known.generation, shown if known.root == shown else NO_ROOT)
+        if self._sends_only is not None and self._sends_only(path):
+            unseen = {
+                name: (known.generation, NO_ROOT)
+                for name, known in state.heads.items()
+                if name not in parents
+            }
+            parents |= unseen
+            if unseen:
+                synced = None  # the content is news to them, even if it is none to this disk
         version = self._version(local, parents, synced, state)
         entry = SyncedEntry(frozenset((version_id(version),)), local, generation=version.generation)
         self._join(path, version, parents, entry)

@@ -146,7 +146,7 @@ class _Plan:
         version = wanted.version
         reason = self._held(path) if self._held is not None else None
         if reason is not None:
-            if version is not None and not shows_content(local, version):
+            if (version is not None or wanted.heads) and not shows_content(local, version):
                 self._holds[path] = Hold(path, reason)
             return
         if not self._capabilities.same(local, synced.disk if synced else None):
