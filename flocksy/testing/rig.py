@@ -68,7 +68,8 @@ def wait_until(condition: Callable[[], bool], what: str, timeout_seconds: float)
 
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> bool:
     """Send a signal (0: none) to all that a node started. False: nothing of it is left."""
-    assert sys.platform != "win32", "the rig needs process groups"
+    if sys.platform == "win32":
+        raise RigError("the rig needs process groups")
     try:
         os.killpg(process.pid, number)
     except ProcessLookupError:
