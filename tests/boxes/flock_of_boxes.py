@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,10 +12,10 @@ import pytest
 from flocksy.boxes.box import Box
 from flocksy.boxes.keeper import Kept
 from flocksy.boxes.reader import SpoolReader
-from flocksy.testing.lockstep import Lockstep, LockstepNode
+from flocksy.testing.lockstep import MAX_ROUNDS, Lockstep, LockstepNode
 from flocksy.testing.trees import differences, snapshot
 
-QUIET_ROUNDS = 15
+QUIET_ROUNDS = 12
 """So long nothing may move in a flock that says it has settled."""
 
 
@@ -50,6 +50,13 @@ class Flock(Lockstep):
             if not (state / "spool").exists():
                 os.symlink(spool, state / "spool")
         super().__init__(root, size, seed)
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        for node in self._dead:
+            for kept in node.keeper.boxes:
+                if kept.box is not None:
+                    kept.box._opened.close()
 
     def path(self, lane: int, name: str = "") -> Path:
         """A path in the box of one node."""
@@ -101,6 +108,42 @@ class Flock(Lockstep):
             for line in differences(trees[0][1], tree)
         ]
 
+    def run_until(self, condition: Callable[[], bool], rounds: int = MAX_ROUNDS) -> None:
+        """As the lockstep flock does, but a failure says who waits for what."""
+        try:
+            super().run_until(condition, rounds)
+        except AssertionError as error:
+            waits = [f"node {node.lane} {self.waits_for(node.lane)}" for node in self.up]
+            raise AssertionError("\n  ".join([str(error), *waits])) from error
+
+    def waits_for(self, lane: int) -> str:
+        """What keeps one node from having settled, in words for who mends it."""
+        box = self.kept(lane).box
+        if box is None:
+            return f"rests: {self.kept(lane).reason}"
+        planning = box.planning
+        states = {
+            "adopting": box.adopting,
+            "not scanned": not box.scanned_once or box.scanning,
+            "changed": dict(box.intake.changed),
+            "to be seen again": box.intake.waiting,
+            "unsure": dict(box._unsure),
+            "to be pushed": [
+                (push.path, push.told, len(push.chunks)) for push in box.offers.pushes
+            ],
+            "outgoing": box.index.outgoing_count(),
+            "arrived": list(planning._arrived),
+            "waits for": {path: root.hex()[:8] for path, root in planning._waits_for.items()},
+            "batches": planning._batches,
+            "retry": dict(planning._retry),
+            "deferred": list(planning._deferred),
+            "applying": planning._applying,
+            "wanted": [name.hex()[:8] for name in box.staging.wants(10)],
+            "copying": [root.hex()[:8] for root in box.staging.copying()],
+            "differs": not self.nodes[lane].exchange.agrees(box),
+        }
+        return str({name: state for name, state in states.items() if state})
+
     def settle_equal(self) -> None:
         """Settle, and check what settled means: equal boxes, no trouble, and nothing moves on."""
         self.settle()
@@ -109,6 +152,9 @@ class Flock(Lockstep):
             assert self.box(node.lane).problems == {}
             assert not any(node.exchange._inbox.bad), "an honest node said something invalid"
             assert not node.problems
+        # Somebody may still answer a question that is one no more. After that there is silence.
+        for _ in range(QUIET_ROUNDS):
+            self.step()
         said, bursts = self.said_bytes, len(self.bursts)
         for _ in range(QUIET_ROUNDS):
             self.step()

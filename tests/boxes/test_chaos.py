@@ -280,12 +280,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="random changes and faults, seed by seed")
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--same", action="store_true", help="the first seed again and again")
     parser.add_argument("--keep", action="store_true", help="leave the folders of a failed run")
     options = parser.parse_args()
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         spool = make_spool(Path(folder, "spool"))
-        for seed in range(options.first, options.first + options.seeds):
+        for number in range(options.seeds):
+            seed = options.first + (0 if options.same else number)
             root = Path(tempfile.mkdtemp(prefix=f"chaos-{seed}-"))
             try:
                 run(root, spool, seed)
