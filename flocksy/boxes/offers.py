@@ -87,12 +87,22 @@ class Offers:
                 version.kind is Kind.FILE and version.size <= INLINE_BYTES
             ):
                 inline = self.inline(path, version)
-                if inline is None and not full:
+                if inline is None and not full and not self._is_nowhere(path, version):
                     self.stale.add(path)
                     continue
             known, cut = ancestry(state, version, MAX_ANCESTRY if full else PUSH_ANCESTRY)
             entries.append(Entry(path, version, known, cut, inline))
         return entries
+
+    def _is_nowhere(self, path: str, version: Version) -> bool:
+        """Whether no file here is thought to hold the content, and no change at the path waits to
+        be recorded. Then no scan brings it back (a head that lost, and that nothing shows since its
+        content was replaced here before): the record has to go without it, or it never goes."""
+        if self._index.contents.path_with(version.root) is not None:
+            return False
+        local, synced = self._index.local(path), self._index.synced(path)
+        shown = synced.disk if synced is not None else None
+        return (local and local.root) == (shown and shown.root)
 
     def inline(self, path: str, version: Version) -> bytes | None:
         """The small content of a version, from wherever it is on this disk."""
