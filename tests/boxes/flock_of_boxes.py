@@ -147,9 +147,11 @@ class Flock(Lockstep):
     def settle_equal(self) -> None:
         """Settle, and check what settled means: equal boxes, no trouble, and nothing moves on."""
         self.settle()
-        assert self.unequal() == []
+        unequal = self.unequal()
+        assert not unequal, unequal
         for node in self.up:
-            assert self.box(node.lane).problems == {}
+            problems = self.box(node.lane).problems
+            assert not problems, problems
             assert not any(node.exchange._inbox.bad), "an honest node said something invalid"
             assert not node.problems
         # Somebody may still answer a question that is one no more. After that there is silence.
@@ -159,7 +161,8 @@ class Flock(Lockstep):
         for _ in range(QUIET_ROUNDS):
             self.step()
         self.settle()
-        assert self.unequal() == [], "settled, and then not"
+        unequal = self.unequal()
+        assert not unequal, f"settled, and then not: {unequal}"
         assert (self.said_bytes, len(self.bursts)) == (said, bursts), "still talking"
 
     def history(self, lane: int) -> list[Path]:

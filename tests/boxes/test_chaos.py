@@ -90,6 +90,7 @@ class Chaos:
             self.stop_or_start()
         self.rounds(draw.randint(0, ROUNDS))
         if draw.random() < 0.3 and self.loss == 0.0 and 2 * len(flock.up) > len(flock.nodes):
+            flock.scan_s = SCAN_SECONDS
             before = flock.contents()
             flock.settle()
             self.nothing_lost(before)
