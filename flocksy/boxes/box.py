@@ -13,16 +13,17 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from flocksy.boxes.activation import Opened, still_ours
+from flocksy.boxes.catching_up import CatchingUp
 from flocksy.boxes.here import Here
 from flocksy.boxes.intake import Fresh, Intake
 from flocksy.boxes.offers import Offers
 from flocksy.boxes.planning import Planning
+from flocksy.boxes.rehearsal import Rehearsal
 from flocksy.boxes.scanner import Scanner, ScanReport, ScanRequest, Symlinks
 from flocksy.boxes.setup import BoxSetup
-from flocksy.boxes.staging import Staged
 from flocksy.boxes.upkeep import Upkeep
 from flocksy.sync.content import INLINE_BYTES, chunk_id, small_list
 from flocksy.sync.messages import Entry, Versions
@@ -33,9 +34,6 @@ from flocksy.sync.version import Kind, version_id
 
 COMMIT_PATHS = 2_000
 """Paths turned into versions in one go: some tens of milliseconds."""
-
-REPLAN_PATHS = 500
-"""Paths looked at per turn after the opening: some milliseconds."""
 
 COPY_BYTES_PER_TURN = 4 << 20
 """Chunks copied on this disk per turn: some milliseconds."""
@@ -75,6 +73,8 @@ class Box:
         self._now_ms = now_ms
         self.adopting = opened.adopting
         self._links = opened.links
+        self._undecided = opened.links is not None and opened.adopting
+        """Whether links are to be looked at once the flock's tree is known."""
         self.intake = Intake(opened.index, opened.links)
         self.offers = Offers(opened.index, opened.disk)
         self.planning = Planning(
@@ -93,13 +93,9 @@ class Box:
         self._rescan_at = 0.0
         self._upkeep = Upkeep(opened)
         self._unsure: dict[str, float] = {}
-        self._rehearsing: Generator[float, None, None] | None = None
-        self._rehearsed: list[Staged] = []
-        self._rehearse_at = 0.0
+        self._rehearsal = Rehearsal(opened.applier, opened.scratch)
         self._adopt_after: str | None = None
-        self._replan_after: str | None = ""
-        """How far the whole box has been looked through since it was opened: what arrived before
-        and was not applied is known to the index alone. None: all of it."""
+        self._catching_up = CatchingUp(opened.index)
         self.unknown: set[str] = set()
         """Paths whose ancestry a member has to be asked for; the exchange takes them."""
         self.offers.resume()
@@ -179,19 +175,18 @@ class Box:
         `quiet`: no burst is agreed or running.
         """
         self._request_scans(now)
-        if not quiet:
+        if self.adopting or not quiet:
             return self._next_scan()
-        if self.adopting:
-            return self._next_scan()
-        again: list[float | None] = [self._rehearse(now), self._next_scan()]
-        if self._rehearsing is not None:
-            return self._rehearse_at
+        free = self.planning.free and not self._upkeep.busy
+        again: list[float | None] = [self._rehearsal.turn(now, free=free), self._next_scan()]
+        if self._rehearsal.running:
+            return self._rehearsal.again_at
         if self.intake.changed and not self._tickets and self._commit():
             again.append(0.0)
         copying = self.staging.advance(COPY_BYTES_PER_TURN)
         copying = self.scratch.advance(COPY_BYTES_PER_TURN) or copying
-        if self._replan_after is not None and self._scanned_once:
-            self._replan(self._replan_after)
+        if self._scanned_once and not self._catching_up.done:
+            self.planning.add(self._catching_up.turn())
             again.append(0.0)
         for path, until in list(self._unsure.items()):
             if until <= now:
@@ -216,13 +211,15 @@ class Box:
 
         Returns whether that is done.
         """
+        if self._undecided:
+            self._undecided = self._scanned_once = False
+            self._request(None, SCAN_SHARE)
+            return False
         paths = self.index.known_paths(self._adopt_after, COMMIT_PATHS)
         if not paths:
             self.adopting = False
-            self._replan_after = None  # every path has just been planned
+            self._catching_up.done = True  # every path has just been planned
             self._opened.adopted()
-            if self._links is not None:
-                self._request(None, SCAN_SHARE)  # only now is known which links to follow
             return True
         self._adopt_after = paths[-1]
         found = self.intake.changed
@@ -271,7 +268,7 @@ class Box:
         return (
             not self.adopting
             and self._scanned_once
-            and self._replan_after is None
+            and self._catching_up.done
             and not self._tickets
             and not self.intake.changed
             and not self.intake.waiting
@@ -300,24 +297,10 @@ class Box:
         """Finish what is being applied, and close everything."""
         self._upkeep.finish()
         self.planning.finish()
-        if self._rehearsing is not None:
-            for _ in self._rehearsing:
-                pass
+        self._rehearsal.finish()
         self._opened.close()
 
     # -- steps ----------------------------------------------------------------------------------
-
-    def _replan(self, after: str) -> None:
-        """Plan some of the paths where this disk does not show what the flock has."""
-        index = self.index
-        paths = index.known_paths(after, REPLAN_PATHS)
-        self._replan_after = paths[-1] if paths else None
-        behind = []
-        for path in paths:
-            state, synced = index.flock(path), index.synced(path)
-            if state is not None and (synced is None or synced.heads != set(state.heads)):
-                behind.append(path)
-        self.planning.add(behind)
 
     def _commit(self) -> bool:
         """Make versions of what changed. False: the box is not to be believed just now."""
@@ -376,26 +359,6 @@ class Box:
             *((piece.id, piece.length) for piece in contents.pieces(root)),
         )
 
-    def _rehearse(self, now: float) -> float | None:
-        """Own content that came back goes through the last steps of applying, and away."""
-        if self._rehearsing is None:
-            complete = self.scratch.complete()
-            if not complete or not self.planning.free or self._upkeep.busy:
-                return None
-            self._rehearsing = self._opened.applier.rehearse([one.name for one in complete])
-            self._rehearsed = complete
-            self._rehearse_at = now
-        if now < self._rehearse_at:
-            return self._rehearse_at
-        try:
-            self._rehearse_at = now + next(self._rehearsing)
-        except StopIteration:
-            self._rehearsing = None
-            for one in self._rehearsed:
-                self.scratch.release(one.path, one.root)
-            return 0.0
-        return self._rehearse_at
-
     # -- scanning -------------------------------------------------------------------------------
 
     def _request_scans(self, now: float) -> None:
@@ -435,6 +398,6 @@ class Box:
                 case_folding=self._opened.capabilities.case_folding,
                 stable_inodes=self._opened.capabilities.stable_inodes,
                 share=share,
-                follow=None if links is None else links.request(undecided=self.adopting),
+                follow=None if links is None else links.request(undecided=self._undecided),
             )
         )
