@@ -184,6 +184,7 @@ class Walk:
         known = self._known.children(path)
         links: set[str] = set()
         if self._follower is not None:
+            listing.sort(key=lambda one: one[0])  # of equal links the first by name is followed
             links.update(self._follower.links_in(path))
             if self._follower.is_other_box(path, listing):
                 yield Skipped(path, "is another box, and is not followed into")

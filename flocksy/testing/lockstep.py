@@ -103,12 +103,18 @@ class Lockstep:
             problems.append,
         )
         keeper = Keeper(exchange, scanner, lambda: int(self.now * 1000), lambda: None)
-        keeper.add(
-            BoxSetup("box", str(path), hashlib.blake2b(b"box").digest(), str(state / "box.sqlite")),
-            self.now,
-        )
+        keeper.add(self.setup(lane), self.now)
         return LockstepNode(
             lane, path, seam, wire, exchange, keeper, scanner, spool, problems=problems
+        )
+
+    def setup(self, lane: int) -> BoxSetup:
+        """How the box of one node is configured."""
+        return BoxSetup(
+            "box",
+            str(self._root / f"box{lane}"),
+            hashlib.blake2b(b"box").digest(),
+            str(self._root / f"state{lane}" / "box.sqlite"),
         )
 
     def stop(self, lane: int) -> None:

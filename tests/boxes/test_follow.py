@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.activation import ADOPT
 from flocksy.boxes.following import SEND_ONLY
+from flocksy.boxes.setup import BoxSetup
 from flocksy.testing.trees import snapshot
 from tests.boxes.flock_of_boxes import Flock, spool
 
@@ -27,16 +27,11 @@ class Bench(Flock):
     def __init__(self, root: Path, spool: Path) -> None:
         self.outside = root / "outside"
         self.outside.mkdir()
+        self.follows = True
         super().__init__(root, spool, size=2)
-        self.follow()
-        self.settle()
 
-    def follow(self, *, follows: bool = True) -> None:
-        """Have the first node follow links, or not any more."""
-        keeper, now = self.nodes[FOLLOWS].keeper, self.now
-        setup = replace(keeper.get("box").setup, follow_symlinks=follows)
-        keeper.remove("box")
-        keeper.add(setup, now)
+    def setup(self, lane: int) -> BoxSetup:
+        return replace(super().setup(lane), follow_symlinks=self.follows and lane == FOLLOWS)
 
     def link(self, name: str, target: Path | str) -> Path:
         path = self.path(FOLLOWS, name)
@@ -197,8 +192,8 @@ def test_a_restart_in_between_changes_nothing(flock: Bench) -> None:
     flock.settle()
     flock.write(1, "docs/a.txt", "changed elsewhere")
     flock.settle()
-    flock.nodes[FOLLOWS].keeper.get("box")
-    flock.follow()
+    flock.stop(FOLLOWS)
+    flock.restart(FOLLOWS)
     flock.settle()
     assert flock.problem("docs/a.txt") == SEND_ONLY
     assert (folder / "a.txt").read_text() == "a"
@@ -207,7 +202,6 @@ def test_a_restart_in_between_changes_nothing(flock: Bench) -> None:
 
 def test_links_of_the_flock_are_put_and_never_followed(flock: Bench) -> None:
     folder = flock.fill()
-    (flock.outside / "box1").mkdir()
     flock.path(1, "evil").symlink_to(folder)
     flock.settle_equal()
     assert os.readlink(flock.path(FOLLOWS, "evil")) == str(folder)
@@ -233,25 +227,49 @@ def test_a_link_of_the_flock_cannot_stop_one_that_is_followed(flock: Bench) -> N
     assert flock.there("docs/a.txt") == "a"
 
 
+def test_links_followed_before_are_so_after_an_adoption(flock: Bench) -> None:
+    flock.link("docs", flock.fill())
+    flock.settle()
+    flock.nodes[FOLLOWS].keeper.adopt("box", flock.now)
+    flock.link("fresh", flock.fill("other"))
+    flock.settle()
+    assert flock.there("docs/a.txt") == "a"
+    assert flock.there("fresh/a.txt") == "a"
+    assert not flock.box(FOLLOWS).problems
+
+
 def test_after_an_index_is_lost_no_old_link_is_followed(flock: Bench) -> None:
     folder = flock.fill()
     flock.link("docs", folder)
+    secret = flock.fill("secret")
+    flock.path(1, "evil").symlink_to(secret)
     flock.settle()
-    flock.nodes[FOLLOWS].keeper.adopt("box", flock.now)  # as a box of unknown past
-    box = flock.box(FOLLOWS)
-    assert box.index.remembered(ADOPT) is not None
-    fresh = flock.link("fresh", flock.fill("other"))
-    os.utime(fresh, follow_symlinks=False)
+    flock.stop(FOLLOWS)
+    flock.path(1, "evil").unlink()
+    for path in flock.root.glob("state0/box.sqlite*"):
+        path.write_bytes(b"spoiled" * 1000)
+    flock.restart(FOLLOWS)
     flock.settle()
-    assert flock.there("docs/a.txt") == "a", "followed before, and the index is still there"
-    assert flock.there("fresh/a.txt") == "a"
+    assert "before the box was adopted" in flock.problem("docs")
+    assert not flock.path(FOLLOWS, "evil").is_symlink(), "the flock's, and deleted there"
+    assert "before the box was adopted" in flock.problem("docs/a.txt"), "held, not fetched"
+    assert flock.there("docs/a.txt") == "a"
+    flock.path(FOLLOWS, "docs").unlink()
+    flock.link("docs", folder)
+    flock.settle()
+    (folder / "a.txt").write_text("edited")
+    flock.settle()
+    assert flock.there("docs/a.txt") == "edited"
+    assert flock.tree(1) == {"docs", "docs/a.txt", "docs/deep", "docs/deep/b.bin"}
 
 
 def test_one_that_stops_following_loses_nothing(flock: Bench) -> None:
     folder = flock.fill()
     flock.link("docs", folder)
     flock.settle()
-    flock.follow(follows=False)
+    flock.stop(FOLLOWS)
+    flock.follows = False
+    flock.restart(FOLLOWS)
     flock.settle_equal()
     assert flock.there("docs/a.txt") == "a"
     assert (folder / "a.txt").read_text() == "a"
