@@ -135,7 +135,6 @@ class Commands:
             symlinks=Symlinks(int(str(arguments["symlinks"]))),
             removable=bool(arguments["removable"]),
         )
-        self._node.setup_of(box)  # refuses what is not served before the file is touched
         self._node.apply(add_box(self._node.settings.options, box))
         return self._told(self._node.keeper.get(box.name), "added")
 
