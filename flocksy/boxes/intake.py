@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from flocksy.boxes.findings import Busy, Finding, Gone, Seen, Skipped, Unfollowed, Unreadable
 from flocksy.boxes.links import Links
 from flocksy.index.store import BoxIndex
+from flocksy.sync.content import INLINE_BYTES
 from flocksy.sync.version import Kind
 
 AGAIN_SECONDS = 0.1
@@ -36,7 +37,8 @@ class Intake:
         """`links`: where those made on this disk are followed."""
         self._index = index
         self._links = links
-        self.changed: dict[str, Fresh] = {}
+        # A scan reports a change once. What the last run had no time to decide about is still here.
+        self.changed: dict[str, Fresh] = {path: self._all_of(path) for path in index.undecided()}
         """Paths whose local entry changed, in the order found."""
         self.problems: dict[str, str] = {}
         """Paths that could not be looked at, with the reason."""
@@ -125,6 +127,18 @@ class Intake:
         for name, length in {piece.id: piece.length for piece in seen.pieces}.items():
             if not contents.holds(name) and not contents.shares(name):
                 yield name, length
+
+    def _all_of(self, path: str) -> Fresh:
+        """All of a file's content: nobody remembers what of it was new."""
+        entry, contents = self._index.local(path), self._index.contents
+        if entry is None or entry.kind is not Kind.FILE or entry.size <= INLINE_BYTES:
+            return ()
+        if contents.is_shared(entry.root):
+            return ()
+        return (
+            *((name, len(data)) for name, data in contents.blobs(entry.root)),
+            *((piece.id, piece.length) for piece in contents.pieces(entry.root)),
+        )
 
 
 def _note_link(links: Links, finding: Finding) -> None:

@@ -270,6 +270,19 @@ class BoxIndex:
             self.contents.forget_unused(TIDY_CONTENTS, keep)
         self._database.checkpoint()
 
+    def undecided(self) -> Sequence[str]:
+        """Paths where the disk was seen to differ from synced: changes that a run which ended early
+        has found and made no versions of. One pass over both trees."""
+        return self._names(
+            "SELECT paths.path FROM local JOIN paths ON paths.id = local.path"
+            " LEFT JOIN synced ON synced.path = local.path WHERE synced.kind IS NULL"
+            " OR synced.kind != local.kind OR synced.mode != local.mode"
+            " OR synced.mtime_ns != local.mtime_ns OR synced.root != local.root"
+            " UNION ALL SELECT paths.path FROM synced JOIN paths ON paths.id = synced.path"
+            " LEFT JOIN local ON local.path = synced.path"
+            " WHERE synced.kind IS NOT NULL AND local.path IS NULL"
+        )
+
     def counts(self) -> Counts:
         """For the status; costs a few look-ups."""
         files, directories, size = self._local_totals()

@@ -406,6 +406,20 @@ def test_a_change_made_before_the_stop_is_said_after_it(flock: Flock) -> None:
     assert flock.path(1, "late").read_bytes() == noise(400_000)
 
 
+def test_what_was_seen_and_not_recorded_before_a_stop(flock: Flock) -> None:
+    flock.write(0, "deleted", "old")
+    flock.settle_equal()
+    flock.box(0)._commit = lambda: False  # type: ignore[method-assign]  # it gets no further
+    flock.write(0, "folder/large", noise(100_000))
+    flock.path(0, "deleted").unlink()
+    for _ in range(5):
+        flock.step()
+    flock.kill(0)
+    flock.restart(0)
+    flock.settle_equal()
+    assert flock.tree(1) == {"folder", "folder/large"}
+
+
 @pytest.mark.parametrize("rounds", range(1, 12, 2))
 def test_a_node_that_is_killed_on_the_way(flock: Flock, rounds: int) -> None:
     flock.settle()
