@@ -25,7 +25,7 @@ from flocksy.boxes.rehearsal import Rehearsal
 from flocksy.boxes.scanner import Scanner, ScanReport, ScanRequest, Symlinks
 from flocksy.boxes.setup import BoxSetup
 from flocksy.boxes.upkeep import Upkeep
-from flocksy.sync.content import INLINE_BYTES, chunk_id, small_list
+from flocksy.sync.content import chunk_id, small_list
 from flocksy.sync.messages import Entry, Versions
 from flocksy.sync.operations import Acknowledge, Record
 from flocksy.sync.planner import adopt, commit_local
@@ -346,18 +346,9 @@ class Box:
             new = fresh.get(record.path, ())
             if record.path not in fresh and record.version.kind is Kind.FILE:
                 # Known since an earlier run, and never offered.
-                new = self._all_chunks(record.version.root, record.version.size)
+                new = self.offers.all_chunks(record.version)
             self.offers.add(record.path, record.version, new, batch, len(records))
             self.planning.add((record.path,))
-
-    def _all_chunks(self, root: bytes, size: int) -> Fresh:
-        if size <= INLINE_BYTES:
-            return ()
-        contents = self.index.contents
-        return (
-            *((name, len(data)) for name, data in contents.blobs(root)),
-            *((piece.id, piece.length) for piece in contents.pieces(root)),
-        )
 
     # -- scanning -------------------------------------------------------------------------------
 

@@ -39,11 +39,18 @@ class Offers:
             state = self._index.flock(outgoing.path)
             fresh: list[tuple[bytes, int]] = []
             for version in () if state is None else state.heads.values():
-                if _has_chunks(version):
-                    contents = self._index.contents
-                    fresh += [(name, len(data)) for name, data in contents.blobs(version.root)]
-                    fresh += [(piece.id, piece.length) for piece in contents.pieces(version.root)]
+                fresh += self.all_chunks(version)
             self.pushes.add(Push(outgoing.path, outgoing.batch, 0, chunks=deque(fresh)))
+
+    def all_chunks(self, version: Version) -> Fresh:
+        """Ids and lengths of all chunks and lists of a version's content."""
+        if not _has_chunks(version):
+            return ()
+        contents = self._index.contents
+        return (
+            *((name, len(data)) for name, data in contents.blobs(version.root)),
+            *((piece.id, piece.length) for piece in contents.pieces(version.root)),
+        )
 
     def add(self, path: str, version: Version, fresh: Fresh, batch: bytes, batch_size: int) -> None:
         """A version was recorded at `path`; `fresh` is what of its content was new here."""
