@@ -55,6 +55,9 @@ class Follower:
         self._request = request
         self._targets = Targets(root, request.private)
         self._before = {link.path: link for link in request.links}
+        self._by_parent: dict[str, list[str]] = {}
+        for path in self._before:
+            self._by_parent.setdefault(parent_of(path), []).append(path)
         self._decided: dict[str, Target | None] = {}
         """Links looked at in this walk; None: not followed."""
         self._assumed: dict[str, Target | None] = {}
@@ -142,7 +145,7 @@ class Follower:
 
     def links_in(self, path: str) -> list[str]:
         """Links known before in the directory `path`."""
-        return [link for link in self._before if parent_of(link) == path]
+        return self._by_parent.get(path, [])
 
     def links_below(self, path: str) -> list[str]:
         """Links known before below `path`, at any depth."""

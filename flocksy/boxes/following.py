@@ -54,11 +54,13 @@ class FollowingDisk:
     def __init__(self, box: RealDisk, follows: Follows) -> None:
         self._box = box
         self._follows = follows
-        self._everything = RealDisk("/")
+        self._everything: RealDisk | None = None
 
     def close(self) -> None:
         self._box.close()
-        self._everything.close()
+        if self._everything is not None:
+            self._everything.close()
+            self._everything = None
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────
 
@@ -90,6 +92,8 @@ class FollowingDisk:
         return (self._box, path) if real is None else self._at(real)
 
     def _at(self, real: str) -> tuple[RealDisk, str]:
+        if self._everything is None:
+            self._everything = RealDisk("/")
         return self._everything, real.removeprefix("/")
 
     # ── changing, except through links ───────────────────────────────────────────────────────
