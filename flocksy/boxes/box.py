@@ -50,6 +50,9 @@ RESCAN_SHARE = 0.005
 SCAN_SHARE = 0.5
 """The share of a core for everything else, the same on all nodes (design 4.3, rule 5)."""
 
+_TICKETS = itertools.count(1)
+"""Of scans: never the same twice, however often a box is closed and opened."""
+
 
 class Box:
     """An open box. One thread; `turn` again and again."""
@@ -87,7 +90,6 @@ class Box:
             held=None if opened.links is None else opened.links.held,
         )
         self._tickets: set[int] = set()
-        self._ticket = 0
         self._whole_ticket = 0
         self._scanned_once = False
         self._rescan_at = 0.0
@@ -104,6 +106,8 @@ class Box:
 
     def scanned(self, report: ScanReport, now: float) -> None:
         """A part of what the scanner found."""
+        if report.ticket not in self._tickets:
+            return  # asked for before the box was closed and opened anew, perhaps to look otherwise
         self.intake.take(report.findings, now)
         if report.last:
             self._tickets.discard(report.ticket)
@@ -372,14 +376,14 @@ class Box:
         return min((when for when in deadlines if when is not None), default=None)
 
     def _request(self, paths: tuple[str, ...] | None, share: float) -> None:
-        self._ticket += 1
-        self._tickets.add(self._ticket)
+        ticket = next(_TICKETS)
+        self._tickets.add(ticket)
         if paths is None:
-            self._whole_ticket = self._ticket
+            self._whole_ticket = ticket
         links = self._links
         self._scanner.request(
             ScanRequest(
-                ticket=self._ticket,
+                ticket=ticket,
                 box=self.setup.name,
                 root=self.setup.path,
                 index=self.setup.index_path,
