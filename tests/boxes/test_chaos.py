@@ -30,7 +30,7 @@ from tests.boxes.flock_of_boxes import Flock, digest_of, make_spool, spool, visi
 
 __all__ = ["spool"]
 
-SEEDS = 12
+SEEDS = 8
 PHASES = 4
 CHANGES = 6
 """Changes in a phase, at most."""

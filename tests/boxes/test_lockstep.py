@@ -299,7 +299,7 @@ def test_a_heartbeat_that_was_lost_is_repaired(flock: Flock) -> None:
     assert flock.path(2, "small").read_text() == "a few bytes"
 
 
-@pytest.mark.parametrize("count", [100, 600])
+@pytest.mark.parametrize("count", [100, 400])
 def test_many_lost_records_are_reconciled(flock: Flock, count: int) -> None:
     for number in range(count):
         flock.write(0, f"before{number % 7}/{number}", str(number))
@@ -420,7 +420,7 @@ def test_what_was_seen_and_not_recorded_before_a_stop(flock: Flock) -> None:
     assert flock.tree(1) == {"folder", "folder/large"}
 
 
-@pytest.mark.parametrize("rounds", range(1, 12, 2))
+@pytest.mark.parametrize("rounds", (1, 4, 7, 10))
 def test_a_node_that_is_killed_on_the_way(flock: Flock, rounds: int) -> None:
     flock.settle()
     for number in range(30):
