@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from flocksy.boxes.applier import Applier
-from flocksy.boxes.staging import Staged, Staging
+from flocksy.boxes.incoming import Staged
+from flocksy.boxes.staging import Staging
 
 
 class Rehearsal:

@@ -14,11 +14,11 @@ contents, which nobody would send again, wait in the index.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import islice
 
 from flocksy.boxes.disk import Disk
 from flocksy.boxes.here import Here
+from flocksy.boxes.incoming import Incoming, Key, Staged
 from flocksy.boxes.temporaries import Temporaries
 from flocksy.errors import HostileInput, LimitExceeded
 from flocksy.index.contents import Contents, Piece
@@ -42,39 +42,6 @@ LOOK_UP_BYTES = 16 << 10
 _PREFIX = "in-"
 _SCRATCH_PREFIX = "own-"
 
-_Key = tuple[str, bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """Complete: `name` is the temporary's path inside the box, not flushed yet."""
-
-    path: str
-    root: bytes
-    size: int
-    name: str
-
-
-@dataclass(slots=True, eq=False)
-class _Incoming:
-    """One content under way. `missing`: chunk id -> (offsets, length). `unlooked`: chunks that may
-    be on this disk already. `resumed`: the temporary is of an earlier run."""
-
-    key: _Key
-    size: int
-    name: str
-    assembly: ListAssembly | None
-    missing: dict[bytes, tuple[list[int], int]] = field(default_factory=dict)
-    unlooked: dict[bytes, None] = field(default_factory=dict)
-    blobs: dict[bytes, None] = field(default_factory=dict)
-    here_bytes: int = 0
-    resumed: bool = False
-    complete: bool = False
-
-    def staged(self) -> Staged:
-        path, root = self.key
-        return Staged(path, root, self.size, self.name)
-
 
 class Staging:
     """The incoming contents of one box, one for each (path, root): two paths that are to have the
@@ -89,11 +56,11 @@ class Staging:
         self._here = Here(disk, contents)
         self._scratch = scratch
         self._temporaries = Temporaries(disk, _SCRATCH_PREFIX if scratch else _PREFIX)
-        self._incoming: dict[_Key, _Incoming] = {}
-        self._wanting: dict[bytes, list[_Incoming]] = {}
-        self._looking: dict[_Key, _Incoming] = {}
+        self._incoming: dict[Key, Incoming] = {}
+        self._wanting: dict[bytes, list[Incoming]] = {}
+        self._looking: dict[Key, Incoming] = {}
         self._fresh: list[Staged] = []
-        self._broken: set[_Key] = set()
+        self._broken: set[Key] = set()
         if scratch:
             self.sweep()
 
@@ -133,18 +100,18 @@ class Staging:
         self._contents.put(root, pieces)
         self._finish(incoming)
 
-    def _begin(self, key: _Key, size: int) -> _Incoming:
+    def _begin(self, key: Key, size: int) -> Incoming:
         if self._scratch and len(self._incoming) >= MAX_SCRATCH_CONTENTS:
             self.release(*next(iter(self._incoming)))
         elif len(self._incoming) >= MAX_CONTENTS:
             raise LimitExceeded(
                 f"{len(self._incoming)} files are on their way into one box: more wait for these"
             )
-        incoming = _Incoming(key, size, self._temporaries.name(*key), None)
+        incoming = Incoming(key, size, self._temporaries.name(*key), None)
         self._incoming[key] = incoming
         return incoming
 
-    def _use_known_lists(self, incoming: _Incoming) -> None:
+    def _use_known_lists(self, incoming: Incoming) -> None:
         """Give the assembly the lists that are on this disk, for whatever reason."""
         assembly = incoming.assembly
         assert assembly is not None
@@ -156,7 +123,7 @@ class Staging:
                 if blob is not None:
                     again = self._add_blob(incoming, blob_id, blob) or again
 
-    def _follow_lists(self, incoming: _Incoming) -> None:
+    def _follow_lists(self, incoming: Incoming) -> None:
         """Want the lists that the known ones name, or the chunks when all lists are known."""
         if incoming.assembly is None or incoming.key not in self._incoming:
             return
@@ -168,7 +135,7 @@ class Staging:
         if not missing:
             self._listed(incoming)
 
-    def _add_blob(self, incoming: _Incoming, blob_id: bytes, blob: bytes | memoryview) -> bool:
+    def _add_blob(self, incoming: Incoming, blob_id: bytes, blob: bytes | memoryview) -> bool:
         """A list blob whose bytes are known to be right. False: it makes no sense, and so the
         content that it is a list of can never come to be."""
         assert incoming.assembly is not None
@@ -178,7 +145,7 @@ class Staging:
             self._give_up(incoming)
             return False
 
-    def _listed(self, incoming: _Incoming) -> None:
+    def _listed(self, incoming: Incoming) -> None:
         """The whole list is known: now the chunks."""
         assert incoming.assembly is not None
         at = 0
@@ -199,7 +166,7 @@ class Staging:
             self._looking[incoming.key] = incoming
             self._make_empty(incoming)
 
-    def _make_empty(self, incoming: _Incoming) -> bool:
+    def _make_empty(self, incoming: Incoming) -> bool:
         """False: the disk refused it."""
         if not self._temporaries.write(incoming.name, b"", ()):
             return False
@@ -240,7 +207,7 @@ class Staging:
         self._finish(incoming)
         return True
 
-    def _take_blob(self, incoming: _Incoming, name: bytes, data: bytes | memoryview) -> None:
+    def _take_blob(self, incoming: Incoming, name: bytes, data: bytes | memoryview) -> None:
         self._contents.put(incoming.key[1], blobs=((name, bytes(data)),))
         if not self._add_blob(incoming, name, data):
             return
@@ -248,7 +215,7 @@ class Staging:
         self._unwant(name, incoming)
         self._follow_lists(incoming)
 
-    def _take_chunk(self, incoming: _Incoming, name: bytes, data: bytes | memoryview) -> bool:
+    def _take_chunk(self, incoming: Incoming, name: bytes, data: bytes | memoryview) -> bool:
         """False: the disk refused it."""
         offsets, length = incoming.missing[name]
         if len(data) != length:
@@ -260,13 +227,13 @@ class Staging:
         self._have(incoming, name)
         return True
 
-    def _give_up(self, incoming: _Incoming) -> None:
+    def _give_up(self, incoming: Incoming) -> None:
         if len(self._broken) >= MAX_BROKEN:
             self._broken.clear()  # to find out anew costs a list each, and loses nothing
         self._broken.add(incoming.key)
         self.release(*incoming.key)
 
-    def _have(self, incoming: _Incoming, name: bytes) -> None:
+    def _have(self, incoming: Incoming, name: bytes) -> None:
         offsets, length = incoming.missing.pop(name)
         incoming.here_bytes += length * len(offsets)
         incoming.unlooked.pop(name, None)
@@ -274,14 +241,14 @@ class Staging:
         if not incoming.missing:
             self._finish(incoming)
 
-    def _unwant(self, name: bytes, incoming: _Incoming) -> None:
+    def _unwant(self, name: bytes, incoming: Incoming) -> None:
         takers = self._wanting.get(name, [])
         if incoming in takers:
             takers.remove(incoming)
         if not takers:
             self._wanting.pop(name, None)
 
-    def _finish(self, incoming: _Incoming) -> None:
+    def _finish(self, incoming: Incoming) -> None:
         incoming.here_bytes = incoming.size
         incoming.complete = True
         incoming.unlooked.clear()
@@ -318,7 +285,7 @@ class Staging:
                 return False  # the disk refuses: another time, and others first
         return bool(self._looking)
 
-    def _still_there(self, incoming: _Incoming, name: bytes) -> bool:
+    def _still_there(self, incoming: Incoming, name: bytes) -> bool:
         """Whether the temporary of an earlier run holds the chunk in all its places."""
         offsets, length = incoming.missing[name]
         return all(
