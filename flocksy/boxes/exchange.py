@@ -88,6 +88,7 @@ class Exchange:
         self._report = WireReport()
         self._feed: Feed | None = None
         self._carried: Carried | None = None
+        self._unchecked: Carried | None = None
         self._idle_writer = StreamWriter()
         self._idle: deque[Parts] = deque()
         self._idle_bytes = 0
@@ -117,7 +118,7 @@ class Exchange:
         """A box rests or goes: forget what was to be said of it. Its index still knows."""
         self.boxes.pop(box.setup.tag, None)
         self._answers.forget(box)
-        self._carried = None
+        self._carried = self._unchecked = None
         if self._feed is not None:
             self._feed.forget()
 
@@ -139,7 +140,8 @@ class Exchange:
         self._state(report)
         if more:
             return 0.0
-        return self._announce_at
+        announced = self._announce_at is None or self._announce_at <= now
+        return None if announced else self._announce_at
 
     @property
     def quiet(self) -> bool:
@@ -184,7 +186,7 @@ class Exchange:
         if self._feed is not None and (
             burst is None or burst.burst_id != self._feed.burst.burst_id
         ):
-            self._carried = self._feed.carried
+            self._carried = self._unchecked = self._feed.carried
             self._feed = None
         if burst is not None and self._feed is None and report.real_allowed:
             again = self._carried if burst.repeat else None
@@ -203,9 +205,22 @@ class Exchange:
             self.peers.calm()
             self._repair.hold(self._now)
 
+    def _say_what_was_left(self, carried: Carried) -> None:
+        """A burst is over, our own lane is drained: what it did not bring back was in no cell."""
+        for box, name in carried.lost_chunks():
+            length = box.chunk_length(name)
+            if length is not None:
+                self._answers.add_chunk(name, box, length)
+        for box, path in carried.lost_records():
+            if not box.offers.again(path):
+                self._answers.add_record(box, path)
+
     # -- heartbeats -------------------------------------------------------------------------
 
     def _idle_turn(self, report: WireReport) -> None:
+        if self._unchecked is not None:
+            self._say_what_was_left(self._unchecked)
+            self._unchecked = None
         if report.round != self._round:
             self._round = report.round
             if report.real_allowed:
@@ -287,7 +302,10 @@ class Exchange:
 
     def _handle(self, lane: int, message: Message) -> None:
         own = lane == self._seam.own_lane
+        said = self._unchecked if self._feed is None else self._feed.carried
         if isinstance(message, Content):
+            if own and said is not None:
+                said.chunk_back(message.chunk_id)
             self._content(message, own)
             return
         box = self.boxes.get(message.box)
@@ -298,6 +316,9 @@ class Exchange:
             self._known.pop(message.box, None)
             if not own:
                 self._repair.arrived(box, [entry.path for entry in message.entries])
+            elif said is not None:
+                for entry in message.entries:
+                    said.record_back(message.box, entry.path)
         elif not own:
             self._repair.heard(box, lane, message, self._report.view)
 

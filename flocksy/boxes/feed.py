@@ -12,7 +12,7 @@ import functools
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from flocksy.boxes.answers import Answers
 from flocksy.boxes.box import Box
@@ -38,13 +38,42 @@ NO_BATCH = bytes(8)
 """The batch mark of what was not found by a scan just now."""
 
 
-@dataclass(slots=True)
 class Carried:
-    """What one burst said, so that its repeat can say it again."""
+    """What one burst said, so that its repeat can say it again, and what of that has not come back
+    in our own lane: a ring that ran empty leaves cover in place of slots that came too late."""
 
-    records: list[tuple[Box, str]] = field(default_factory=list)
-    chunks: list[tuple[Box, bytes]] = field(default_factory=list)
-    controls: list[Parts] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.records: list[tuple[Box, str]] = []
+        self.chunks: list[tuple[Box, bytes]] = []
+        self.controls: list[Parts] = []
+        self._records: dict[tuple[bytes, str], Box] = {}
+        self._chunks: dict[bytes, Box] = {}
+
+    def add_record(self, box: Box, path: str) -> None:
+        """The record of a path was put into a slot."""
+        self.records.append((box, path))
+        self._records[box.setup.tag, path] = box
+
+    def add_chunk(self, box: Box, chunk_id: bytes) -> None:
+        """A chunk was put into slots."""
+        self.chunks.append((box, chunk_id))
+        self._chunks[chunk_id] = box
+
+    def record_back(self, tag: bytes, path: str) -> None:
+        """Our own lane carried it."""
+        self._records.pop((tag, path), None)
+
+    def chunk_back(self, chunk_id: bytes) -> None:
+        """Our own lane carried it."""
+        self._chunks.pop(chunk_id, None)
+
+    def lost_records(self) -> list[tuple[Box, str]]:
+        """What no cell took with it, once the burst is over and the own lane is drained."""
+        return [(box, path) for (_, path), box in self._records.items()]
+
+    def lost_chunks(self) -> list[tuple[Box, bytes]]:
+        """Likewise."""
+        return [(box, name) for name, box in self._chunks.items()]
 
 
 @dataclass(slots=True)
@@ -180,12 +209,16 @@ class Feed:
                 if entries:
                     yield _Item(
                         versions(tag, NO_BATCH, 0, entries),
-                        functools.partial(self.carried.records.extend, some),
+                        functools.partial(self._said_again, some),
                     )
         for box, name in again.chunks:
-            item = self._chunk(box, name, _nothing)
+            item = self._chunk(box, name, functools.partial(self._answers.drop_chunk, name))
             if item is not None:
                 yield item
+
+    def _said_again(self, records: Sequence[tuple[Box, str]]) -> None:
+        for box, path in records:
+            self.carried.add_record(box, path)
 
     def _record_answers(self) -> Iterator[_Item]:
         for box, path in self._answers.records():
@@ -198,7 +231,7 @@ class Feed:
 
     def _record_answered(self, box: Box, path: str) -> None:
         self._answers.drop_record(box, path)
-        self.carried.records.append((box, path))
+        self.carried.add_record(box, path)
 
     def _pushes(self, box: Box) -> Iterator[_Item]:
         group: list[Push] = []
@@ -234,7 +267,7 @@ class Feed:
     def _told(self, box: Box, group: list[Push]) -> None:
         for push in group:
             push.told = True
-            self.carried.records.append((box, push.path))
+            self.carried.add_record(box, push.path)
             if box.offers.pushes.get(push.path) is push:
                 box.offers.pushes.spent(push.path, push.record_bytes)
 
@@ -260,7 +293,7 @@ class Feed:
             return None
 
         def said() -> None:
-            self.carried.chunks.append((box, name))
+            self.carried.add_chunk(box, name)
             note()
 
         return _Item(content(chunk), said)
@@ -275,7 +308,3 @@ def content(chunk: Outbound) -> Parts:
     """The message that carries a chunk; its bytes are not copied."""
     encoding = Encoding.ZSTD if chunk.compressed else Encoding.RAW
     return messages.encode(Content(chunk.id, chunk.raw_length, encoding, chunk.data))
-
-
-def _nothing() -> None:
-    return None

@@ -66,6 +66,13 @@ class Offers:
             Push(path, batch, batch_size, inline_bytes=min(inline, INLINE_BYTES), chunks=chunks)
         )
 
+    def again(self, path: str) -> bool:
+        """The record of `path` was said and no lane took it: queue it anew. False where no version
+        of the path is unsaid."""
+        if self.pushes.get(path) is None and self.entries(path):
+            self.pushes.add(Push(path, bytes(8), 0))
+        return self.pushes.get(path) is not None
+
     def entries(self, path: str) -> list[Entry]:
         """What a message says of `path`: every head that no lane has carried yet.
 

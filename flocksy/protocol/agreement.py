@@ -99,6 +99,10 @@ LONGEST_WAY_MS = 250
 """The longest way of a cell, sender's instant to receiver's next step, for which K is made: the
 far side of the earth and some buffers. Cells that take longer only make bursts rarer."""
 
+MAX_EPOCH_JUMP = 1 << 32
+"""How much larger than ours a number may be that a member shows. A view a second takes a century to
+get there; without a bound one member could use up all numbers."""
+
 LOCKED = frozenset({Mode.CONFIRMED, Mode.BURSTING})
 """A burst is certain: nothing else is proposed."""
 
@@ -249,7 +253,11 @@ class _Turn:
         self.settled = self.now
         self.slack = self._slack()
         self.history = self._received(state.history)
-        self.highest = max(state.highest, *(c.highest for _, c in inputs.cells), 0)
+        self.highest = state.highest
+        for lane, cell in inputs.cells:
+            # Who shows an absurd number must not use up all numbers for everybody.
+            if inputs.eligible >> lane & 1 and cell.highest < state.highest + MAX_EPOCH_JUMP:
+                self.highest = max(self.highest, cell.highest)
         self.row = self._row()
         self.candidate = self._candidate()
 
@@ -409,6 +417,7 @@ class _Turn:
                 burst is not None
                 and cell.confirmed
                 and burst.epoch == self.epoch
+                and burst.round < self.now
                 and (self.recent is None or burst.round > self.recent.round)
             ):
                 self.feed(Event.PROPOSAL_CONFIRMED, burst)

@@ -18,6 +18,7 @@ import struct
 from collections.abc import Iterable
 
 from flocksy.errors import ConfigError, HostileInput
+from flocksy.protocol.draws import proposal_id
 from flocksy.protocol.flock_settings import MAX_SETTINGS, FlockSettings
 from flocksy.protocol.fsm_table import Status
 from flocksy.protocol.header import (
@@ -31,7 +32,7 @@ from flocksy.protocol.header import (
     Prefix,
     Times,
 )
-from flocksy.protocol.padding import MAX_BURST_CELLS
+from flocksy.protocol.padding import MAX_BURST_CELLS, padded
 from flocksy.protocol.shown import Epoch, Kind, Position, Proposal, Shown
 
 VERSION = 1
@@ -104,13 +105,21 @@ def check_sizes(lanes: int, idle_cell: int, burst_cell: int) -> None:
 class Codec:
     """Packs and reads the headers of one flock as one member."""
 
-    def __init__(self, lanes: int, settings: FlockSettings, session: bytes) -> None:
+    def __init__(
+        self,
+        lanes: int,
+        settings: FlockSettings,
+        session: bytes,
+        longest: int = MAX_BURST_CELLS,
+    ) -> None:
+        """`longest`: cells of the longest burst; who needs or proposes a longer one is hostile."""
         assert len(session) == SESSION_BYTES
         self.lanes = lanes
         self.size = header_bytes(lanes)
         self._settings = settings
         self._session = session
         self._members = (1 << lanes) - 1
+        self._most_cells = longest
 
     def pack(
         self,
@@ -144,7 +153,7 @@ class Codec:
             age = shown.round - newest if newest else _NO_ECHO
             if not 0 <= age < _NO_ECHO:
                 age = _NO_ECHO
-            sent_us, received_us = echo if echo is not None and age != _NO_ECHO else (0, 0)
+            sent_us, received_us = echo if echo is not None else (0, 0)
             _LANE.pack_into(buffer, at, sent_us & 0xFFFFFFFF, received_us & 0xFFFFFFFF, age)
             at += _LANE.size
 
@@ -183,7 +192,6 @@ class Codec:
             sent_us, received_us, age = _LANE.unpack_from(cell, at)
             _require(age == _NO_ECHO or age < round_, "echo")
             known = age != _NO_ECHO
-            _require(known or not (sent_us or received_us), "echo")
             newest.append(round_ - age if known else 0)
             echoes.append(Echo(sent_us, received_us) if sent_us or received_us else None)
         return tuple(newest), tuple(echoes)
@@ -213,7 +221,7 @@ class Codec:
         _require(status in _STATUSES, "status")
         _require(max(number, highest) < MAX_EPOCH_NUMBER, "epoch")
         _require((members | row | candidate) & ~self._members == 0, "members")
-        _require(need <= MAX_BURST_CELLS, "need")
+        _require(need <= self._most_cells, "need")
         _require(sustain_us <= MAX_DELTA_US, "sustain")
         _require(flags & ~_FLAGS == 0, "flags")
         for flag, burst in ((_REPEAT_OF, repeat_of), (_GAP_OF, gap_of), (_LEFT, left)):
@@ -229,7 +237,7 @@ class Codec:
             echo=echo,
             need=need,
             repeat_of=repeat_of if flags & _REPEAT_OF else None,
-            proposal=self._unpack_proposal(cell, bool(flags & _PROPOSES)),
+            proposal=self._unpack_proposal(cell, round_, bool(flags & _PROPOSES)),
             confirmed=bool(flags & _CONFIRMED),
             position=position,
             gap_of=gap_of if flags & _GAP_OF else None,
@@ -239,7 +247,7 @@ class Codec:
         )
 
     def _unpack_proposal(
-        self, cell: bytes | bytearray | memoryview, present: bool
+        self, cell: bytes | bytearray | memoryview, now: int, present: bool
     ) -> Proposal | None:
         raw = bytes(cell[_PROPOSAL_AT:_LANES_AT])
         if not present:
@@ -247,10 +255,15 @@ class Codec:
             return None
         id_, kind, repeat, round_, number, members, length, delta_us = _PROPOSAL.unpack(raw)
         _require(kind in (Kind.VIEW, Kind.BURST) and raw[9] <= 1, "proposal")
-        _require(0 < round_ < MAX_ROUND and number < MAX_EPOCH_NUMBER, "proposal")
+        _require(0 < round_ <= now and number < MAX_EPOCH_NUMBER, "proposal")
         _require(members & ~self._members == 0 and members != 0, "proposal")
-        _require(length <= MAX_BURST_CELLS and delta_us <= MAX_DELTA_US, "proposal")
+        _require(length <= self._most_cells and delta_us <= MAX_DELTA_US, "proposal")
         _require((length > 0) == (kind == Kind.BURST), "proposal")
+        _require(not length or length == padded(length), "proposal")
+        _require(
+            id_ == proposal_id(Kind(kind), round_, number, members, length, delta_us, repeat),
+            "proposal",
+        )
         return Proposal(id_, Kind(kind), round_, number, members, length, delta_us, repeat)
 
 

@@ -34,3 +34,9 @@ def padded(cells: int) -> int:
     significant = exponent.bit_length()
     step = 1 << (exponent - significant)
     return -(-cells // step) * step
+
+
+def most_cells(burst_cell: int) -> int:
+    """The longest burst of cells of this size: 1 GiB and a sixteenth for headers and framing
+    (design 4.2). A longer one from the network is hostile."""
+    return min(MAX_BURST_CELLS, padded(max(1, (17 << 26) // burst_cell)))

@@ -7,20 +7,24 @@ after the own last cell + settle.
 
 At pace *grid* cell k leaves at start + k·Δ, whatever happens. At pace *max* it leaves (not before
 start + k·Δ either, which is how `max_rate` is kept) when of every lane cell k − W has been taken
-from its socket and every credit shown allows k. A node's credit says how many cells of every lane
-it has room for and how many own ones are filled; it emits cell k only while its credit allows
-k + 1, so what it shows always allows the next round, and a flock cannot block itself: the slowest
-box process slows all lanes alike. A box process that stands still for longer than `patience` no
-longer holds up anybody: its node goes on with cover, or drops what comes in and says so.
+from its socket. Credits set the speed: every cell shows how many rounds its sender's rings allow,
+and while the smallest of all credits shown, own included, does not allow round k, it leaves only a
+*hold* after the cell before, and the hold doubles with every such round. So a slow box process
+slows all lanes alike; nobody waits for its own rings in any other way than the others do, since
+all go by what was shown; and the flock cannot block itself, because cells go on and show new
+credits. What an empty out ring lacks is cover, what a full in ring drops is a gap.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-PATIENCE_SHARE = 2
-"""A node waits for its own box process at most this fraction (1/2) of the stall timeout, so
-that the others do not take it for dead meanwhile."""
+HOLD_NS = 4_000_000
+"""The first hold when credit is short: as long as a box process takes to fill some slots, also on a
+laden machine. Shorter ones would send cover where content is nearly ready."""
+
+HOLD_SHARE = 4
+"""The longest hold as a fraction of the stall timeout, so that nobody is taken for dead."""
 
 GRID_BYTES_PER_SECOND = 24 << 20
 """First guess of what a node can emit and take in per second on all links together at pace grid,
@@ -79,16 +83,21 @@ class BurstRun:
         self._stalls = pace == "max"
         lanes = max(members.bit_length(), own + 1)
         self._next = [0] * lanes
-        self._credit = [1] * lanes
+        # Rings are filled ahead when a burst begins: a window is sure.
+        self._credit = [window + 1] * lanes
+        self._own_credit = window + 1
+        self._last_ns = start_ns
+        self._short_rounds = 0
         self._moved_ns = [start_ns] * lanes
         """When a lane last advanced; none counts as standing before the burst has begun."""
-        self._short_since_ns: int | None = None
         self.real = False
         """Whether real bytes could leave with its first cell (rule 12)."""
         self.gap = False
 
-    def joins(self, lane: int, k: int, credit: int, now_ns: int) -> None:
-        """Where a lane stood when this node, late, learned of the burst."""
+    def joins(self, lane: int, k: int, credit: int, now_ns: int, hole: bool) -> None:
+        """Where a lane stood when this node, late, learned of the burst, and whether cells of it
+        were lost before."""
+        self.gap = self.gap or hole
         self._next[lane] = k
         self._credit[lane] = credit
         self._moved_ns[lane] = now_ns
@@ -108,7 +117,23 @@ class BurstRun:
     @property
     def due_ns(self) -> int:
         """The earliest instant of the next own cell."""
-        return self.start_ns + self.sent * self._delta_ns
+        due_ns = self.start_ns + self.sent * self._delta_ns
+        if self._stalls and self._shown_credit() < min(self.sent + 1, self.length):
+            hold_ns = min(HOLD_NS << min(self._short_rounds, 20), self._timeout_ns // HOLD_SHARE)
+            return max(due_ns, self._last_ns + hold_ns)
+        return due_ns
+
+    def emitted(self, credit: int, now_ns: int) -> None:
+        """The next own cell has left and showed `credit`."""
+        short = self._shown_credit() < min(self.sent + 1, self.length)
+        self._short_rounds = self._short_rounds + 1 if short else 0
+        self.sent += 1
+        self._own_credit = credit
+        self._last_ns = now_ns
+
+    def _shown_credit(self) -> int:
+        """The smallest of the newest credits shown, own included."""
+        return min((self._own_credit, *(self._credit[lane] for lane in self._others)))
 
     @property
     def all_sent(self) -> bool:
@@ -122,50 +147,35 @@ class BurstRun:
 
     def others_allow(self) -> bool:
         """Whether the lanes of all others let the next own cell leave (always on a grid)."""
-        k = self.sent
         if not self._stalls:
             return True
-        oldest = k - self._window
-        for lane in self._others:
-            if self._next[lane] <= oldest or self._credit[lane] < min(k + 1, self.length):
-                return False
-        return True
+        oldest = self.sent - self._window
+        return all(self._next[lane] > oldest for lane in self._others)
 
     def credit(self, filled: int, room: int, lanes: int) -> int:
         """Cells of every lane this node can carry, counted from cell 0.
 
-        `filled`: own cells ready to be emitted; `room`: free slots of the in ring, which all
-        `lanes` share (own included).
+        `filled`: own cells ready to be emitted; `room`: slots of the in ring that may be used,
+        which all `lanes` share (own included).
         """
         taken = sum(min(self._next[lane], self.length) for lane in self._others) + self.sent
         members = len(self._others) + 1
         inward = (room - lanes + taken) // members
         return max(0, min(self.length, self.sent + filled, inward))
 
-    def own_allows(self, credit: int, now_ns: int) -> bool:
-        """Whether own `credit` lets the next cell leave, or patience has run out."""
-        if credit >= min(self.sent + 2, self.length):
-            self._short_since_ns = None
-            return True
-        if self._short_since_ns is None:
-            self._short_since_ns = now_ns
-        return now_ns - self._short_since_ns >= self._timeout_ns // PATIENCE_SHARE
-
     def clear_until(self, credit: int) -> int:
         """How many own cells can be out when no more come in: at least one more than now, once
-        `others_allow` and `own_allows` have said so. On a grid, or below a rate, one at a time.
+        `others_allow` has said so. On a grid, or below a rate, one at a time.
 
         Sending changes neither the lanes of the others nor own `credit`: what it takes from the
         out ring it adds to `sent`.
         """
         if not self._stalls or self._delta_ns:
             return self.sent + 1
-        bound = self.length if credit >= self.length else credit - 1
+        bound = min(credit, self._shown_credit(), self.length)
         for lane in self._others:
             bound = min(bound, self._next[lane] + self._window)
-            if self._credit[lane] < self.length:
-                bound = min(bound, self._credit[lane])
-        return max(self.sent + 1, min(bound, self.length))
+        return max(self.sent + 1, bound)
 
     def stalled(self, now_ns: int) -> bool:
         """Whether some lane that holds up the next own cell has stood for the stall timeout."""
@@ -176,7 +186,7 @@ class BurstRun:
         return any(
             now_ns - max(self._moved_ns[lane], due_ns) > self._timeout_ns
             for lane in self._others
-            if self._next[lane] <= oldest or self._credit[lane] < min(self.sent + 1, self.length)
+            if self._next[lane] <= oldest
         )
 
     def late_tail(self, now_ns: int) -> bool:

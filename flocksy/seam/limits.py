@@ -35,3 +35,7 @@ TEXT_BYTES = 160
 READ_ATTEMPTS = 64
 """Tries to read a report undisturbed. The writer is in it for microseconds; after this many the
 last good value is returned, which is never more than a round old unless the writer died."""
+
+HOLD_ROUNDS = 9
+"""Rounds that the in ring keeps room for when credit is short. With holds that double from 4 ms
+they last a second or two: so long a box process may be away without a loss."""

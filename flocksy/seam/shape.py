@@ -8,6 +8,7 @@ from multiprocessing import shared_memory
 from flocksy.errors import LimitExceeded
 from flocksy.seam.limits import (
     BURST_OUT_BYTES,
+    HOLD_ROUNDS,
     IDLE_OUT_SLOTS,
     IN_AWAY_BYTES,
     MAX_LANES,
@@ -58,7 +59,8 @@ class SeamShape:
     @property
     def in_slots(self) -> int:
         """Depth of the in ring, shared by all lanes and both gears."""
-        return self.lanes * (WINDOWS_IN * self.window + 2) + IN_AWAY_BYTES // self.burst_slot
+        per_lane = WINDOWS_IN * self.window + 2 + HOLD_ROUNDS
+        return self.lanes * per_lane + IN_AWAY_BYTES // self.burst_slot
 
     def sizes(self) -> tuple[int, int, int, int, int]:
         """Bytes of: idle out ring, burst out ring, in ring, wire's report, box's report."""

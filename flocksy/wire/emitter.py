@@ -21,7 +21,7 @@ from flocksy.protocol.clock import FlockClock
 from flocksy.protocol.flock_settings import FlockSettings
 from flocksy.protocol.header import SESSION_BYTES
 from flocksy.protocol.machine import Machine
-from flocksy.protocol.padding import MAX_BURST_CELLS
+from flocksy.protocol.padding import most_cells
 from flocksy.protocol.schedule import (
     BurstRun,
     Sustain,
@@ -39,6 +39,7 @@ from flocksy.protocol.shown import (
     Stop,
 )
 from flocksy.seam.joint import WireSeam
+from flocksy.seam.limits import HOLD_ROUNDS
 from flocksy.seam.report import AgreedBurst, LastBurst
 from flocksy.wire.intake import Intake
 from flocksy.wire.limits import (
@@ -94,6 +95,7 @@ class Emitter:
         self._reporter = Reporter(settings, seam, port, self._intake, self._outlet)
         self._last_burst: LastBurst | None = None
         self._gone_ns: int | None = None
+        self._stopping = False
         self.ended = False
         """The last cell is out: leave."""
         self.awaits_input = False
@@ -104,7 +106,8 @@ class Emitter:
         """A new session: listen what time it is, know nothing."""
         settings = self._settings
         self._clock = FlockClock(self._lanes, self._own, settings.period_ns, wall_ns - now_ns)
-        self._codec = Codec(self._lanes, self._hashes, self._draw(SESSION_BYTES))
+        self._longest = most_cells(settings.burst_cell)
+        self._codec = Codec(self._lanes, self._hashes, self._draw(SESSION_BYTES), self._longest)
         self._outlet.sent[:] = (0, 0)
         self._state = initial(self._parameters)
         self._machine = Machine()
@@ -146,6 +149,8 @@ class Emitter:
                 moved = True
                 deadline_ns = now_ns
             elif not run.all_sent and run.due_ns > now_ns:
+                # A hold ends early when a credit comes in.
+                self.awaits_input = self._settings.pace == "max"
                 deadline_ns = min(deadline_ns, run.due_ns)
             else:
                 self.awaits_input = True
@@ -215,14 +220,15 @@ class Emitter:
             round=self._round,
             cells=cells,
             eligible=self._eligible,
-            need=min(box.need, MAX_BURST_CELLS),
+            need=min(box.need, self._longest),
             sustain_us=self._sustain.delta_us,
             leaving=leaving,
             outcome=self._outcome,
         )
         self._outcome = None
         self._state, output = step(self._parameters, self._state, inputs, self._machine.decide)
-        if self._run is not None and self._run.real and self._settings.pace == "max":
+        run = self._run
+        if run is not None and run.real and not run.all_sent and self._settings.pace == "max":
             # No cell of such a burst leaves before every member's cell of a window ago is here,
             # and that left after ours of a window before: the burst is its own two-way echo.
             output = replace(output, real_allowed=True)
@@ -245,10 +251,12 @@ class Emitter:
         """The instant of a round: one heartbeat, unless a burst takes its place."""
         output = self._output
         assert output is not None
-        if self._round >= self._resume and not self._begins_burst():
+        beats = self._round >= self._resume and not self._begins_burst()
+        if beats:
             self._outlet.beat(self._clock.raw_us(now_ns))
         self._wake_box(now_ns)
-        if any(isinstance(command, Stop) for command in output.commands):
+        self._stopping |= any(isinstance(command, Stop) for command in output.commands)
+        if self._stopping and beats:
             self.ended = True
         if self._last_burst is not None and output.shown.gap_of == self._last_burst.burst_id:
             self._last_burst = replace(self._last_burst, gap=True)
@@ -264,7 +272,7 @@ class Emitter:
             self._last_burst,
         )
         self._port.serve()
-        self._watch_clock(now_ns, bool(output.shown.epoch.members))
+        self._watch_clock(now_ns, output.real_allowed)
 
     def _begins_burst(self) -> bool:
         return (
@@ -291,7 +299,10 @@ class Emitter:
         )
         for index, lane in enumerate(self._intake.lanes):
             if lane.burst_id == plan.id and plan.members >> index & 1 and index != self._own:
-                run.joins(index, lane.burst_next, lane.burst_credit, now_ns)
+                run.joins(index, lane.burst_next, lane.burst_credit, now_ns, lane.burst_hole)
+        # Slots for a burst that was aborted go now, so that the box fills ahead for this one.
+        self._seam.burst_cell(plan.id)
+        self._wake_box(now_ns)
 
     def _advance(self, run: BurstRun, now_ns: int) -> bool:
         """Emit the next cells that may leave. True if one left or the burst is over."""
@@ -318,15 +329,13 @@ class Emitter:
         if real_allowed:
             seam.burst_cell(run.burst_id)
             filled = seam.burst_out.filled
-        credit = run.credit(filled, seam.inward.free, self._lanes)
-        if not run.own_allows(credit, now_ns):
-            return False
-        # Who has run out of patience with its own box must not hold up the others.
-        credit = max(credit, min(run.sent + 2, run.length))
+        room = seam.inward.free - HOLD_ROUNDS * self._lanes
+        credit = run.credit(filled, room, self._lanes)
         raw_us = self._clock.raw_us(now_ns)
         until = run.clear_until(credit)
         while run.sent < until:
             self._outlet.emit(run, credit, real_allowed, raw_us)
+            run.emitted(credit, now_ns)
         if run.all_sent:
             self._resume = resume_round(
                 self._clock.flock_ns(now_ns),

@@ -126,6 +126,9 @@ class Intake:
             if not k < length <= MAX_BURST_CELLS:
                 lane.lost(gear)
                 return True
+            expected = lane.burst_next if lane.burst_id == burst_id else 0
+            hole = lane.burst_hole if lane.burst_id == burst_id else False
+            lane.burst_hole = hole or k != expected or room is None
             lane.burst_id, lane.burst_next, lane.burst_credit = burst_id, k + 1, credit
             if run is not None and run.burst_id == burst_id and run.expects(index, k):
                 run.took(index, k, credit, now_ns)

@@ -28,7 +28,9 @@ class Lane:
     burst_id: bytes = NO_ID
     burst_next: int = 0
     burst_credit: int = 1
-    """Where it stands in the burst it last showed: needed by who learns of the burst late."""
+    burst_hole: bool = False
+    """Where it stands in the burst it last showed: needed by who learns of the burst late.
+    `burst_hole`: cells of that burst were lost before."""
 
     def follow(self, session: bytes, sequence: int, gear: int) -> bool:
         """A cell with this number came. False: it is old or came twice, drop it."""

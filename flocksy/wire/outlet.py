@@ -53,7 +53,7 @@ class Outlet:
             self._seam.idle_out.release()
 
     def emit(self, run: BurstRun, credit: int, real_allowed: bool, now_us: int) -> None:
-        """Emit the next cell of a burst."""
+        """Emit the next cell of a burst. The caller tells `run`."""
         filled = self._seam.burst_cell(run.burst_id) if real_allowed else None
         cell = filled if filled is not None else self._burst_cover
         k = run.sent
@@ -61,7 +61,6 @@ class Outlet:
         pack_burst(cell, self._base, self.sent[Gear.BURST], hot, now_us)
         self._port.send(cell)
         self.sent[Gear.BURST] += 1
-        run.sent += 1
         if not self._intake.own(cell, Gear.BURST, run.burst_id, k):
             run.gap = True
         if filled is not None:

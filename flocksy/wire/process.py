@@ -91,6 +91,7 @@ def _loop(settings: WireSettings, seam: WireSeam, links: Links) -> None:
             continue
         if left_ns > EXACT_NS:
             links.wait(left_ns // 1_000_000 - 1)
+            seam.poll()
         elif emitter.awaits_input:
             seam.wants_wake(True)
             links.wait(1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,10 +20,11 @@ from flocksy.protocol.cell import (
     read_prefix,
     stamp,
 )
+from flocksy.protocol.draws import proposal_id
 from flocksy.protocol.flock_settings import FlockSettings
 from flocksy.protocol.fsm_table import Status
 from flocksy.protocol.header import Echo, Gear, Hot, Times
-from flocksy.protocol.padding import MAX_BURST_CELLS
+from flocksy.protocol.padding import MAX_BURST_CELLS, padded
 from flocksy.protocol.shown import Epoch, Kind, Proposal, Shown
 
 LANES = 3
@@ -35,16 +38,25 @@ members = st.integers(0, 2**LANES - 1)
 numbers = st.integers(0, 2**62 - 1)
 lengths = st.integers(1, MAX_BURST_CELLS)
 echoes = st.tuples(*[st.integers(ROUND - 0xFFFE, ROUND) | st.just(0)] * LANES)
+
+
+def burst(
+    round_: int, number: int, members: int, cells: int, delta_us: int, repeat: bool
+) -> Proposal:
+    """A proposal as an honest member makes it."""
+    length = padded(cells)
+    name = proposal_id(Kind.BURST, round_, number, members, length, delta_us, repeat)
+    return Proposal(name, Kind.BURST, round_, number, members, length, delta_us, repeat)
+
+
 proposals = st.builds(
-    Proposal,
-    id=ids,
-    kind=st.just(Kind.BURST),
-    round=st.integers(1, ROUND),
-    number=numbers,
-    members=st.integers(1, 2**LANES - 1),
-    length=lengths,
-    delta_us=st.integers(0, 60_000_000),
-    repeat=st.booleans(),
+    burst,
+    st.integers(1, ROUND),
+    numbers,
+    st.integers(1, 2**LANES - 1),
+    lengths,
+    st.integers(0, 60_000_000),
+    st.booleans(),
 )
 shown = st.builds(
     Shown,
@@ -78,7 +90,7 @@ SAMPLE = Shown(
     echo=(ROUND, ROUND - 1, 0),
     need=100,
     repeat_of=None,
-    proposal=Proposal(b"proposal", Kind.BURST, ROUND - 2, 5, 0b111, 128, 40, False),
+    proposal=burst(ROUND - 2, 5, 0b111, 128, 40, False),
     confirmed=True,
     position=None,
     gap_of=None,
@@ -99,11 +111,7 @@ def sample() -> bytearray:
 def test_every_header_comes_back_as_it_was(
     what: Shown, digest: bytes, stamps: tuple[Echo, ...], sequence: int
 ) -> None:
-    times = Times(
-        1_000_000,
-        -5,
-        tuple(echo if newest else None for echo, newest in zip(stamps, what.echo, strict=True)),
-    )
+    times = Times(1_000_000, -5, stamps)
     cell = bytearray(CODEC.size)
     CODEC.pack(cell, Gear.IDLE, sequence, what, digest, times)
     header = CODEC.unpack(cell)
@@ -159,6 +167,37 @@ def test_no_flipped_byte_does_more_than_be_refused() -> None:
             assert read_again[2:] == header[2:], f"byte {at} = {value:#x}"
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": b"anything"},
+        {"round": ROUND + 1},
+        {"length": 129},
+        {"length": 1 << 20},
+    ],
+    ids=str,
+)
+def test_a_proposal_that_no_honest_member_makes_is_refused(change: dict[str, object]) -> None:
+    """Who is bound by one that names a round to come, or too long a burst, would stand still."""
+    good = SAMPLE.proposal
+    assert good is not None
+    odd = replace(good, **change)  # type: ignore[arg-type]  # the table is typed by its rows
+    if "id" not in change:
+        odd = replace(
+            odd,
+            id=proposal_id(
+                odd.kind, odd.round, odd.number, odd.members, odd.length, odd.delta_us, odd.repeat
+            ),
+        )
+    codec = Codec(LANES, SETTINGS, SESSION, longest=1024)
+    cell = bytearray(codec.size)
+    codec.pack(cell, Gear.IDLE, 0, SAMPLE, bytes(32), TIMES)
+    codec.unpack(cell)
+    codec.pack(cell, Gear.IDLE, 0, replace(SAMPLE, proposal=odd), bytes(32), TIMES)
+    with pytest.raises(HostileInput):
+        codec.unpack(cell)
+
+
 @given(st.binary(min_size=CODEC.size, max_size=CODEC.size + 50))
 def test_random_bytes_are_refused(raw: bytes) -> None:
     with pytest.raises(HostileInput):
@@ -199,7 +238,7 @@ GOLDEN_SHOWN = (
     "00863ba1010000008300050000000000000007000000050000000000000007000000070000006400"
     "0000310028000000000000000000000000000000000000006c6566746c656674"
 )
-GOLDEN_PROPOSAL = "70726f706f73616c0200fe853ba1010000000500000000000000070000008000000028000000"
+GOLDEN_PROPOSAL = "898d7bda1e05be600200fe853ba1010000000500000000000000070000008000000028000000"
 
 
 @pytest.mark.parametrize(

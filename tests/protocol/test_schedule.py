@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flocksy.protocol.schedule import (
+    HOLD_NS,
+    HOLD_SHARE,
     BurstRun,
     Sustain,
     instant_ns,
@@ -58,14 +60,64 @@ def test_at_pace_max_a_node_is_at_most_a_window_ahead_of_every_lane() -> None:
     assert run.others_allow()
 
 
-def test_the_smallest_credit_holds_all() -> None:
+def test_the_smallest_credit_shown_slows_all_and_stops_nobody() -> None:
     run = burst()
-    run.took(1, 0, LENGTH, S)
-    run.took(2, 0, 2, S)
-    run.sent = 1
+    for lane in (1, 2):
+        for k in range(3):
+            run.took(lane, k, LENGTH if lane == 1 else 2, S)
+    run.emitted(LENGTH, S)
+    run.emitted(LENGTH, S)
     assert run.others_allow()
-    run.sent = 2
-    assert not run.others_allow()
+    assert run.due_ns == S + HOLD_NS
+    run.emitted(LENGTH, S + HOLD_NS)
+    assert run.due_ns == S + HOLD_NS + 2 * HOLD_NS, "the hold doubles"
+    run.took(2, 3, LENGTH, S + HOLD_NS)
+    assert run.due_ns <= S + HOLD_NS, "and ends when a credit comes in"
+    run.emitted(LENGTH, S + HOLD_NS)
+    run.took(2, 4, 3, S + HOLD_NS)
+    assert run.due_ns == S + 2 * HOLD_NS, "the next time it begins anew"
+
+
+def test_own_rings_slow_this_node_as_they_slow_the_others() -> None:
+    run = burst()
+    for lane in (1, 2):
+        run.took(lane, 0, LENGTH, S)
+    run.emitted(1, S)
+    assert run.due_ns == S + HOLD_NS
+    run.emitted(LENGTH, S + HOLD_NS)
+    assert run.due_ns <= S + HOLD_NS
+
+
+def test_a_hold_is_never_as_long_as_a_stall() -> None:
+    run = burst(length=1 << 10)
+    now = S
+    for k in range(200):
+        for lane in (1, 2):
+            run.took(lane, k, 0, now)
+        assert run.due_ns - now <= TIMEOUT_NS // HOLD_SHARE
+        now = max(now, run.due_ns)
+        assert not run.stalled(now)
+        run.emitted(0, now)
+
+
+def test_what_may_leave_in_one_go_keeps_to_window_and_credits() -> None:
+    run = burst()
+    for lane in (1, 2):
+        run.took(lane, 0, LENGTH, S)
+    assert run.clear_until(LENGTH) == 1 + WINDOW
+    assert run.clear_until(3) == 3
+    run.took(1, 1, 2, S)
+    run.took(2, 1, LENGTH, S)
+    assert run.clear_until(LENGTH) == 2
+    assert burst(pace="grid", delta_ns=10 * MS).clear_until(LENGTH) == 1
+
+
+def test_who_learns_late_counts_what_was_lost_before() -> None:
+    run = burst()
+    run.joins(1, 5, LENGTH, S, False)
+    assert not run.gap
+    run.joins(2, 5, LENGTH, S, True)
+    assert run.gap
 
 
 def test_a_grid_waits_for_nobody() -> None:
@@ -104,32 +156,23 @@ def test_a_lane_that_never_completes_ends_as_a_late_tail() -> None:
     assert run.late_tail(S + TIMEOUT_NS + 1)
 
 
-def test_patience_with_the_own_box_is_shorter_than_the_others_with_us() -> None:
-    run = burst()
-    assert run.own_allows(2, S)
-    assert not run.own_allows(1, S)
-    assert not run.own_allows(1, S + TIMEOUT_NS // 2 - 1)
-    assert run.own_allows(1, S + TIMEOUT_NS // 2)
-    assert run.own_allows(1, S + TIMEOUT_NS), "and does not come back with every cell"
-    assert run.own_allows(2, S) and not run.own_allows(1, S)
-
-
 @given(st.data())
 @settings(max_examples=25, deadline=None)
 def test_a_flock_never_blocks_itself(data: st.DataObject) -> None:
-    """However cells are delayed and boxes drain, three nodes come to the end without patience."""
+    """However cells are delayed and boxes drain, three nodes come to the end."""
     lanes, slots = 3, 3 * (2 * WINDOW + 2)
     length = 24
     runs = [burst(own, length=length) for own in range(lanes)]
     room = [slots] * lanes
     under_way: list[list[tuple[int, int]]] = [[] for _ in range(lanes * lanes)]
-    moves = 0
-    while not all(run.all_sent and run.all_taken for run in runs):
-        moves += 1
-        assert moves < 20_000
+    now = S
+    for moves in range(20_000):
+        if all(run.all_sent and run.all_taken for run in runs):
+            return
         node = data.draw(st.integers(0, lanes - 1)) if moves < 300 else moves % lanes
         run = runs[node]
         action = data.draw(st.integers(0, 2)) if moves < 300 else moves // lanes % 3
+        now += HOLD_NS // 4
         if action == 0:
             room[node] = slots
         elif action == 1:
@@ -137,17 +180,15 @@ def test_a_flock_never_blocks_itself(data: st.DataObject) -> None:
                 queue = under_way[lane * lanes + node]
                 if lane != node and queue:
                     k, credit = queue.pop(0)
-                    run.took(lane, k, credit, S)
-                    room[node] -= 1
-                    assert room[node] >= 0, "credit keeps the in ring from overflowing"
-        elif not run.all_sent and run.others_allow():
+                    run.took(lane, k, credit, now)
+                    room[node] = max(0, room[node] - 1)
+        elif not run.all_sent and run.others_allow() and now >= run.due_ns:
             credit = run.credit(length, room[node], lanes)
-            if run.own_allows(credit, S):
-                for other in range(lanes):
-                    under_way[node * lanes + other].append((run.sent, credit))
-                run.sent += 1
-                room[node] -= 1
-                assert room[node] >= 0
+            for other in range(lanes):
+                under_way[node * lanes + other].append((run.sent, credit))
+            run.emitted(credit, now)
+            room[node] = max(0, room[node] - 1)
+    raise AssertionError("the flock stands")
 
 
 def test_a_rate_becomes_a_distance() -> None:
