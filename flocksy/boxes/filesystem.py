@@ -26,6 +26,11 @@ _OUT = ".out"
 _COPY_BYTES = 1 << 20
 """Bytes per step of a copy: about a millisecond, so that a caller can slice its time."""
 
+_LATEST_NS = (1 << 63) - 1
+"""April 2262: the last time that fits into the 64 signed bits of a version and of the index. File
+systems go further (ext4 to 2446, tmpfs beyond), and a camera with a flat battery may say anything.
+"""
+
 _DIRECTORY_FLAGS = os.O_RDONLY | system.O_DIRECTORY | system.O_NOFOLLOW | system.O_CLOEXEC
 
 # Walking meets these when a component is missing or is not a directory of the box.
@@ -325,7 +330,7 @@ class RealDisk:
 
 
 def as_stat(found: os.stat_result) -> Stat:
-    """What `stat` of the system says, in our words."""
+    """What `stat` of the system says, in our words; times beyond `_LATEST_NS` are that time."""
     mode = found.st_mode
     kind = None
     size = found.st_size
@@ -338,12 +343,16 @@ def as_stat(found: os.stat_result) -> Stat:
     return Stat(
         kind,
         mode & MODE_BITS,
-        found.st_mtime_ns,
+        _clamped(found.st_mtime_ns),
         size,
         found.st_ino,
-        found.st_ctime_ns,
+        _clamped(found.st_ctime_ns),
         found.st_dev,
     )
+
+
+def _clamped(time_ns: int) -> int:
+    return max(-_LATEST_NS, min(time_ns, _LATEST_NS))
 
 
 def _move_by_steps(source_fd: int, old: str, target_fd: int, new: str) -> None:

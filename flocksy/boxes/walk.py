@@ -22,6 +22,7 @@ from enum import Enum
 
 from flocksy.boxes.chunking import ContentChangedError, cut_file
 from flocksy.boxes.disk import PRIVATE, Disk, Stat
+from flocksy.boxes.filesystem import as_stat
 from flocksy.boxes.findings import Busy, Finding, Gone, Seen, Skipped, Unfollowed, Unreadable
 from flocksy.boxes.follower import Follower, NotShown, Shown
 from flocksy.errors import HostileInput
@@ -350,8 +351,8 @@ class Walk:
 
 def _as_found(descriptor: int, found: Stat) -> bool:
     """Whether the open file is still the one that was seen, unchanged."""
-    now = os.fstat(descriptor)
-    return (now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns) == (
+    now = as_stat(os.fstat(descriptor))  # so that its times are told as those of `found` are
+    return (now.inode, now.size, now.mtime_ns, now.ctime_ns) == (
         found.inode,
         found.size,
         found.mtime_ns,
