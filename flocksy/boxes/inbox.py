@@ -27,7 +27,7 @@ class _Lane:
     burst_id: bytes = b""
 
 
-Heard = Callable[[int, bytes, int], None]
+Heard = Callable[[int, bytes], None]
 Handle = Callable[[int, Message], None]
 
 
@@ -35,7 +35,7 @@ class Inbox:
     """Takes slots from the seam and hands on what they hold."""
 
     def __init__(self, seam: BoxSeam, heard: Heard, handle: Handle) -> None:
-        """`heard(lane, known, round)` for each heartbeat, `handle(lane, message)` for each
+        """`heard(lane, known)` for each heartbeat, `handle(lane, message)` for each
         message; `HostileInput` from `handle` is counted like that of a decoder."""
         self._seam = seam
         self._heard = heard
@@ -52,7 +52,7 @@ class Inbox:
                 return count
             lane = self._lanes[slot.lane]
             if slot.gear is Gear.IDLE:
-                self._heard(slot.lane, slot.known, slot.round)
+                self._heard(slot.lane, slot.known)
                 reader = lane.idle
             else:
                 if slot.burst_id != lane.burst_id:

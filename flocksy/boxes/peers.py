@@ -18,7 +18,9 @@ STANDING_ROUNDS = 4
 
 SILENT_ROUNDS = 40
 """A live member that has not named a box for so many of its heartbeats is not configured for it:
-more than twice the boxes a member rotates through."""
+more than twice the boxes a member rotates through (of one with more boxes twice those are waited
+for). The same holds for one that named it before: its box rests, or was taken out of its settings.
+"""
 
 MAX_BOXES_HEARD = 256
 """Boxes remembered per lane. Further ones are not remembered: a member's fault, never ours."""
@@ -27,7 +29,8 @@ MAX_BOXES_HEARD = 256
 @dataclass(slots=True)
 class _Heard:
     digest: bytes
-    round: int
+    heartbeat: int
+    """Which of the lane's heartbeats named the box last."""
     differs_since: int | None = None
 
 
@@ -39,7 +42,7 @@ class Peers:
         self._heard: list[dict[bytes, _Heard]] = [{} for _ in range(lanes)]
         self._heartbeats = [0] * lanes
 
-    def heard(self, lane: int, known: bytes, round_: int) -> None:
+    def heard(self, lane: int, known: bytes) -> None:
         """A heartbeat of `lane` said `known` (32 bytes; all zeros say nothing)."""
         if lane == self._own_lane:
             return
@@ -48,11 +51,11 @@ class Peers:
             return
         tag, digest = known[:TAG_BYTES], known[TAG_BYTES:]
         boxes = self._heard[lane]
-        entry = boxes.get(tag)
+        entry = self._of(lane, tag)
         if entry is not None:
-            entry.digest, entry.round = digest, round_
-        elif len(boxes) < MAX_BOXES_HEARD:
-            boxes[tag] = _Heard(digest, round_)
+            entry.digest, entry.heartbeat = digest, self._heartbeats[lane]
+        elif tag in boxes or len(boxes) < MAX_BOXES_HEARD:
+            boxes[tag] = _Heard(digest, self._heartbeats[lane])
 
     def left(self, lane: int) -> None:
         """The lane is not in the view: what it said is no longer true."""
@@ -63,9 +66,9 @@ class Peers:
     def agree(self, tag: bytes, digest: bytes, lanes: Iterable[int]) -> bool:
         """Whether each of these lanes either says the same of the box or surely lacks it."""
         for lane in lanes:
-            entry = self._heard[lane].get(tag)
+            entry = self._of(lane, tag)
             if entry is None:
-                if self._heartbeats[lane] < SILENT_ROUNDS:
+                if not self._silent_since(lane, 0):
                     return False
             elif entry.digest != digest:
                 return False
@@ -73,7 +76,7 @@ class Peers:
 
     def share(self, tag: bytes, lanes: Iterable[int]) -> bool:
         """Whether any of these lanes has the box."""
-        return any(tag in self._heard[lane] for lane in lanes)
+        return any(self._of(lane, tag) is not None for lane in lanes)
 
     def standing(self, tag: bytes, digest: bytes, lanes: Iterable[int], round_: int) -> bool:
         """Whether some lane's digest of the box has differed from ours for long enough.
@@ -82,7 +85,7 @@ class Peers:
         """
         result = False
         for lane in lanes:
-            entry = self._heard[lane].get(tag)
+            entry = self._of(lane, tag)
             if entry is None:
                 continue
             if entry.digest == digest:
@@ -98,3 +101,14 @@ class Peers:
         for boxes in self._heard:
             for entry in boxes.values():
                 entry.differs_since = None
+
+    def _of(self, lane: int, tag: bytes) -> _Heard | None:
+        """What the lane says of the box, unless it has long not named it."""
+        entry = self._heard[lane].get(tag)
+        return None if entry is None or self._silent_since(lane, entry.heartbeat) else entry
+
+    def _silent_since(self, lane: int, heartbeat: int) -> bool:
+        """Whether a box that was last named by this heartbeat of the lane would have been named
+        again."""
+        most = max(SILENT_ROUNDS, 2 * len(self._heard[lane]))
+        return self._heartbeats[lane] - heartbeat >= most

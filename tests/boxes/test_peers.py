@@ -16,39 +16,39 @@ def peers() -> Peers:
 def test_silence_is_no_agreement() -> None:
     heard = peers()
     assert not heard.agree(TAG, OURS, [1, 2])
-    heard.heard(1, TAG + OURS, 1)
+    heard.heard(1, TAG + OURS)
     assert heard.agree(TAG, OURS, [1])
     assert not heard.agree(TAG, OURS, [1, 2])
 
 
 def test_one_who_never_names_the_box_lacks_it() -> None:
     heard = peers()
-    for round_ in range(SILENT_ROUNDS):
+    for _ in range(SILENT_ROUNDS):
         assert not heard.agree(TAG, OURS, [1])
-        heard.heard(1, b"y" * 8 + THEIRS, round_)
+        heard.heard(1, b"y" * 8 + THEIRS)
     assert heard.agree(TAG, OURS, [1])
     assert not heard.share(TAG, [1])
 
 
 def test_the_newest_word_counts() -> None:
     heard = peers()
-    heard.heard(1, TAG + THEIRS, 1)
+    heard.heard(1, TAG + THEIRS)
     assert not heard.agree(TAG, OURS, [1])
-    heard.heard(1, TAG + OURS, 2)
+    heard.heard(1, TAG + OURS)
     assert heard.agree(TAG, OURS, [1])
     assert heard.share(TAG, [1, 2])
 
 
 def test_zeros_say_nothing() -> None:
     heard = peers()
-    heard.heard(1, TAG + OURS, 1)
-    heard.heard(1, bytes(32), 2)
+    heard.heard(1, TAG + OURS)
+    heard.heard(1, bytes(32))
     assert heard.agree(TAG, OURS, [1])
 
 
 def test_a_difference_must_stand() -> None:
     heard = peers()
-    heard.heard(1, TAG + THEIRS, 1)
+    heard.heard(1, TAG + THEIRS)
     for round_ in range(10, 10 + STANDING_ROUNDS):
         assert not heard.standing(TAG, OURS, [1], round_)
     assert heard.standing(TAG, OURS, [1], 10 + STANDING_ROUNDS)
@@ -56,7 +56,7 @@ def test_a_difference_must_stand() -> None:
 
 def test_agreement_or_a_burst_starts_the_count_anew() -> None:
     heard = peers()
-    heard.heard(1, TAG + THEIRS, 1)
+    heard.heard(1, TAG + THEIRS)
     assert not heard.standing(TAG, OURS, [1], 10)
     assert not heard.standing(TAG, THEIRS, [1], 12)
     assert not heard.standing(TAG, OURS, [1], 14)
@@ -66,16 +66,43 @@ def test_agreement_or_a_burst_starts_the_count_anew() -> None:
 
 def test_who_left_the_view_is_forgotten() -> None:
     heard = peers()
-    heard.heard(1, TAG + OURS, 1)
+    heard.heard(1, TAG + OURS)
     heard.left(1)
     assert not heard.agree(TAG, OURS, [1])
 
 
 def test_the_own_lane_and_a_flood_of_boxes_are_not_remembered() -> None:
     heard = peers()
-    heard.heard(0, TAG + OURS, 1)
+    heard.heard(0, TAG + OURS)
     assert not heard.share(TAG, [0])
     for number in range(MAX_BOXES_HEARD):
-        heard.heard(1, (number + 1).to_bytes(8, "big") + OURS, 1)
-    heard.heard(1, TAG + OURS, 2)
+        heard.heard(1, (number + 1).to_bytes(8, "big") + OURS)
+    heard.heard(1, TAG + OURS)
     assert not heard.share(TAG, [1])
+
+
+def test_one_who_names_the_box_no_more_lacks_it() -> None:
+    heard = peers()
+    heard.heard(1, TAG + THEIRS)
+    for _ in range(SILENT_ROUNDS):
+        assert not heard.agree(TAG, OURS, [1])
+        assert heard.share(TAG, [1])
+        heard.heard(1, bytes(32))
+    assert heard.agree(TAG, OURS, [1])
+    assert not heard.share(TAG, [1])
+    assert not heard.standing(TAG, OURS, [1], 10)
+    assert not heard.standing(TAG, OURS, [1], 10 + STANDING_ROUNDS)
+    heard.heard(1, TAG + THEIRS)
+    assert not heard.agree(TAG, OURS, [1])
+
+
+def test_one_with_many_boxes_is_waited_for() -> None:
+    heard = peers()
+    boxes = 3 * SILENT_ROUNDS
+    for number in range(boxes - 1):
+        heard.heard(1, (number + 1).to_bytes(8, "big") + OURS)
+    assert not heard.agree(TAG, OURS, [1])
+    heard.heard(1, TAG + THEIRS)
+    for number in range(boxes - 1):
+        heard.heard(1, (number + 1).to_bytes(8, "big") + OURS)
+    assert heard.share(TAG, [1])

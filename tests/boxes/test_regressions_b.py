@@ -17,3 +17,26 @@ def test_a_time_that_no_version_can_say(flock: Flock) -> None:
     flock.write(1, "far", "and back")
     flock.settle_equal()
     assert far.read_text() == "and back"
+
+
+def test_one_box_that_rests_does_not_stop_the_others(flock: Flock) -> None:
+    flock.write(0, "a", "one")
+    flock.settle_equal()
+    flock.nodes[2].keeper.pause("box")
+    flock.write(0, "a", "two")
+    flock.box(0).rescan(flock.now)
+    others = (flock.box(0), flock.box(1))
+    flock.run_until(
+        lambda: all(
+            box.settled and node.exchange.agrees(box)
+            for box, node in zip(others, flock.nodes, strict=False)
+        ),
+        300,
+    )
+    assert flock.path(1, "a").read_text() == "two"
+    adopted = flock.nodes[1].keeper.adopt("box", flock.now).box
+    assert adopted is not None
+    flock.run_until(lambda: not adopted.adopting, 300)
+    flock.nodes[2].keeper.resume("box", flock.now)
+    flock.settle_equal()
+    assert flock.path(2, "a").read_text() == "two"
