@@ -112,11 +112,13 @@ class Exchange:
     def add(self, box: Box) -> None:
         """A box has been opened."""
         self.boxes[box.setup.tag] = box
+        self._known.pop(box.setup.tag, None)  # the index may be another than before
         self._repair.add(box)
 
     def remove(self, box: Box) -> None:
         """A box rests or goes: forget what was to be said of it. Its index still knows."""
         self.boxes.pop(box.setup.tag, None)
+        self._known.pop(box.setup.tag, None)
         self._answers.forget(box)
         self._carried = self._unchecked = None
         if self._feed is not None:
