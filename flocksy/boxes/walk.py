@@ -4,8 +4,9 @@ Theory of operation. A walk compares one directory's listing at a time with what
 there, so it needs the memory of one directory. Whole boxes and single paths go the same way; a
 path that is a directory is compared with its listing, and only what is new below it is entered.
 Something is *gone* only when a complete listing (or a look at its very name) does not show it: a
-directory that cannot be read proves nothing about what is in it, and a box whose private
-directory is not the one the walk began with proves nothing at all.
+directory that cannot be read proves nothing about what is in it, something that no box holds
+proves nothing about what it took the place of (a file moved to a larger disk, with a link to it),
+and a box whose private directory is not the one the walk began with proves nothing at all.
 
 What is known is believed when size, mtime, ctime and inode are the same and the last look was late
 enough after the last change that another one would have got another time. Whatever else is
@@ -162,9 +163,23 @@ class Walk:
         known = self._known.entry(path)
         if found is not None:
             return (yield from self._compare(path, found, known))
-        if known is not None or (self._follower and any(self._follower.links_above(path))):
+        was = known is not None or (self._follower and any(self._follower.links_above(path)))
+        if was and not self._is_covered(path):
             yield from self._gone(path)
         return None, False
+
+    def _is_covered(self, path: str) -> bool:
+        """Whether something that is skipped stands where a directory above `path` was."""
+        above = parent_of(path)
+        while above:
+            try:
+                found = self._disk.stat(above)
+            except OSError:
+                return True  # nothing may be concluded
+            if found is not None:
+                return self._why_skipped(found) is not None
+            above = parent_of(above)
+        return False
 
     def _directory(self, at: _Waiting, waiting: list[_Waiting]) -> Steps:
         """One directory's listing against what was known there. Directories to look at next go
@@ -265,27 +280,27 @@ class Walk:
         self, path: str, found: Stat, known: Known | None, link: bytes, *, moved: bool
     ) -> Steps:
         """What shows at a path, be it through the followed link with the text `link`."""
+        why_skipped = self._why_skipped(found)
+        if why_skipped is not None:
+            yield Skipped(path, why_skipped)
+            return
         if known is not None and not _not_one(known) and found.kind is not Kind.DIRECTORY:
             yield from self._gone_below(path)
-        if found.kind is None:
-            yield from self._skip(path, known, "is neither a file, a directory nor a link")
-        elif found.kind is Kind.DIRECTORY:
+        if found.kind is Kind.DIRECTORY:
             entry = found.entry(b"")
             before = None if known is None else (known.entry.kind, known.entry.mode)
             if moved or before != (entry.kind, entry.mode):
                 yield Seen(path, entry, link=link)
-        elif found.kind is Kind.SYMLINK and self._look.symlinks is Symlinks.IGNORE:
-            if known is None or known.entry.kind is Kind.SYMLINK:
-                yield Skipped(path, "symbolic links are ignored in this box")
-            else:
-                yield from self._skip(path, known, "symbolic links are ignored in this box")
         elif moved or known is None or not known.settled or not self._same(found, known.entry):
             yield from self._hash(path, found, link)
 
-    def _skip(self, path: str, known: Known | None, reason: str) -> Steps:
-        if known is not None:
-            yield Gone(path)
-        yield Skipped(path, reason)
+    def _why_skipped(self, found: Stat) -> str | None:
+        """Why what stands there is nothing that this box holds, or None."""
+        if found.kind is None:
+            return "is neither a file, a directory nor a link"
+        if found.kind is Kind.SYMLINK and self._look.symlinks is Symlinks.IGNORE:
+            return "symbolic links are ignored in this box"
+        return None
 
     def _same(self, found: Stat, entry: DiskEntry) -> bool:
         return (

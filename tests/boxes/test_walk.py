@@ -264,7 +264,7 @@ def test_what_boxes_do_not_hold_is_skipped_and_said(bench: Bench) -> None:
     bench.whole()
     (bench.root / "file").unlink()
     os.mkfifo(bench.root / "file")
-    assert gone(bench.whole()) == ["file"]
+    assert [type(finding) for finding in bench.whole()] == [Skipped, Skipped]
 
 
 def test_ignored_symlinks_are_not_followed_and_not_gone(bench: Bench) -> None:
