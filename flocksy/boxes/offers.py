@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Iterable
 
 from flocksy.boxes.filesystem import Disk
 from flocksy.boxes.intake import Fresh
@@ -74,7 +75,8 @@ class Offers:
         return self.pushes.get(path) is not None
 
     def entries(self, path: str) -> list[Entry]:
-        """What a message says of `path`: every head that no lane has carried yet.
+        """What a message says of `path`: every head that no lane has carried yet. What the others
+        have for a head is named first among the superseded, however long ago it was here.
 
         Empty where there is none, or its small content is not on the disk any more.
         """
@@ -83,15 +85,29 @@ class Offers:
             return []
         carried = self._index.lane_state(path)
         known = carried.heads if carried is not None else {}
-        return self._entries(path, state, [name for name in state.heads if name not in known])
+        names = [name for name in state.heads if name not in known]
+        return self._entries(path, state, names, first=known)
 
     def answer(self, path: str) -> list[Entry]:
-        """All heads of `path` that lanes have carried, for a member that asked."""
+        """All heads of `path` that lanes have carried, for a member that asked, and all they
+        superseded. Only part of that was in lanes (`PUSH_ANCESTRY`), but all of it is past: unless
+        a head here is in no lane yet. What that one superseded would show that there is one."""
         state = self._index.lane_state(path)
-        return [] if state is None else self._entries(path, state, list(state.heads), full=True)
+        if state is None:
+            return []
+        known = self._index.flock(path)
+        if known is not None and known.heads.keys() <= state.heads.keys():
+            state = known
+        return self._entries(path, state, list(state.heads), full=True)
 
     def _entries(
-        self, path: str, state: PathState, names: list[bytes], *, full: bool = False
+        self,
+        path: str,
+        state: PathState,
+        names: list[bytes],
+        *,
+        first: Iterable[bytes] = (),
+        full: bool = False,
     ) -> list[Entry]:
         entries = []
         for name in names:
@@ -104,7 +120,8 @@ class Offers:
                 if inline is None and not full and not self._is_nowhere(path, version):
                     self.stale.add(path)
                     continue
-            known, cut = ancestry(state, version, MAX_ANCESTRY if full else PUSH_ANCESTRY)
+            limit = MAX_ANCESTRY if full else PUSH_ANCESTRY
+            known, cut = ancestry(state, version, limit, first)
             entries.append(Entry(path, version, known, cut, inline))
         return entries
 

@@ -68,13 +68,16 @@ def replaced_roots(state: PathState) -> frozenset[bytes]:
 
 
 def ancestry(
-    state: PathState, head: Version, limit: int = PUSH_ANCESTRY
+    state: PathState, head: Version, limit: int = PUSH_ANCESTRY, first: Iterable[bytes] = ()
 ) -> tuple[tuple[tuple[bytes, bytes], ...], bool]:
     """(superseded id, replaced root) to send along with `head`, and whether some were left out.
 
-    The parents come first; then the youngest, if the mapping keeps the order of insertion.
+    Those of `first` come first, and then the parents; then the youngest, if the mapping keeps the
+    order of insertion. `limit` does not count `first`, up to `MAX_ANCESTRY` in all.
     """
-    order = dict.fromkeys(parent for parent in head.parents if parent in state.superseded)
+    order = dict.fromkeys(name for name in first if name in state.superseded)
+    limit = min(limit + len(order), MAX_ANCESTRY)
+    order.update(dict.fromkeys(name for name in head.parents if name in state.superseded))
     for name in reversed(list(state.superseded)):
         if len(order) >= limit:
             break
