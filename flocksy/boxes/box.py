@@ -24,6 +24,7 @@ from flocksy.boxes.planning import Planning
 from flocksy.boxes.rehearsal import Rehearsal
 from flocksy.boxes.scanner import Scanner, ScanReport, ScanRequest, Symlinks
 from flocksy.boxes.setup import BoxSetup
+from flocksy.boxes.standing import Standing
 from flocksy.boxes.upkeep import Upkeep
 from flocksy.sync.content import chunk_id, small_list
 from flocksy.sync.messages import Entry, Versions
@@ -43,6 +44,9 @@ UNSURE_SECONDS = 5.0
 
 RESCAN_SECONDS = 3600.0
 """Between full rescans: what the watcher missed is found then (design 6.3)."""
+
+FAILED_SECONDS = 3.0
+"""After a scan that failed the whole box is looked at: whatever the scan was to find is unknown."""
 
 RESCAN_SHARE = 0.005
 """The share of a core that an hourly rescan may use (design 6.3)."""
@@ -79,6 +83,7 @@ class Box:
         self._undecided = opened.links is not None and opened.adopting
         """Whether links are to be looked at once the flock's tree is known."""
         self.intake = Intake(opened.index, opened.links)
+        self._standing = Standing(opened.disk, opened.links, opened.capabilities)
         self.offers = Offers(opened.index, opened.disk)
         self.planning = Planning(
             opened.index,
@@ -111,9 +116,10 @@ class Box:
         self.intake.take(report.findings, now)
         if report.last:
             self._tickets.discard(report.ticket)
-            if report.failed is None and not self._scanned_once and not self._tickets:
+            if report.failed is not None:
+                self._rescan_at = min(self._rescan_at, now + FAILED_SECONDS)
+            elif report.ticket == self._whole_ticket:
                 self._scanned_once = True
-            if report.ticket == self._whole_ticket:
                 self._upkeep.rescanned()
 
     def receive(self, message: Versions, *, own: bool, now: float) -> None:
@@ -185,7 +191,8 @@ class Box:
         again: list[float | None] = [self._rehearsal.turn(now, free=free), self._next_scan()]
         if self._rehearsal.running:
             return self._rehearsal.again_at
-        if self.intake.changed and not self._tickets and self._commit():
+        # What an earlier run saw, and had no time to decide about, may be otherwise by now.
+        if self._scanned_once and not self._tickets and self._commit(now):
             again.append(0.0)
         copying = self.staging.advance(COPY_BYTES_PER_TURN)
         copying = self.scratch.advance(COPY_BYTES_PER_TURN) or copying
@@ -306,10 +313,17 @@ class Box:
 
     # -- steps ----------------------------------------------------------------------------------
 
-    def _commit(self) -> bool:
-        """Make versions of what changed. False: the box is not to be believed just now."""
-        paths = list(self.intake.changed)[:COMMIT_PATHS]
-        if any(self.index.local(path) is None for path in paths) and still_ours(
+    def _commit(self, now: float) -> bool:
+        """Make versions of what changed. False: there is nothing, or the box is not to be believed
+        just now."""
+        found = {path: self.index.local(path) for path in self.intake.ready(COMMIT_PATHS)}
+        if not found:
+            return False
+        paths = [path for path, entry in found.items() if self._standing.is_as(path, entry)]
+        for path in found.keys() - set(paths):
+            self.intake.put_off(path, now)
+        # Asked last: a drive that goes while its paths are looked at is noticed here.
+        if any(found[path] is None for path in paths) and still_ours(
             self.disk, self.setup, self.index
         ):
             return False  # what is gone is the drive; whoever keeps the box sees it too

@@ -80,6 +80,11 @@ class FollowingDisk:
         disk, there = self._entry(path)
         return disk.read_link(there)
 
+    def stat_shown(self, path: str) -> Stat | None:
+        """As `stat`, but of a followed link what it leads to."""
+        disk, there = self._shown(path)
+        return disk.stat(there)
+
     def _entry(self, path: str) -> tuple[RealDisk, str]:
         """Where the entry itself lies; a followed link is the link."""
         parent = parent_of(path)
@@ -126,9 +131,9 @@ class FollowingDisk:
         self._refuse(temporary, path)
         self._box.exchange(temporary, path)
 
-    def settle(self, temporary: str, path: str) -> None:
+    def settle(self, temporary: str, path: str) -> str | None:
         self._refuse(temporary, path)
-        self._box.settle(temporary, path)
+        return self._box.settle(temporary, path)
 
     def remove_file(self, path: str) -> None:
         self._refuse(path)

@@ -6,6 +6,7 @@ question, asked later, when the box is allowed to answer it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 from flocksy.boxes.findings import Busy, Finding, Gone, Seen, Skipped, Unfollowed, Unreadable
@@ -44,6 +45,7 @@ class Intake:
         """Paths that could not be looked at, with the reason."""
         self._again: dict[str, float] = {}
         self._pause: dict[str, float] = {}
+        self._put_off: set[str] = set()
 
     def take(self, findings: Sequence[Finding], now: float) -> None:
         """Bring findings into the local tree, in one transaction."""
@@ -58,6 +60,7 @@ class Intake:
         due = [path for path, when in self._again.items() if when <= now]
         for path in due:
             del self._again[path]
+            self._put_off.discard(path)
         return due
 
     def deadline(self) -> float | None:
@@ -67,6 +70,19 @@ class Intake:
     def look_again(self, path: str, now: float) -> None:
         """Have a path scanned soon, because it is not what it was thought to be."""
         self._again[path] = now + AGAIN_SECONDS
+
+    def ready(self, limit: int) -> list[str]:
+        """Changed paths that are to be decided about, some of them."""
+        wanted = (path for path in self.changed if path not in self._put_off)
+        return list(itertools.islice(wanted, limit))
+
+    def put_off(self, path: str, now: float) -> None:
+        """A changed path is not what was found there: decide after another look, and ever later as
+        long as a look finds nothing new and it still is not."""
+        pause = max(AGAIN_SECONDS, min(2 * self._pause.get(path, 0.0), MAX_PAUSE_SECONDS))
+        self._pause[path] = pause
+        self._again[path] = now + pause
+        self._put_off.add(path)
 
     @property
     def waiting(self) -> bool:
@@ -84,12 +100,15 @@ class Intake:
             _note_link(self._links, finding)
         match finding:
             case Seen():
+                self._put_off.discard(path)
                 self._seen(finding)
                 if finding.settled:
                     self._pause.pop(path, None)
                 else:
                     self.look_again(path, now)
             case Gone():
+                self._put_off.discard(path)
+                self._pause.pop(path, None)
                 if self._index.local(path) is not None:
                     self._index.set_local(path, None)
                     self.changed[path] = ()

@@ -107,6 +107,11 @@ class Links:
             path = parent_of(path)
         return None
 
+    def is_closed(self, path: str) -> bool:
+        """Whether a link stands at `path` that was made here and is not followed."""
+        link = self._links.get(path)
+        return link is not None and bool(link.reason)
+
     def sends_only(self, path: str) -> bool:
         """Whether `path` is at or below a followed link."""
         return self.link_above(path) is not None
