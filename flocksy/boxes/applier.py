@@ -42,7 +42,7 @@ from flocksy.boxes.batch import (
     guarded,
     is_directory,
 )
-from flocksy.boxes.disk import Disk
+from flocksy.boxes.disk import PARKED, Disk
 from flocksy.boxes.history import History
 from flocksy.boxes.journal import Applied, Journal, JournalEntry
 from flocksy.boxes.pace import SLICE_S, each, in_thread
@@ -120,7 +120,7 @@ class Applier:
         """Remove what a crash left that no journal speaks of: it never had a place."""
         for folder in (INCOMING, SCRATCH):
             for name, found in self._disk.scan(folder):
-                if name.startswith(OWN_PREFIX):
+                if name.startswith(OWN_PREFIX) and not name.endswith(PARKED):
                     self._drop(f"{folder}/{name}", found.kind is Kind.DIRECTORY)
 
     def apply(self, operations: Sequence[DiskOperation]) -> Generator[float, None, Report]:

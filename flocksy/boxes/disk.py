@@ -24,6 +24,11 @@ MODE_BITS = 0o777
 """What a version can say of a mode; setuid, setgid and sticky bits are never set by us."""
 
 
+PARKED = ".out"
+"""Ends the name of what an exchange in two steps took from a path, beside its temporary. It may be
+the only copy of somebody's content, so nobody but `Disk.settle` and who calls that removes it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stat:
     """What stands at a path. `kind` None: something no box holds (a FIFO, socket or device).
@@ -98,11 +103,16 @@ class Disk(Protocol):
         ...
 
     def exchange(self, temporary: str, path: str) -> None:
-        """Afterwards each holds what stood at the other. Both must exist."""
+        """Afterwards each holds what stood at the other. Both must exist.
+
+        Raises also `BoxError` when it was cut in its middle and not undone: `settle` is next, and
+        until then `temporary` is not to be touched.
+        """
         ...
 
-    def settle(self, temporary: str, path: str) -> None:
-        """After a crash: end an exchange that was cut in its middle, by undoing it."""
+    def settle(self, temporary: str, path: str) -> str | None:
+        """End an exchange that failed or was cut in its middle, by undoing it. Returns where what
+        stood at the path is parked when it cannot go back, since something stands there again."""
         ...
 
     def remove_file(self, path: str) -> None:

@@ -14,14 +14,11 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 
 from flocksy import system
-from flocksy.boxes.disk import MODE_BITS, Disk, Stat
+from flocksy.boxes.disk import MODE_BITS, PARKED, Disk, Stat
 from flocksy.errors import BoxError
 from flocksy.sync.version import Kind
 
 __all__ = ["Disk", "RealDisk", "Stat", "as_stat"]
-
-_OUT = ".out"
-"""Where an exchange in two steps parks what stood at the path (see `RealDisk.exchange`)."""
 
 _COPY_BYTES = 1 << 20
 """Bytes per step of a copy: about a millisecond, so that a caller can slice its time."""
@@ -195,7 +192,7 @@ class RealDisk:
 
     def exchange(self, temporary: str, path: str) -> None:
         """Where the file system cannot exchange in one step, the path is empty for an instant: what
-        stood there goes to `temporary` + ".out", the new content to the path, and the old one to
+        stood there goes to `temporary` + `PARKED`, the new content to the path, and the old one to
         `temporary`. A crash in between is mended by `settle`."""
         with self._parents(temporary, path) as (temporary_fd, ours, path_fd, name):
             if self._exchange:
@@ -205,25 +202,32 @@ class RealDisk:
                 except OSError as error:
                     if not system.is_unsupported(error):
                         raise
-        self.move(path, temporary + _OUT)
+        parked = temporary + PARKED
+        self.move(path, parked)
         try:
             self.move(temporary, path)
         except OSError:
             # Somebody was quicker (or may write here and we may not): what we took goes back if
             # the name is free. If not, it stays parked and `settle` finds it.
-            with suppress(FileExistsError):
-                self.move(temporary + _OUT, path)
+            with suppress(FileExistsError), _not_cut(path, parked):
+                self.move(parked, path)
             raise
-        self.move(temporary + _OUT, temporary)
+        with _not_cut(path, parked):
+            self.move(parked, temporary)
         self._exchange = False
 
-    def settle(self, temporary: str, path: str) -> None:
-        if self.stat(temporary + _OUT) is None:
-            return
+    def settle(self, temporary: str, path: str) -> str | None:
+        parked = temporary + PARKED
+        if self.stat(parked) is None:
+            return None
         if self.stat(temporary) is None:
-            self.move(temporary + _OUT, temporary)
-        else:
-            self.move(temporary + _OUT, path)
+            self.move(parked, temporary)
+            return None
+        try:
+            self.move(parked, path)
+        except FileExistsError:
+            return parked
+        return None
 
     def remove_file(self, path: str) -> None:
         with self._parent(path) as (parent, name):
@@ -327,6 +331,19 @@ class RealDisk:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from None
             raise
         return handle
+
+
+@contextmanager
+def _not_cut(path: str, parked: str) -> Iterator[None]:
+    """Where an exchange must not end: whoever asked for it could not tell what is where."""
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise BoxError(
+            f"{path}: what stood there is at {parked} in the box: {error.strerror or error}"
+        ) from error
 
 
 def as_stat(found: os.stat_result) -> Stat:

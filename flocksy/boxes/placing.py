@@ -18,7 +18,7 @@ import errno
 from collections.abc import Callable
 from contextlib import suppress
 
-from flocksy.boxes.disk import PRIVATE, Disk, Stat
+from flocksy.boxes.disk import PARKED, PRIVATE, Disk, Stat
 from flocksy.boxes.history import FOLDER as HISTORY
 from flocksy.boxes.history import History
 from flocksy.boxes.journal import JournalEntry
@@ -107,11 +107,39 @@ class Placer:
         bring = self.disk.move if entry.before is None else self.disk.exchange
         try:
             self._insist(entry.path, lambda: bring(entry.temporary, entry.path))
-        except (FileExistsError, FileNotFoundError):
-            raise ChangedError from None
+        except OSError as error:
+            if entry.before is not None:
+                self.settle(entry)
+            if isinstance(error, FileExistsError | FileNotFoundError):
+                raise ChangedError from None
+            raise
         self._touch(entry.path)
         if entry.before is not None:
             self.dispose(entry)
+
+    def settle(self, entry: JournalEntry) -> None:
+        """After an exchange that failed or was cut: back with what had been taken from the path;
+        where somebody's is there by now it goes to the history.
+
+        Raises `FlocksyError` when that failed, as `_put_back` does.
+        """
+        try:
+            parked = self.disk.settle(entry.temporary, entry.path)
+            found = self.disk.stat(parked) if parked is not None else None
+            if parked is None or found is None:
+                return
+            if found.kind is Kind.DIRECTORY:
+                # The history holds no directories. What somebody put in since stays parked.
+                with suppress(OSError):
+                    self.disk.remove_directory(parked)
+                return
+            root = entry.before.root if entry.before and self.same(found, entry.before) else b""
+            self.keep(parked, entry.path, found, root)
+        except OSError as error:
+            raise FlocksyError(
+                f"{entry.path}: what stood there is at {entry.temporary}{PARKED} in the box and"
+                f" cannot be put back: {describe(error)}"
+            ) from error
 
     def dispose(self, entry: JournalEntry) -> None:
         """Deal with what an exchange left under the temporary's name."""

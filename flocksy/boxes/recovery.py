@@ -30,7 +30,7 @@ def recover(placer: Placer, entry: JournalEntry, linked: Set[int]) -> Applied | 
             return _removal(placer, entry, linked)
         if not entry.temporary:
             return _metadata(placer, entry)
-        placer.disk.settle(entry.temporary, entry.path)
+        placer.settle(entry)
         return _placement(placer, entry, entry.after)
     except ChangedError:
         return None

@@ -13,7 +13,7 @@ from contextlib import suppress
 from blake3 import blake3
 
 from flocksy import system
-from flocksy.boxes.disk import Disk
+from flocksy.boxes.disk import PARKED, Disk
 from flocksy.boxes.handles import Handles
 from flocksy.boxes.placing import INCOMING, describe
 from flocksy.sync.names import encode_path
@@ -46,6 +46,14 @@ class Temporaries:
             self.remove(name)  # whatever it is
             return False
         return found is not None
+
+    def holds(self, name: str, size: int) -> bool:
+        """Whether a file of that size is there, as far as the disk tells."""
+        try:
+            found = self._disk.stat(name)
+        except OSError:
+            return True  # a disk that refuses has not lost it
+        return found is not None and found.size == size
 
     def write_whole(self, name: str, data: bytes | memoryview) -> bool:
         """A small file in one go. False: the disk refused."""
@@ -106,13 +114,15 @@ class Temporaries:
             self._disk.remove_file(name)
 
     def sweep(self, wanted: Collection[str]) -> None:
-        """Remove those of earlier runs but for the wanted."""
+        """Remove those of earlier runs but for the wanted, and for what was parked."""
         try:
             listing = self._disk.scan(INCOMING)
         except OSError:
             return
         for entry, _ in listing:
             name = f"{INCOMING}/{entry}"
+            if entry.endswith(PARKED):
+                continue
             if entry.startswith(self._prefix) and name not in wanted:
                 self.remove(name)
 

@@ -302,6 +302,31 @@ def test_an_edit_and_a_deletion_around_the_exchange(raced: tuple[Bench, Interfer
     assert list(bench.kept().values()) == [b"an edit"]
 
 
+@pytest.mark.parametrize("refused", [0, errno.EIO])
+def test_a_newcomer_in_the_middle_of_an_exchange_in_two_steps(
+    raced: tuple[Bench, Interfering], refused: int
+) -> None:
+    bench, disk = raced
+    disk._exchange = False
+    bench.apply(bench.put("f", b"old"))
+    operation = bench.put("f", b"new")
+    temporary = bench.names["f", root_of(b"new")]
+
+    def come() -> None:
+        (bench.root / "f").write_bytes(b"somebody's")
+        if refused:
+            raise OSError(refused, "refused")
+
+    disk.before[f"move {temporary}"] = come
+    report = bench.apply(operation)
+    assert results(report) == [Result.PROBLEM if refused else Result.CHANGED]
+    assert bench.read("f") == b"somebody's"
+    assert list(bench.kept().values()) == [b"old"]
+    assert bench.rows() == dict.fromkeys(bench.kept(), "f")
+    assert bench.read(temporary) == b"new"
+    assert bench.temporaries() == [temporary.rpartition("/")[2]]
+
+
 def test_an_edit_in_the_instant_after_is_found_by_the_scan(
     raced: tuple[Bench, Interfering],
 ) -> None:

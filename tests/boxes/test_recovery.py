@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.disk import Stat
+from flocksy.boxes.disk import PARKED, Stat
 from flocksy.boxes.filesystem import RealDisk
+from flocksy.boxes.placing import INCOMING
+from flocksy.boxes.staging import Staging
 from flocksy.sync.operations import DiskOperation
 from flocksy.sync.version import Kind
 from tests.boxes.bench import Bench, finish, root_of
@@ -305,3 +307,50 @@ def random_batch(bench: Bench, chance: random.Random) -> list[DiskOperation]:
             operations.append(bench.put(target, bench.read(path), source=path))
             operations.append(bench.remove(path))
     return operations
+
+
+@pytest.mark.parametrize("newcomer", [False, True])
+def test_an_exchange_cut_in_its_middle(tmp_path: Path, newcomer: bool) -> None:
+    """What was parked goes back to its path, or to the history when somebody's stands there."""
+    (tmp_path / "box").mkdir()
+    disk = Steps(str(tmp_path / "box"))
+    bench = Bench(tmp_path, disk)
+    bench.apply(bench.put("f", b"old"))
+    operation = bench.put("f", b"new")
+    work = bench.applier.apply([operation])
+    temporary = bench.names["f", root_of(b"new")]
+    move = disk.move
+
+    def cut(source: str, target: str) -> None:
+        if source == temporary:
+            raise Died
+        move(source, target)
+
+    disk.move = cut  # type: ignore[method-assign]  # dies between two calls inside one method
+    with pytest.raises(Died):
+        # What would put it back is cut off as well.
+        finish(work)
+    disk.move = move  # type: ignore[method-assign]  # as above
+    assert not (bench.root / "f").exists()
+    if newcomer:
+        (bench.root / "f").write_bytes(b"somebody's")
+    Staging(bench.disk, bench.index.contents).sweep()
+    finish(bench.applier.recover())
+    assert bench.read("f") == (b"somebody's" if newcomer else b"old")
+    assert list(bench.kept().values()) == ([b"old"] if newcomer else [])
+    assert bench.rows() == dict.fromkeys(bench.kept(), "f")
+    assert not [name for name in bench.temporaries() if name.endswith(PARKED)]
+    bench.close()
+
+
+def test_what_was_parked_is_never_swept(tmp_path: Path) -> None:
+    (tmp_path / "box").mkdir()
+    bench = Bench(tmp_path)
+    for prefix in ("in-", "own-", "apply-"):
+        (bench.root / INCOMING / f"{prefix}1{PARKED}").write_bytes(b"somebody's")
+        (bench.root / INCOMING / f"{prefix}1").write_bytes(b"ours")
+    Staging(bench.disk, bench.index.contents).sweep()
+    Staging(bench.disk, bench.index.contents, scratch=True).sweep()
+    finish(bench.applier.recover())
+    assert bench.temporaries() == [f"{name}-1{PARKED}" for name in ("apply", "in", "own")]
+    bench.close()
