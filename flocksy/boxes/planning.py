@@ -310,7 +310,9 @@ class Planning:
         self.disk_full = report.disk_full
         self.rescan.update(report.rescan)
         for outcome in report.outcomes:
-            path = outcome.operation.path
+            operation, path = outcome.operation, outcome.operation.path
+            if isinstance(operation, PutFile) and outcome.result is not Result.DONE:
+                self._staging.check(path, operation.version.root)
             if outcome.result is Result.PROBLEM:
                 pause = min(2 * self._pauses.get(path, RETRY_SECONDS / 2), MAX_RETRY_SECONDS)
                 self._pauses[path] = pause
@@ -320,8 +322,8 @@ class Planning:
             self._pauses.pop(path, None)
             if outcome.result is Result.CHANGED:
                 self._retry[path] = now + CHANGED_SECONDS
-            if isinstance(outcome.operation, PutFile):
-                root = outcome.operation.version.root
+            if isinstance(operation, PutFile):
+                root = operation.version.root
                 if outcome.result is Result.DONE:
                     self._staging.release(path, root)
                     self._staging.look_again(root)

@@ -348,6 +348,15 @@ class Staging:
         incoming = self._incoming.get((path, root))
         return incoming.name if incoming is not None and incoming.complete else None
 
+    def check(self, path: str, root: bytes) -> None:
+        """A complete content could not be used: should its temporary have vanished, or have
+        another size, then begin with it anew when it is next expected."""
+        incoming = self._incoming.get((path, root))
+        if incoming is None or not incoming.complete:
+            return
+        if not self._temporaries.holds(incoming.name, incoming.size):
+            self.release(path, root)
+
     @property
     def trouble(self) -> str | None:
         """Why the disk refused the last write, for people; None when it did not."""

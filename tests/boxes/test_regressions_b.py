@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from pathlib import Path
 
+import pytest
+
+from flocksy.boxes.planning import Planning
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 
 __all__ = ["flock", "spool"]
@@ -40,3 +45,24 @@ def test_one_box_that_rests_does_not_stop_the_others(flock: Flock) -> None:
     flock.nodes[2].keeper.resume("box", flock.now)
     flock.settle_equal()
     assert flock.path(2, "a").read_text() == "two"
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: os.truncate(path, 1)])
+def test_a_temporary_that_is_not_what_it_was_is_made_anew(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch, harm: Callable[[Path], object]
+) -> None:
+    plan = Planning._plan
+    harmed: list[Path] = []
+
+    def planned(self: Planning, now: float) -> None:
+        for path in flock.path(1, ".flocksy/incoming").glob("in-*"):
+            if not harmed:
+                harmed.append(path)
+                harm(path)
+        plan(self, now)
+
+    flock.settle_equal()
+    monkeypatch.setattr(Planning, "_plan", planned)
+    flock.write(0, "large", os.urandom(100_000))
+    flock.settle_equal()
+    assert harmed
