@@ -69,10 +69,11 @@ def test_chunks_and_lists_are_read_by_id(
 ) -> None:
     root = put(index, tmp_path / "box" / "file", data)
     for piece in cut(data):
-        chunk = reader.read(piece.id)
-        assert unpacked(chunk) == data[piece.offset : piece.offset + piece.length]
-        assert chunk is not None
-        assert chunk.compressed == (data is TEXT)
+        for compress in (False, True):
+            chunk = reader.read(piece.id, compress=compress)
+            assert unpacked(chunk) == data[piece.offset : piece.offset + piece.length]
+            assert chunk is not None
+            assert chunk.compressed == (compress and data is TEXT)
     assert unpacked(reader.read(root)) == index.contents.blob(root)
     assert reader.read(b"?" * 32) is None
     assert reader.changed() == frozenset()
@@ -117,6 +118,7 @@ def test_another_file_with_the_chunk_serves_as_well(
 def test_prepared_refuses_what_is_not_the_chunk() -> None:
     assert prepared(chunk_id(NOISE), NOISE[:-1]) is None
     assert unpacked(prepared(chunk_id(TEXT), TEXT)) == TEXT
+    assert unpacked(prepared(chunk_id(TEXT), TEXT, compress=True)) == TEXT
 
 
 def test_cover_goes_round_and_is_random(tmp_path: Path) -> None:
