@@ -22,7 +22,14 @@ from flocksy.boxes.intake import Fresh, Intake
 from flocksy.boxes.offers import Offers
 from flocksy.boxes.planning import Planning
 from flocksy.boxes.rehearsal import Rehearsal
-from flocksy.boxes.scanner import Scanner, ScanReport, ScanRequest, Symlinks
+from flocksy.boxes.scanner import Scanner, ScanReport
+from flocksy.boxes.scans import (
+    FAILED_SECONDS,
+    RESCAN_SECONDS,
+    RESCAN_SHARE,
+    SCAN_SHARE,
+    scan_request,
+)
 from flocksy.boxes.setup import BoxSetup
 from flocksy.boxes.standing import Standing
 from flocksy.boxes.upkeep import Upkeep
@@ -41,21 +48,6 @@ COPY_BYTES_PER_TURN = 4 << 20
 
 UNSURE_SECONDS = 5.0
 """How long a clash waits for the rest of its ancestry before it is believed."""
-
-RESCAN_SECONDS = 3600.0
-"""Between full rescans: what the watcher missed is found then (design 6.3)."""
-
-FAILED_SECONDS = 3.0
-"""After a scan that failed the whole box is looked at: whatever the scan was to find is unknown."""
-
-RESCAN_SHARE = 0.005
-"""The share of a core that an hourly rescan may use (design 6.3)."""
-
-SCAN_SHARE = 0.5
-"""The share of a core for everything else, the same on all nodes (design 4.3, rule 5)."""
-
-_TICKETS = itertools.count(1)
-"""Of scans: never the same twice, however often a box is closed and opened."""
 
 
 class Box:
@@ -390,23 +382,8 @@ class Box:
         return min((when for when in deadlines if when is not None), default=None)
 
     def _request(self, paths: tuple[str, ...] | None, share: float) -> None:
-        ticket = next(_TICKETS)
-        self._tickets.add(ticket)
+        request = scan_request(self.setup, self._opened, paths, share, undecided=self._undecided)
+        self._tickets.add(request.ticket)
         if paths is None:
-            self._whole_ticket = ticket
-        links = self._links
-        self._scanner.request(
-            ScanRequest(
-                ticket=ticket,
-                box=self.setup.name,
-                root=self.setup.path,
-                index=self.setup.index_path,
-                paths=paths,
-                symlinks=Symlinks.IGNORE if self.setup.ignore_symlinks else Symlinks.COPY,
-                mtime_grain_ns=self._opened.capabilities.mtime_grain_ns,
-                case_folding=self._opened.capabilities.case_folding,
-                stable_inodes=self._opened.capabilities.stable_inodes,
-                share=share,
-                follow=None if links is None else links.request(undecided=self._undecided),
-            )
-        )
+            self._whole_ticket = request.ticket
+        self._scanner.request(request)

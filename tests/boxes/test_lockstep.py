@@ -409,7 +409,7 @@ def test_a_change_made_before_the_stop_is_said_after_it(flock: Flock) -> None:
 def test_what_was_seen_and_not_recorded_before_a_stop(flock: Flock) -> None:
     flock.write(0, "deleted", "old")
     flock.settle_equal()
-    flock.box(0)._commit = lambda: False  # type: ignore[method-assign]  # it gets no further
+    flock.box(0)._commit = lambda _: False  # type: ignore[method-assign]  # it gets no further
     flock.write(0, "folder/large", noise(100_000))
     flock.path(0, "deleted").unlink()
     for _ in range(5):

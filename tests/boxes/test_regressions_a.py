@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.box import COMMIT_PATHS, FAILED_SECONDS
+from flocksy.boxes.box import COMMIT_PATHS
 from flocksy.boxes.findings import Finding, Gone, Skipped
 from flocksy.boxes.scanner import ScanReport
+from flocksy.boxes.scans import FAILED_SECONDS
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 
 __all__ = ["flock", "spool"]
