@@ -41,6 +41,8 @@ LONGEST_QUIET_S = 2.0
 """The quiet asked of a path doubles with every event that falls into it, up to here."""
 LONGEST_WAIT_S = 5.0
 """A path that is never quiet is handed on after this: what is found then may be sent, or `Busy`."""
+STOP_SECONDS = 1.0
+"""How long the end of the watching is waited for."""
 MAX_PATHS = 20_000
 """Paths waiting; with more, one look at the whole box is cheaper than so many single ones."""
 
@@ -199,7 +201,9 @@ class Watcher:
         _overflows.watchers.discard(self)
         if self._observer is not None:
             self._observer.stop()
-            self._observer.join()
+            # The library's threads now and then miss their own end; they are daemons, and what
+            # they would still say is not listened to.
+            self._observer.join(STOP_SECONDS)
             self._observer = None
 
     def happened(self, *paths: str | bytes) -> None:

@@ -29,15 +29,7 @@ from flocksy.protocol.schedule import (
     resume_round,
     round_at,
 )
-from flocksy.protocol.shown import (
-    Inputs,
-    LeaveBurst,
-    Outcome,
-    Output,
-    Plan,
-    StartBurst,
-    Stop,
-)
+from flocksy.protocol.shown import Inputs, LeaveBurst, Outcome, Output, Plan, StartBurst, Stop
 from flocksy.seam.joint import WireSeam
 from flocksy.seam.limits import HOLD_ROUNDS
 from flocksy.seam.report import AgreedBurst, LastBurst
@@ -45,7 +37,6 @@ from flocksy.wire.intake import Intake
 from flocksy.wire.limits import (
     BOX_WAKE_NS,
     BURST_WAIT_NS,
-    LEAVE_NS,
     LISTEN_NS,
     LISTEN_PERIODS,
     LOST_ROUNDS,
@@ -53,6 +44,7 @@ from flocksy.wire.limits import (
     PREPARE_SHARE,
 )
 from flocksy.wire.outlet import Outlet
+from flocksy.wire.parent import Parent
 from flocksy.wire.port import Port
 from flocksy.wire.reporter import Reporter
 from flocksy.wire.settings import WireSettings
@@ -82,11 +74,7 @@ class Emitter:
         self._lanes = len(settings.members)
         self._hashes = FlockSettings.of(settings.flock_settings)
         self._parameters = Parameters(
-            lanes=self._lanes,
-            own=self._own,
-            min_view=settings.min_view,
-            period_ms=settings.period_ms,
-            rest_mean_ms=settings.rest_mean_ms,
+            self._lanes, self._own, settings.min_view, settings.period_ms, settings.rest_mean_ms
         )
         self._lead_ns = min(PREPARE_NS, settings.period_ns // PREPARE_SHARE)
         self._sustain = Sustain(settings.burst_cell, self._lanes, settings.pace, settings.max_rate)
@@ -94,7 +82,7 @@ class Emitter:
         self._outlet = Outlet(settings, seam, port, self._intake)
         self._reporter = Reporter(settings, seam, port, self._intake, self._outlet)
         self._last_burst: LastBurst | None = None
-        self._gone_ns: int | None = None
+        self._parent = Parent(seam)
         self._stopping = False
         self.ended = False
         """The last cell is out: leave."""
@@ -215,7 +203,8 @@ class Emitter:
         self._slew(now_ns)
         self._eligible = self._eligible_lanes(now_ns)
         box = self._seam.box()
-        leaving = box.leaving or not self._box_lives(now_ns)
+        leaving = box.leaving or not self._parent.lives(now_ns)
+        self.ended |= self._parent.given_up
         inputs = Inputs(
             round=self._round,
             cells=cells,
@@ -403,13 +392,3 @@ class Emitter:
         if self._lost_rounds >= LOST_ROUNDS:
             wall_ns = self._clock.flock_ns(now_ns)
             self._begin(now_ns, wall_ns)
-
-    def _box_lives(self, now_ns: int) -> bool:
-        """Whether the box process is there; when it is gone, the time to leave is bounded."""
-        if self._seam.poll() and self._gone_ns is None:
-            return True
-        if self._gone_ns is None:
-            self._gone_ns = now_ns
-        if now_ns - self._gone_ns > LEAVE_NS:
-            self.ended = True
-        return False
