@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,13 +68,14 @@ class Opened:
             self.index.remember(ADOPT, None)
 
     def close(self) -> None:
-        """Let go of disk and index."""
-        self.watcher.stop()
-        self.reader.close()
-        self.staging.close()
-        self.scratch.close()
-        self.index.close()
-        self.disk.close()
+        """Let go of disk and index: of each, whatever another raises."""
+        with ExitStack() as last_first:
+            last_first.callback(self.disk.close)
+            last_first.callback(self.index.close)
+            last_first.callback(self.scratch.close)
+            last_first.callback(self.staging.close)
+            last_first.callback(self.reader.close)
+            last_first.callback(self.watcher.stop)
 
 
 @dataclass(slots=True)

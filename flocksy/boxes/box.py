@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 
 from flocksy.boxes.activation import Opened, still_ours
 from flocksy.boxes.catching_up import CatchingUp
@@ -245,6 +246,13 @@ class Box:
         self._request(None, SCAN_SHARE)
         self._rescan_at = now + RESCAN_SECONDS
 
+    def scan_with(self, scanner: Scanner, now: float) -> None:
+        """The scanner has died, and what it was asked for with it; this is the new one. What is
+        looked at then is the whole box, so that nothing has to be remembered."""
+        self._scanner = scanner
+        self._tickets.clear()
+        self.rescan(now)
+
     @property
     def scanning(self) -> bool:
         """Whether the scanner is at work here."""
@@ -297,11 +305,12 @@ class Box:
         return sorted(copies)[:limit]
 
     def close(self) -> None:
-        """Finish what is being applied, and close everything."""
-        self._upkeep.finish()
-        self.planning.finish()
-        self._rehearsal.finish()
-        self._opened.close()
+        """Finish what is being applied, and close everything, whatever of that raises."""
+        with ExitStack() as last_first:
+            last_first.callback(self._opened.close)
+            last_first.callback(self._rehearsal.finish)
+            last_first.callback(self.planning.finish)
+            last_first.callback(self._upkeep.finish)
 
     # -- steps ----------------------------------------------------------------------------------
 

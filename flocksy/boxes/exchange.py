@@ -14,16 +14,18 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from flocksy.boxes.answers import Answers
 from flocksy.boxes.box import Box
-from flocksy.boxes.feed import Carried, Feed, Parts
+from flocksy.boxes.feed import BoxFailedError, Carried, Feed, Parts
 from flocksy.boxes.inbox import Inbox, Unpacker
 from flocksy.boxes.peers import TAG_BYTES, Peers
 from flocksy.boxes.reader import SpoolReader
 from flocksy.boxes.repair import Repair
+from flocksy.errors import FlocksyError
 from flocksy.seam.joint import BoxSeam
 from flocksy.seam.report import KNOWN_BYTES, BoxReport, WireReport
 from flocksy.sync import messages, reconcile
@@ -106,6 +108,9 @@ class Exchange:
         )
         self.leaving = False
         """Set by the node when it stops."""
+        self.on_failure: Callable[[Box, OSError | FlocksyError], None] = _raise
+        """Told that the disk or the index of a box failed; has to `remove` the box. Set by who
+        keeps the boxes."""
 
     # -- boxes ------------------------------------------------------------------------------
 
@@ -199,6 +204,7 @@ class Exchange:
                 self._answers,
                 self._spool,
                 again,
+                lambda box, error: self.on_failure(box, error),
             )
             self._announce_at = None
             self._need = 0
@@ -210,12 +216,14 @@ class Exchange:
     def _say_what_was_left(self, carried: Carried) -> None:
         """A burst is over, our own lane is drained: what it did not bring back was in no cell."""
         for box, name in carried.lost_chunks():
-            length = box.chunk_length(name)
-            if length is not None:
-                self._answers.add_chunk(name, box, length)
+            with self._open(box) as is_open:
+                length = box.chunk_length(name) if is_open else None
+                if length is not None:
+                    self._answers.add_chunk(name, box, length)
         for box, path in carried.lost_records():
-            if not box.offers.again(path):
-                self._answers.add_record(box, path)
+            with self._open(box) as is_open:
+                if is_open and not box.offers.again(path):
+                    self._answers.add_record(box, path)
 
     # -- heartbeats -------------------------------------------------------------------------
 
@@ -256,10 +264,13 @@ class Exchange:
 
     def _say_in_heartbeats(self) -> None:
         boxes = list(self.boxes.values())
-        for parts in Feed.for_heartbeats(boxes, self._controls, self._answers, self._spool):
-            self._idle.append(parts)
-            self._idle_bytes += _size(parts)
-            self._busy_until = self._now + LOST_SECONDS
+        try:
+            for parts in Feed.for_heartbeats(boxes, self._controls, self._answers, self._spool):
+                self._idle.append(parts)
+                self._idle_bytes += _size(parts)
+                self._busy_until = self._now + LOST_SECONDS
+        except BoxFailedError as failure:
+            self.on_failure(failure.box, failure.error)
 
     def _next_idle(self, _: int) -> Parts | None:
         if not self._idle:
@@ -281,19 +292,24 @@ class Exchange:
 
     def _once_per_round(self, report: WireReport) -> None:
         live = self.live()
-        for box in self.boxes.values():
-            known = self._known_of(box)
-            tag, digest = known[:TAG_BYTES], known[TAG_BYTES:]
-            if self.peers.standing(tag, digest, live, report.round):
-                shared = [lane for lane in live if self.peers.share(tag, [lane])]
-                first = self._seam.own_lane < min(shared, default=self._seam.lanes)
-                self._repair.differs(box, self._now, first=first)
-            self._repair.ask(box, self._now)
+        for box in list(self.boxes.values()):
+            with self._open(box):
+                self._compare_and_ask(box, live, report.round)
         if self._now > self._busy_until and not self._idle:
             self._busy_until = self._now + LOST_SECONDS
-            for box in self.boxes.values():
-                if box.index.outgoing_count() and not len(box.offers.pushes):
-                    box.offers.resume()
+            for box in list(self.boxes.values()):
+                with self._open(box):
+                    if box.index.outgoing_count() and not len(box.offers.pushes):
+                        box.offers.resume()
+
+    def _compare_and_ask(self, box: Box, live: Sequence[int], round_: int) -> None:
+        known = self._known_of(box)
+        tag, digest = known[:TAG_BYTES], known[TAG_BYTES:]
+        if self.peers.standing(tag, digest, live, round_):
+            shared = [lane for lane in live if self.peers.share(tag, [lane])]
+            first = self._seam.own_lane < min(shared, default=self._seam.lanes)
+            self._repair.differs(box, self._now, first=first)
+        self._repair.ask(box, self._now)
 
     def _say(self, message: Message) -> None:
         """Queue a message of the exchange itself: with what waits, in heartbeats or a burst."""
@@ -313,24 +329,35 @@ class Exchange:
         box = self.boxes.get(message.box)
         if box is None:
             return
-        if isinstance(message, Versions):
-            box.receive(message, own=own, now=self._now)
-            self._known.pop(message.box, None)
-            if not own:
-                self._repair.arrived(box, [entry.path for entry in message.entries])
-            elif said is not None:
-                for entry in message.entries:
-                    said.record_back(message.box, entry.path)
-        elif not own:
-            self._repair.heard(box, lane, message, self._report.view)
+        with self._open(box):
+            if isinstance(message, Versions):
+                box.receive(message, own=own, now=self._now)
+                self._known.pop(message.box, None)
+                if not own:
+                    self._repair.arrived(box, [entry.path for entry in message.entries])
+                elif said is not None:
+                    for entry in message.entries:
+                        said.record_back(message.box, entry.path)
+            elif not own:
+                self._repair.heard(box, lane, message, self._report.view)
 
     def _content(self, message: Content, own: bool) -> None:
         data = self._unpacker.unpack(message)
-        for box in self.boxes.values():
-            try:
-                box.write(message.chunk_id, data, own=own)
-            except OSError as error:
-                self._problem(f"box {box.setup.name}: {error.strerror or error}: content waits")
+        for box in list(self.boxes.values()):
+            with self._open(box):
+                try:
+                    box.write(message.chunk_id, data, own=own)
+                except OSError as error:
+                    self._problem(f"box {box.setup.name}: {error.strerror or error}: content waits")
+
+    @contextmanager
+    def _open(self, box: Box) -> Iterator[bool]:
+        """Whether the box is still open; when its disk or its index fails inside it no longer is.
+        What it has missed then it gets as any box that has rested."""
+        try:
+            yield self.boxes.get(box.setup.tag) is box
+        except (OSError, FlocksyError) as error:
+            self.on_failure(box, error)
 
     # -- what the wire is told --------------------------------------------------------------
 
@@ -345,8 +372,14 @@ class Exchange:
         known = bytes(KNOWN_BYTES)
         if self.boxes:
             tags = sorted(self.boxes)
-            known = self._known_of(self.boxes[tags[report.round % len(tags)]])
+            box = self.boxes[tags[report.round % len(tags)]]
+            with self._open(box):
+                known = self._known_of(box)
         self._seam.state(BoxReport(need=self._need, known=known, leaving=self.leaving))
+
+
+def _raise(_: Box, error: OSError | FlocksyError) -> None:
+    raise error
 
 
 def _size(parts: Parts) -> int:

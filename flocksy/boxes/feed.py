@@ -12,12 +12,14 @@ import functools
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from flocksy.boxes.answers import Answers
 from flocksy.boxes.box import Box
 from flocksy.boxes.pushes import CHUNK_OVERHEAD_BYTES, Push
 from flocksy.boxes.reader import Outbound, SpoolReader
+from flocksy.errors import FlocksyError
 from flocksy.seam.joint import BoxSeam
 from flocksy.seam.report import AgreedBurst
 from flocksy.sync import messages
@@ -36,6 +38,19 @@ Parts = Sequence[Buffer]
 
 NO_BATCH = bytes(8)
 """The batch mark of what was not found by a scan just now."""
+
+
+Failed = Callable[[Box, OSError | FlocksyError], None]
+"""Told that the disk or the index of a box failed: whoever keeps the box lets it rest."""
+
+
+class BoxFailedError(Exception):
+    """The disk or the index of `box` failed; nothing more of it can be said."""
+
+    def __init__(self, box: Box, error: OSError | FlocksyError) -> None:
+        super().__init__(str(error))
+        self.box = box
+        self.error = error
 
 
 class Carried:
@@ -95,14 +110,17 @@ class Feed:
         answers: Answers,
         spool: SpoolReader,
         again: Carried | None,
+        failed: Failed,
     ) -> None:
-        """`again`: what the burst before carried, if this one repeats it."""
+        """`again`: what the burst before carried, if this one repeats it. `failed` has to `forget`
+        what is left to be said of the box."""
         self.burst = burst
         self.carried = Carried()
         self._boxes = boxes
         self._controls = controls
         self._answers = answers
         self._spool = spool
+        self._failed = failed
         self._writer = StreamWriter()
         self._filled = 0
         self._room_behind = 0
@@ -119,8 +137,16 @@ class Feed:
         answers: Answers,
         spool: SpoolReader,
     ) -> Iterator[Parts]:
-        """All there is to say, noted as said: for the little that rides in heartbeats."""
-        feed = cls(AgreedBurst(bytes(8), 0, 0, 0, False), boxes, controls, answers, spool, None)
+        """All there is to say, noted as said: for the little that rides in heartbeats.
+
+        Raises `BoxFailedError`; what was yielded before is said all the same.
+        """
+
+        def failed(_box: Box, _error: OSError | FlocksyError) -> None:
+            raise AssertionError("told while a slot is filled, and here is none")
+
+        burst = AgreedBurst(bytes(8), 0, 0, 0, False)
+        feed = cls(burst, boxes, controls, answers, spool, None, failed)
         for item in feed._items:
             item.note()
             yield item.parts
@@ -154,7 +180,10 @@ class Feed:
     def _message(self, room: int) -> Parts | None:
         """The next message, if it can still end within this burst."""
         if self._item is None:
-            self._item = next(self._items, None)
+            try:
+                self._item = next(self._items, None)
+            except BoxFailedError as failure:
+                self._failed(failure.box, failure.error)  # the slot goes out all the same
             if self._item is None:
                 return None
         if sum(map(len, self._item.parts)) > room + self._room_behind:
@@ -205,7 +234,8 @@ class Feed:
                 some = pairs[start : start + GROUP_ENTRIES // 4]
                 entries = []
                 for box, path in some:
-                    entries += box.offers.entries(path) or box.offers.answer(path)
+                    with _blaming(box):
+                        entries += box.offers.entries(path) or box.offers.answer(path)
                 if entries:
                     yield _Item(
                         versions(tag, NO_BATCH, 0, entries),
@@ -222,7 +252,8 @@ class Feed:
 
     def _record_answers(self) -> Iterator[_Item]:
         for box, path in self._answers.records():
-            entries = box.offers.answer(path)
+            with _blaming(box):
+                entries = box.offers.answer(path)
             note = functools.partial(self._record_answered, box, path)
             if entries:
                 yield _Item(versions(box.setup.tag, NO_BATCH, 0, entries), note)
@@ -244,7 +275,8 @@ class Feed:
                 yield self._group(box, group, entries)
                 group, entries, size = [], [], 0
             if not push.told:
-                new = box.offers.entries(push.path)
+                with _blaming(box):
+                    new = box.offers.entries(push.path)
                 if not new:
                     box.offers.pushes.drop(push.path)
                     continue
@@ -288,7 +320,8 @@ class Feed:
             box.offers.pushes.spent(push.path, length + CHUNK_OVERHEAD_BYTES)
 
     def _chunk(self, box: Box, name: bytes, note: Callable[[], object]) -> _Item | None:
-        chunk = box.reader.read(name)
+        with _blaming(box):
+            chunk = box.reader.read(name)
         if chunk is None:
             return None
 
@@ -297,6 +330,14 @@ class Feed:
             note()
 
         return _Item(content(chunk), said)
+
+
+@contextmanager
+def _blaming(box: Box) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, FlocksyError) as error:
+        raise BoxFailedError(box, error) from error
 
 
 def versions(tag: bytes, batch: bytes, batch_size: int, entries: Sequence[Entry]) -> Parts:

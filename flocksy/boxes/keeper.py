@@ -11,11 +11,11 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from flocksy.boxes.activation import BoxPausedError, open_box, still_ours
+from flocksy.boxes.activation import open_box, still_ours
 from flocksy.boxes.box import Box
 from flocksy.boxes.exchange import Exchange
 from flocksy.boxes.marker import check_place
-from flocksy.boxes.scanner import Scanner
+from flocksy.boxes.scanner import Scanner, ScanReport
 from flocksy.boxes.setup import BoxSetup
 from flocksy.errors import FlocksyError
 
@@ -53,6 +53,7 @@ class Keeper:
         self._now_ms = now_ms
         self._wake = wake
         self._kept: dict[str, Kept] = {}
+        exchange.on_failure = self.failed
 
     @property
     def boxes(self) -> Sequence[Kept]:
@@ -109,6 +110,32 @@ class Keeper:
                 again.append(when)
         return min(again, default=None)
 
+    def scanned(self, report: ScanReport, now: float) -> None:
+        """A part of what the scanner found, for the box that asked."""
+        kept = self._kept.get(report.box)
+        if kept is None or kept.box is None:
+            return
+        try:
+            kept.box.scanned(report, now)
+        except (OSError, FlocksyError) as error:
+            self.failed(kept.box, error)
+
+    def scan_with(self, scanner: Scanner, now: float) -> None:
+        """The scanner has died, and what it was asked for with it; this is the new one."""
+        self._scanner = scanner
+        for kept in self._kept.values():
+            if kept.box is not None:
+                kept.box.scan_with(scanner, now)
+
+    def failed(self, box: Box, error: OSError | FlocksyError) -> None:
+        """The disk or the index of an open box failed (full, gone, damaged): let it rest until the
+        cause has gone. The other boxes go on."""
+        for kept in self._kept.values():
+            if kept.box is box:
+                words = (isinstance(error, OSError) and error.strerror) or error
+                self._rest(kept, f"box {kept.setup.name}: {words}; goes on by itself")
+                log.error("%s", kept.reason)
+
     def close(self) -> None:
         """Finish what is being applied and close all boxes."""
         for kept in self._kept.values():
@@ -116,7 +143,11 @@ class Keeper:
 
     def _turn_one(self, kept: Kept, now: float, quiet: bool) -> float | None:
         if now >= kept.look_at:
-            self._look(kept, now)
+            try:
+                self._look(kept, now)
+            except (OSError, FlocksyError) as error:
+                if kept.box is not None:
+                    self.failed(kept.box, error)
         box = kept.box
         if box is None:
             return kept.look_at
@@ -127,10 +158,8 @@ class Keeper:
                     log.info("box %s: looked through, sharing it now", kept.setup.name)
                 return 0.0
         except (OSError, FlocksyError) as error:
-            words = (isinstance(error, OSError) and error.strerror) or error
-            self._rest(kept, f"box {kept.setup.name}: {words}; goes on by itself")
+            self.failed(box, error)
             kept.look_at = now + LOOK_SECONDS
-            log.error("%s", kept.reason)
             return kept.look_at
         return kept.look_at if when is None else min(when, kept.look_at)
 
@@ -150,14 +179,19 @@ class Keeper:
             others = [one.setup.path for one in self._kept.values() if one is not kept]
             check_place(kept.setup.name, kept.setup.path, others)
             opened = open_box(kept.setup, self._now_ms, self._wake, adopt=adopt)
-        except (BoxPausedError, FlocksyError) as error:
+            try:
+                box = Box(kept.setup, opened, self._scanner, self._now_ms)
+            except BaseException:
+                opened.close()
+                raise
+        except (OSError, FlocksyError) as error:
             if str(error) != kept.reason:
                 log.warning("%s", error)
             kept.reason = str(error)
             return
         for words in opened.words:
             log.warning("%s", words)
-        kept.box = Box(kept.setup, opened, self._scanner, self._now_ms)
+        kept.box = box
         kept.box.rescan(now)
         kept.reason = ""
         self._exchange.add(kept.box)
@@ -170,5 +204,6 @@ class Keeper:
             box, kept.box = kept.box, None
             try:
                 box.close()
-            except OSError as error:
-                log.warning("box %s: %s", kept.setup.name, error.strerror or error)
+            except (OSError, FlocksyError) as error:
+                words = (isinstance(error, OSError) and error.strerror) or error
+                log.warning("box %s: %s", kept.setup.name, words)

@@ -103,12 +103,13 @@ class Database:
 
     def _set_synchronous(self, level: str) -> None:
         if level != self._synchronous:
-            self._connection.execute(f"PRAGMA synchronous = {level}")
+            self.execute(f"PRAGMA synchronous = {level}")
             self._synchronous = level
 
     def close(self) -> None:
-        """Mark the end as clean and close. Closing twice is harmless."""
-        with contextlib.suppress(sqlite3.ProgrammingError):
+        """Mark the end as clean and close. Closing twice is harmless. Where the mark cannot be set
+        (a full disk) the next opening checks the file, as after a crash."""
+        with contextlib.suppress(sqlite3.Error, FlocksyError):
             self.execute("DELETE FROM remembered WHERE name = 'in use'")
         self._connection.close()
 

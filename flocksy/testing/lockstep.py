@@ -194,9 +194,7 @@ class Lockstep:
                 wait_s = self.scan_s if scanning else 0
                 if select.select([node.scanner.fileno()], [], [], wait_s)[0]:
                     for report in node.scanner.reports():
-                        for kept in node.keeper.boxes:
-                            if kept.box is not None:
-                                kept.box.scanned(report, self.now)
+                        node.keeper.scanned(report, self.now)
                 again = node.exchange.turn(self.now)
                 later = node.keeper.turn(self.now, quiet=node.exchange.quiet)
                 if again != 0.0 and later != 0.0:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from flocksy.boxes.box import Box
+from flocksy.boxes.offers import Offers
 from flocksy.boxes.planning import Planning
+from flocksy.boxes.reader import ChunkReader
+from flocksy.boxes.repair import Repair
+from flocksy.boxes.scanner import Scanner
+from flocksy.boxes.staging import Staging
+from flocksy.errors import FlocksyError
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 
 __all__ = ["flock", "spool"]
@@ -66,3 +74,103 @@ def test_a_temporary_that_is_not_what_it_was_is_made_anew(
     flock.write(0, "large", os.urandom(100_000))
     flock.settle_equal()
     assert harmed
+
+
+def full_index(flock: Flock, lane: int) -> None:
+    """As if the disk of the state directory had not a single page left."""
+    flock.box(lane).index._database._connection.execute("PRAGMA max_page_count = 1")
+
+
+@pytest.mark.parametrize("changed", [0, 1])
+def test_a_full_disk_under_the_index_lets_the_box_rest(flock: Flock, changed: int) -> None:
+    """Whether it is the scanner that has something to remember, or a lane."""
+    flock.settle_equal()
+    full_index(flock, 1)
+    for number in range(300):
+        flock.write(changed, f"{'x' * 100}{number}", str(number) * 300)
+    flock.box(changed).rescan(flock.now)
+    flock.run_until(lambda: flock.kept(1).box is None)
+    assert "no space left for index" in flock.kept(1).reason
+    # Opened anew it has room again.
+    flock.run_until(lambda: flock.kept(1).box is not None)
+    flock.settle_equal()
+    assert len(flock.tree(2)) == 300
+
+
+@pytest.mark.parametrize(
+    ("where", "call"),
+    [
+        (Offers, "entries"),
+        (Offers, "answer"),
+        (ChunkReader, "read"),
+        (Staging, "write"),
+        (Repair, "ask"),
+        (Repair, "heard"),
+        (Box, "scanned"),
+        (Box, "receive"),
+    ],
+)
+def test_whatever_fails_lets_the_box_rest(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch, where: type, call: str
+) -> None:
+    """Each call that the node makes of a box fails three times; then all is as ever."""
+    real = getattr(where, call)
+    failures: list[str] = []
+
+    def failing(*arguments: object, **named: object) -> object:
+        if len(failures) < 3:
+            failures.append(call)
+            raise FlocksyError("cannot use index box.sqlite")
+        return real(*arguments, **named)
+
+    flock.write(2, "old", os.urandom(200_000))
+    flock.settle_equal()
+    monkeypatch.setattr(where, call, failing)
+    flock.nodes[2].keeper.pause("box")
+    flock.write(0, "large", os.urandom(200_000))
+    for number in range(20):
+        flock.write(0, f"small {number}", str(number))
+    flock.box(0).rescan(flock.now)
+    for _ in range(100):
+        flock.step()
+    flock.nodes[2].keeper.resume("box", flock.now)
+    flock.settle_equal()
+    assert len(flock.tree(2)) == 22
+    assert failures
+
+
+def test_a_box_closes_everything_whatever_raises(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock.write(0, "a", "one")
+    flock.settle_equal()
+    box = flock.box(0)
+
+    def fails(_: object) -> None:
+        raise FlocksyError("no space left")
+
+    monkeypatch.setattr(Planning, "finish", fails)
+    monkeypatch.setattr(ChunkReader, "close", fails)
+    with pytest.raises(FlocksyError):
+        box.close()
+    with pytest.raises(OSError):
+        box.disk.stat("")
+    assert not os.path.exists(box.setup.index_path + "-wal"), "the index is closed"
+    monkeypatch.undo()
+    flock.kept(0).box = None
+
+
+def test_a_scanner_that_died_is_replaced(flock: Flock) -> None:
+    flock.write(0, "a", "one")
+    flock.settle_equal()
+    node = flock.nodes[0]
+    flock.write(0, "b", "two")
+    flock.box(0).rescan(flock.now)
+    assert node.scanner.pid is not None
+    os.kill(node.scanner.pid, signal.SIGKILL)
+    node.scanner.stop()
+    node.scanner = Scanner()
+    node.scanner.start()
+    node.keeper.scan_with(node.scanner, flock.now)
+    flock.settle_equal()
+    assert flock.tree(2) == {"a", "b"}
