@@ -155,11 +155,23 @@ class Node:
             self.loop.forget(self._wire.seam)
 
     def _scanned(self) -> None:
-        by_name = {kept.setup.name: kept.box for kept in self.keeper.boxes}
-        for report in self._scanner.reports():
-            box = by_name.get(report.box)
-            if box is not None:
-                box.scanned(report, self.loop.now())
+        try:
+            reports = self._scanner.reports()
+        except FlocksyError as error:
+            self._problem(str(error))
+            self._start_scanner_again()
+            return
+        for report in reports:
+            self.keeper.scanned(report, self.loop.now())
+
+    def _start_scanner_again(self) -> None:
+        """It writes nothing, so nothing is lost with it but what it was asked for."""
+        self.loop.forget(self._scanner)
+        self._scanner.stop()
+        self._scanner = Scanner()
+        self._scanner.start()
+        self.loop.watch(self._scanner, self._scanned)
+        self.keeper.scan_with(self._scanner, self.loop.now())
 
     def _on_signal(self, number: signal.Signals, now: float) -> None:
         if number in (signal.SIGINT, signal.SIGTERM):
