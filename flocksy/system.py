@@ -17,6 +17,7 @@ import signal
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Iterable
 from types import TracebackType
 
@@ -324,6 +325,15 @@ def write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
 
 
 # ── processes ────────────────────────────────────────────────────────────────────────────────
+
+
+def elapsed_ns() -> int:
+    """A clock that nobody sets and that goes on while the machine sleeps; since whenever."""
+    if sys.platform == "linux":
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    if sys.platform == "darwin":
+        return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    return time.monotonic_ns()
 
 
 def set_nice(level: int) -> bool:

@@ -4,6 +4,11 @@ The names alone say when something was kept and roughly what it was, so that the
 a lost index; the rows in the index say the rest. Retention is 30 days. When the history is larger
 than its cap the oldest goes first, but nothing of the last 7 days is ever taken: rather than that
 the history is `full`, and then the applier replaces nothing more.
+
+Ages are told by the wall clock, which may be wrong: nothing is taken while it is implausible, that
+is while the newest entry is of the future by more than a day (the clock was set back, or ran ahead
+when that was kept), or while it has moved otherwise than the monotonic clock by more than an hour
+since the history was opened (it was set meanwhile). Then a history above its cap is `full` too.
 """
 
 from __future__ import annotations
@@ -14,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from flocksy import system
 from flocksy.boxes.disk import PRIVATE, Disk, Stat
 from flocksy.index.journal import Kept
 from flocksy.sync.version import Kind
@@ -28,6 +34,11 @@ CAP_SHARE = 10
 
 NAME_BYTES = 200
 """Of the name of what is kept: with the time in front it stays below the 255 of file systems."""
+
+FUTURE_MS = 24 * 60 * 60 * 1000
+"""An entry later than now by more than this is not of a clock that was a little wrong."""
+DRIFT_MS = 60 * 60 * 1000
+"""So much no clock goes wrong by itself, and no change of it that is less does harm."""
 
 _DAY_MS = 24 * 60 * 60 * 1000
 _MS_DIGITS = 11  # hexadecimal, for the milliseconds since the epoch: until the year 2527
@@ -44,15 +55,27 @@ class Pruned:
     full: bool
 
 
+def _elapsed_ms() -> int:
+    return system.elapsed_ns() // 1_000_000
+
+
 class History:
     """The history of one box. `now_ms` is UTC, milliseconds since the epoch."""
 
     def __init__(
-        self, disk: Disk, now_ms: Callable[[], int], *, cap_bytes: int | None = None
+        self,
+        disk: Disk,
+        now_ms: Callable[[], int],
+        *,
+        cap_bytes: int | None = None,
+        elapsed_ms: Callable[[], int] = _elapsed_ms,
     ) -> None:
-        """`cap_bytes` None: a tenth of the disk."""
+        """`cap_bytes` None: a tenth of the disk. `elapsed_ms`: milliseconds since whenever, by a
+        clock that nobody sets."""
         self._disk = disk
         self._now_ms = now_ms
+        self._elapsed_ms = elapsed_ms
+        self._began_ms = now_ms() - elapsed_ms()
         self._cap_bytes = cap_bytes
         self._bytes: int | None = None
         self._last_ms = 0
@@ -101,6 +124,7 @@ class History:
         now_ms = self._now_ms()
         removed: list[str] = []
         left: list[tuple[int, str, int]] = []  # (when, name, size)
+        dates: list[str] = []
         for date, folder in sorted(self._entries("")):
             if folder.kind is not Kind.DIRECTORY:
                 continue
@@ -108,26 +132,33 @@ class History:
                 if count % _STEP == 0:
                     yield 0.0
                 when = kept_ms(f"{date}/{name}")
-                if when is None:
-                    continue  # not ours; whoever put it there knows why
-                if when < now_ms - RETENTION_DAYS * _DAY_MS:
-                    self._remove(f"{date}/{name}", removed)
-                else:
+                if when is not None:  # or else whoever put it there knows why
                     left.append((when, f"{date}/{name}", found.size))
-            # Only an empty one goes.
-            with suppress(OSError):
-                self._disk.remove_directory(f"{FOLDER}/{date}")
+            dates.append(date)
         total = sum(size for _, _, size in left)
         left.sort()
+        if left and not self._is_plausible(now_ms, newest_ms=left[-1][0]):
+            left.clear()
         for count, (when, name, size) in enumerate(left):
-            if total <= self.cap_bytes or when >= now_ms - UNTOUCHABLE_DAYS * _DAY_MS:
+            old = when < now_ms - RETENTION_DAYS * _DAY_MS
+            may_go = when < now_ms - UNTOUCHABLE_DAYS * _DAY_MS
+            if not old and (total <= self.cap_bytes or not may_go):
                 break
             if count % _STEP == 0:
                 yield 0.0
             self._remove(name, removed)
             total -= size
+        for date in dates:
+            # Only an empty one goes.
+            with suppress(OSError):
+                self._disk.remove_directory(f"{FOLDER}/{date}")
         self._bytes = total
         return Pruned(tuple(removed), total, total > self.cap_bytes)
+
+    def _is_plausible(self, now_ms: int, newest_ms: int) -> bool:
+        """Whether ages told by the wall clock are to be believed; see the head of this module."""
+        moved_ms = now_ms - self._elapsed_ms() - self._began_ms
+        return newest_ms <= now_ms + FUTURE_MS and abs(moved_ms) <= DRIFT_MS
 
     def _entries(self, date: str) -> list[tuple[str, Stat]]:
         try:

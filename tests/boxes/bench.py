@@ -65,7 +65,9 @@ class Bench:
         self.disk = disk or RealDisk(str(self.root))
         self.capabilities = capabilities or Capabilities()
         self.now_ms = NOW_MS
-        self.history = History(self.disk, lambda: self.now_ms, cap_bytes=cap_bytes)
+        self.history = History(
+            self.disk, lambda: self.now_ms, cap_bytes=cap_bytes, elapsed_ms=lambda: self.now_ms
+        )
         self.applier = Applier(
             self.disk, IndexJournal(self.index), self.history, self, self.capabilities
         )

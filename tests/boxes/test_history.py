@@ -24,7 +24,14 @@ class Place:
         self.disk = RealDisk(str(root))
         make_folders(self.disk)
         self.now_ms = NOW_MS
-        self.history = History(self.disk, lambda: self.now_ms, cap_bytes=100)
+        self.set_ms = 0
+        """How far the wall clock was set on."""
+        self.history = History(
+            self.disk,
+            lambda: self.now_ms,
+            cap_bytes=100,
+            elapsed_ms=lambda: self.now_ms - self.set_ms,
+        )
 
     def keep(self, path: str, size: int = 10) -> str:
         place = self.history.reserve(path)
@@ -99,6 +106,27 @@ def test_the_last_seven_days_are_never_touched(place: Place) -> None:
     pruned = place.prune()
     assert not pruned.full
     assert len(pruned.removed) == 3
+
+
+def test_a_clock_that_was_set_takes_nothing(place: Place) -> None:
+    names = {place.keep("old"), place.keep("large", 200)}
+    place.now_ms += 40 * DAY_MS
+    place.set_ms = 40 * DAY_MS
+    assert place.prune() == Pruned((), 210, full=True)
+    assert place.names() == names
+    place.set_ms = DAY_MS // 48  # no more than a clock may be wrong
+    assert place.prune().removed == tuple(sorted(names))
+
+
+def test_a_clock_that_was_wrong_at_the_start_takes_nothing(place: Place) -> None:
+    old = place.keep("old")
+    place.now_ms += 40 * DAY_MS
+    young = place.keep("young")
+    place.now_ms -= 2 * DAY_MS
+    assert place.prune().removed == ()
+    assert place.names() == {old, young}
+    place.now_ms += 2 * DAY_MS
+    assert place.prune().removed == (old,)
 
 
 def test_what_others_put_there_is_left(place: Place) -> None:
