@@ -6,6 +6,7 @@ import logging
 import random
 import signal
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from flocksy import __version__, system
@@ -19,7 +20,7 @@ from flocksy.config.settings import BoxSettings, NodeSettings, Symlinks
 from flocksy.errors import FlocksyError
 from flocksy.node.commands import Commands
 from flocksy.node.loop import Loop
-from flocksy.node.processes import WireProcess
+from flocksy.node.processes import WireProcess, deaf
 from flocksy.node.reports import Reporter
 from flocksy.status.control import ControlServer
 from flocksy.status.wording import EXIT_OK
@@ -42,15 +43,28 @@ class Node:
     def __init__(self, settings: NodeSettings) -> None:
         self.settings = settings
         system.keep_freed_memory()
+        self._leave_by: float | None = None
+        # What is started here is stopped in the opposite order, also if the rest does not start.
+        self._started = ExitStack()
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self) -> None:
+        settings, started = self.settings, self._started
         self.loop = Loop()
+        started.callback(self.loop.close)
         self.loop.catch(signal.SIGINT, signal.SIGTERM)
         if hasattr(signal, "SIGHUP"):
             self.loop.catch(signal.SIGHUP)
-        self._leave_by: float | None = None
         self._wire = WireProcess(settings)
-        self._scanner = Scanner()
-        self._scanner.start()
+        started.callback(self._wire.close)
+        self._scanner = _new_scanner()
+        started.callback(lambda: self._scanner.stop())
         self._spool = SpoolReader(Path(settings.state_dir) / "spool")
+        started.callback(self._spool.close)
         seam = self._wire.seam
         self.exchange = Exchange(
             seam,
@@ -63,9 +77,12 @@ class Node:
         self.keeper = Keeper(
             self.exchange, self._scanner, lambda: time.time_ns() // 1_000_000, self.loop.wake
         )
+        started.callback(self.keeper.close)
         self.reporter = Reporter(self)
         self._commands = Commands(self)
+        started.callback(self._commands.close)
         self._control = ControlServer(settings.control_path, self._commands.handle)
+        started.callback(self._control.close)
         self.loop.watch(seam, self._wire_moved)
         self.loop.watch(self._scanner, self._scanned)
         self.loop.watch(self._control, self._control.on_readable)
@@ -85,13 +102,7 @@ class Node:
 
     def close(self) -> None:
         """Stop everything that was started, whatever state it is in."""
-        self._control.close()
-        self._commands.close()
-        self.keeper.close()
-        self._wire.close()
-        self._scanner.stop()
-        self._spool.close()
-        self.loop.close()
+        self._started.close()
 
     def setup_of(self, box: BoxSettings) -> BoxSetup:
         """What a box is told of itself. Its index is found by its id, whatever it is called."""
@@ -158,8 +169,11 @@ class Node:
         try:
             reports = self._scanner.reports()
         except FlocksyError as error:
-            self._problem(str(error))
-            self._start_scanner_again()
+            if self._leave_by is None:
+                self._problem(str(error))
+                self._start_scanner_again()
+            else:
+                self.loop.forget(self._scanner)
             return
         for report in reports:
             self.keeper.scanned(report, self.loop.now())
@@ -168,8 +182,7 @@ class Node:
         """It writes nothing, so nothing is lost with it but what it was asked for."""
         self.loop.forget(self._scanner)
         self._scanner.stop()
-        self._scanner = Scanner()
-        self._scanner.start()
+        self._scanner = _new_scanner()
         self.loop.watch(self._scanner, self._scanned)
         self.keeper.scan_with(self._scanner, self.loop.now())
 
@@ -188,6 +201,13 @@ class Node:
 
     def _problem(self, text: str) -> None:
         self.reporter.problem(text)
+
+
+def _new_scanner() -> Scanner:
+    scanner = Scanner()
+    with deaf():
+        scanner.start()
+    return scanner
 
 
 def _timing(settings: NodeSettings) -> Timing:

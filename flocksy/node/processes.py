@@ -5,6 +5,9 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 
 from flocksy import system
@@ -45,6 +48,21 @@ def wire_settings(settings: NodeSettings) -> WireSettings:
     )
 
 
+@contextmanager
+def deaf() -> Iterator[None]:
+    """While a process is started: it must not die of a Ctrl-C before it can decide to ignore it.
+
+    Ignored signals stay ignored in a new process; ours are given back at once.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
 class WireProcess:
     """The running wire process and the seam to it."""
 
@@ -58,7 +76,8 @@ class WireProcess:
             name="flocksy-wire",
             daemon=True,
         )
-        self.process.start()
+        with deaf():
+            self.process.start()
         self.seam.launched()
         self.alive = True
 
