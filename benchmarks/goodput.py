@@ -3,11 +3,13 @@
     python -m benchmarks.goodput [--megabytes 512] [--cell 65536] [--rounds 3]
 
 Pump and flock run in turns, because a machine's speed drifts; what counts is the ratio of the
-medians. One run of the flock goes before and is not counted: a virtual machine gets memory from its
-host on first touch, which makes the first pages of a page cache ten times dearer (2.6 instead of
-0.2 ms per MiB written) and has nothing to do with flocksy. *Lane*: bytes of the file over the time from the start of the burst to its end. *File*:
-over the time from the start of the burst until the file stands in both other boxes, flushed,
-verified and renamed. Rates in MB/s (10^6).
+medians. One run of the flock goes before and is not counted: a virtual machine gets memory from
+its host on first touch, which makes the first pages of a page cache ten times dearer (2.6 instead
+of 0.2 ms per MiB written) and has nothing to do with flocksy.
+
+*Lane*: bytes of the file over the time from the start of the burst to its end. *File*: over the
+time from the start of the burst until the file stands in both other boxes, flushed, verified and
+renamed. Rates in MB/s (10^6).
 """
 
 from __future__ import annotations

@@ -6,10 +6,9 @@ a cache line of its own. A slot belongs to the producer while `head - tail < slo
 consumer while `head > tail`; so nobody ever waits for a lock of the other process, and a process
 killed at any instruction leaves the ring whole.
 
-Which slot goes out next is not fixed: `order` says for each published position which slot it is, and
-the producer takes the one that was given back last. So a consumer that keeps up sees the same few
-slots again and again, in the processor's cache, and not megabytes of memory in turn: a third of the
-time of a burst went into that.
+Which slot goes out next is not fixed: `order` says for each published position which slot it is,
+and the producer takes the one that was given back last. So a consumer that keeps up sees the same
+few slots again and again, in the processor's cache, and not megabytes of memory in turn.
 
 A counter is stored by one aligned 8-byte store. On processors that reorder stores (arm64) the
 slot's bytes must be visible before the counter is: every counter access is done under an

@@ -83,9 +83,7 @@ def test_a_chmod_over_content_not_seen_is_a_change_of_content() -> None:
     flock.settle()
     sender.write("d/f", file("old", 0o600))
     sender.scan()
-    operations = commit_local(
-        sender.trees, ["d/f"], sender.capabilities, sends_only=lambda _: True
-    )
+    operations = commit_local(sender.trees, ["d/f"], sender.capabilities, sends_only=lambda _: True)
     (record,) = operations
     assert isinstance(record, Record)
     assert not record.version.metadata_only
