@@ -127,6 +127,8 @@ class Box:
         moved = self.index.join(path, state.heads, state.superseded)
         if version.kind is Kind.SYMLINK and entry.inline is not None:
             self.index.contents.put(version.root, blobs=((version.root, entry.inline),))
+            if self.planning.waits_for(path, version.root):
+                self.planning.add((path,))  # its record was here, and nothing else moves it on
         if version.kind is Kind.FILE:
             self._expect(entry, own, moved)
         if own or not moved:

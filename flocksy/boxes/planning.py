@@ -117,6 +117,10 @@ class Planning:
             self._batched.add(path)
             batch.missing -= 1
 
+    def waits_for(self, path: str, root: bytes) -> bool:
+        """Whether the path cannot be applied before the content `root` has come."""
+        return self._waits_for.get(path) == root
+
     @property
     def idle(self) -> bool:
         """Whether nothing is planned, waited for or being applied."""

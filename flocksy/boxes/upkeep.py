@@ -39,7 +39,9 @@ class Upkeep:
             # What is still expected has been named by now; the rest is left from earlier runs.
             self._swept = True
             opened.staging.sweep()
-        if self._tidy:
+        if self._tidy and self._pruning is None:
+            # Not while it prunes: nothing is planned then, and what came meanwhile would be taken
+            # for unused.
             self._tidy = False
             opened.index.tidy(opened.staging.roots() | opened.scratch.roots())
             self.trouble = opened.watcher.shortage()

@@ -174,3 +174,23 @@ def test_a_scanner_that_died_is_replaced(flock: Flock) -> None:
     node.keeper.scan_with(node.scanner, flock.now)
     flock.settle_equal()
     assert flock.tree(2) == {"a", "b"}
+
+
+def test_a_link_whose_text_comes_after_its_record(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock.settle_equal()
+    plan = Planning._plan
+    forgot: list[str] = []
+
+    def planned(self: Planning, now: float) -> None:
+        if "link" in self._arrived and self is flock.box(1).planning and not forgot:
+            forgot.append("link")
+            self._index.tidy(frozenset())
+        plan(self, now)
+
+    monkeypatch.setattr(Planning, "_plan", planned)
+    os.symlink("nowhere", flock.path(0, "link"))
+    flock.settle_equal()
+    assert forgot
+    assert os.readlink(flock.path(1, "link")) == "nowhere"
