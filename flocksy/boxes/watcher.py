@@ -171,13 +171,19 @@ class Watcher:
         observer = self._observer
         if observer is None:
             return None
-        with tempfile.TemporaryDirectory(prefix="flocksy-") as folder:
-            try:
-                watch = observer.schedule(FileSystemEventHandler(), folder)
-            except OSError as error:
-                return _why_not(self._root, error)
-            observer.unschedule(watch)
-        return None
+        said: list[str | None] = [None]
+
+        def try_one_more() -> None:
+            with tempfile.TemporaryDirectory(prefix="flocksy-") as folder:
+                try:
+                    watch = observer.schedule(FileSystemEventHandler(), folder)
+                except OSError as error:
+                    said[0] = _why_not(self._root, error)
+                    return
+                observer.unschedule(watch)
+
+        _bounded(try_one_more)
+        return said[0]
 
     def take(self, now_s: float) -> Dirty:
         """What is due at `now_s`, in the time of `time.monotonic`."""
@@ -200,10 +206,7 @@ class Watcher:
         """End the watching. Stopping twice, or what never started, is harmless."""
         _overflows.watchers.discard(self)
         if self._observer is not None:
-            self._observer.stop()
-            # The library's threads now and then miss their own end; they are daemons, and what
-            # they would still say is not listened to.
-            self._observer.join(STOP_SECONDS)
+            _bounded(self._observer.stop)
             self._observer = None
 
     def happened(self, *paths: str | bytes) -> None:
@@ -269,6 +272,15 @@ def _listen_for_overflows(watcher: Watcher) -> None:
     if _overflows not in logger.handlers:
         logger.addHandler(_overflows)
     _overflows.watchers.add(watcher)
+
+
+def _bounded(work: Callable[[], None]) -> None:
+    """Do something with the library that may not come back: its threads now and then wait for each
+    other for ever when directories are moved fast. Then a thread is left behind, which is a daemon
+    and says nothing that is listened to, and not the node."""
+    thread = threading.Thread(target=work, name="watcher-work", daemon=True)
+    thread.start()
+    thread.join(STOP_SECONDS)
 
 
 def _why_not(root: str, error: OSError) -> str:
