@@ -50,6 +50,9 @@ class Loop:
 
     def catch(self, *signals: signal.Signals) -> None:
         """Collect these signals for `signalled` instead of letting them act."""
+        # A handler runs in the main thread only, but the system may interrupt another one: the
+        # wait of the main thread would go on. So the signal itself writes to the wake-up socket.
+        signal.set_wakeup_fd(self._wake_writer.fileno(), warn_on_full_buffer=False)
         for number in signals:
             self._handlers.append((number, signal.signal(number, self._on_signal)))
 
@@ -67,6 +70,8 @@ class Loop:
         """Give the signals back and close."""
         for number, handler in self._handlers:
             signal.signal(number, handler)  # type: ignore[arg-type]  # as signal.signal returned it
+        if self._handlers:
+            signal.set_wakeup_fd(-1)
         self._selector.close()
         self._wake_reader.close()
         self._wake_writer.close()
