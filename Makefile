@@ -10,7 +10,7 @@ rig: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev lint
 	$(BIN)/python fsm/generate.py --check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 4 --dist worksteal
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

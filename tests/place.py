@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,13 +48,20 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def short_path() -> Iterator[Path]:
+    """A fresh directory for sockets: the paths of pytest's own can be too long for them."""
+    with tempfile.TemporaryDirectory(prefix="flocksy-") as made:
+        yield Path(made)
+
+
+@pytest.fixture
+def place(tmp_path: Path, short_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     """The node's files in a fresh home."""
     home = tmp_path / "home"
-    (home / "run").mkdir(parents=True)
+    home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_STATE_HOME", str(home / "state"))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(home / "run"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_path))
     keys = home / "keys"
     pair = create_private_keys(str(keys / "private"), NODES[:1])
     public = {NODES[0]: pair.public_key} | {node: generate_pair().public_key for node in NODES[1:]}

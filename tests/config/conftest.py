@@ -1,5 +1,5 @@
-"""The fixture `place`: a node's files in a home of its own."""
+"""The fixtures for a node's files in a home of its own."""
 
-from tests.place import place
+from tests.place import place, short_path
 
-__all__ = ["place"]
+__all__ = ["place", "short_path"]

@@ -84,8 +84,8 @@ class Node:
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[Node]:
-    made = Node(tmp_path / "run" / "flocksy" / "0123456789abcdef.sock")
+def node(short_path: Path) -> Iterator[Node]:
+    made = Node(short_path / "run" / "flocksy" / "0123456789abcdef.sock")
     yield made
     made.close()
 
@@ -166,18 +166,18 @@ def test_a_client_that_gives_up_leaves_nothing_behind(node: Node) -> None:
     assert request(node.path, "status")["text"] == "ok"
 
 
-def test_nobody_there_is_told_apart(tmp_path: Path) -> None:
+def test_nobody_there_is_told_apart(short_path: Path) -> None:
     with pytest.raises(NotRunningError):
-        request(str(tmp_path / "nothing.sock"), "status")
-    left_over = tmp_path / "left.sock"
+        request(str(short_path / "nothing.sock"), "status")
+    left_over = short_path / "left.sock"
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(left_over))
     with pytest.raises(NotRunningError):
         request(str(left_over), "status")
 
 
-def test_a_left_over_socket_is_replaced_and_a_file_is_not(tmp_path: Path) -> None:
-    path = tmp_path / "here.sock"
+def test_a_left_over_socket_is_replaced_and_a_file_is_not(short_path: Path) -> None:
+    path = short_path / "here.sock"
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(path))
     server = ControlServer(str(path), lambda _command, _arguments: {})
@@ -188,7 +188,7 @@ def test_a_left_over_socket_is_replaced_and_a_file_is_not(tmp_path: Path) -> Non
         ControlServer(str(path), lambda _command, _arguments: {})
     assert path.read_text() == "precious"
     with pytest.raises(FlocksyError, match="a shorter --state-dir"):
-        ControlServer(str(tmp_path / ("x" * 200)), lambda _command, _arguments: {})
+        ControlServer(str(short_path / ("x" * 200)), lambda _command, _arguments: {})
 
 
 def test_another_version_is_named(node: Node) -> None:
