@@ -181,6 +181,11 @@ class Exchange:
         pushes = sum(box.offers.pushes.bytes for box in self.boxes.values())
         return pushes + self._answers.payload_bytes + self._idle_bytes
 
+    @property
+    def carried_bytes(self) -> int:
+        """Bytes of messages that lanes have carried since the start, cover not counted."""
+        return self._inbox.carried_bytes
+
     # -- bursts -----------------------------------------------------------------------------
 
     def _follow(self, report: WireReport) -> None:

@@ -43,6 +43,8 @@ class Inbox:
         self._lanes = [_Lane() for _ in range(seam.lanes)]
         self.bad = [0] * seam.lanes
         """Messages and slots of each lane that were not valid."""
+        self.carried_bytes = 0
+        """Of messages in all lanes, our own among them; cover is not counted."""
 
     def drain(self, limit: int) -> int:
         """Take up to `limit` slots. Returns how many there were."""
@@ -67,6 +69,7 @@ class Inbox:
             slot.payload.release()
             self._seam.done()
             for data in found:
+                self.carried_bytes += len(data)
                 try:
                     self._handle(slot.lane, messages.decode(data))
                 except HostileInput:

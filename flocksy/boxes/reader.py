@@ -32,7 +32,7 @@ OPEN_FILES = 8
 """Read from in turn: more than the files that one burst reads at the same time."""
 SPOOL_BYTES = 32 << 20
 """Read round and round; larger than the processor's caches, so that it costs what files cost."""
-SPOOL_CHUNK_BYTES = 512 << 10
+SPOOL_CHUNK_BYTES = 256 << 10
 """As long as the chunks of a file of some hundred megabytes."""
 
 _compressor = ZstdCompressor(level=COMPRESSION_LEVEL, write_content_size=True)

@@ -121,6 +121,7 @@ class Reporter:
                 bytes_to_send=node.exchange.waiting_bytes,
                 wanted=sum(len(one.wants(MAX_WANTS_COUNTED)) for one in staging),
                 bytes_wanted=sum(expected - here for here, expected in progress),
+                bytes_carried=node.exchange.carried_bytes,
             ),
             burst=burst,
             errors=tuple(self._errors),

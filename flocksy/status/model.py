@@ -74,6 +74,7 @@ class QueueStatus:
     bytes_to_send: int = 0
     wanted: int = 0  # chunks
     bytes_wanted: int = 0
+    bytes_carried: int = 0  # of messages in all lanes since the start, cover not counted
 
 
 @dataclass(frozen=True, slots=True)
