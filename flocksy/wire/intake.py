@@ -23,6 +23,7 @@ from flocksy.wire.lane import Lane
 from flocksy.wire.limits import DRAIN_CELLS, PENDING_HEADERS
 from flocksy.wire.port import Port
 from flocksy.wire.settings import WireSettings
+from flocksy.wire.stamps import OwnStamps
 
 
 class Intake:
@@ -32,6 +33,7 @@ class Intake:
         self, settings: WireSettings, hashes: FlockSettings, seam: WireSeam, port: Port
     ) -> None:
         self.lanes = [Lane() for _ in settings.members]
+        self.stamps = OwnStamps(len(self.lanes))
         self._own = settings.own_lane
         self._others = [i for i in range(len(self.lanes)) if i != self._own]
         self._hashes = hashes
@@ -82,6 +84,9 @@ class Intake:
                 if gear == Gear.IDLE:
                     # Cells of a burst queue up behind each other: no measure of time.
                     clock.heard(index, header.times, received_ns)
+                    ours = header.times.echoes[self._own]
+                    if ours is not None:
+                        self.stamps.given_back(index, ours.sent_us, received_ns)
                 headers.append((index, header))
             lane.headers.clear()
         return headers

@@ -42,6 +42,29 @@ ZAP_PER_ROUND = 16
 MONITOR_EVENTS_PER_ROUND = 64
 """Socket events looked at per round; the rest waits."""
 
+REFUSED_RETRY_NS = 5_000_000_000
+"""After a refusal, for which libzmq would never try again. Fixed, like `RECONNECT_MS`, and longer:
+a person has to do something first."""
+
+REFUSALS = 16
+"""Refused links kept until the next round."""
+
+REFUSAL_NS = 30_000_000_000
+"""For so long a refusal tells of the peer's state. It tries again every few seconds."""
+
+STRANGERS_NS = 10_000_000_000
+"""Between two complaints about strangers."""
+
+OWN_STAMPS = 1024
+"""Own heartbeats remembered: at the shortest periods still more than what a link can delay."""
+
+TWIN_STAMPS = 4
+"""So many different foreign stamps from one member, in a row, are no rest of our last session: of
+that there is the newest cell it had, and perhaps one or two more that were under way."""
+
+TWIN_NS = 60_000_000_000
+"""For so long after a foreign stamp somebody else counts as live under our key."""
+
 PENDING_HEADERS = 8
 """Headers of one lane kept for the next round. One is usual, two after a delay."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket as sockets
+import time
 from urllib.parse import urlsplit
 
 import zmq
@@ -27,7 +28,8 @@ from flocksy.wire.limits import (
     ZMTP_HEARTBEAT_MS,
     ZMTP_TIMEOUT_MS,
 )
-from flocksy.wire.monitor import LinkMonitor
+from flocksy.wire.monitor import TWIN, WE_REFUSE, WRONG_KEY, LinkMonitor
+from flocksy.wire.refusals import LOCAL, Refusals
 from flocksy.wire.settings import Member, WireSettings
 from flocksy.wire.zap import DOMAIN, AllowList
 
@@ -43,13 +45,14 @@ class Links:
         self._settings = settings
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
         self._complaints: list[str] = []
-        self._refused: str | None = None
         self._trouble: dict[int, str] = {}
         keys = frozenset(member.public_key for member in settings.members)
-        self._allow_list = AllowList(self._context, keys)
+        self._allow_list = AllowList(self._context, keys - {settings.public_key})
         self._poller = zmq.Poller()
         self._subs: dict[int, zmq.Socket[bytes]] = {}
         self._monitors: dict[int, LinkMonitor] = {}
+        self._targets: dict[int, str] = {}
+        self._now_ns = time.monotonic_ns()
         self._pub = self._context.socket(zmq.PUB)
         try:
             self._bind()
@@ -59,6 +62,8 @@ class Links:
         except BaseException:
             self.close()
             raise
+        hosts = [_host(self._targets.get(lane, "")) for lane in range(len(settings.members))]
+        self._refusals = Refusals(settings.public_key, hosts)
 
     def send(self, cell: memoryview) -> None:
         """Put one cell on every link. Never blocks; what a link cannot take is dropped."""
@@ -84,16 +89,25 @@ class Links:
 
     def serve(self) -> None:
         """Once per round: answer handshakes, see what became of the links."""
+        self._now_ns = time.monotonic_ns()
         self._allow_list.serve()
-        if self._allow_list.refused != self._refused:
-            self._refused = self._allow_list.refused
-            self._complaints.append(f"refused a link to a key that is not ours: {self._refused}")
-        for monitor in self._monitors.values():
-            monitor.look()
+        for lane, monitor in self._monitors.items():
+            if monitor.look(self._now_ns) and lane in self._targets:
+                # libzmq has given it up. It forgets the endpoint first, else it would have two.
+                self._subs[lane].disconnect(self._targets[lane])
+                self._subs[lane].connect(self._targets[lane])
+        self._complaints += self._refusals.take(
+            self._allow_list.take_refused(), self._now_ns, self._link_state
+        )
 
     def link_state(self, lane: int) -> str:
-        """Text for people; empty when the link is up."""
-        return self._trouble.get(lane) or self._monitors[lane].state
+        """Text for people; empty when the link is up. Of the own lane: what is wrong with it."""
+        if lane == self._settings.own_lane:
+            return TWIN if self._refusals.twin(self._now_ns) else ""
+        state = self._link_state(lane)
+        if state == WRONG_KEY and self._refusals.recent(lane, self._now_ns):
+            return WE_REFUSE
+        return state
 
     def complaints(self) -> list[str]:
         """Errors since the last call, for people."""
@@ -109,6 +123,10 @@ class Links:
         self._pub.close(LINGER_MS)
         self._allow_list.close()
         self._context.term()
+
+    def _link_state(self, lane: int) -> str:
+        monitor = self._monitors.get(lane)
+        return self._trouble.get(lane) or (monitor.state if monitor is not None else "")
 
     def _bind(self) -> None:
         pub, settings = self._pub, self._settings
@@ -142,7 +160,9 @@ class Links:
         endpoint = member.endpoints[0]
         try:
             # Names go to the proxy as they are: an onion service is known only there.
-            sub.connect(endpoint if settings.socks else _resolved(endpoint))
+            target = endpoint if settings.socks else _resolved(endpoint)
+            sub.connect(target)
+            self._targets[lane] = target
         except (OSError, zmq.ZMQError) as error:
             self._trouble[lane] = f"name not found: {endpoint}"
             self._complaints.append(f"node = {endpoint}: {error}; looked up at start only")
@@ -187,6 +207,11 @@ def _resolved(endpoint: str) -> str:
     found.sort(key=lambda entry: entry[0] != sockets.AF_INET)
     address = str(found[0][4][0])
     return f"tcp://[{address}]:{parts.port}" if ":" in address else f"tcp://{address}:{parts.port}"
+
+
+def _host(target: str) -> str:
+    """The address in an endpoint that was resolved, as the allow list is told it."""
+    return LOCAL if target.startswith("ipc://") else urlsplit(target).hostname or ""
 
 
 def _refuse_living_ipc(endpoint: str) -> None:

@@ -45,6 +45,7 @@ class Outlet:
     def beat(self, now_us: int) -> None:
         """Emit the heartbeat that was prepared."""
         stamp(self._idle, now_us)
+        self._intake.stamps.made(now_us)
         self._port.send(self._idle)
         self.sent[Gear.IDLE] += 1
         self._intake.own(self._idle, Gear.IDLE, NO_ID, 0)

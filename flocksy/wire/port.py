@@ -21,7 +21,7 @@ class Port(Protocol):
         """Once per round: answer handshakes, see what became of the links."""
 
     def link_state(self, lane: int) -> str:
-        """Text for people; empty when the link is up."""
+        """Text for people; empty when the link is up. Of the own lane: what is wrong with it."""
 
     def complaints(self) -> list[str]:
         """Errors since the last call, for people."""

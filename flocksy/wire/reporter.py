@@ -11,6 +11,7 @@ from flocksy.seam.joint import WireSeam
 from flocksy.seam.report import AgreedBurst, LaneReport, LastBurst, WireReport
 from flocksy.wire.intake import Intake
 from flocksy.wire.limits import ERRORS, SILENT_ROUNDS, TEXTS_NS
+from flocksy.wire.monitor import TWIN
 from flocksy.wire.outlet import Outlet
 from flocksy.wire.port import Port
 from flocksy.wire.settings import WireSettings
@@ -81,10 +82,10 @@ class Reporter:
         self._seam.tell(report, texts)
 
     def _lane_state(self, index: int, view: int, clock: FlockClock, now_ns: int) -> str:
-        if index == self._settings.own_lane:
-            return "this node"
-        lane = self._intake.lanes[index]
         link = self._port.link_state(index)
+        if index == self._settings.own_lane:
+            return TWIN if self._intake.stamps.twin(now_ns) else link or "this node"
+        lane = self._intake.lanes[index]
         if link:
             return link
         if lane.difference:

@@ -170,7 +170,7 @@ def test_unknown_keys_and_wrong_keys_are_refused_and_named(directory: str) -> No
         def named() -> bool:
             first, _, other = (box.report for box in boxes)
             return (
-                first.lanes[2].state == "wrong key for that endpoint"
+                first.lanes[2].state == "we refuse its key"
                 and other.lanes[0].state == "refuses our key"
                 and any(third.public_key in error for error in first.errors)
             )

@@ -1,0 +1,73 @@
+"""Whom we refused a link, and what that says: one of our members with another key, a stranger, or
+somebody with our own private key. No socket here.
+
+A refusal has an address and no name. It is put down to a member where just one that has no link
+can be meant: the one whose endpoint has that address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from flocksy.wire.limits import REFUSAL_NS, STRANGERS_NS
+from flocksy.wire.monitor import TWIN, WRONG_KEY
+from flocksy.wire.zap import Refusal
+
+LOCAL = "localhost"
+"""How libzmq's address of a peer over `ipc` begins."""
+
+
+class Refusals:
+    """What the refusals of one node add up to."""
+
+    def __init__(self, own_key: str, hosts: Sequence[str]) -> None:
+        """`hosts`: the address of every lane's endpoint; `LOCAL` for `ipc`, "" if not known."""
+        self._own_key = own_key
+        self._hosts = tuple(hosts)
+        self._until_ns: dict[int, int] = {}  # lane to when its refusal is old
+        self._twin_until_ns = 0
+        self._strangers = 0
+        self._next_ns = 0  # no complaint about a stranger before
+
+    def take(
+        self, refused: Sequence[Refusal], now_ns: int, link_state: Callable[[int], str]
+    ) -> list[str]:
+        """Refusals since the last call. Returns what a person should be told of them."""
+        said = []
+        for refusal in refused:
+            if refusal.key == self._own_key:
+                if now_ns >= self._twin_until_ns:
+                    said.append(f"{TWIN}: a link was tried with it from {refusal.address}")
+                self._twin_until_ns = now_ns + REFUSAL_NS
+                continue
+            lane = self._lane(refusal.address, link_state)
+            if lane is not None:
+                self._until_ns[lane] = now_ns + REFUSAL_NS
+            # Anybody can try, as often as they like: the log is not theirs to fill.
+            self._strangers += 1
+            if now_ns >= self._next_ns:
+                self._next_ns = now_ns + STRANGERS_NS
+                times = f" ({self._strangers} refusals)" if self._strangers > 1 else ""
+                self._strangers = 0
+                said.append(
+                    f"refused a link to a key that no member has: {refusal.key} "
+                    f"from {refusal.address}{times}"
+                )
+        return said
+
+    def recent(self, lane: int, now_ns: int) -> bool:
+        """Whether a key was refused that can only be this member's."""
+        return now_ns < self._until_ns.get(lane, 0)
+
+    def twin(self, now_ns: int) -> bool:
+        """Whether somebody came with our own key."""
+        return now_ns < self._twin_until_ns
+
+    def _lane(self, address: str, link_state: Callable[[int], str]) -> int | None:
+        host = LOCAL if address.startswith(LOCAL) else address.removeprefix("::ffff:")
+        lanes = [
+            lane
+            for lane, known in enumerate(self._hosts)
+            if known == host and link_state(lane) == WRONG_KEY
+        ]
+        return lanes[0] if len(lanes) == 1 else None
