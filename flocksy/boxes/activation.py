@@ -103,7 +103,7 @@ def open_box(
     words: list[str] = []
     disk = RealDisk(setup.path)
     try:
-        index, lost = _open_index(setup, words)
+        index, lost = _open_index(setup, words, now_ms)
         try:
             found = marker.look(
                 disk, setup.name, setup.path, setup.box_id, index, removable=setup.removable
@@ -143,15 +143,17 @@ def _forgets_links(setup: BoxSetup, index: BoxIndex) -> bool:
     return not setup.follow_symlinks and index.remembered(LINKS) is not None
 
 
-def _open_index(setup: BoxSetup, words: list[str]) -> tuple[BoxIndex, bool]:
+def _open_index(
+    setup: BoxSetup, words: list[str], now_ms: Callable[[], int]
+) -> tuple[BoxIndex, bool]:
     path = Path(setup.index_path)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return BoxIndex.open(path), False
+        return BoxIndex.open(path, now_ms), False
     except IndexDamaged as error:
         aside = set_aside(path, time.strftime("%Y%m%dT%H%M%S", time.gmtime()))
         words.append(f"box {setup.name}: {error}; it was set aside as {aside}, and is made anew")
-        return BoxIndex.open(path), True
+        return BoxIndex.open(path, now_ms), True
 
 
 def _open_rest(

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from flocksy import system
-from flocksy.boxes.disk import PRIVATE, Disk, Stat
-from flocksy.index.journal import Kept
+from flocksy.boxes.disk import Disk, Stat
+from flocksy.index.journal import HISTORY, Kept
 from flocksy.sync.version import Kind
 
-FOLDER = f"{PRIVATE}/history"
+FOLDER = HISTORY
 
 RETENTION_DAYS = 30
 UNTOUCHABLE_DAYS = 7

@@ -141,7 +141,8 @@ class Offers:
             return self._index.contents.blob(version.root)
         if version.size == 0:
             return b""
-        for candidate in (path, self._index.contents.path_with(version.root)):
+        contents = self._index.contents
+        for candidate in (path, contents.path_with(version.root), contents.kept_with(version.root)):
             if candidate is None:
                 continue
             try:

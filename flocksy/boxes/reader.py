@@ -21,6 +21,7 @@ from flocksy.boxes.handles import Handles
 from flocksy.boxes.here import Here
 from flocksy.errors import FlocksyError
 from flocksy.index.contents import Contents
+from flocksy.index.journal import HISTORY
 from flocksy.sync.content import chunk_id, root_of
 
 COMPRESSION_LEVEL = 1
@@ -87,7 +88,8 @@ class ChunkReader:
                 return chunk
             # Perhaps only the handle is of a file that was replaced. The scan finds out.
             self._files.close(place.path)
-            self._changed.add(place.path)
+            if not place.path.startswith(HISTORY):  # which is never scanned
+                self._changed.add(place.path)
         blob = self._contents.blob(name) or self._here.list_of(name)
         return None if blob is None else prepared(name, blob, compress=compress)
 

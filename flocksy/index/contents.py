@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from flocksy.index.database import Database
+from flocksy.index.journal import HISTORY
 from flocksy.index.paths import Paths
 from flocksy.index.rows import path_text
 from flocksy.sync.version import Kind
@@ -94,7 +95,20 @@ class Contents:
         ]
 
     def places(self, chunk_id: bytes, limit: int = 4) -> Sequence[Place]:
-        """Where the chunk should be found on this disk."""
+        """Where the chunk should be found on this disk: in files of the box, else in its history
+        (`Place.path` then begins with `HISTORY`)."""
+        return self._shown(chunk_id, limit) or [
+            Place(f"{HISTORY}/{path_text(name)}", start, length)
+            for name, start, length in self._database.rows(
+                "SELECT history.name, chunks.start, chunks.length FROM chunks"
+                " JOIN contents ON contents.number = chunks.content"
+                " JOIN history ON history.root = contents.root"
+                " WHERE chunks.id = ? LIMIT ?",
+                (chunk_id, limit),
+            )
+        ]
+
+    def _shown(self, chunk_id: bytes, limit: int) -> Sequence[Place]:
         return [
             Place(path_text(path), start, length)
             for path, start, length in self._database.rows(
@@ -124,8 +138,9 @@ class Contents:
         ]
 
     def holds(self, chunk_id: bytes) -> bool:
-        """Whether the chunk should be obtainable here, from a file or kept whole."""
-        return bool(self.places(chunk_id, 1)) or self.blob(chunk_id) is not None
+        """Whether the box shows the chunk here, in a file, or it is kept whole. What the history
+        has does not count: others may have thinned theirs out."""
+        return bool(self._shown(chunk_id, 1)) or self.blob(chunk_id) is not None
 
     def is_shared(self, root: bytes) -> bool:
         """Whether this disk was last seen to hold the content `root` (of more than 4 KiB) of the
@@ -153,6 +168,11 @@ class Contents:
             (root, int(Kind.FILE)),
         )
         return None if row is None else path_text(row[0])
+
+    def kept_with(self, root: bytes) -> str | None:
+        """A file of the history (below `HISTORY`) whose content has this root."""
+        row = self._database.row("SELECT name FROM history WHERE root = ? LIMIT 1", (root,))
+        return None if row is None else f"{HISTORY}/{path_text(row[0])}"
 
     def forget_unused(self, limit: int, keep: Collection[bytes] = ()) -> int:
         """Drop up to `limit` contents that nothing on this disk, in the history or among the

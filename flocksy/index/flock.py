@@ -12,13 +12,14 @@ what comes in, not of what a path has been through.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 from flocksy.index.database import Database
 from flocksy.index.items import LaneItems
+from flocksy.index.past import Past
 from flocksy.index.paths import Paths
 from flocksy.index.rows import path_text
 from flocksy.sync.trees import PathState
@@ -84,10 +85,19 @@ class Superseded(Mapping[bytes, bytes]):
 class FlockTree:
     """Part of `BoxIndex`; writes happen inside its transactions."""
 
-    def __init__(self, database: Database, paths: Paths, items: LaneItems) -> None:
+    def __init__(
+        self,
+        database: Database,
+        paths: Paths,
+        items: LaneItems,
+        past: Past,
+        now_ms: Callable[[], int],
+    ) -> None:
         self._database = database
         self._paths = paths
         self._items = items
+        self._past = past
+        self._now_ms = now_ms
 
     def state(self, path: str, which: int) -> PathState | None:
         """The path's state, FLOCK's or LANE's; None when there is none."""
@@ -167,6 +177,8 @@ class FlockTree:
     ) -> None:
         """Write the difference, and what follows from it: marks, item, queue."""
         execute = self._database.execute
+        had, flock = _seen_as(FLOCK, before), _seen_as(FLOCK, after)
+        self._past.lay_down(number, sorted(had - flock), self._now_ms())
         for head in before.keys() - after.keys():
             execute("DELETE FROM heads WHERE path = ? AND id = ?", (number, head))
         for head, (kind, seen) in after.items():
@@ -174,13 +186,13 @@ class FlockTree:
             if old is None and seen:
                 record = encode_record(versions[head])
                 execute(
-                    "INSERT INTO heads VALUES (?, ?, ?, ?, ?)", (number, head, record, kind, seen)
+                    "INSERT INTO heads VALUES (?, ?, ?, ?, ?, ?)",
+                    (number, head, record, kind, seen, self._now_ms()),
                 )
             elif old is not None and not seen:
                 execute("DELETE FROM heads WHERE path = ? AND id = ?", (number, head))
             elif old is not None and old.seen != seen:
                 execute("UPDATE heads SET seen = ? WHERE path = ? AND id = ?", (seen, number, head))
-        had, flock = _seen_as(FLOCK, before), _seen_as(FLOCK, after)
         if flock != had:
             self._paths.set_heads(
                 number, len(flock), was_live=_live(before, had), live=_live(after, flock)

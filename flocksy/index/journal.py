@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from flocksy.index.database import Database, Row
 from flocksy.index.rows import path_bytes, path_text
 
+HISTORY = ".flocksy/history"
+"""Where in a box its history lies."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Something the history holds: `name` is its path below `.flocksy/history/`. `root` is empty
+    """Something the history holds: `name` is its path below `HISTORY`. `root` is empty
     where the content was never hashed."""
 
     name: str

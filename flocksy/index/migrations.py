@@ -1,7 +1,7 @@
 """Bring a database to the version this program speaks.
 
-`schema.sql` is version 1. A later version adds a step to `STEPS`: the SQL that leads to it from
-the one before. Steps are never changed once released.
+`schema.sql` is version 1. A later version adds a step to `STEPS`, a file of its own: the SQL that
+leads to it from the one before. Steps are never changed once released.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from importlib import resources
 
 from flocksy.errors import IndexDamaged
 
-STEPS: tuple[str, ...] = (
-    resources.files("flocksy.index").joinpath("schema.sql").read_text(encoding="utf-8"),
+STEPS: tuple[str, ...] = tuple(
+    resources.files("flocksy.index").joinpath(name).read_text(encoding="utf-8")
+    for name in ("schema.sql", "schema2.sql")
 )
 """STEPS[n] leads from version n to version n + 1; version 0 is an empty database."""
 

@@ -7,7 +7,8 @@ see what this connection has written so far, committed or not. One connection, o
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from flocksy.index.database import Database
 from flocksy.index.flock import BOTH, FLOCK, LANE, FlockTree, Outgoing
 from flocksy.index.items import LaneItems
 from flocksy.index.journal import Journal
+from flocksy.index.past import Past
 from flocksy.index.paths import Paths
 from flocksy.index.rows import entry_of, entry_row, joined_ids, path_bytes, path_text, split_ids
 from flocksy.sync.trees import DiskEntry, PathState, SyncedEntry
@@ -26,6 +28,10 @@ __all__ = ["BoxIndex", "Counts", "Outgoing", "set_aside"]
 
 TIDY_CONTENTS = 10_000
 """Contents dropped in one go; the next time finds the rest."""
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +55,11 @@ class BoxIndex:
     """What the lanes have carried: the digest and the store that reconciliation reads."""
     journal: Journal
     """The open batch of the applier, and the history's rows."""
+    past: Past
+    """What stood at a path before."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create. Checks the file after an unclean end.
+    def __init__(self, path: Path, now_ms: Callable[[], int] = _now_ms) -> None:
+        """Open or create. Checks the file after an unclean end. `now_ms`: the wall clock.
 
         Raises `IndexDamaged` when the file is damaged or of a newer flocksy; nothing is changed
         then, and the caller sets the file aside (`set_aside`), opens a new one and adopts.
@@ -62,14 +70,15 @@ class BoxIndex:
         self.items = LaneItems(self._database, self._paths)
         self.contents = Contents(self._database, self._paths)
         self.journal = Journal(self._database)
-        self._flock = FlockTree(self._database, self._paths, self.items)
+        self.past = Past(self._database)
+        self._flock = FlockTree(self._database, self._paths, self.items, self.past, now_ms)
         self._totals: tuple[int, int, int] | None = None
         self._database.on_rollback(self._forget_totals)
 
     @classmethod
-    def open(cls, path: Path) -> BoxIndex:
+    def open(cls, path: Path, now_ms: Callable[[], int] = _now_ms) -> BoxIndex:
         """The same as the constructor."""
-        return cls(path)
+        return cls(path, now_ms)
 
     def close(self) -> None:
         """Mark the end as clean and close. Closing twice is harmless."""
