@@ -22,6 +22,7 @@ from flocksy.node.commands import Commands
 from flocksy.node.loop import Loop
 from flocksy.node.processes import WireProcess, deaf
 from flocksy.node.reports import Reporter
+from flocksy.node.restarts import Restarts
 from flocksy.status.control import ControlServer
 from flocksy.status.wording import EXIT_OK
 
@@ -44,6 +45,7 @@ class Node:
         self.settings = settings
         system.keep_freed_memory()
         self._leave_by: float | None = None
+        self._scanner_restarts = Restarts()
         # What is started here is stopped in the opposite order, also if the rest does not start.
         self._started = ExitStack()
         try:
@@ -146,7 +148,10 @@ class Node:
         boxes_again = self.keeper.turn(now, quiet=quiet)
         self.reporter.turn(now)
         commands_again = self._commands.turn(now)
-        times = [exchange_again, commands_again, self._leave_by]
+        scanner_due = self._scanner_restarts.due
+        if scanner_due is not None and now >= scanner_due:
+            self._start_scanner_again(now)
+        times = [exchange_again, commands_again, self._leave_by, self._scanner_restarts.due]
         if quiet or boxes_again != 0.0:
             times.append(boxes_again)
         return min((when for when in times if when is not None), default=None)
@@ -169,22 +174,21 @@ class Node:
         try:
             reports = self._scanner.reports()
         except FlocksyError as error:
+            self.loop.forget(self._scanner)
             if self._leave_by is None:
+                self._scanner_restarts.died(self.loop.now())
                 self._problem(str(error))
-                self._start_scanner_again()
-            else:
-                self.loop.forget(self._scanner)
             return
         for report in reports:
             self.keeper.scanned(report, self.loop.now())
 
-    def _start_scanner_again(self) -> None:
+    def _start_scanner_again(self, now: float) -> None:
         """It writes nothing, so nothing is lost with it but what it was asked for."""
-        self.loop.forget(self._scanner)
         self._scanner.stop()
         self._scanner = _new_scanner()
+        self._scanner_restarts.started(now)
         self.loop.watch(self._scanner, self._scanned)
-        self.keeper.scan_with(self._scanner, self.loop.now())
+        self.keeper.scan_with(self._scanner, now)
 
     def _on_signal(self, number: signal.Signals, now: float) -> None:
         if number in (signal.SIGINT, signal.SIGTERM):
