@@ -174,7 +174,14 @@ def _open_rest(
     capabilities = probe(disk)
     history = History(disk, now_ms)
     staging = Staging(disk, index.contents)
-    applier = Applier(disk, IndexJournal(index), history, _Contents(index, staging), capabilities)
+    applier = Applier(
+        disk,
+        IndexJournal(index),
+        history,
+        _Contents(index, staging),
+        capabilities,
+        ignore_symlinks=setup.ignore_symlinks,
+    )
     for _ in applier.recover():
         pass
     watcher = Watcher(setup.path, wake)

@@ -84,8 +84,11 @@ class Applier:
         history: History,
         contents: Contents,
         capabilities: Capabilities,
+        *,
+        ignore_symlinks: bool = False,
     ) -> None:
         self._disk = disk
+        self._ignore_symlinks = ignore_symlinks
         self._journal = journal
         self._history = history
         self._capabilities = capabilities
@@ -247,12 +250,20 @@ class Applier:
         step.placed = True
 
     def _dress(self, placer: Placer, step: Step) -> None:
-        """Mode and mtime where they could not be set on the temporary."""
+        """Mode and mtime where they could not be set on the temporary.
+
+        Here people may edit already. An mtime that is set would hide what they wrote in that
+        instant, so the path is read once more afterwards.
+        """
         assert step.wanted is not None
         if isinstance(step.operation, SetMetadata):
             if step.wanted.kind is not Kind.SYMLINK:
-                found = placer.set_metadata(step.path, step.operation.expected, step.wanted)
+                expected = step.operation.expected
+                found = placer.set_metadata(step.path, expected, step.wanted)
                 step.shown = found.entry(step.wanted.root)
+                step.is_sure = (
+                    step.wanted.kind is not Kind.FILE or expected.mtime_ns == step.wanted.mtime_ns
+                )
             step.placed = True
         else:
             assert step.shown is not None
@@ -261,9 +272,15 @@ class Applier:
             if not late_mode and not late_mtime:
                 return
             try:
-                step.shown = placer.dress(step.path, step.wanted).entry(step.wanted.root)
+                if not placer.same(self._disk.stat(step.path), step.shown):
+                    return  # edited already: what is there is dressed as its editor wants
+                found = placer.dress(step.path, step.wanted, dated=late_mtime)
             except OSError as error:
                 step.problem = describe(error)  # the content is in its place all the same
+                return
+            if late_mtime or found.mtime_ns == step.shown.mtime_ns:
+                step.shown = found.entry(step.wanted.root)
+            step.is_sure = not late_mtime
 
     def _read_back(self, placer: Placer, batch: Batch, step: Step) -> None:
         """What the disk shows now. Where somebody was quick it is not what was brought: the path
@@ -274,6 +291,8 @@ class Applier:
                 batch.rescan.add(step.path)
         elif found is not None and placer.same(found, step.shown):
             step.found = found.entry(step.wanted.root)
+            if not step.is_sure:
+                batch.rescan.add(step.path)
         else:
             step.found = step.shown
             batch.rescan.add(step.path)
@@ -313,7 +332,9 @@ class Applier:
     # ── small things ─────────────────────────────────────────────────────────────────────────
 
     def _placer(self) -> Placer:
-        return Placer(self._disk, self._history, self._capabilities)
+        return Placer(
+            self._disk, self._history, self._capabilities, ignore_symlinks=self._ignore_symlinks
+        )
 
     def _drop(self, path: str, directory: bool) -> None:
         """Remove a temporary; what cannot be removed now is removed at the next start."""

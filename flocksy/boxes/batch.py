@@ -9,7 +9,7 @@ from typing import Protocol
 
 from flocksy.boxes.disk import MODE_BITS
 from flocksy.boxes.journal import Applied, JournalEntry
-from flocksy.boxes.placing import BlockedError, ChangedError, describe, is_full
+from flocksy.boxes.placing import UNFIT, BlockedError, ChangedError, describe, is_full
 from flocksy.index.journal import Kept
 from flocksy.sync.operations import (
     DiskOperation,
@@ -30,6 +30,7 @@ class Result(Enum):
     DONE = "done"
     CHANGED = "changed"  # somebody edited the path: scan it again, then plan again
     PROBLEM = "problem"  # the disk refused: nothing lost, shown to people, tried again later
+    BLOCKED = "blocked"  # something stands in the way that no scan will report; shown to people
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class Step:
     shadow: Step | None = None  # of a removal: what comes to the same name
     placed: bool = False
     shown: DiskEntry | None = None  # what the path showed when it was placed
+    is_sure: bool = True  # no edit can hide behind a time that was set at the path itself
     result: Result = Result.DONE
     problem: str = ""
     full: bool = False
@@ -109,9 +111,11 @@ class Step:
             return
         self.result = Result.PROBLEM
         if isinstance(error, BlockedError):
-            self.problem = str(error)
+            self.result, self.problem = Result.BLOCKED, str(error)
         elif isinstance(error, OSError):
             self.problem, self.full = describe(error), is_full(error)
+            if error.errno in UNFIT:
+                self.result = Result.BLOCKED
         else:
             self.problem = "its content has not arrived"
 
@@ -159,7 +163,9 @@ def journal_entry(operation: DiskOperation) -> JournalEntry:
 
 def applied(step: Step) -> Applied:
     """What the index is told of a step that is done."""
-    return Applied(step.path, step.found, synced_after(step.operation, step.found))
+    return Applied(
+        step.path, step.found, synced_after(step.operation, step.found), settled=step.is_sure
+    )
 
 
 def is_directory(entry: DiskEntry | None) -> bool:

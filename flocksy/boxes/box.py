@@ -22,6 +22,7 @@ from flocksy.boxes.here import Here
 from flocksy.boxes.intake import Fresh, Intake
 from flocksy.boxes.offers import Offers
 from flocksy.boxes.planning import Planning
+from flocksy.boxes.receiving import Receiving
 from flocksy.boxes.rehearsal import Rehearsal
 from flocksy.boxes.scanner import Scanner, ScanReport
 from flocksy.boxes.scans import (
@@ -34,11 +35,9 @@ from flocksy.boxes.scans import (
 from flocksy.boxes.setup import BoxSetup
 from flocksy.boxes.standing import Standing
 from flocksy.boxes.upkeep import Upkeep
-from flocksy.sync.content import chunk_id, small_list
-from flocksy.sync.messages import Entry, Versions
+from flocksy.sync.messages import Versions
 from flocksy.sync.operations import Acknowledge, Record
 from flocksy.sync.planner import adopt, commit_local
-from flocksy.sync.state import state_of
 from flocksy.sync.version import Kind, version_id
 
 COMMIT_PATHS = 2_000
@@ -46,9 +45,6 @@ COMMIT_PATHS = 2_000
 
 COPY_BYTES_PER_TURN = 4 << 20
 """Chunks copied on this disk per turn: some milliseconds."""
-
-UNSURE_SECONDS = 5.0
-"""How long a clash waits for the rest of its ancestry before it is believed."""
 
 
 class Box:
@@ -92,12 +88,10 @@ class Box:
         self._scanned_once = False
         self._rescan_at = 0.0
         self._upkeep = Upkeep(opened)
-        self._unsure: dict[str, float] = {}
+        self._receiving = Receiving(opened.index, self.planning, opened.scratch)
         self._rehearsal = Rehearsal(opened.applier, opened.scratch)
         self._adopt_after: str | None = None
         self._catching_up = CatchingUp(opened.index)
-        self.unknown: set[str] = set()
-        """Paths whose ancestry a member has to be asked for; the exchange takes them."""
         self.offers.resume()
 
     # -- what comes in --------------------------------------------------------------------------
@@ -109,6 +103,7 @@ class Box:
         self.intake.take(report.findings, now)
         if report.last:
             self._tickets.discard(report.ticket)
+            self.intake.answered(report.ticket, failed=report.failed is not None)
             if report.failed is not None:
                 self._rescan_at = min(self._rescan_at, now + FAILED_SECONDS)
             elif report.ticket == self._whole_ticket:
@@ -117,48 +112,7 @@ class Box:
 
     def receive(self, message: Versions, *, own: bool, now: float) -> None:
         """Versions that a lane carried; `own`: ours, come back."""
-        with self.index.transaction():
-            for entry in message.entries:
-                self._receive_one(entry, message, own, now)
-
-    def _receive_one(self, entry: Entry, message: Versions, own: bool, now: float) -> None:
-        path, version = entry.path, entry.version
-        state = state_of(version, dict(entry.superseded))
-        moved = self.index.join(path, state.heads, state.superseded)
-        if version.kind is Kind.SYMLINK and entry.inline is not None:
-            self.index.contents.put(version.root, blobs=((version.root, entry.inline),))
-            if self.planning.waits_for(path, version.root):
-                self.planning.add((path,))  # its record was here, and nothing else moves it on
-        if version.kind is Kind.FILE:
-            self._expect(entry, own, moved)
-        if own or not moved:
-            return
-        joined = self.index.flock(path)
-        if joined is not None and len(joined.heads) > 1:
-            if version.kind is Kind.FILE and entry.inline:
-                # It may have to show as a conflict copy, at a path that nothing is staged for.
-                self.index.contents.put(version.root, blobs=small_list(entry.inline).blobs())
-                self.index.contents.put(
-                    version.root, blobs=((chunk_id(entry.inline), entry.inline),)
-                )
-            if entry.truncated:
-                self._unsure[path] = now + UNSURE_SECONDS
-                self.unknown.add(path)
-                return
-        self._unsure.pop(path, None)
-        self.planning.batch(message.batch, message.batch_size, path, now)
-
-    def _expect(self, entry: Entry, own: bool, moved: bool) -> None:
-        path, version = entry.path, entry.version
-        if own:
-            if entry.inline is not None:
-                self.scratch.inline(path, version.root, entry.inline)
-            elif not version.metadata_only:
-                self.scratch.expect(path, version.root, version.size)
-        elif moved and (
-            entry.inline is not None or self.index.contents.path_with(version.root) is None
-        ):
-            self.planning.expect(path, version, entry.inline)
+        self._receiving.take(message, own=own, now=now)
 
     def write(self, chunk_id: bytes, data: bytes | memoryview, *, own: bool) -> bool:
         """A verified chunk that a lane carried. Whether the box had use for it."""
@@ -194,15 +148,12 @@ class Box:
         if self._scanned_once and not self._catching_up.done:
             self.planning.add(self._catching_up.turn())
             again.append(0.0)
-        for path, until in list(self._unsure.items()):
-            if until <= now:
-                del self._unsure[path]
-                self.planning.add((path,))
+        self._receiving.believe(now)
         if not self._upkeep.busy:
             again.append(self.planning.turn(now))
         if self._upkeep.busy or (self.planning.idle and not self.intake.changed):
             again.append(self._upkeep.turn(now))
-        self.unknown |= self.planning.texts
+        self.unknown.update(self.planning.texts)
         self.planning.texts.clear()
         for path in self.planning.rescan | self.offers.stale | self.reader.changed():
             self.intake.look_again(path, now)
@@ -252,8 +203,15 @@ class Box:
         """The scanner has died, and what it was asked for with it; this is the new one. What is
         looked at then is the whole box, so that nothing has to be remembered."""
         self._scanner = scanner
+        for ticket in self._tickets:
+            self.intake.answered(ticket, failed=True)
         self._tickets.clear()
         self.rescan(now)
+
+    @property
+    def unknown(self) -> set[str]:
+        """Paths whose ancestry a member has to be asked for; the exchange takes them."""
+        return self._receiving.unknown
 
     @property
     def scanning(self) -> bool:
@@ -272,7 +230,7 @@ class Box:
             len(self.intake.changed)
             + self.index.outgoing_count()
             + self.planning.pending
-            + len(self._unsure)
+            + len(self._receiving.unsure)
         )
 
     @property
@@ -286,7 +244,7 @@ class Box:
             and not self.intake.changed
             and not self.intake.waiting
             and self._opened.watcher.deadline_s() is None
-            and not self._unsure
+            and not self._receiving.unsure
             and not len(self.offers.pushes)
             and self.planning.idle
             and self.index.outgoing_count() == 0
@@ -395,6 +353,7 @@ class Box:
     def _request(self, paths: tuple[str, ...] | None, share: float) -> None:
         request = scan_request(self.setup, self._opened, paths, share, undecided=self._undecided)
         self._tickets.add(request.ticket)
+        self.intake.asked(request.ticket, paths)
         if paths is None:
             self._whole_ticket = request.ticket
         self._scanner.request(request)

@@ -46,6 +46,18 @@ class Intake:
         self._again: dict[str, float] = {}
         self._pause: dict[str, float] = {}
         self._put_off: set[str] = set()
+        self._doubted: dict[int, set[str]] = {}
+
+    def asked(self, ticket: int, paths: Sequence[str] | None) -> None:
+        """A look is under way at these paths (None: at all). It reports what is wrong, and nothing
+        of what is as it was: problems that it does not meet again are over."""
+        self._doubted[ticket] = set(self.problems if paths is None else paths)
+
+    def answered(self, ticket: int, *, failed: bool) -> None:
+        """The look has ended; `failed`: without having seen all."""
+        for path in self._doubted.pop(ticket, ()):
+            if not failed:
+                self.problems.pop(path, None)
 
     def take(self, findings: Sequence[Finding], now: float) -> None:
         """Bring findings into the local tree, in one transaction."""
@@ -119,6 +131,8 @@ class Intake:
                 self._pause[path] = min(pause, MAX_PAUSE_SECONDS)
                 self._again[path] = now + self._pause[path]
             case Unreadable() | Skipped() | Unfollowed():
+                for doubted in self._doubted.values():
+                    doubted.discard(path)
                 if len(self.problems) < MAX_PROBLEMS:
                     self.problems[path] = finding.reason
 

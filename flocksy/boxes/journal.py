@@ -42,11 +42,13 @@ class JournalEntry:
 @dataclass(frozen=True, slots=True)
 class Applied:
     """One operation that was done. `local` is what was read back; the path's local entry becomes
-    it, and its synced entry `synced` (None: forgotten)."""
+    it, and its synced entry `synced` (None: forgotten). Not `settled`: its time was set where
+    people edit, so an edit of that instant looks like none; the next scan reads the file."""
 
     path: str
     local: DiskEntry | None
     synced: SyncedEntry | None
+    settled: bool = True
 
 
 class Journal(Protocol):
@@ -101,7 +103,7 @@ class IndexJournal:
         # on the disk, so the flush would buy nothing.
         with self._index.transaction():
             for one in applied:
-                self._index.set_local(one.path, one.local)
+                self._index.set_local(one.path, one.local, settled=one.settled)
                 self._index.set_synced(one.path, one.synced)
                 if self._noted is not None:
                     self._noted(one)

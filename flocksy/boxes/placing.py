@@ -25,6 +25,7 @@ from flocksy.boxes.journal import JournalEntry
 from flocksy.errors import FlocksyError
 from flocksy.index.journal import Kept
 from flocksy.sync.capabilities import Capabilities
+from flocksy.sync.names import ancestors
 from flocksy.sync.trees import DiskEntry
 from flocksy.sync.version import Kind
 
@@ -49,10 +50,18 @@ class Placer:
     Methods raise `ChangedError`, or the `OSError` of the disk with the path as it was before.
     """
 
-    def __init__(self, disk: Disk, history: History, capabilities: Capabilities) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        history: History,
+        capabilities: Capabilities,
+        *,
+        ignore_symlinks: bool = False,
+    ) -> None:
         self.disk = disk
         self.history = history
         self.capabilities = capabilities
+        self._ignore_symlinks = ignore_symlinks
         self.kept: list[Kept] = []
         self.touched: set[str] = set()
 
@@ -86,11 +95,29 @@ class Placer:
         found = self.disk.stat(path)
         if self.same(found, expected, ctime=True):
             return
-        if found is not None and found.kind is None:
-            raise BlockedError("something stands here that no box holds (a FIFO, socket or device)")
-        if found is not None and expected is None:
+        self._check_foreign(found)
+        if found is None:
+            self._check_above(path)
+        elif expected is None:
             self._check_spelling(path)
         raise ChangedError
+
+    def _check_foreign(self, found: Stat | None) -> None:
+        """Whether something stands there that scans skip: no scan would ever report a change."""
+        if found is None:
+            return
+        if found.kind is None:
+            raise BlockedError("something stands here that no box holds (a FIFO, socket or device)")
+        if found.kind is Kind.SYMLINK and self._ignore_symlinks:
+            raise BlockedError("a symbolic link stands here, and this box ignores those")
+
+    def _check_above(self, path: str) -> None:
+        """The same for what stands where a directory above the path should be."""
+        for above in ancestors(path):
+            found = self.disk.stat(above)
+            if found is not None:
+                self._check_foreign(found)
+                return
 
     def _check_spelling(self, path: str) -> None:
         """Whether what stands at the path has that name, or one that this disk cannot tell from
@@ -111,6 +138,7 @@ class Placer:
             if entry.before is not None:
                 self.settle(entry)
             if isinstance(error, FileExistsError | FileNotFoundError):
+                self._check_above(entry.path)
                 raise ChangedError from None
             raise
         self._touch(entry.path)
@@ -237,23 +265,31 @@ class Placer:
                 self.note_kept(entry.kept_as, entry.path, found, b"")
 
     def set_metadata(self, path: str, expected: DiskEntry, wanted: DiskEntry) -> Stat:
-        """Mode and mtime of what stands at the path, which must be what the planner saw."""
+        """Mode and mtime of what stands at the path, which must be what the planner saw.
+
+        An mtime is set only where another one is wanted. Then whoever wrote into the file in this
+        very instant cannot be told by it: it has to be read again.
+        """
         self.check(path, expected)
+        dated = wanted.mtime_ns != expected.mtime_ns
         try:
-            found = self.dress(path, wanted)
+            found = self.dress(path, wanted, dated=dated)
         except FileNotFoundError:
             raise ChangedError from None
         if not self.same_inode(found, expected):
             # Replaced between look and touch. Its content is safe; the scan finds it.
             raise ChangedError
+        if found.kind is Kind.FILE and (
+            found.size != expected.size or (not dated and found.mtime_ns != expected.mtime_ns)
+        ):
+            raise ChangedError  # edited since the look
         return found
 
-    def dress(self, path: str, wanted: DiskEntry) -> Stat:
-        """Set mode and mtime as far as this disk and this kind of entry have them."""
+    def dress(self, path: str, wanted: DiskEntry, *, dated: bool = True) -> Stat:
+        """Set mode and (`dated`) mtime as far as this disk and this kind of entry have them."""
         mode = wanted.mode if self.capabilities.mode_bits else None
-        return self.disk.set_metadata(
-            path, mode, wanted.mtime_ns if wanted.kind is Kind.FILE else None
-        )
+        mtime_ns = wanted.mtime_ns if dated and wanted.kind is Kind.FILE else None
+        return self.disk.set_metadata(path, mode, mtime_ns)
 
     def keep(self, temporary: str, path: str, found: Stat, root: bytes) -> None:
         """Move what was taken from `path` to the history."""
@@ -304,6 +340,9 @@ def is_full(error: OSError) -> bool:
     """Whether there is no room: then everything that needs room has to wait."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
+
+UNFIT = frozenset((errno.ENAMETOOLONG, errno.EILSEQ, errno.EXDEV))
+"""What the disk says of what it will not take tomorrow either: of a name, or across a mount."""
 
 _REMEDIES = {
     errno.ENOSPC: "the disk is full: make room, flocksy goes on by itself",

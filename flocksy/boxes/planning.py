@@ -16,6 +16,7 @@ from flocksy.boxes.staging import Staging
 from flocksy.errors import LimitExceeded
 from flocksy.index.store import BoxIndex
 from flocksy.sync.capabilities import Capabilities
+from flocksy.sync.names import ancestors, parent_of
 from flocksy.sync.operations import (
     Acknowledge,
     DiskOperation,
@@ -87,6 +88,7 @@ class Planning:
         self._copies: dict[str, set[str]] = {}  # owner -> its copies that lack content
         self._deferred: dict[str, None] = {}  # until what they show has been copied elsewhere
         self._pauses: dict[str, float] = {}  # path -> its pause, until it works
+        self._blocked: set[str] = set()  # of those to be tried again: not waited for
         self._applying: Generator[float, None, Report] | None = None
         self._pause_until = 0.0
         self._now = 0.0
@@ -123,16 +125,21 @@ class Planning:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is planned, waited for or being applied."""
+        """Whether nothing is planned, waited for or being applied. What is blocked is looked at now
+        and then, and shown, but only a person can do something about it."""
         return self._applying is None and not (
-            self._arrived or self._waits_for or self._batches or self._retry or self._deferred
+            self._arrived
+            or self._batches
+            or self._deferred
+            or self._waits_for.keys() - self._blocked
+            or self._retry.keys() - self._blocked
         )
 
     @property
     def pending(self) -> int:
         """Paths on their way to the disk."""
         waiting = {*self._waits_for, *self._arrived, *self._retry, *self._deferred}
-        return len(waiting | self._batched)
+        return len((waiting | self._batched) - self._blocked)
 
     def turn(self, now: float) -> float | None:
         """Do some work. Returns when to come again: 0.0 for at once, None for when called."""
@@ -172,9 +179,11 @@ class Planning:
         # A copy that is not on this disk yet is known to nobody else: it may be none any more.
         copies = [copy for path in paths for copy in self._copies.pop(path, ())]
         paths = list(dict.fromkeys((*paths, *copies)))
+        paths += self._unblocked_by(paths)
         waited_for = []
         for path in paths:
             self._arrived.pop(path, None)
+            self._blocked.discard(path)
             self.problems.pop(path, None)
             self._deferred.pop(path, None)
             if path in self._waits_for:
@@ -212,6 +221,18 @@ class Planning:
         if ready:
             self._applying = self._applier.apply(ready)
             self._pause_until = now
+
+    def _unblocked_by(self, paths: Sequence[str]) -> list[str]:
+        """Blocked paths beside or below these: what moved there may have been in their way."""
+        if not self._blocked:
+            return []
+        moved = set(paths)
+        beside = {parent_of(path) for path in paths}
+        return [
+            path
+            for path in sorted(self._blocked - moved)
+            if parent_of(path) in beside or not moved.isdisjoint(ancestors(path))
+        ]
 
     def _pass_on(
         self, waited_for: Sequence[tuple[str, bytes]], operations: Iterable[Operation]
@@ -317,7 +338,9 @@ class Planning:
             operation, path = outcome.operation, outcome.operation.path
             if isinstance(operation, PutFile) and outcome.result is not Result.DONE:
                 self._staging.check(path, operation.version.root)
-            if outcome.result is Result.PROBLEM:
+            if outcome.result in (Result.PROBLEM, Result.BLOCKED):
+                if outcome.result is Result.BLOCKED:
+                    self._blocked.add(path)
                 pause = min(2 * self._pauses.get(path, RETRY_SECONDS / 2), MAX_RETRY_SECONDS)
                 self._pauses[path] = pause
                 self._retry[path] = now + pause

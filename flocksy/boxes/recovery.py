@@ -74,7 +74,7 @@ def _metadata(placer: Placer, entry: JournalEntry) -> Applied | None:
         return None
     if found.kind is not Kind.SYMLINK:
         found = placer.dress(entry.path, after)
-    return _applied(entry, found, after)
+    return _applied(entry, found, after, settled=found.kind is not Kind.FILE)
 
 
 def _placement(placer: Placer, entry: JournalEntry, after: DiskEntry) -> Applied | None:
@@ -94,9 +94,11 @@ def _placement(placer: Placer, entry: JournalEntry, after: DiskEntry) -> Applied
             placer.dispose(entry)
         elif kept is not None and entry.before is not None:
             placer.note_kept(entry.kept_as, entry.path, kept, entry.before.root)
-        if wanted is not None and wanted.kind is not Kind.SYMLINK:
-            there = placer.dress(entry.path, wanted)
-        return _applied(entry, there, after)
+        if wanted is None or wanted.kind is Kind.SYMLINK:
+            return _applied(entry, there, after)
+        dated = there.mtime_ns != wanted.mtime_ns
+        there = placer.dress(entry.path, wanted, dated=dated)
+        return _applied(entry, there, after, settled=not dated)
     if out is not None and not _is(placer, out, after):
         # Exchanged, and the path edited or emptied since: what came out must not stay here.
         root = entry.before.root if entry.before and placer.same(out, entry.before) else b""
@@ -119,9 +121,12 @@ def _is(placer: Placer, found: Stat | None, after: DiskEntry) -> bool:
     )
 
 
-def _applied(entry: JournalEntry, found: Stat, after: DiskEntry) -> Applied:
+def _applied(
+    entry: JournalEntry, found: Stat, after: DiskEntry, *, settled: bool = True
+) -> Applied:
+    """`settled` as in `Applied`."""
     local = found.entry(after.root)
     synced = entry.synced
     if synced is not None:
         synced = replace(synced, disk=local)
-    return Applied(entry.path, local, synced)
+    return Applied(entry.path, local, synced, settled)

@@ -13,7 +13,7 @@ import pytest
 from flocksy.boxes.applier import Report, Result
 from flocksy.boxes.disk import Stat
 from flocksy.boxes.filesystem import RealDisk
-from flocksy.boxes.placing import SCRATCH
+from flocksy.boxes.placing import INCOMING, SCRATCH, UNFIT
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.version import Kind
 from tests.boxes.bench import MTIME_NS, Bench, finish, root_of
@@ -96,7 +96,7 @@ def test_a_rename_moves_no_data(bench: Bench) -> None:
     assert (found.st_mode & 0o777, found.st_mtime_ns) == (0o600, 5_000_000_000)
     assert bench.paths() == {"d", "d/new"}
     assert not bench.kept()
-    assert not report.rescan
+    assert report.rescan == ("d/new",), "its time was set where people edit: look once more"
     shown = bench.disk.stat("d/new")
     assert shown is not None
     assert bench.local("d/new") == shown.entry(root_of(b"content"))
@@ -368,6 +368,76 @@ def test_a_renamed_file_edited_in_the_instant_keeps_the_edit_at_its_new_path(
     assert "new" in report.rescan
 
 
+HIDING_NS = 1_600_000_000_000_000_000
+
+
+def write_same_size(path: Path) -> None:
+    """An edit that only the times of the file betray."""
+    with open(path, "r+b") as file:
+        file.write(b"CONTENT")
+
+
+def test_no_edit_hides_behind_the_time_of_a_renamed_file(
+    raced: tuple[Bench, Interfering],
+) -> None:
+    """Edited between the link and the setting of its time: afterwards only a reader can tell."""
+    bench, disk = raced
+    bench.apply(bench.put("old", b"content"))
+    renamed = bench.put("new", b"content", source="old", mtime_ns=HIDING_NS)
+    disk.before["set new"] = lambda: write_same_size(bench.root / "new")
+    report = bench.apply(renamed, bench.remove("old"))
+    assert bench.read("new") == b"CONTENT"
+    assert report.rescan == ("new",)
+    assert bench.index.unsettled(10) == ["new"]
+
+
+def test_an_edit_between_a_rename_and_its_dressing_keeps_its_own_time(
+    raced: tuple[Bench, Interfering],
+) -> None:
+    bench, disk = raced
+    bench.apply(bench.put("old", b"content"))
+    renamed = bench.put("new", b"content", source="old", mtime_ns=HIDING_NS)
+    disk.after[f"move {old_name(bench)}"] = lambda: write_same_size(bench.root / "new")
+    report = bench.apply(renamed, bench.remove("old"))
+    assert os.stat(bench.root / "new").st_mtime_ns != HIDING_NS
+    assert report.rescan == ("new",)
+    assert bench.local("new").mtime_ns != os.stat(bench.root / "new").st_mtime_ns
+
+
+def old_name(bench: Bench) -> str:
+    """The temporary that the applier makes next."""
+    return f"{INCOMING}/apply-{bench.applier._preparer._count + 1}"
+
+
+def test_no_edit_hides_behind_a_time_that_is_set(raced: tuple[Bench, Interfering]) -> None:
+    bench, disk = raced
+    bench.apply(bench.put("f", b"content"))
+    disk.before["set f"] = lambda: write_same_size(bench.root / "f")
+    report = bench.apply(bench.set_metadata("f", 0o600, HIDING_NS))
+    assert report.rescan == ("f",)
+    assert bench.index.unsettled(10) == ["f"]
+
+
+def test_an_edit_before_a_change_of_mode_alone_is_found(
+    raced: tuple[Bench, Interfering],
+) -> None:
+    bench, disk = raced
+    bench.apply(bench.put("f", b"content"))
+    disk.before["set f"] = lambda: write_same_size(bench.root / "f")
+    report = bench.apply(bench.set_metadata("f", 0o600))
+    assert results(report) == [Result.CHANGED]
+    assert report.rescan == ("f",)
+    assert os.stat(bench.root / "f").st_mtime_ns != MTIME_NS, "its editor's time is left alone"
+
+
+def test_a_change_of_mode_alone_needs_no_other_look(bench: Bench) -> None:
+    bench.apply(bench.put("f", b"content"))
+    report = bench.apply(bench.set_metadata("f", 0o600))
+    assert results(report) == [Result.DONE]
+    assert not report.rescan
+    assert not bench.index.unsettled(10)
+
+
 class Failing(RealDisk):
     """A disk that refuses some paths."""
 
@@ -418,7 +488,8 @@ def test_what_the_disk_refuses_is_one_problem_each(tmp_path: Path, number: int, 
     disk.refuse = dict.fromkeys(("changed", "new", "removed"), number)
     disk.refuse[bench.names["flushed", root_of(b"new")]] = number
     report = bench.apply(*operations)
-    assert results(report) == [Result.PROBLEM] * 4 + [Result.DONE]
+    lasting = Result.BLOCKED if number in UNFIT else Result.PROBLEM
+    assert results(report) == [lasting] * 4 + [Result.DONE]
     assert all(words in outcome.problem for outcome in report.outcomes[:4])
     assert report.disk_full == (number == errno.ENOSPC)
     assert bench.paths() == {"changed", "removed", "fine"}
@@ -517,7 +588,7 @@ def test_names_that_are_one_to_this_disk_are_a_problem(tmp_path: Path) -> None:
     bench = Bench(tmp_path, Folding(str(tmp_path / "box")), Capabilities(case_folding=True))
     bench.apply(bench.put("readme", b"1"))
     report = bench.apply(bench.put("README", b"2"))
-    assert results(report) == [Result.PROBLEM]
+    assert results(report) == [Result.BLOCKED]
     assert "cannot tell its name" in report.outcomes[0].problem
     assert bench.read("readme") == b"1"
     bench.close()
@@ -526,7 +597,7 @@ def test_names_that_are_one_to_this_disk_are_a_problem(tmp_path: Path) -> None:
 def test_what_no_box_holds_is_left_and_said(bench: Bench) -> None:
     os.mkfifo(bench.root / "p")
     report = bench.apply(bench.put("p", b"1"))
-    assert results(report) == [Result.PROBLEM]
+    assert results(report) == [Result.BLOCKED]
     assert "FIFO" in report.outcomes[0].problem
     assert stat.S_ISFIFO(os.stat(bench.root / "p").st_mode)
 

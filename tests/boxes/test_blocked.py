@@ -1,0 +1,111 @@
+"""What stands in the way of the flock and is nothing of the box's: said, waited for by nobody, and
+healed when it goes."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+
+from flocksy.testing.lockstep import PERIOD_S
+from tests.boxes.flock_of_boxes import Flock, flock, spool
+
+__all__ = ["flock", "spool"]
+
+SOON_ROUNDS = int(20 / PERIOD_S)
+"""Less than what a blocked path waits for its next try by itself."""
+
+
+@pytest.fixture
+def ignoring(flock: Flock) -> Flock:
+    """The first node ignores symbolic links."""
+    flock.settle_equal()
+    setup = flock.box(0).setup
+    flock.nodes[0].keeper.remove("box")
+    flock.nodes[0].keeper.add(dataclasses.replace(setup, ignore_symlinks=True), flock.now)
+    flock.settle()
+    return flock
+
+
+def stand(path: Path, what: str) -> None:
+    """Put something at the path that the first node does not hold."""
+    if what == "fifo":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("elsewhere")
+
+
+@pytest.mark.parametrize("what", ["fifo", "link"])
+def test_a_file_that_the_flock_changes(ignoring: Flock, what: str) -> None:
+    flock = ignoring
+    flock.write(1, "a", "one")
+    flock.settle_equal()
+    flock.path(0, "a").unlink()
+    stand(flock.path(0, "a"), what)
+    flock.settle()
+    flock.write(1, "a", "two, and longer")
+    flock.settle()
+    assert "stands here" in flock.box(0).problems["a"]
+    assert flock.path(2, "a").read_text() == "two, and longer"
+    flock.path(0, "a").unlink()
+    flock.run_until(flock.path(0, "a").exists, SOON_ROUNDS)
+    flock.settle_equal()
+    assert flock.path(0, "a").read_text() == "two, and longer"
+
+
+@pytest.mark.parametrize("what", ["fifo", "link"])
+def test_a_new_file_that_the_flock_makes(ignoring: Flock, what: str) -> None:
+    flock = ignoring
+    stand(flock.path(0, "a"), what)
+    flock.write(1, "a", "one")
+    flock.settle()
+    assert "stands here" in flock.box(0).problems["a"]
+    assert flock.path(0, "a").is_fifo() or flock.path(0, "a").is_symlink()
+    flock.path(0, "a").unlink()
+    flock.run_until(flock.path(0, "a").exists, SOON_ROUNDS)
+    flock.settle_equal()
+    assert flock.path(0, "a").read_text() == "one"
+
+
+@pytest.mark.parametrize("what", ["fifo", "link"])
+def test_a_directory_in_which_the_flock_changes_something(ignoring: Flock, what: str) -> None:
+    flock = ignoring
+    flock.write(1, "folder/deep/old", "old")
+    flock.write(1, "folder/gone", "gone")
+    flock.settle_equal()
+    elsewhere = flock.root / "elsewhere"
+    flock.path(0, "folder").rename(elsewhere)
+    stand(flock.path(0, "folder"), what)
+    flock.settle()
+    flock.write(1, "folder/deep/old", "old, changed")
+    flock.write(1, "folder/new", "new")
+    flock.path(1, "folder/gone").unlink()
+    flock.settle()
+    assert flock.path(2, "folder/new").read_text() == "new"
+    assert flock.path(0, "folder").is_fifo() or flock.path(0, "folder").is_symlink()
+    assert any("stands here" in problem for problem in flock.box(0).problems.values())
+    flock.path(0, "folder").unlink()
+    elsewhere.rename(flock.path(0, "folder"))
+    flock.run_until(flock.path(0, "folder/new").exists, SOON_ROUNDS)
+    flock.settle_equal()
+    assert flock.path(0, "folder/deep/old").read_text() == "old, changed"
+    assert not flock.path(0, "folder/gone").exists()
+
+
+@pytest.mark.parametrize("what", ["fifo", "link"])
+def test_a_directory_that_the_flock_deletes(ignoring: Flock, what: str) -> None:
+    flock = ignoring
+    flock.write(1, "folder/file", "text")
+    flock.settle_equal()
+    flock.path(0, "folder").rename(flock.root / "elsewhere")
+    stand(flock.path(0, "folder"), what)
+    flock.settle()
+    flock.path(1, "folder/file").unlink()
+    flock.path(1, "folder").rmdir()
+    flock.settle()
+    assert flock.tree(1) == flock.tree(2) == set()
+    flock.path(0, "folder").unlink()
+    flock.settle_equal()
+    assert flock.tree(0) == set()
