@@ -118,7 +118,12 @@ def load(options: Options, text: str | None = None) -> NodeSettings:
     own, pair = _identity(words, keystore)
     own_endpoints = (own, *(endpoint for endpoint in words.hostnames if endpoint != own))
     grouped = group_members(
-        own_endpoints, pair, words.nodes, keystore, keystore_path=words.keystore_path
+        own_endpoints,
+        pair,
+        words.nodes,
+        keystore,
+        keystore_path=words.keystore_path,
+        proxied=program.socks is not None,
     )
     members = tuple(
         sorted(

@@ -49,8 +49,10 @@ def group_members(
     keystore: dict[str, str],
     *,
     keystore_path: str,
+    proxied: bool = False,
 ) -> dict[str, tuple[str, ...]]:
-    """Public key to endpoints, of every member and of ourselves.
+    """Public key to endpoints, of every member and of ourselves. `proxied`: the links go through
+    a proxy, for which a loopback address is on a machine of its own.
 
     Nodes with one key are one member with several endpoints. Raises `KeyFileError` for a node
     without a key, and for sample keys where the traffic could leave the machine.
@@ -68,7 +70,7 @@ def group_members(
             endpoints.append(endpoint)
     for public_key, endpoints in grouped.items():
         for endpoint in endpoints:
-            if public_key in SAMPLE_PUBLIC_KEYS and not is_local(endpoint):
+            if public_key in SAMPLE_PUBLIC_KEYS and (proxied or not is_local(endpoint)):
                 raise KeyFileError(
                     f"{endpoint}: has a sample key, whose private half everybody knows; make a "
                     "key of your own with flocksy --create-private-keys"

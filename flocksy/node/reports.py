@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from flocksy import __version__
 from flocksy.boxes.box import Box
 from flocksy.boxes.keeper import Kept
+from flocksy.keys.samples import SAMPLE_PUBLIC_KEYS
 from flocksy.seam.report import WireReport
+from flocksy.status.links import advice
 from flocksy.status.model import (
     BoxStatus,
     BurstStatus,
@@ -77,11 +79,7 @@ class Reporter:
                 self.problem(text)
         if (report.view, report.real_allowed) != (last.view, last.real_allowed):
             self._say_view(report)
-        for lane, link in enumerate(report.lanes):
-            if lane == report.own_lane or lane >= len(last.lanes):
-                continue
-            if link.state != last.lanes[lane].state:
-                log.info("%s: %s", self._name(lane), link.state)
+        self._say_links(report, last)
         self._say_burst(report, last, now)
 
     def status(self) -> Status:
@@ -178,12 +176,31 @@ class Reporter:
             uid=member.uid,
             endpoint=member.endpoints[0],
             in_view=bool(report.view >> lane & 1),
-            text="this node" if lane == report.own_lane else link.state,
+            text=link.state,
             cells_out_idle=report.cells_out_idle,
             cells_out_burst=report.cells_out_burst,
             cells_in=link.cells_in_idle + link.cells_in_burst,
             gaps=link.gaps,
+            advice=advice(link.state, sample=member.public_key in SAMPLE_PUBLIC_KEYS),
         )
+
+    def _say_links(self, report: WireReport, last: WireReport) -> None:
+        if not last.lanes:
+            settings = self._node.settings
+            for member in settings.members:
+                if member.public_key in SAMPLE_PUBLIC_KEYS:
+                    where = member.endpoints[0]
+                    log.warning("%s: %s", where, advice("", sample=True))
+        for lane, (link, before) in enumerate(zip(report.lanes, last.lanes, strict=False)):
+            if link.state == before.state:
+                continue
+            meaning = advice(link.state)
+            if meaning:
+                # A member that sleeps is nothing unusual.
+                level = logging.INFO if link.state == "down" else logging.WARNING
+                log.log(level, "%s: %s: %s", self._name(lane), link.state, meaning)
+            elif lane != report.own_lane:
+                log.info("%s: %s", self._name(lane), link.state)
 
     def _name(self, lane: int) -> str:
         return self._node.settings.members[lane].endpoints[0]

@@ -49,6 +49,7 @@ class LinkStatus:
     cells_out_burst: int
     cells_in: int
     gaps: int
+    advice: str = ""  # what `text` means and what to do, where it does not say so itself
 
 
 @dataclass(frozen=True, slots=True)

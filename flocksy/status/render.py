@@ -76,13 +76,17 @@ def _anonymity(status: Status) -> str:
 
 
 def _links(links: tuple[LinkStatus, ...]) -> list[str]:
-    return [
-        f"  {link.uid[:UID_DIGITS]}  {printable(link.endpoint)}  {printable(link.text)}  "
-        f"{'in view' if link.in_view else 'not in view'}  "
-        f"cells out {link.cells_out_idle} idle + {link.cells_out_burst} burst, "
-        f"in {link.cells_in}, gaps {link.gaps}"
-        for link in links
-    ] or ["  none"]
+    lines: list[str] = []
+    for link in links:
+        lines.append(
+            f"  {link.uid[:UID_DIGITS]}  {printable(link.endpoint)}  {printable(link.text)}  "
+            f"{'in view' if link.in_view else 'not in view'}  "
+            f"cells out {link.cells_out_idle} idle + {link.cells_out_burst} burst, "
+            f"in {link.cells_in}, gaps {link.gaps}"
+        )
+        if link.advice:
+            lines.append(f"    {printable(link.advice)}")
+    return lines or ["  none"]
 
 
 def _some(what: str, texts: tuple[str, ...]) -> list[str]:

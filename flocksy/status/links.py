@@ -1,0 +1,31 @@
+"""What the state of a link means, and what to do about it: one sentence each.
+
+The wire side says a state in a few words; here they are explained, the same in log and status.
+"""
+
+from __future__ import annotations
+
+SAMPLE = "sample key in use"
+
+ADVICE = {
+    "down": "nobody answers there; is that node running, and is its port open to us?",
+    "refuses our key": "it does not know our public key; give its owner ours (flocksy keys export)",
+    "we refuse its key": "it has another key than our keystore says; if its owner confirms the "
+    "new one, import it (flocksy keys import)",
+    "wrong key for that endpoint": "who answers there has not the key that our keystore says for "
+    "it; are two members' keys or endpoints mixed up?",
+    "no flocksy at that endpoint": "something answers there that is no flocksy, or something in "
+    "between hangs up; look at the host and port",
+    "somebody else is live under our key": "another machine has this node's private key; if it is "
+    "not yours, make new keys and have the others revoke this one (flocksy keys rotate)",
+    SAMPLE: "everybody has its private half: good for trying out on one machine, never for more",
+}
+"""Words of a link's state to what they mean. States that explain themselves are not in it."""
+
+
+def advice(state: str, *, sample: bool = False) -> str:
+    """What a person should know beside a link's state, or "". `sample`: its key is a sample."""
+    found = ADVICE.get(state, "")
+    if not found and sample:
+        return f"{SAMPLE}: {ADVICE[SAMPLE]}"
+    return found

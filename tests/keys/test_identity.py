@@ -1,0 +1,69 @@
+"""Whom the key files say we and the others are; sample keys never leave the machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from flocksy.errors import KeyFileError
+from flocksy.keys.files import generate_pair, read_private_keys
+from flocksy.keys.identity import group_members
+from flocksy.keys.pair import KeyPair
+from flocksy.keys.samples import SAMPLE_PUBLIC_KEYS
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "keys-example"
+
+
+def members(own: str, pair: KeyPair, other: str, key: str, *, proxied: bool = False) -> int:
+    keystore = {other: key}
+    return len(
+        group_members((own,), pair, (other,), keystore, keystore_path="keystore", proxied=proxied)
+    )
+
+
+def sample_pair(tmp_path: Path) -> KeyPair:
+    copy = tmp_path / "keys"
+    copy.touch(mode=0o600)
+    copy.write_text((EXAMPLE / "flocksy_privatekeys").read_text())
+    return next(iter(read_private_keys(str(copy)).values()))
+
+
+def test_all_keys_that_we_hand_out_are_known_as_samples() -> None:
+    published = set(json.loads((EXAMPLE / "flocksy_keystore").read_text()).values())
+    for name in (Path(__file__).parents[1] / "integration" / "original").rglob("*keystore*"):
+        published |= set(json.loads(name.read_text()).values())
+    assert published <= SAMPLE_PUBLIC_KEYS
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "allowed"),
+    [
+        ("ipc:///tmp/a", True),
+        ("tcp://127.0.0.1:5000", True),
+        ("tcp://127.8.9.10:5000", True),
+        ("tcp://[::1]:5000", True),
+        ("tcp://localhost:5000", True),
+        ("tcp://anna.example:5000", False),
+        ("tcp://192.168.1.2:5000", False),
+        ("tcp://*:5000", False),
+        ("tcp://0.0.0.0:5000", False),
+        ("tcp://[::]:5000", False),
+        ("tcp://localhost.example:5000", False),
+    ],
+)
+def test_sample_keys_stay_on_the_machine(tmp_path: Path, endpoint: str, allowed: bool) -> None:
+    sample, fresh = sample_pair(tmp_path), generate_pair()
+    local = "tcp://127.0.0.1:4000"
+    for arguments in (
+        (endpoint, sample, local, fresh.public_key),  # it is ours
+        (local, fresh, endpoint, sample.public_key),  # it is another member's
+    ):
+        if allowed:
+            assert members(*arguments) == 2
+        else:
+            with pytest.raises(KeyFileError, match="has a sample key"):
+                members(*arguments)
+        with pytest.raises(KeyFileError, match="has a sample key"):
+            members(*arguments, proxied=True)

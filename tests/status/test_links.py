@@ -1,0 +1,22 @@
+"""Each state of a link that needs words has a sentence, and no two have the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from flocksy.status.links import ADVICE, SAMPLE, advice
+from flocksy.wire import monitor
+
+
+def test_every_word_of_the_wire_is_explained_once() -> None:
+    words = {monitor.DOWN, monitor.REFUSED, monitor.WE_REFUSE, monitor.WRONG_KEY}
+    words |= {monitor.NO_FLOCKSY, monitor.TWIN}
+    assert set(ADVICE) == words | {SAMPLE}
+    assert len(set(ADVICE.values())) == len(ADVICE)
+
+
+@pytest.mark.parametrize("state", ["live", "this node", "joining", "setting differs: pace"])
+def test_a_sample_key_is_named_where_nothing_worse_is(state: str) -> None:
+    assert advice(state) == ""
+    assert advice(state, sample=True) == f"{SAMPLE}: {ADVICE[SAMPLE]}"
+    assert advice("down", sample=True) == ADVICE["down"]
