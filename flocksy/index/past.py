@@ -3,8 +3,8 @@
 The join needs no more of a superseded version than its id. People need to see what there was, and
 to name it again: restoring makes a new version with an old content, also on the node where nothing
 is left of it but this row. Rows come when a head leaves the flock's state and go with age, as what
-the history holds does. Times are those of this node's wall clock: when it learned of the version, and
-when it learned that it was superseded.
+the history holds does. Times are those of this node's wall clock: when it learned of the version,
+and when it learned that it was superseded.
 """
 
 from __future__ import annotations

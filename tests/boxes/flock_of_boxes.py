@@ -127,7 +127,7 @@ class Flock(Lockstep):
             "not scanned": not box.scanned_once or box.scanning,
             "changed": dict(box.intake.changed),
             "to be seen again": box.intake.waiting,
-            "unsure": dict(box._unsure),
+            "unsure": dict(box._receiving.unsure),
             "to be pushed": [
                 (push.path, push.told, len(push.chunks)) for push in box.offers.pushes
             ],

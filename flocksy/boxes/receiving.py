@@ -1,0 +1,77 @@
+"""What lanes carry for one box: records into the flock's tree, and on to the planner."""
+
+from __future__ import annotations
+
+from flocksy.boxes.planning import Planning
+from flocksy.boxes.staging import Staging
+from flocksy.index.store import BoxIndex
+from flocksy.sync.content import chunk_id, small_list
+from flocksy.sync.messages import Entry, Versions
+from flocksy.sync.state import state_of
+from flocksy.sync.version import Kind
+
+UNSURE_SECONDS = 5.0
+"""How long a clash waits for the rest of its ancestry before it is believed."""
+
+
+class Receiving:
+    """Takes messages of versions. `unsure`: paths whose clash is not believed yet, with the time
+    until when. `unknown`: paths whose ancestry a member has to be asked for."""
+
+    def __init__(self, index: BoxIndex, planning: Planning, scratch: Staging) -> None:
+        """`scratch`: for the content of our own versions, come back."""
+        self._index = index
+        self._planning = planning
+        self._scratch = scratch
+        self.unsure: dict[str, float] = {}
+        self.unknown: set[str] = set()
+
+    def take(self, message: Versions, *, own: bool, now: float) -> None:
+        """Versions that a lane carried; `own`: ours, come back."""
+        with self._index.transaction():
+            for entry in message.entries:
+                self._take_one(entry, message, own, now)
+
+    def believe(self, now: float) -> None:
+        """What has waited for its ancestry for long enough is planned as it is."""
+        for path, until in list(self.unsure.items()):
+            if until <= now:
+                del self.unsure[path]
+                self._planning.add((path,))
+
+    def _take_one(self, entry: Entry, message: Versions, own: bool, now: float) -> None:
+        path, version, contents = entry.path, entry.version, self._index.contents
+        state = state_of(version, dict(entry.superseded))
+        moved = self._index.join(path, state.heads, state.superseded)
+        if version.kind is Kind.SYMLINK and entry.inline is not None:
+            contents.put(version.root, blobs=((version.root, entry.inline),))
+            if self._planning.waits_for(path, version.root):
+                self._planning.add((path,))  # its record was here, and nothing else moves it on
+        if version.kind is Kind.FILE:
+            self._expect(entry, own, moved)
+        if own or not moved:
+            return
+        joined = self._index.flock(path)
+        if joined is not None and len(joined.heads) > 1:
+            if version.kind is Kind.FILE and entry.inline:
+                # It may have to show as a conflict copy, at a path that nothing is staged for.
+                contents.put(version.root, blobs=small_list(entry.inline).blobs())
+                contents.put(version.root, blobs=((chunk_id(entry.inline), entry.inline),))
+            if entry.truncated:
+                self.unsure[path] = now + UNSURE_SECONDS
+                self.unknown.add(path)
+                return
+        self.unsure.pop(path, None)
+        self._planning.batch(message.batch, message.batch_size, path, now)
+
+    def _expect(self, entry: Entry, own: bool, moved: bool) -> None:
+        path, version = entry.path, entry.version
+        if own:
+            if entry.inline is not None:
+                self._scratch.inline(path, version.root, entry.inline)
+            elif not version.metadata_only:
+                self._scratch.expect(path, version.root, version.size)
+        elif moved and (
+            entry.inline is not None or self._index.contents.path_with(version.root) is None
+        ):
+            self._planning.expect(path, version, entry.inline)
