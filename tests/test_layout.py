@@ -40,6 +40,7 @@ FENCED = {
     "sqlite3": {"flocksy.index"},
     "watchdog": {"flocksy.boxes.watcher"},
     "pydantic": {"flocksy.config", "flocksy.status.control", "flocksy.status.commands"},
+    "pathspec": {"flocksy.sync.ignore"},
     "tomlkit": {"flocksy.config"},
     "transitions": {"flocksy.protocol.machine"},
 }
