@@ -21,6 +21,7 @@ from flocksy.errors import KeyFileError
 from flocksy.keys import z85
 from flocksy.keys.endpoints import normal_endpoint
 from flocksy.keys.pair import KeyPair
+from flocksy.keys.writing import replace, write_new
 
 MAX_KEY_FILE_BYTES = 1024 * 1024
 """An entry has below 400 bytes: this is room for thousands of members."""
@@ -55,8 +56,7 @@ def create_private_keys(path: str, endpoints: tuple[str, ...]) -> KeyPair:
     if not os.path.lexists(path):
         pair = generate_pair()
         try:
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            _write_new(path, _json(dict.fromkeys(endpoints, _entry(pair))))
+            write_new(path, _json(dict.fromkeys(endpoints, _entry(pair))))
         except OSError as error:
             raise KeyFileError(f"{path}: cannot be made: {error.strerror}") from error
         return pair
@@ -74,36 +74,8 @@ def create_private_keys(path: str, endpoints: tuple[str, ...]) -> KeyPair:
     if missing:
         entries = json.loads(_text(path, "private key file", private=True))
         entries.update(dict.fromkeys(missing, _entry(pair)))
-        _replace(path, _json(entries))
+        replace(path, _json(entries))
     return pair
-
-
-def _write_new(path: str, text: str) -> None:
-    """Write a file that must not exist yet, 0600 from its first instant, flushed."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        os.unlink(path)  # half of it would be in the way of the next try
-        raise
-
-
-def _replace(path: str, text: str) -> None:
-    # The new file's fixed name is also the lock against a second one doing the same.
-    new = f"{path}.new"
-    try:
-        _write_new(new, text)
-        os.replace(new, path)
-    except FileExistsError:
-        raise KeyFileError(
-            f"{new}: exists, left by a command that was stopped or is running; "
-            "look whether it holds a key you need, else remove it"
-        ) from None
-    except OSError as error:
-        raise KeyFileError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def _entry(pair: KeyPair) -> dict[str, str]:
