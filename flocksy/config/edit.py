@@ -1,4 +1,4 @@
-"""Adding and removing boxes in a configuration file, with everything else in it kept.
+"""Adding, changing and removing boxes in a configuration file, with everything else in it kept.
 
 TOML is edited as a document, the original's format line by line. What comes out is loaded first
 and replaces the file only when it is right.
@@ -6,7 +6,11 @@ and replaces the file only when it is right.
 
 from __future__ import annotations
 
+import json
 import os
+import re
+from dataclasses import replace
+from typing import Any, Literal
 
 import tomlkit
 from tomlkit.items import Table
@@ -51,6 +55,40 @@ def remove_box(options: Options, name: str) -> NodeSettings:
     return _replace(options, path, new)
 
 
+Word = Literal["mode", "folders", "paused"]
+"""The words of a box that commands change."""
+
+_DEFAULTS: dict[Word, object] = {"mode": "sync", "folders": (), "paused": False}
+
+
+def change_box(options: Options, name: str, word: Word, value: object) -> NodeSettings:
+    """Set one word of the box in the file of `options`. Returns what the new file loads as.
+
+    Raises `ConfigError`, and the file is as it was.
+    """
+    path = config_path(options)
+    text = document.read_text(path)
+    found = next(((box, at) for box, at in load_words(options).boxes if box.name == name), None)
+    if found is None:
+        raise ConfigError(f"{path}: there is no box {name!r}; see flocksy box list")
+    before, where = found
+    if where.startswith(COMMAND_LINE):
+        raise ConfigError(
+            f"the box {name} was given on the command line; to change it write it into {path}"
+        )
+    said: dict[str, Any] = {word: value}
+    wanted = replace(before, **said)
+    plain = list(value) if isinstance(value, tuple) else value
+    change = _change_toml if _is_toml(text) else _change_original
+    new = change(text, name, word, plain, value == _DEFAULTS[word])
+    if wanted not in [box for box, _ in load_words(options, new).boxes]:
+        raise ConfigError(
+            f"{where}: {word} of the box {name} is written in a way that only a person can change;"
+            f" make it {json.dumps(plain)}"
+        )
+    return _replace(options, path, new)
+
+
 def _is_toml(text: str) -> bool:
     # An empty file, or one with comments only, can be continued in either; TOML is the newer.
     return formats.format_of(text) == "toml"
@@ -70,6 +108,10 @@ def _values(box: BoxSettings) -> dict[str, object]:
         values["removable"] = True
     if box.mode != "sync":
         values["mode"] = box.mode
+    if box.folders:
+        values["folders"] = list(box.folders)
+    if box.paused:
+        values["paused"] = True
     return values
 
 
@@ -103,6 +145,20 @@ def _remove_toml(text: str, name: str) -> str:
     return tomlkit.dumps(root)
 
 
+def _change_toml(text: str, name: str, word: str, value: object, is_default: bool) -> str:
+    root = tomlkit.parse(text)
+    boxes = root.get("box")
+    if not isinstance(boxes, Table):
+        raise ConfigError("the boxes are a list here; write them as [box.NAME] first")
+    table = boxes[name]
+    assert isinstance(table, Table)
+    if not is_default:
+        table[word] = value
+    elif word in table:
+        del table[word]
+    return tomlkit.dumps(root)
+
+
 def _add_original(text: str, box: BoxSettings) -> str:
     lines = text.rstrip("\n").split("\n")
     values = _values(box)
@@ -128,6 +184,32 @@ def _remove_original(text: str, name: str) -> str:
             kept.append(lines[index])
         index = index + 1
     return "\n".join(kept)
+
+
+def _change_original(text: str, name: str, word: str, value: object, is_default: bool) -> str:
+    lines = text.split("\n")
+    for index, raw in enumerate(lines):
+        line = original.without_comment(raw)
+        if line.startswith("[") and line.strip("[] ") == name:
+            end = original.block_lines(lines, index)
+            block = "\n".join(lines[index + 1 : end])
+            changed = _change_block(block, word, value)
+            return "\n".join([*lines[: index + 1], changed, *lines[end:]])
+    if is_default:
+        return text
+    return text.rstrip("\n") + "\n\n" + original.json_block(name, {word: value})
+
+
+def _change_block(block: str, word: str, value: object) -> str:
+    """One JSON object with comments: the value after `word`, or a line more at its beginning."""
+    pattern = rf"""(["']){word}\1\s*:\s*(\[[^\]]*\]|"[^"\n]*"|'[^'\n]*'|[^\s,}}/]+)"""
+    for found in re.finditer(pattern, block):
+        line_before = block[: found.start()].rpartition("\n")[2]
+        if "//" not in line_before and "#" not in line_before:
+            return block[: found.start(2)] + json.dumps(value) + block[found.end(2) :]
+    at = block.index("{") + 1
+    last = "" if original.is_empty_block(block) else ","
+    return f"{block[:at]}\n    {json.dumps(word)} : {json.dumps(value)}{last}{block[at:]}"
 
 
 def _last_plain_line(lines: list[str]) -> int:

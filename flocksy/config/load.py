@@ -296,9 +296,12 @@ def _box(
         path = base_path
     if path is None:
         raise ConfigError(f"{where}: the box {name} has no path; add its base_path")
-    if model.mode != "sync":
-        raise ConfigError(
-            f"{where}: the box {name}: mode = {model.mode} is not served by this version; "
-            "take mode = sync"
-        )
-    return BoxSettings(name, path, Symlinks(model.symlinks), model.removable, model.mode)
+    return BoxSettings(
+        name,
+        path,
+        Symlinks(model.symlinks),
+        model.removable,
+        model.mode,
+        model.folders,
+        model.paused,
+    )

@@ -77,6 +77,26 @@ def _digit(value: object) -> object:
     return int(value) if isinstance(value, str) and value in {"0", "1", "2"} else value
 
 
+def _folders(value: object) -> object:
+    """One folder, or a list of them: paths inside the box with "/", as people write them."""
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list | tuple):
+        raise ValueError("should be a list of folders of the box")
+    folders: dict[str, None] = {}
+    for one in listed:
+        if not isinstance(one, str):
+            raise ValueError("should be folders of the box, as texts")
+        names = [name for name in one.split("/") if name not in ("", ".")]
+        if ".." in names or "\0" in one or one.startswith(("/", "~")):
+            raise ValueError(
+                f"{one!r} should be a folder inside the box, without .. and / in front"
+            )
+        if not names:
+            raise ValueError("should name folders in the box; leave the word out to hold all of it")
+        folders["/".join(names)] = None
+    return tuple(folders)
+
+
 class BoxModel(BaseModel):
     """The words about one box."""
 
@@ -86,6 +106,10 @@ class BoxModel(BaseModel):
     symlinks: Annotated[Literal[0, 1, 2], BeforeValidator(_digit)] = 2
     removable: bool = False
     mode: Mode = "sync"
+    folders: Annotated[
+        tuple[Text, ...], BeforeValidator(_folders), Field(max_length=MAX_REPEATS)
+    ] = ()
+    paused: bool = False
 
 
 _Model = TypeVar("_Model", ProgramModel, BoxModel)

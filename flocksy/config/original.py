@@ -27,8 +27,8 @@ _COMMENT = re.compile(r"(^|\s)#.*$")
 _TOKEN = re.compile(
     r"""(?P<space>\s+|//[^\n]*|\#[^\n]*)
       | (?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
-      | (?P<word>[^\s{}:,"'/]+)
-      | (?P<mark>[{}:,])
+      | (?P<word>[^\s{}\[\]:,"'/]+)
+      | (?P<mark>[{}\[\]:,])
       | (?P<other>.)""",
     re.VERBOSE,
 )
@@ -80,6 +80,11 @@ def without_comment(line: str) -> str:
 def block_lines(lines: list[str], start: int) -> int:
     """The index after the block whose header is at `start`: for cutting a block out."""
     return _block("", "", lines, start + 1, start + 1)[1]
+
+
+def is_empty_block(block: str) -> bool:
+    """Whether the JSON object that `block` is says nothing."""
+    return not _block("", "", block.split("\n"), 0, 1)[0].entries
 
 
 def json_block(name: str, values: dict[str, object]) -> str:
@@ -147,6 +152,9 @@ class _Reader:
             raise self.error(token, f"{otherwise}, found {token.text!r}")
 
     def value(self) -> object:
+        """A text, a number, true or false, or a list of texts."""
+        if self.peek().text == "[" and self.peek().kind == "mark":
+            return self._list()
         token = self.next()
         if token.kind == "string":
             return token.text
@@ -159,6 +167,19 @@ class _Reader:
                 if isinstance(value, (bool, int, float)):
                     return value
         raise self.error(token, f"expected a value, found {token.text!r}; write texts in quotes")
+
+    def _list(self) -> list[object]:
+        self.next()
+        values: list[object] = []
+        while self.peek().text != "]":
+            token = self.next()
+            if token.kind != "string":
+                raise self.error(token, f"expected a text in quotes, found {token.text!r}")
+            values.append(token.text)
+            if self.peek().text != "]":
+                self.expect(",", "expected , or ] in the list")
+        self.next()
+        return values
 
     def error(self, token: _Token, text: str) -> ConfigError:
         return ConfigError(f"{self._path}:{token.line}: in the block [{self._name}]: {text}")

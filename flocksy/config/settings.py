@@ -45,6 +45,8 @@ class BoxSettings:
     symlinks: Symlinks = Symlinks.COPY
     removable: bool = False
     mode: Mode = "sync"
+    folders: tuple[str, ...] = ()  # of the box that this node holds; empty: all of it
+    paused: bool = False
 
     @property
     def box_id(self) -> bytes:

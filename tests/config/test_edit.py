@@ -1,4 +1,4 @@
-"""Adding and removing boxes: the rest of the file stays, and a bad change changes nothing."""
+"""Adding, changing and removing boxes: the rest stays, and a bad change changes nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.config.edit import add_box, remove_box
+from flocksy.config.edit import Word, add_box, change_box, remove_box
 from flocksy.config.load import load
 from flocksy.config.settings import BoxSettings, Symlinks
 from flocksy.errors import ConfigError
@@ -90,3 +90,55 @@ def test_a_linked_configuration_stays_a_link(place: Place, tmp_path: Path) -> No
     add_box(place.options(), BoxSettings("one", str(place.box("one"))))
     assert place.config.is_symlink()
     assert "box = one@" in real.read_text()
+
+
+CHANGES: list[tuple[Word, object, object]] = [
+    ("mode", "archive", "sync"),
+    ("folders", ("photos/2026", 'a "b", c'), ()),
+    ("paused", True, False),
+]
+
+
+@pytest.mark.parametrize(("word", "value", "default"), CHANGES, ids=lambda value: str(value)[:10])
+@pytest.mark.parametrize("form", [BLOCKS, TABLES, LINES], ids=["blocks", "toml", "lines"])
+def test_a_word_of_a_box_changes_and_changes_back(
+    place: Place, form: str, word: Word, value: object, default: object
+) -> None:
+    old = place.box("old")
+    options = place.write(form.replace("{old}", str(old)).replace("{{", "{").replace("}}", "}"))
+    for wanted in (value, default, value):
+        (box,) = change_box(options, "old", word, wanted).boxes
+        assert getattr(box, word) == wanted
+        assert load(options).boxes == (box,)
+    for kept in ("# who we are", "friend", "# end"):
+        assert kept in place.config.read_text()
+    assert remove_box(options, "old").boxes == ()
+
+
+def test_all_words_of_a_box_stand_beside_each_other(place: Place) -> None:
+    options = place.write(PLAIN)
+    box = BoxSettings("one", str(place.box("one")), mode="archive", folders=("x",), paused=True)
+    assert add_box(options, box).boxes == (box,)
+    for word, value, default in CHANGES:
+        change_box(options, "one", word, default)
+        (changed,) = change_box(options, "one", word, value).boxes
+        assert getattr(changed, word) == value
+
+
+def test_a_word_in_a_comment_is_none(place: Place) -> None:
+    old = place.box("old")
+    options = place.write(
+        f"""{PLAIN}\n[old]\n{{ // "mode" : "x"\n'base_path':'{old}',\n'mode' : 'sync' }}\n"""
+    )
+    (box,) = change_box(options, "old", "mode", "send-only").boxes
+    assert box.mode == "send-only"
+    assert '// "mode" : "x"' in place.config.read_text()
+
+
+def test_a_box_that_cannot_be_changed_says_why(place: Place) -> None:
+    place.write(PLAIN)
+    options = place.options(boxes=(f"one@{place.box('one')}",))
+    with pytest.raises(ConfigError, match="was given on the command line"):
+        change_box(options, "one", "mode", "archive")
+    with pytest.raises(ConfigError, match="there is no box 'two'"):
+        change_box(options, "two", "mode", "archive")

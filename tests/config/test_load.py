@@ -203,7 +203,14 @@ def test_a_bad_line_is_named(place: Place, line: str, said: str) -> None:
         ("[box.one]\ncolour = 1", ":5: [box.one]: unknown setting 'colour'"),
         ('[box]\none = "x"', "must be a table [box.one]"),
         ("program = 1", ":4: program must be a table"),
-        ('[box.one]\nbase_path = "/"\nmode = "archive"', "mode = archive is not served"),
+        ('[box.one]\nbase_path = "/"\nmode = "mirror"', ":6: [box.one]: mode: should be 'sync'"),
+        ('[box.one]\nfolders = ["a/../b"]', "'a/../b' should be a folder inside the box"),
+        ('[box.one]\nfolders = ["/a"]', "'/a' should be a folder inside the box"),
+        ('[box.one]\nfolders = ["."]', "leave the word out to hold all of it"),
+        (
+            "[box.one]\nfolders = 5",
+            ":5: [box.one]: folders: should be a list of folders of the box, not '5'",
+        ),
     ],
 )
 def test_a_bad_line_of_toml_is_named(place: Place, lines: str, said: str) -> None:
