@@ -39,6 +39,7 @@ FENCED = {
     "nacl": {"flocksy.keys", "flocksy.wire"},
     "sqlite3": {"flocksy.index"},
     "watchdog": {"flocksy.boxes.watcher"},
+    "spake2": {"flocksy.keys.pairing"},
     "pydantic": {"flocksy.config", "flocksy.status.control", "flocksy.status.commands"},
     "pathspec": {"flocksy.sync.ignore"},
     "tomlkit": {"flocksy.config"},
