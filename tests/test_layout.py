@@ -38,7 +38,7 @@ FENCED = {
     "zmq": {"flocksy.wire", "flocksy.testing.flock"},
     "nacl": {"flocksy.keys", "flocksy.wire"},
     "sqlite3": {"flocksy.index"},
-    "watchdog": {"flocksy.boxes.watcher"},
+    "watchdog": {"flocksy.boxes.watcher", "flocksy.boxes.watches"},
     "spake2": {"flocksy.keys.pairing"},
     "pydantic": {"flocksy.config", "flocksy.status.control", "flocksy.status.commands"},
     "pathspec": {"flocksy.sync.ignore"},

@@ -7,14 +7,14 @@ it is now is the scanner's question. Whatever may have lost events ends in `resc
 from __future__ import annotations
 
 import errno
-import logging
 import os
+import sys
 import tempfile
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from watchdog.events import (
     DirAttribEvent,
@@ -31,7 +31,6 @@ from watchdog.events import (
     FileSystemEventHandler,
 )
 from watchdog.observers import Observer
-from watchdog.observers.api import BaseObserver
 
 from flocksy.boxes.disk import PRIVATE
 
@@ -60,9 +59,6 @@ EVENTS: list[type[FileSystemEvent]] = [
 ]
 """Not those of reading, which our own scanner makes, and not that a directory was modified, which
 comes with everything that happens in it."""
-
-_OVERFLOW_LOGGER = "watchdog.observers.inotify_c"
-_OVERFLOW_WORDS = "queue overflowed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,51 +132,51 @@ class Watcher:
     the last `take`; it must be safe to call from any thread and return at once."""
 
     def __init__(self, root: str, wake: Callable[[], None]) -> None:
-        self._root = os.path.realpath(root)
-        self._prefix = os.path.join(self._root, "")
+        self.root = os.path.realpath(root)
+        """The box's directory, without links."""
+        self._prefix = os.path.join(self.root, "")
         self._wake = wake
         self._lock = threading.Lock()
         self._settling = Settling()
         self._woken = False
-        self._observer: BaseObserver | None = None
+        self._eyes: _Eyes | None = None
 
     def start(self) -> str | None:
         """Returns None, or one line for people why there are no events, or not for all
         directories (rescans still find everything)."""
-        _listen_for_overflows(self)
         try:
-            observer = Observer()
+            self._eyes = self._open_eyes()
         except OSError as error:
-            return _why_not(self._root, error)
-        try:
-            observer.schedule(_Handler(self), self._root, recursive=True, event_filter=EVENTS)
-            observer.start()
-        except OSError as error:
-            observer.on_thread_stop()  # it holds a thread and a descriptor already
-            return _why_not(self._root, error)
-        self._observer = observer
+            return _why_not(self.root, error)
         return self.shortage()
+
+    def _open_eyes(self) -> _Eyes:
+        if sys.platform != "linux":
+            return _Observer(self)
+        from flocksy.boxes.watches import Watches  # the library has what it needs there alone
+
+        def happened(paths: list[bytes]) -> None:
+            self.happened(*paths)
+
+        return Watches(os.fsencode(self.root), happened, self.lost)
 
     def shortage(self) -> str | None:
         """One line for people if the system gives us no more watches, so that directories made
         from now on, or some already, are not watched; else None. Asked now and then.
 
-        The library says nothing when it cannot watch a directory below the root; so one more
-        watch, of a directory that is sure to be new, is tried here.
+        One more watch, of a directory that is sure to be new, is tried for that.
         """
-        observer = self._observer
-        if observer is None:
+        eyes = self._eyes
+        if eyes is None:
             return None
         said: list[str | None] = [None]
 
         def try_one_more() -> None:
             with tempfile.TemporaryDirectory(prefix="flocksy-") as folder:
                 try:
-                    watch = observer.schedule(FileSystemEventHandler(), folder)
+                    eyes.try_one_more(os.fsencode(folder))
                 except OSError as error:
-                    said[0] = _why_not(self._root, error)
-                    return
-                observer.unschedule(watch)
+                    said[0] = _why_not(self.root, error)
 
         _bounded(try_one_more)
         return said[0]
@@ -204,10 +200,9 @@ class Watcher:
 
     def stop(self) -> None:
         """End the watching. Stopping twice, or what never started, is harmless."""
-        _overflows.watchers.discard(self)
-        if self._observer is not None:
-            _bounded(self._observer.stop)
-            self._observer = None
+        if self._eyes is not None:
+            _bounded(self._eyes.stop)
+            self._eyes = None
 
     def happened(self, *paths: str | bytes) -> None:
         """Something happened at these absolute paths. Called by the operating system's thread."""
@@ -241,6 +236,40 @@ class Watcher:
         return relative or None
 
 
+class _Eyes(Protocol):
+    """What watches a box: `Watches` on Linux, elsewhere the library's observer."""
+
+    def try_one_more(self, folder: bytes) -> None:
+        """Raises `OSError` where the system gives no more watches."""
+        ...
+
+    def stop(self) -> None:
+        """End the watching."""
+        ...
+
+
+class _Observer:
+    """The observer that the library has for this system."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._observer = Observer()
+        try:
+            self._observer.schedule(
+                _Handler(watcher), watcher.root, recursive=True, event_filter=EVENTS
+            )
+            self._observer.start()
+        except OSError:
+            self._observer.on_thread_stop()  # it holds a thread and a descriptor already
+            raise
+
+    def try_one_more(self, folder: bytes) -> None:
+        watch = self._observer.schedule(FileSystemEventHandler(), os.fsdecode(folder))
+        self._observer.unschedule(watch)
+
+    def stop(self) -> None:
+        self._observer.stop()
+
+
 class _Handler(FileSystemEventHandler):
     """From events to paths."""
 
@@ -249,29 +278,6 @@ class _Handler(FileSystemEventHandler):
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         self._watcher.happened(event.src_path, event.dest_path)
-
-
-class _Overflows(logging.Handler):
-    """The library mends itself when the kernel's queue ran over, and tells only its log."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.watchers: weakref.WeakSet[Watcher] = weakref.WeakSet()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if _OVERFLOW_WORDS in record.getMessage():
-            for watcher in list(self.watchers):
-                watcher.lost()
-
-
-_overflows = _Overflows()
-
-
-def _listen_for_overflows(watcher: Watcher) -> None:
-    logger = logging.getLogger(_OVERFLOW_LOGGER)
-    if _overflows not in logger.handlers:
-        logger.addHandler(_overflows)
-    _overflows.watchers.add(watcher)
 
 
 def _bounded(work: Callable[[], None]) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import inspect
-import logging
 import os
 import threading
 import time
@@ -12,10 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from watchdog.observers import inotify_c
-from watchdog.observers.inotify_c import InotifyFD
+from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, InotifyFD
 
-from flocksy.boxes import watcher as module
 from flocksy.boxes.watcher import (
     LONGEST_WAIT_S,
     MAX_PATHS,
@@ -138,18 +134,60 @@ def test_a_tree_moved_in_is_noticed_at_its_top(
 
 
 def test_lost_events_end_in_a_rescan(watched: tuple[Path, Watcher, threading.Event]) -> None:
-    _, watcher, woken = watched
-    logging.getLogger(inotify_c.__name__).warning(
-        "Inotify queue overflowed; filesystem events were lost"
-    )
+    root, watcher, woken = watched
+    inotify = watcher._eyes._inotify  # type: ignore[union-attr]
+    inotify.handle_event(InotifyEvent(-1, InotifyConstants.IN_Q_OVERFLOW, 0, b""))  # type: ignore[arg-type]
     assert woken.is_set()
     assert watcher.busy
     assert watcher.take(time.monotonic()) == Dirty((), True)
+    # And from here on everything is watched as before.
+    (root / "old" / "later").write_bytes(b"x")
+    (root / "later").write_bytes(b"x")
+    take_until(watcher, woken, "old/later", "later")
 
 
-def test_the_library_still_tells_its_log_of_lost_events() -> None:
-    assert inotify_c.logger.name == module._OVERFLOW_LOGGER
-    assert module._OVERFLOW_WORDS in inspect.getsource(InotifyFD.handle_event)
+def test_what_was_moved_is_watched_where_it_is(
+    watched: tuple[Path, Watcher, threading.Event], tmp_path: Path
+) -> None:
+    root, watcher, woken = watched
+    (root / "a" / "b" / "c").mkdir(parents=True)
+    take_until(watcher, woken, "a")
+    (root / "a").rename(root / "old" / "moved")
+    # Told with all below: what happened there on the way was told by nobody.
+    take_until(watcher, woken, "a", "old/moved", "old/moved/b", "old/moved/b/c")
+    (root / "old" / "moved" / "b" / "c" / "new").write_bytes(b"x")
+    take_until(watcher, woken, "old/moved/b/c/new")
+    (root / "old" / "moved").rename(tmp_path / "elsewhere")
+    take_until(watcher, woken, "old/moved")
+    (tmp_path / "elsewhere" / "b" / "not ours").write_bytes(b"x")
+    (tmp_path / "elsewhere" / "b").rename(root / "b")
+    assert take_until(watcher, woken, "b", "b/c") == {"b", "b/c"}
+
+
+def test_another_directory_of_the_same_name_is_watched(
+    watched: tuple[Path, Watcher, threading.Event],
+) -> None:
+    root, watcher, woken = watched
+    for _ in range(3):
+        (root / "old").rmdir()
+        (root / "old").mkdir()
+        (root / "old" / "new").write_bytes(b"x")
+        take_until(watcher, woken, "old")
+        (root / "old" / "new").unlink()
+        take_until(watcher, woken, "old/new")
+
+
+def test_a_tree_made_fast_is_watched_to_its_end(
+    watched: tuple[Path, Watcher, threading.Event],
+) -> None:
+    root, watcher, woken = watched
+    names = [f"t{number}/a/b/c" for number in range(200)]
+    for name in names:
+        (root / name).mkdir(parents=True)
+    take_until(watcher, woken, *names)
+    for name in names:
+        (root / name / "file").write_bytes(b"x")
+    take_until(watcher, woken, *(f"{name}/file" for name in names))
 
 
 @pytest.mark.parametrize(
