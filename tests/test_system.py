@@ -137,3 +137,23 @@ def test_the_runtime_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     os.chmod(path, 0o755)
     with pytest.raises(FlocksyError, match="not a directory of yours alone"):
         system.runtime_dir()
+
+
+def test_the_table_of_mounts_names_where_we_are() -> None:
+    found = system.mounts()
+    if not found:
+        pytest.skip("this system tells no mounts")
+    assert any(one.point == "/" for one in found)
+    with open("/proc/self/mountinfo", encoding="utf-8") as table:
+        assert len(found) == sum(1 for _ in table)
+    assert system._plain("/media/a\\040b\\134c") == "/media/a b\\c"
+
+
+def test_a_file_system_has_one_number(tmp_path: Path) -> None:
+    numbers = set()
+    for path in (tmp_path, tmp_path.parent, tmp_path):
+        handle = os.open(path, os.O_RDONLY)
+        numbers.add(system.filesystem_identity(handle))
+        os.close(handle)
+    assert len(numbers) == 1
+    assert 0 <= numbers.pop() < 1 << 63
