@@ -6,6 +6,7 @@ only what comes back without an error replaces what there was.
 
 from __future__ import annotations
 
+import datetime
 import os
 from dataclasses import dataclass
 
@@ -13,11 +14,12 @@ from flocksy.config import document, formats, places, state
 from flocksy.config.document import BoxBlock, Document, Entry
 from flocksy.config.model import BoxModel, ProgramModel, check
 from flocksy.config.settings import BoxSettings, Member, NodeSettings, Options, Profile, Symlinks
-from flocksy.errors import ConfigError
+from flocksy.errors import ConfigError, KeyFileError
 from flocksy.keys.endpoints import normal_endpoint
 from flocksy.keys.files import read_keystore, read_private_keys
 from flocksy.keys.identity import group_members, identity
-from flocksy.keys.pair import KeyPair, uid_of
+from flocksy.keys.pair import KeyPair
+from flocksy.keys.register import Register, read_register, register_path
 
 DEFAULT_CONFIG = "~/.flocksy"
 DEFAULT_KEYSTORE = "~/.ssh/flocksy_keystore"
@@ -125,21 +127,19 @@ def load(options: Options, text: str | None = None) -> NodeSettings:
         keystore_path=words.keystore_path,
         proxied=program.socks is not None,
     )
-    members = tuple(
-        sorted(
-            (Member(uid_of(key), key, endpoints) for key, endpoints in grouped.items()),
-            key=lambda member: member.uid,
-        )
-    )
+    register = read_register(words.keystore_path)
+    own_entry = register.entry(pair.public_key)
+    members = _members(grouped, register, words.keystore_path)
     if not 2 <= len(members) <= MAX_MEMBERS:
         raise ConfigError(
             f"{path}: a flock has 2 to {MAX_MEMBERS} members, this one {len(members)}; "
             "every node line needs a key of its own in the keystore"
         )
-    state_dir = state.locate(pair.uid, words.state_dir)
+    state_dir = state.locate(register.uid(pair.public_key), words.state_dir)
     own_files = {
         "configuration": path,
         "keystore": words.keystore_path,
+        "register of keys": register_path(words.keystore_path),
         "private keys": words.privatekey_path,
         "state of this node": state_dir,
     }
@@ -169,6 +169,7 @@ def load(options: Options, text: str | None = None) -> NodeSettings:
         state_dir=state_dir,
         control_path=state.control_path(state_dir),
         options=options,
+        first_key=None if own_entry is None else own_entry.first_key,
     )
 
 
@@ -179,7 +180,8 @@ def load_state_dir(options: Options) -> str:
     """
     words = load_words(options)
     _, pair = _identity(words, {})
-    return state.locate(pair.uid, words.state_dir)
+    register = read_register(words.keystore_path)
+    return state.locate(register.uid(pair.public_key), words.state_dir)
 
 
 def reload(settings: NodeSettings) -> NodeSettings:
@@ -216,6 +218,29 @@ def _identity(words: Words, keystore: dict[str, str]) -> tuple[str, KeyPair]:
         privatekey_path=words.privatekey_path,
         keystore_path=words.keystore_path,
     )
+
+
+def _members(
+    grouped: dict[str, tuple[str, ...]], register: Register, keystore_path: str
+) -> tuple[Member, ...]:
+    """The members sorted by uid, each with the keys that it may have now."""
+    today = datetime.datetime.now(datetime.UTC).date()
+    found: dict[str, Member] = {}
+    for key, endpoints in grouped.items():
+        uid, entry = register.uid(key), register.entry(key)
+        if uid in found:
+            raise KeyFileError(
+                f"{keystore_path}: {found[uid].endpoints[0]} and {endpoints[0]} have an old and a "
+                "new key of one member; flocksy keys remove the old one"
+            )
+        revoked = register.revocation(uid, key)
+        if revoked is not None:
+            raise KeyFileError(
+                f"{keystore_path}: {endpoints[0]} has the key of {revoked.name}, revoked on "
+                f"{revoked.since}; take its node line out of the configuration"
+            )
+        found[uid] = Member(uid, key, endpoints, entry.accepted(today) if entry else ())
+    return tuple(found[uid] for uid in sorted(found))
 
 
 def _ms(seconds: float | None, default: int) -> int:

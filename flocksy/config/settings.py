@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Literal
 
-from flocksy.keys.pair import KeyPair
+from flocksy.keys.pair import KeyPair, uid_of
 
 Profile = Literal["fast", "balanced", "quiet"]
 Pace = Literal["max", "grid"]
@@ -34,6 +34,7 @@ class Member:
     uid: str  # 128 hex digits
     public_key: str  # 40 characters of Z85
     endpoints: tuple[str, ...]  # "tcp://host:port" or "ipc://path", never empty
+    other_keys: tuple[str, ...] = ()  # accepted too while a rotation lasts
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +97,12 @@ class NodeSettings:
     state_dir: str  # may not exist yet: see flocksy.config.state.claim
     control_path: str  # of the Unix socket
     options: Options = field(default_factory=Options)  # what to load again with on SIGHUP
+    first_key: str | None = None  # where our key was rotated: the one that the uid comes from
 
     @property
     def uid(self) -> str:
         """This node's uid, 128 hex digits."""
-        return self.key_pair.uid
+        return uid_of(self.first_key or self.key_pair.public_key)
 
     @property
     def lane(self) -> int:

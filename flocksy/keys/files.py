@@ -1,8 +1,8 @@
 """The two key files, in the original flocksy's JSON.
 
 The keystore maps endpoints to public keys and may be handed around; the private key file maps own
-endpoints to pairs and must be readable by its owner only. Keys are Z85 text of 40 characters.
-No error text ever holds a key.
+endpoints to pairs and must be readable by its owner only, in a directory where nobody else writes.
+Keys are Z85 text of 40 characters. No error text ever holds a private one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from flocksy.errors import KeyFileError
 from flocksy.keys import z85
 from flocksy.keys.endpoints import normal_endpoint
 from flocksy.keys.pair import KeyPair
-from flocksy.keys.writing import replace, write_new
+from flocksy.keys.seal import check_sealed
+from flocksy.keys.writing import PUBLIC_MODE, replace, write_new
 
 MAX_KEY_FILE_BYTES = 1024 * 1024
 """An entry has below 400 bytes: this is room for thousands of members."""
@@ -78,7 +79,19 @@ def create_private_keys(path: str, endpoints: tuple[str, ...]) -> KeyPair:
     return pair
 
 
+def write_private_keys(path: str, pairs: Mapping[str, KeyPair]) -> None:
+    """Replace the private key file in one step. A sealed pair is written sealed."""
+    replace(path, _json({endpoint: _entry(pair) for endpoint, pair in pairs.items()}))
+
+
+def write_keystore(path: str, keystore: Mapping[str, str]) -> None:
+    """Replace the keystore in one step, in the original's form."""
+    replace(path, _json(keystore), PUBLIC_MODE)
+
+
 def _entry(pair: KeyPair) -> dict[str, str]:
+    if pair.sealed is not None:
+        return {"private_key_sealed": pair.sealed, "public_key": pair.public_key}
     return {"private_key": pair.private_key, "public_key": pair.public_key}
 
 
@@ -126,6 +139,8 @@ def _text(path: str, what: str, *, private: bool) -> str:
                     f"{path}: others can read the private keys (mode {stat.S_IMODE(mode):04o}); "
                     f"chmod 600 {shlex.quote(path)}"
                 )
+            if private:
+                _refuse_open_directory(path)
             data = file.read(MAX_KEY_FILE_BYTES + 1)
     except FileNotFoundError:
         hint = (
@@ -144,6 +159,18 @@ def _text(path: str, what: str, *, private: bool) -> str:
         raise KeyFileError(f"{path}: is not UTF-8 text, this is no {what}") from None
 
 
+def _refuse_open_directory(path: str) -> None:
+    """Who can write in the directory can put another file in the place of this one."""
+    directory = os.path.dirname(os.path.realpath(path))
+    mode = os.stat(directory).st_mode
+    # In a sticky directory (/tmp) nobody can replace what is not theirs.
+    if os.name == "posix" and mode & 0o022 and not mode & stat.S_ISVTX:
+        raise KeyFileError(
+            f"{path}: others can write in its directory and swap the private keys (mode "
+            f"{stat.S_IMODE(mode):04o}); chmod 700 {shlex.quote(directory)}"
+        )
+
+
 def _public_key(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("its key must be a text of 40 characters (Z85)")
@@ -153,6 +180,11 @@ def _public_key(value: object) -> str:
 
 def _key_pair(value: object) -> KeyPair:
     fields = dict(value) if isinstance(value, _Pairs) else {}
+    if set(fields) == {"private_key_sealed", "public_key"}:
+        sealed = fields["private_key_sealed"]
+        if not isinstance(sealed, str):
+            raise ValueError("its private_key_sealed must be a text")
+        return KeyPair(_public_key(fields["public_key"]), "", check_sealed(sealed))
     if set(fields) != {"private_key", "public_key"}:
         raise ValueError('must be {"private_key": ..., "public_key": ...}')
     pair = KeyPair(_public_key(fields["public_key"]), _public_key(fields["private_key"]))

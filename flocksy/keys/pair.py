@@ -16,12 +16,21 @@ def uid_of(public_key: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """A CURVE25519 key pair, both halves as 40 characters of Z85. The repr hides the secret."""
+    """A CURVE25519 key pair, both halves as 40 characters of Z85. The repr hides the secret.
+
+    With a passphrase the private half is empty until `flocksy.keys.seal.unseal` opens it.
+    """
 
     public_key: str
     private_key: str = field(repr=False)
+    sealed: str | None = field(default=None, repr=False)
 
     @property
     def uid(self) -> str:
-        """Identity of the node that owns this pair."""
+        """Identity of the node that owns this pair, if its key was never rotated."""
         return uid_of(self.public_key)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the private half is at hand."""
+        return bool(self.private_key)

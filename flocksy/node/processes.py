@@ -31,7 +31,8 @@ def wire_settings(settings: NodeSettings) -> WireSettings:
         public_key=settings.key_pair.public_key,
         secret_key=settings.key_pair.private_key,
         members=tuple(
-            Member(member.uid, member.endpoints, member.public_key) for member in settings.members
+            Member(member.uid, member.endpoints, member.public_key, member.other_keys)
+            for member in settings.members
         ),
         bind=settings.hostnames,
         flock_settings=settings.flock_settings(),

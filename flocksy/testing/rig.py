@@ -145,7 +145,7 @@ class Rig:
         # Not the default temporary directory: $TMPDIR may be too long for a socket's path.
         self.root = Path(tempfile.mkdtemp(prefix="flocksy-rig-", dir="/tmp"))
         self.keys = self.root / "keys-example"
-        self.keys.mkdir()
+        self.keys.mkdir(mode=0o700)
         for source in ("flocksy_keystore", "flocksy_privatekeys"):
             target = self.keys / source
             target.touch(mode=0o600)

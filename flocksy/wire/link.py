@@ -11,6 +11,7 @@ import contextlib
 import os
 import socket as sockets
 import time
+from collections import deque
 from urllib.parse import urlsplit
 
 import zmq
@@ -46,8 +47,14 @@ class Links:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
         self._complaints: list[str] = []
         self._trouble: dict[int, str] = {}
-        keys = frozenset(member.public_key for member in settings.members)
+        self._keys = {
+            lane: deque([member.public_key, *member.other_keys])
+            for lane, member in enumerate(settings.members)
+            if lane != settings.own_lane
+        }
+        keys = frozenset(key for theirs in self._keys.values() for key in theirs)
         self._allow_list = AllowList(self._context, keys - {settings.public_key})
+        self._key_tried: dict[int, tuple[int, int]] = {}  # wrong keys before, and when
         self._poller = zmq.Poller()
         self._subs: dict[int, zmq.Socket[bytes]] = {}
         self._monitors: dict[int, LinkMonitor] = {}
@@ -92,7 +99,8 @@ class Links:
         self._now_ns = time.monotonic_ns()
         self._allow_list.serve()
         for lane, monitor in self._monitors.items():
-            if monitor.look(self._now_ns) and lane in self._targets:
+            anew = monitor.look(self._now_ns) or self._other_key(lane, monitor)
+            if anew and lane in self._targets:
                 # libzmq has given it up. It forgets the endpoint first, else it would have two.
                 self._subs[lane].disconnect(self._targets[lane])
                 self._subs[lane].connect(self._targets[lane])
@@ -127,6 +135,19 @@ class Links:
     def _link_state(self, lane: int) -> str:
         monitor = self._monitors.get(lane)
         return self._trouble.get(lane) or (monitor.state if monitor is not None else "")
+
+    def _other_key(self, lane: int, monitor: LinkMonitor) -> bool:
+        """While a rotation lasts a member has one of several keys: after a wrong one the next is
+        tried, no more often than any link is. True: it is set, connect anew."""
+        keys = self._keys[lane]
+        wrong_before, tried_ns = self._key_tried.get(lane, (0, 0))
+        due = self._now_ns - tried_ns >= RECONNECT_MS * 1_000_000
+        if len(keys) == 1 or monitor.wrong_keys == wrong_before or not due:
+            return False
+        keys.rotate(-1)
+        self._subs[lane].setsockopt(zmq.CURVE_SERVERKEY, keys[0].encode("ascii"))
+        self._key_tried[lane] = (monitor.wrong_keys, self._now_ns)
+        return True
 
     def _bind(self) -> None:
         pub, settings = self._pub, self._settings

@@ -45,6 +45,8 @@ class LinkState:
         self.text = DOWN
         self.given_up = False
         """libzmq does not try any more."""
+        self.wrong_keys = 0
+        """How often the far end was not the key that was tried."""
         self._shaking = False
 
     def take(self, event: int, value: int) -> None:
@@ -66,7 +68,9 @@ class LinkState:
         elif event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
             # Hung up on our first word; or nothing came until the handshake's time was over.
             self._shaking = False
-            self.text = NO_FLOCKSY if value == errno.EAGAIN else WRONG_KEY
+            wrong = value != errno.EAGAIN
+            self.text = WRONG_KEY if wrong else NO_FLOCKSY
+            self.wrong_keys += wrong
         elif event == zmq.EVENT_DISCONNECTED:
             if self._shaking:
                 self.text = NO_FLOCKSY  # not even a greeting that libzmq understands
@@ -92,6 +96,11 @@ class LinkMonitor:
     def state(self) -> str:
         """What became of the link; empty when it is up."""
         return self._link.text
+
+    @property
+    def wrong_keys(self) -> int:
+        """How often the far end was not the key that was tried."""
+        return self._link.wrong_keys
 
     def look(self, now_ns: int) -> bool:
         """Take in the events since the last look. True: the link is to be connected anew now."""

@@ -15,11 +15,13 @@ class Member:
     """One configured member of the flock."""
 
     uid: str
-    """BLAKE2b-512 of the public key's text, in hex."""
+    """BLAKE2b-512 of the text of the member's first public key, in hex; rotation keeps it."""
     endpoints: tuple[str, ...]
     """Where its PUB socket is bound, `tcp://host:port` or `ipc://path`; the first is used."""
     public_key: str
     """Z85, 40 characters."""
+    other_keys: tuple[str, ...] = ()
+    """Keys that it may have as well, while a rotation lasts."""
 
 
 @dataclass(frozen=True, slots=True)
