@@ -161,9 +161,10 @@ class Applier:
         and discard them: what a node does with the content that it sends itself."""
         placer = self._placer()
         batch = Batch()
+        mode = 0o600 if self._capabilities.mode_bits else None
         for number, temporary in enumerate(temporaries):
             path = f"{SCRATCH}/{OWN_PREFIX}{number}"
-            found = self._disk.set_metadata(temporary, 0o600, time.time_ns())
+            found = self._disk.set_metadata(temporary, mode, time.time_ns())
             entry = JournalEntry(path, temporary, "", None, found.entry(b""), None)
             version = Version(Kind.FILE, 0o600, 0, found.size, b"", 0, ())
             operation = PutFile(path, version, frozenset(), None)

@@ -81,7 +81,7 @@ class Box:
             opened.capabilities,
             ignore_symlinks=setup.ignore_symlinks,
             uncommitted=self.intake.changed,
-            held=None if opened.links is None else opened.links.held,
+            held=self._why_not_held,
         )
         self._tickets: set[int] = set()
         self._whole_ticket = 0
@@ -328,6 +328,13 @@ class Box:
                 new = self.offers.all_chunks(record.version)
             self.offers.add(record.path, record.version, new, batch, len(records))
             self.planning.add((record.path,))
+
+    def _why_not_held(self, path: str) -> str | None:
+        """Why this disk does not hold a path, or None (design 6.2)."""
+        reason = self._opened.capabilities.names.why_not(path)
+        if reason is None and self._links is not None:
+            reason = self._links.held(path)
+        return reason
 
     # -- scanning -------------------------------------------------------------------------------
 

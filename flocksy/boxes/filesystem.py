@@ -33,6 +33,10 @@ _DIRECTORY_FLAGS = os.O_RDONLY | system.O_DIRECTORY | system.O_NOFOLLOW | system
 # Walking meets these when a component is missing or is not a directory of the box.
 _NO_WAY = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV})
 
+# A sandbox answers EPERM for calls it does not know, and a directory that is being renamed EAGAIN;
+# a path of the length that a box allows is too long for one call. The walk tells what it really is.
+_WALK_INSTEAD = frozenset({errno.EPERM, errno.EAGAIN, errno.EINVAL, errno.ENAMETOOLONG})
+
 
 class RealDisk:
     """A box on the disk of this machine. Keep one per box; `close` it to let a drive be taken out.
@@ -303,11 +307,9 @@ class RealDisk:
             except OSError as error:
                 if error.errno in _NO_WAY:
                     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from None
-                # A sandbox answers EPERM for calls it does not know, and a directory that is being
-                # renamed EAGAIN: the walk tells what it really is.
                 if error.errno == errno.ENOSYS:
                     self._openat2 = False
-                elif error.errno not in (errno.EPERM, errno.EAGAIN, errno.EINVAL):
+                elif error.errno not in _WALK_INSTEAD:
                     raise
         return self._walk(path, flags)
 

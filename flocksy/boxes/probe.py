@@ -6,12 +6,17 @@ files, and without knowing that every file there would seem edited.
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
+from collections.abc import Sequence
 from contextlib import suppress
 
 from flocksy.boxes.disk import PRIVATE, Disk
 from flocksy.boxes.placing import make_folders
 from flocksy.sync.capabilities import Capabilities
+from flocksy.sync.name_rules import CONTROLS, NameRules
+from flocksy.sync.names import MAX_NAME_BYTES
 from flocksy.sync.version import Kind
 
 _FOLDER = f"{PRIVATE}/probe"
@@ -29,6 +34,10 @@ _MTIME_NS = 1_500_000_001_987_654_321
 _UNSTABLE = frozenset({"vfat", "msdos", "exfat", "fuseblk", "fuse", "9p", "cifs", "smb3", "smbfs"})
 """Types that number their files anew at each mount, or may. A probe cannot see that."""
 
+_NOT_THE_NAME = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+)
+
 
 def probe(disk: Disk) -> Capabilities:
     """Try out the disk of a box, inside its own directory. Raises `OSError` when not even an
@@ -45,6 +54,7 @@ def probe(disk: Disk) -> Capabilities:
             case_folding=_is_one(disk, "case", "CASE"),
             normalising=_is_one(disk, "n\u00e9", "ne\u0301"),
             stable_inodes=disk.type_name().partition(".")[0] not in _UNSTABLE,
+            names=_name_rules(disk),
         )
     finally:
         _clear(disk)
@@ -83,9 +93,93 @@ def _is_one(disk: Disk, name: str, other: str) -> bool:
     """Whether the two names are one entry to this disk."""
     try:
         _touch(disk, name)
-    except OSError:
+    except OSError as error:
+        _check_is_about_the_name(error)
         return False  # a name that it cannot hold at all is no second name of anything
     return disk.stat(f"{_FOLDER}/{other}") is not None
+
+
+_NAMELESS = "to be renamed"
+
+_CHARACTERS = '"*:<>?\\|'
+"""What Windows, and file systems made for it, refuse in a name."""
+
+_COMPOSED, _DECOMPOSED = "form \u00e9", "mark e\u0301"
+_LARGEST = {0xFF: "umlaut \u00fc", 0xFFFF: "euro \u20ac", sys.maxunicode: "bird \U0001f426"}
+"""Up to where a disk that has the letter has others."""
+
+_SPECIAL = {
+    "control": "control \1\t\n",
+    "undecodable": "byte \udcff",
+    "device": "nul.txt",
+    "dot": "dot.",
+    "space": "space ",
+}
+
+
+def _name_rules(disk: Disk) -> NameRules:
+    """What the disk says of names that some disks refuse, and which it lists as something else."""
+    characters = {character: f"character {character}" for character in _CHARACTERS}
+    wanted = [*characters.values(), *_SPECIAL.values(), *_LARGEST.values()]
+    wanted += [_COMPOSED, _DECOMPOSED]
+    held = _held(disk, wanted)
+    bad = {character for character, name in characters.items() if name not in held}
+    if _SPECIAL["control"] not in held:
+        bad.update(CONTROLS)
+    composed, decomposed = _COMPOSED in held, _DECOMPOSED in held
+    return NameRules(
+        characters=frozenset(bad),
+        endings=frozenset(
+            ending for ending, name in ((".", "dot"), (" ", "space")) if _SPECIAL[name] not in held
+        ),
+        max_bytes=_longest_name(disk),
+        undecodable=_SPECIAL["undecodable"] in held,
+        largest=max((end for end, name in _LARGEST.items() if name in held), default=0x7F),
+        devices=_SPECIAL["device"] in held,
+        form="" if composed == decomposed else "NFC" if composed else "NFD",
+    )
+
+
+def _held(disk: Disk, names: Sequence[str]) -> set[str]:
+    """Those of the names that an entry can be given as the applier does it, by a rename, and that
+    are then listed as they are."""
+    made: list[str] = []
+    for name in names:
+        _touch(disk, _NAMELESS)
+        try:
+            disk.move(f"{_FOLDER}/{_NAMELESS}", f"{_FOLDER}/{name}")
+        except OSError as error:
+            _check_is_about_the_name(error)
+            # fusefat loses what it is asked to give such a name.
+            with suppress(FileNotFoundError):
+                disk.remove_file(f"{_FOLDER}/{_NAMELESS}")
+        else:
+            made.append(name)
+    listed = {name for name, _ in disk.scan(_FOLDER)}
+    for name in made:
+        with suppress(OSError):
+            disk.remove_file(f"{_FOLDER}/{name}")
+    return listed.intersection(made)
+
+
+def _check_is_about_the_name(error: OSError) -> None:
+    """Raise what says nothing about a name. What does is EINVAL, EILSEQ, EPERM, even ENOENT."""
+    if error.errno in _NOT_THE_NAME:
+        raise error
+
+
+def _longest_name(disk: Disk) -> int:
+    """Bytes of the longest name that can be held."""
+    if _held(disk, ["n" * MAX_NAME_BYTES]):
+        return MAX_NAME_BYTES
+    holds, too_long = 0, MAX_NAME_BYTES
+    while too_long - holds > 1:
+        middle = (holds + too_long) // 2
+        if _held(disk, ["n" * middle]):
+            holds = middle
+        else:
+            too_long = middle
+    return holds
 
 
 def _clear(disk: Disk) -> None:

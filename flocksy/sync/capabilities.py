@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from flocksy.sync.name_rules import EVERY_NAME, NameRules
 from flocksy.sync.trees import DiskEntry
 from flocksy.sync.version import MODE_MASK, Kind, Version
 
@@ -22,6 +23,7 @@ class Capabilities:
     case_folding: bool = False  # "A" and "a" are one entry
     normalising: bool = False  # composed and decomposed names are one entry
     stable_inodes: bool = True
+    names: NameRules = EVERY_NAME
 
     def same(self, left: DiskEntry | None, right: DiskEntry | None) -> bool:
         """Whether two looks at this disk showed the same."""
