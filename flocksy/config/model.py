@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from flocksy.config.document import Entry
 from flocksy.config.settings import Mode, Pace, Profile
 from flocksy.errors import ConfigError
+from flocksy.keys.bundle import checked_name
 
 REPEATABLE = ("hostname", "node", "box")
 """The words that may be said more than once; each joins a list."""
@@ -51,6 +52,7 @@ class ProgramModel(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    name: Annotated[str, AfterValidator(checked_name)] | None = None
     hostname: tuple[Text, ...] = Field(default=(), max_length=MAX_REPEATS)
     node: tuple[Text, ...] = Field(default=(), max_length=MAX_REPEATS)
     box: tuple[Text, ...] = Field(default=(), max_length=MAX_REPEATS)
