@@ -34,7 +34,7 @@ CASES = (
 )
 
 
-@pytest.mark.parametrize(("text", "paths", "out"), CASES, ids=lambda value: str(value)[:20])
+@pytest.mark.parametrize(("text", "paths", "out"), CASES, ids=[case[0] for case in CASES])
 def test_what_patterns_leave_out(text: str, paths: list[str], out: set[str]) -> None:
     ignore = Ignore(text)
     assert not ignore.problems
