@@ -18,6 +18,7 @@ from flocksy.boxes.applier import Applier
 from flocksy.boxes.disk import Disk
 from flocksy.boxes.filesystem import RealDisk
 from flocksy.boxes.following import FollowingDisk
+from flocksy.boxes.guard import MET
 from flocksy.boxes.history import History
 from flocksy.boxes.journal import IndexJournal
 from flocksy.boxes.links import LINKS, SINCE, Links
@@ -122,6 +123,8 @@ def open_box(
                         index.remember(SINCE, time.time_ns().to_bytes(8, "big"))
                     if not setup.follow_symlinks:
                         index.remember(LINKS, None)
+                    if adopt:
+                        index.remember(MET, b"1")  # nobody has to be asked once more
             return _open_rest(setup, disk, index, words, now_ms, wake, adopt)
         except BaseException:
             index.close()

@@ -159,6 +159,13 @@ class FlockTree:
         self._store(path, number, before, after, {})
         return True
 
+    def since_ms(self, path: str, head: bytes) -> int:
+        """Since when a head is known; 0, not known."""
+        row = self._database.row(
+            "SELECT since_ms FROM heads WHERE path = ? AND id = ?", (self._paths.find(path), head)
+        )
+        return 0 if row is None else int(row[0])
+
     def _heads(self, number: int) -> dict[bytes, _Head]:
         return {
             head: _Head(kind, seen)

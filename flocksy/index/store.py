@@ -256,6 +256,30 @@ class BoxIndex:
         """The flock state without what is still outgoing: what may answer a peer."""
         return self._flock.state(path, LANE)
 
+    def is_shown(self, root: bytes) -> bool:
+        """Whether anything on this disk has this content, which is not empty."""
+        row = self._database.row(
+            "SELECT 1 FROM local WHERE root = ? AND root != x'' LIMIT 1", (root,)
+        )
+        return row is not None
+
+    def meeting(self) -> tuple[int, int, int]:
+        """(files on this disk, living files of the flock, files here at a path that the flock knows
+        or knew). Looks through both trees."""
+        row = self._database.row(
+            "SELECT (SELECT count(*) FROM local WHERE kind = ?1),"
+            " (SELECT count(DISTINCT path) FROM heads WHERE kind = ?1 AND seen & 1),"
+            " (SELECT count(*) FROM local JOIN paths ON paths.id = local.path"
+            "  WHERE local.kind = ?1 AND paths.heads > 0)",
+            (int(Kind.FILE),),
+        )
+        assert row is not None
+        return row[0], row[1], row[2]
+
+    def head_since_ms(self, path: str, head: bytes) -> int:
+        """Since when this node has known the head of the path; 0, not known."""
+        return self._flock.since_ms(path, head)
+
     def known_paths(self, after: str | None, limit: int) -> Sequence[str]:
         """Every path in any of the three trees (and their parents) in a fixed order, page by
         page: for a full planning, or to adopt. Pass the last one to get the next page."""

@@ -1,0 +1,200 @@
+"""Deletions that a person is asked about before they become versions (design 6.3).
+
+Asked is where the change is made: what others delete has its history here and is applied, and one
+answer, given once, serves the whole flock. A deletion waits
+
+* when it is found at the start or after a pause: nobody saw it happen, and a disk that was swapped
+  or restored by halves looks the same;
+* when only the hourly rescan finds it and there are many (`FOUND_PERCENT` of the box's files within
+  ten minutes): the same, while the node runs;
+* when it is seen as it happens and there are more within ten minutes than the box's `guard` allows.
+  By default that is all of them: a person or a program at work is not asked.
+
+A file that was moved is no deletion: its content stands elsewhere in the box. A directory waits as
+long as something in it waits. While a path waits it stays deleted here and living everywhere else;
+all other paths go on. Nothing has to be remembered: what waits at a stop is found again at the
+start.
+
+The other question is put at the first meeting of two grown trees that have little in common:
+sharing them would pour one into the other.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from enum import Enum
+
+from flocksy.boxes.findings import Finding, Gone, Seen
+from flocksy.index.store import BoxIndex
+from flocksy.sync.names import ancestors
+from flocksy.sync.version import Kind
+from flocksy.sync.view import View
+
+WINDOW_SECONDS = 600.0
+"""Deletions within this count together (design 6.3)."""
+
+FOUND_PERCENT = 10
+"""Of the files of a box: so many may be found missing by a rescan without a question."""
+
+FEW_DELETIONS = 10
+"""Seen as they happen or found by a rescan: so many never wait, however small the box is."""
+
+GROWN_FILES = 20
+"""A tree of fewer files is poured into another without a question."""
+
+LITTLE_PARTS = 10
+"""Trees have little in common where fewer than one path in so many of the smaller is in both."""
+
+NAMED = 3
+"""Paths that the words name."""
+
+MET = "met"
+"""Name under which the index remembers that this disk's tree and the flock's belong together."""
+
+
+class Source(Enum):
+    """How a scan came about."""
+
+    START = "found when the box was opened"
+    RESCAN = "found missing by the rescan"
+    LIVE = "more than this box's guard allows within ten minutes"
+
+
+class Guard:
+    """Watches over one open box. `percent`: the share of the files that may be deleted within ten
+    minutes before a person is asked, 100 for any; None: nobody is ever asked."""
+
+    def __init__(self, index: BoxIndex, percent: int | None, undecided: Iterable[str]) -> None:
+        """`undecided`: paths that an earlier run saw changed."""
+        self._index = index
+        self._percent = percent
+        self._suspects = dict.fromkeys(undecided, Source.START)
+        self._approved: set[str] = set()
+        self._above: set[str] = set()  # folders that something waits in
+        self._passed: deque[tuple[float, int]] = deque()
+        self._met = percent is None or index.remembered(MET) is not None
+        self._strangers = ""
+        self.waiting: dict[str, Source] = {}
+        """Paths whose deletion waits, in the order found."""
+
+    # -- deletions ------------------------------------------------------------------------------
+
+    def found(self, findings: Sequence[Finding], source: Source) -> None:
+        """Before the findings are taken in: what `source` says of them counts."""
+        for finding in findings:
+            if isinstance(finding, Gone) and source is not Source.LIVE:
+                self._suspects[finding.path] = source
+            elif isinstance(finding, Gone | Seen):
+                self._suspects.pop(finding.path, None)
+                self._approved.discard(finding.path)
+                self.waiting.pop(finding.path, None)
+
+    def hold(self, gone: Sequence[str], now: float) -> set[str]:
+        """Of the paths that are about to be recorded as deleted, those that wait from now on."""
+        if self._percent is None or not gone:
+            return set()
+        asked = [path for path in gone if path not in self._approved]
+        self._approved.difference_update(gone)
+        while self._passed and now - self._passed[0][0] > WINDOW_SECONDS:
+            self._passed.popleft()
+        view = View(self._index)
+        lost: dict[Source, list[str]] = {source: [] for source in Source}
+        for path in asked:
+            if self._is_loss(view, path):
+                lost[self._suspects.get(path, Source.LIVE)].append(path)
+        held = dict.fromkeys(lost[Source.START], Source.START)
+        for source, percent in ((Source.RESCAN, FOUND_PERCENT), (Source.LIVE, self._percent)):
+            if self._are_too_many(len(lost[source]), percent):
+                held |= dict.fromkeys(lost[source], source)
+        passed = sum(map(len, lost.values())) - len(held)
+        if passed:
+            self._passed.append((now, passed))
+        if not self.waiting:
+            self._above.clear()  # answered
+        self._above.update(folder for path in held for folder in ancestors(path))
+        for path in asked:
+            if path in self._above and path not in held:
+                held[path] = self._suspects.get(path, Source.LIVE)
+        self.waiting |= held
+        for path in gone:
+            self._suspects.pop(path, None)
+        return set(held)
+
+    def approve(self) -> list[str]:
+        """A person says yes. The paths that are to be recorded now."""
+        paths = list(self.waiting)
+        self._approved.update(paths)
+        self.waiting.clear()
+        if self._strangers:
+            self._index.remember(MET, b"1")
+            self._met, self._strangers = True, ""
+        return paths
+
+    def reject(self, paths: Iterable[str] | None = None) -> list[str]:
+        """A person says no to these, or to all. The paths that are to be brought back: this disk is
+        taken never to have held them, and what it lacks it fetches."""
+        chosen = list(self.waiting if paths is None else paths)
+        with self._index.transaction():
+            for path in chosen:
+                del self.waiting[path]
+                self._index.set_synced(path, None)
+        return chosen
+
+    def _is_loss(self, view: View, path: str) -> bool:
+        """Whether the flock loses something with it that is nowhere else in the box."""
+        synced = self._index.synced(path)
+        disk = synced.disk if synced is not None else None
+        if disk is None or disk.kind is Kind.DIRECTORY or view.wanted(path).version is None:
+            return False
+        return not self._index.is_shown(disk.root)
+
+    def _are_too_many(self, count: int, percent: int) -> bool:
+        if not count or percent >= 100:
+            return False
+        passed = sum(number for _, number in self._passed)
+        files = self._index.counts().files + len(self.waiting) + passed + count
+        return passed + count > max(FEW_DELETIONS, files * percent // 100)
+
+    # -- the first meeting ----------------------------------------------------------------------
+
+    @property
+    def strangers(self) -> bool:
+        """Whether two trees that have little in common wait for a word."""
+        return bool(self._strangers)
+
+    def may_adopt(self) -> bool:
+        """Whether this disk's tree and the flock's may be made one. To be asked when both are
+        known and the disk is about to be adopted."""
+        if self._met or self._strangers:
+            return self._met
+        here, there, common = self._index.meeting()
+        if min(here, there) >= GROWN_FILES and common * LITTLE_PARTS < min(here, there):
+            self._strangers = (
+                f"this folder ({here} files) and what the flock has in the box ({there}) have "
+                f"{common or 'no'} paths in common; are they meant to be one?"
+            )
+            return False
+        if there:
+            self._index.remember(MET, b"1")
+        self._met = True
+        return True
+
+    # -- for people -----------------------------------------------------------------------------
+
+    def words(self, name: str) -> str:
+        """What waits and what to do, in one line; empty when nothing does."""
+        if self._strangers:
+            return (
+                f"{self._strangers} flocksy approve {name} puts them together, flocksy reject "
+                f"{name} pauses the box"
+            )
+        if not self.waiting:
+            return ""
+        count = len(self.waiting)
+        named = ", ".join(list(self.waiting)[:NAMED]) + (", ..." if count > NAMED else "")
+        why = "; ".join(dict.fromkeys(source.value for source in self.waiting.values()))
+        return (
+            f"{count} deletion{'s' if count > 1 else ''} ({named}), {why}: flocksy approve {name} "
+            f"deletes for everybody, flocksy reject {name} brings back here"
+        )

@@ -1,0 +1,113 @@
+"""Changes that a person asks for by name: old content put back, conflicts decided.
+
+All of them are ordinary versions, made from the flock tree and not from the disk: what they name is
+on no disk at that path. So they sync like any change, and the planner brings this disk along like
+any other; synced stays as it is until the disk has been seen to hold them.
+
+As for every version, the parents are what this disk was seen to hold: a version that has arrived
+and is not on it yet was not seen by whoever asked, and must not be superseded. Tombstones are the
+exception: who asks for content says no to any deletion of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from flocksy.sync.operations import Record
+from flocksy.sync.state import parents_of, superseded_by
+from flocksy.sync.trees import PathState, SyncedEntry, Trees
+from flocksy.sync.version import MAX_PARENTS, NO_ROOT, Kind, Version
+from flocksy.sync.view import View
+
+
+def restored(trees: Trees, path: str, old: Version) -> Record:
+    """The content, mode and mtime of `old` as a new version of `path`."""
+    state = trees.flock(path) or PathState()
+    synced = trees.synced(path)
+    shown = synced.disk.root if synced is not None and synced.disk is not None else NO_ROOT
+    parents: dict[bytes, tuple[int, bytes]] = {}
+    for name in synced.heads if synced is not None else ():
+        head = state.heads.get(name)
+        if head is None:  # superseded meanwhile by something this disk has not seen
+            parents[name] = (synced.generation if synced is not None else 0, shown)
+        else:
+            parents[name] = (head.generation, shown if head.root == shown else NO_ROOT)
+    for name, head in state.heads.items():
+        if not head.is_content:
+            parents[name] = (head.generation, NO_ROOT)
+    return _record(path, old, parents, synced)
+
+
+def kept_at_owner(trees: Trees, owner: str) -> list[Record]:
+    """What stands at `owner` stays, and all its conflict copies are put away."""
+    state = trees.flock(owner) or PathState()
+    view = View(trees).at(owner)
+    losers = _equal_to(state, view.copies, view.head)
+    return [_put_away(trees, owner, state, losers)] if losers else []
+
+
+def kept_copy(trees: Trees, owner: str, head: bytes) -> list[Record]:
+    """The conflict copy that shows `head` takes the place of what stands at `owner`; all other
+    copies are put away with it."""
+    state = trees.flock(owner) or PathState()
+    view = View(trees).at(owner)
+    synced = trees.synced(owner)
+    seen = synced.heads if synced is not None else frozenset[bytes]()
+    wanted = {*_equal_to(state, view.copies, view.head), *(seen & state.heads.keys())}
+    parents = {name: (state.heads[name].generation, state.heads[name].root) for name in wanted}
+    return [_record(owner, state.heads[head], parents, synced)]
+
+
+def kept_both(trees: Trees, owner: str) -> list[Record]:
+    """What stands at `owner` stays; its conflict copies become ordinary files of their names."""
+    state = trees.flock(owner) or PathState()
+    view = View(trees).at(owner)
+    records = [
+        _record(place, state.heads[name], _tombstones(trees.flock(place)), trees.synced(place))
+        for name, place in view.copies.items()
+    ]
+    return [*records, *kept_at_owner(trees, owner)]
+
+
+def _tombstones(state: PathState | None) -> dict[bytes, tuple[int, bytes]]:
+    heads = state.heads if state is not None else {}
+    return {name: (head.generation, NO_ROOT) for name, head in heads.items() if not head.is_content}
+
+
+def _equal_to(state: PathState, copies: Iterable[bytes], winner: bytes | None) -> list[bytes]:
+    """The heads shown as copies, and those that show nowhere because they equal one of them."""
+    contents = {(state.heads[name].kind, state.heads[name].root) for name in copies}
+    return sorted(
+        name
+        for name, head in state.heads.items()
+        if name != winner and (head.kind, head.root) in contents
+    )
+
+
+def _put_away(trees: Trees, owner: str, state: PathState, losers: Iterable[bytes]) -> Record:
+    """A tombstone over these heads and nothing else, as if their copies had been deleted."""
+    parents = {name: (state.heads[name].generation, state.heads[name].root) for name in losers}
+    tombstone = Version(Kind.TOMBSTONE, 0, 0, 0, NO_ROOT, 1, ())
+    return _record(owner, tombstone, parents, trees.synced(owner))
+
+
+def _record(
+    path: str,
+    content: Version,
+    parents: Mapping[bytes, tuple[int, bytes]],
+    synced: SyncedEntry | None,
+) -> Record:
+    """`parents`: id -> (generation, content root that is replaced)."""
+    version = Version(
+        kind=content.kind,
+        mode=content.mode,
+        mtime_ns=content.mtime_ns,
+        size=content.size,
+        root=content.root,
+        generation=1 + max((generation for generation, _ in parents.values()), default=0),
+        parents=parents_of(
+            ((generation, name) for name, (generation, _) in parents.items()), MAX_PARENTS
+        ),
+    )
+    replaced = {name: root for name, (_, root) in parents.items()}
+    return Record(path, version, synced, superseded_by(version.root, replaced))
