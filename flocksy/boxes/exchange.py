@@ -143,7 +143,6 @@ class Exchange:
             more = self._feed.fill(self._seam, FILL_SLOTS) or more
         elif self.quiet:
             self._idle_turn(report)
-        self._seam.nudge()
         self._state(report)
         if more:
             return 0.0

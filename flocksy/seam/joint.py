@@ -180,18 +180,6 @@ class BoxSeam:
             self.attached = True
         self._memory.close()
 
-    def nudge(self) -> None:
-        """Slots were published or taken: wake the wire if it waits for that. To be called after
-        some of them, not after each: a wake-up is a system call and a change of processes.
-
-        One that is missed because two processors saw the flag in different order costs a
-        millisecond: the wire never waits longer than that for a ring.
-        """
-        if self._memory.wire_waits[0]:
-            self._memory.wire_waits[0] = 0
-            with contextlib.suppress(OSError):
-                self._wake.send(b"\1")
-
 
 class WireSeam:
     """The wire process's end: whole cells instead of payloads."""
@@ -211,7 +199,7 @@ class WireSeam:
         self.wake_box()
 
     def fileno(self) -> int:
-        """Readable when the box process has moved slots while this end was waiting."""
+        """Readable when the box process is gone."""
         return self._wake.fileno()
 
     def idle_cell(self) -> memoryview | None:
@@ -261,12 +249,8 @@ class WireSeam:
         with contextlib.suppress(OSError):
             self._wake.send(b"\1")
 
-    def wants_wake(self, wanted: bool) -> None:
-        """Whether the box process shall write a wake-up when it moves a slot."""
-        self._memory.wire_waits[0] = wanted
-
     def poll(self) -> bool:
-        """Swallow the wake-ups. False when the box process is gone."""
+        """False when the box process is gone."""
         try:
             return bool(self._wake.recv(4096))
         except BlockingIOError:

@@ -22,8 +22,6 @@ from flocksy.seam.ring import Ring, ring_bytes
 META_BYTES = 64
 """Before the cell in every slot: what the wire knows about it, or the burst it is meant for."""
 
-_FLAG_BYTES = 64
-
 _STILL_SEEN: list[shared_memory.SharedMemory] = []
 """Mappings that could not be closed; at most one per seam this process ever made."""
 
@@ -79,7 +77,7 @@ class SeamShape:
         """
         if self.lanes > MAX_LANES:
             raise LimitExceeded(f"{self.lanes} members: a flock has at most {MAX_LANES}")
-        total = sum(self.sizes()) + _FLAG_BYTES
+        total = sum(self.sizes())
         if total > MAX_SEAM_BYTES:
             raise LimitExceeded(
                 f"burst_cell = {self.burst_cell} with {self.lanes} members needs "
@@ -92,17 +90,16 @@ class SeamMemory:
 
     def __init__(self, shape: SeamShape, name: str | None) -> None:
         shape.check()
-        total = _FLAG_BYTES + sum(shape.sizes())
+        total = sum(shape.sizes())
         self.shared = shared_memory.SharedMemory(name=name, create=name is None, size=total)
         assert self.shared.buf is not None
         view = memoryview(self.shared.buf)
         parts = []
         at = 0
-        for size in (_FLAG_BYTES, *shape.sizes()):
+        for size in shape.sizes():
             parts.append(view[at : at + size])
             at += size
-        flag, idle_out, burst_out, inward, wire_report, box_report = parts
-        self.wire_waits = flag[:1]
+        idle_out, burst_out, inward, wire_report, box_report = parts
         self.idle_out = Ring(idle_out, IDLE_OUT_SLOTS, shape.idle_slot)
         self.burst_out = Ring(burst_out, shape.burst_out_slots, shape.burst_slot)
         self.inward = Ring(inward, shape.in_slots, shape.burst_slot)
@@ -111,7 +108,6 @@ class SeamMemory:
         self._views = [*parts, view]
 
     def close(self) -> None:
-        self.wire_waits.release()
         for part in (self.idle_out, self.burst_out, self.inward):
             part.close()
         self.wire_report.close()

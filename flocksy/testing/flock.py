@@ -116,7 +116,6 @@ class TrivialBox:
                 done += 1
                 moved = True
             self.filled[burst.burst_id] = done
-        seam.nudge()
         seam.state(BoxReport(need=self.need))
         return moved
 

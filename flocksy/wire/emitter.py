@@ -36,7 +36,6 @@ from flocksy.seam.report import AgreedBurst, LastBurst
 from flocksy.wire.intake import Intake
 from flocksy.wire.limits import (
     BOX_WAKE_NS,
-    BURST_WAIT_NS,
     LISTEN_NS,
     LISTEN_PERIODS,
     LOST_ROUNDS,
@@ -86,8 +85,6 @@ class Emitter:
         self._stopping = False
         self.ended = False
         """The last cell is out: leave."""
-        self.awaits_input = False
-        """The next cell leaves when something comes in (or a ring moves), not at an instant."""
         self._begin(now_ns, wall_ns)
 
     def _begin(self, now_ns: int, wall_ns: int) -> None:
@@ -130,19 +127,10 @@ class Emitter:
         something came in."""
         moved = self._intake.drain(now_ns, self._run)
         deadline_ns = self._listen(now_ns) if self._listening else self._keep_rounds(now_ns)
-        self.awaits_input = False
         run = self._run
         if run is not None and now_ns >= run.start_ns:
-            if self._advance(run, now_ns):
-                moved = True
-                deadline_ns = now_ns
-            elif not run.all_sent and run.due_ns > now_ns:
-                # A hold ends early when a credit comes in.
-                self.awaits_input = self._settings.pace == "max"
-                deadline_ns = min(deadline_ns, run.due_ns)
-            else:
-                self.awaits_input = True
-                deadline_ns = min(deadline_ns, now_ns + BURST_WAIT_NS)
+            moved |= self._advance(run, now_ns)
+            deadline_ns = min(deadline_ns, self._look_again(run, now_ns))
         elif run is not None:
             deadline_ns = min(deadline_ns, run.start_ns)
         self._moved |= moved
@@ -332,6 +320,17 @@ class Emitter:
                 self._settings.period_ns,
             )
         return True
+
+    def _look_again(self, run: BurstRun, now_ns: int) -> int:
+        """When to see next whether cells of the burst may leave."""
+        if self._run is not run:
+            return now_ns
+        due_ns = run.due_ns
+        if self._settings.pace == "grid" and not run.all_sent:
+            return due_ns
+        tick_ns = self._settings.tick_ns
+        next_ns = now_ns + tick_ns - (now_ns - run.start_ns) % tick_ns
+        return min(next_ns, due_ns) if due_ns > now_ns else next_ns
 
     def _finish(self, run: BurstRun) -> None:
         gap = run.gap or not run.all_taken

@@ -81,8 +81,17 @@ PREPARE_SHARE = 8
 EXACT_NS = 1_500_000
 """The last stretch before an instant is slept, not polled: a poll wakes at whole milliseconds."""
 
-BURST_WAIT_NS = 1_000_000
-"""Longest wait within a burst before clocks and rings are looked at again."""
+TICK_NS = 1_000_000
+"""At pace max the sockets and the rings are looked at once in this time, however much came in:
+what has come in meanwhile is taken and what may leave leaves, without a wake-up per cell (which
+cost half the time of the wire process: docs/performance.md), and no instant of a cell tells more
+finely when another one came in."""
+
+TICK_BYTES_PER_SECOND = 512 << 20
+"""The tick is shorter for small cells: a window may move in each at up to this rate."""
+
+LEAST_TICK_NS = 100_000
+"""About what a sleep can be exact to."""
 
 BOX_WAKE_NS = 2_000_000
 """Least time between two wake-ups of the box process in a burst. A wake-up per cell costs more

@@ -92,11 +92,6 @@ def _loop(settings: WireSettings, seam: WireSeam, links: Links) -> None:
         if left_ns > EXACT_NS:
             links.wait(left_ns // 1_000_000 - 1)
             seam.poll()
-        elif emitter.awaits_input:
-            seam.wants_wake(True)
-            links.wait(1)
-            seam.wants_wake(False)
-            seam.poll()
         else:
             time.sleep(left_ns / 1e9)
         if emitter.round % COLLECT_ROUNDS == 0 and emitter.round != collected:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from flocksy.wire.limits import WINDOW
+from flocksy.wire.limits import LEAST_TICK_NS, TICK_BYTES_PER_SECOND, TICK_NS, WINDOW
 
 Pace = Literal["max", "grid"]
 
@@ -59,6 +59,12 @@ class WireSettings:
     def own_lane(self) -> int:
         """Index of this node in `members`."""
         return next(i for i, member in enumerate(self.members) if member.uid == self.own_uid)
+
+    @property
+    def tick_ns(self) -> int:
+        """How often a burst at pace `max` looks whether cells may leave."""
+        window_ns = self.window * self.burst_cell * 1_000_000_000 // TICK_BYTES_PER_SECOND
+        return max(LEAST_TICK_NS, min(TICK_NS, window_ns))
 
     @property
     def period_ns(self) -> int:
