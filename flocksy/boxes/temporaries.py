@@ -20,6 +20,10 @@ from flocksy.sync.names import encode_path
 
 MAX_OPEN_FILES = 64
 """Of the 1,024 that a process may commonly have."""
+WRITE_OUT_BYTES = 8 << 20
+"""Written to one file before the system is asked to bring it to the disk and to forget it. So the
+flush at the end finds little left to do, and a big file does not push out of memory what the person
+at the machine works with."""
 
 
 class Temporaries:
@@ -29,6 +33,8 @@ class Temporaries:
         self._disk = disk
         self._prefix = prefix
         self._files = Handles(self._open, MAX_OPEN_FILES)
+        self._unasked: dict[str, int] = {}
+        """Bytes written to a file since the system was last asked to write it out."""
         self.trouble: str | None = None
         """Why the disk refused the last write, for people; None when it did not."""
 
@@ -81,6 +87,11 @@ class Temporaries:
                 system.write_at(descriptor, data, offset)
         except OSError as error:
             return self._refused(error)
+        written = self._unasked.get(name, 0) + len(data) * len(offsets)
+        if written >= WRITE_OUT_BYTES:
+            system.write_out(descriptor)
+            written = 0
+        self._unasked[name] = written
         self.trouble = None
         return True
 
@@ -94,10 +105,11 @@ class Temporaries:
     def done(self, name: str) -> None:
         """Nothing more is written to it for now."""
         self._files.close(name)
+        self._unasked.pop(name, None)
 
     def rename(self, name: str, other: str) -> bool:
         """Give it another name, in place of whatever has that. False: the disk refused."""
-        self._files.close(name)
+        self.done(name)
         self.remove(other)
         try:
             self._disk.move(name, other)
@@ -109,7 +121,7 @@ class Temporaries:
 
     def remove(self, name: str) -> None:
         """It is not needed any more. What cannot be removed is swept another time."""
-        self._files.close(name)
+        self.done(name)
         with suppress(OSError):
             self._disk.remove_file(name)
 
@@ -129,6 +141,7 @@ class Temporaries:
     def close(self) -> None:
         """Let go of all files."""
         self._files.close_all()
+        self._unasked.clear()
 
     def _refused(self, error: OSError) -> bool:
         self.trouble = describe(error)
