@@ -49,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_flags(parser, "")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
 
+    _add_setting_up(commands)
     status = _add(commands, "status", "show the flock, the boxes and what leaves this machine")
     _add_json(status)
     wait = _add(commands, "wait", "wait until a box, or every box, is in sync")
@@ -78,6 +79,24 @@ def build_parser() -> argparse.ArgumentParser:
     ):
         _add(actions, name, text).add_argument("name", metavar="BOX", help="name of the box")
     return parser
+
+
+def _add_setting_up(commands: argparse._SubParsersAction[_Parser]) -> None:
+    init = _add(commands, "init", "set up a node: keys, configuration, box; asks what it must know")
+    init.add_argument("--name", metavar="NAME", help="what the others see this machine called")
+    init.add_argument(
+        "--endpoint",
+        dest=f"{_AFTER}hostname",
+        metavar="ENDPOINT",
+        action="append",
+        default=argparse.SUPPRESS,
+        help="the same as --hostname",
+    )
+    init.add_argument(
+        "--service", action="store_true", help="make a systemd user unit that runs the node"
+    )
+    check = _add(commands, "check", "could this configuration run? each finding with its remedy")
+    _add_json(check)
 
 
 def options_of(parsed: argparse.Namespace) -> Options:

@@ -59,6 +59,14 @@ def _dispatch(parsed: argparse.Namespace, options: Options) -> int:
         return _create_private_keys(options)
     if parsed.command is None:
         return _run(options, parsed.log_format)
+    if parsed.command == "init":
+        from flocksy.cli.init import init
+
+        return init(parsed, options)
+    if parsed.command == "check":
+        from flocksy.cli.check import check
+
+        return check(parsed, options)
     from flocksy.cli import commands
 
     if parsed.command == "box":

@@ -49,6 +49,11 @@ def wire_settings(settings: NodeSettings) -> WireSettings:
     )
 
 
+def shared_bytes(settings: NodeSettings) -> int:
+    """Shared memory that a node with these settings takes. Raises `FlocksyError` if it cannot."""
+    return sum(shape_of(wire_settings(settings)).sizes())
+
+
 @contextmanager
 def deaf() -> Iterator[None]:
     """While a process is started: it must not die of a Ctrl-C before it can decide to ignore it.
