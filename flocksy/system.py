@@ -398,6 +398,17 @@ def write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
         left = left[written:]
 
 
+def write_out(descriptor: int) -> None:
+    """Ask the system to bring what was written to a file to its disk, and to keep none of it in
+    memory that is there already. Returns at once; a system that cannot do it does nothing.
+
+    On Linux one call of `posix_fadvise(2)` starts writing what is dirty and drops what is clean.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # a file system that has no opinion on this
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 # ── processes ────────────────────────────────────────────────────────────────────────────────
 
 
@@ -532,6 +543,57 @@ def keep_freed_memory() -> bool:
         return False
     done = mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES) and mallopt(_M_TRIM_THRESHOLD, 8 * _KEPT_BYTES)
     return bool(done)
+
+
+# ── secrets in memory ────────────────────────────────────────────────────────────────────────
+
+
+def forbid_core_dumps() -> bool:
+    """Have this process, and those it starts, leave no image of its memory when it crashes."""
+    if sys.platform == "win32":
+        return False
+    import resource
+
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def lock_in_memory(secret: str | bytes) -> bool:
+    """Keep the pages that `secret` lies on out of the swap. Best effort: copies that libraries
+    make are not known here. False where the system does not allow it (`ulimit -l`)."""
+    span = _span(secret)
+    if span is None or _libc is None:
+        return False
+    address, length = span
+    done = _libc.mlock(ctypes.c_void_p(address), ctypes.c_size_t(length))
+    return bool(done == 0)
+
+
+def wipe(secret: str | bytes) -> bool:
+    """Overwrite `secret` where it lies. Nobody may use it afterwards. False where that cannot be:
+    only CPython's layout is known, and only for text in ASCII."""
+    span = _span(secret)
+    if span is None:
+        return False
+    ctypes.memset(span[0], 0, span[1])
+    return True
+
+
+_LEAST_SECRET = 8
+"""Shorter texts may be shared by the interpreter: they are no secrets."""
+
+
+def _span(secret: str | bytes) -> tuple[int, int] | None:
+    """Address and length of what a text or bytes hold."""
+    if sys.implementation.name != "cpython" or len(secret) < _LEAST_SECRET:
+        return None
+    if isinstance(secret, str) and not secret.isascii():
+        return None
+    # Both end with their characters and a final zero.
+    return id(secret) + sys.getsizeof(secret) - len(secret) - 1, len(secret)
 
 
 # ── the user's own places ────────────────────────────────────────────────────────────────────
