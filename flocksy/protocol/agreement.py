@@ -181,6 +181,8 @@ class State:
         owed: the repeat to come.
         quiet_until: no ordinary need is shown before this round.
         ended: round in which `recent` was finished or left, 0 if it is forgotten or runs.
+        newest: r0 of the newest burst this node was ever bound to. Never forgotten: whoever was cut
+            off, or stood still, may show a burst long after it was over for all others.
     """
 
     mode: Mode
@@ -196,6 +198,7 @@ class State:
     owed: Owed | None = None
     quiet_until: int = 0
     ended: int = 0
+    newest: int = 0
 
 
 def initial(parameters: Parameters) -> State:
@@ -250,6 +253,7 @@ class _Turn:
         self.owed = state.owed
         self.quiet_until = state.quiet_until
         self.ended = state.ended
+        self.newest = state.newest
         self.settled = self.now
         self.slack = self._slack()
         self.history = self._received(state.history)
@@ -345,6 +349,7 @@ class _Turn:
     def _arm_burst(self, proposal: Proposal | None) -> None:
         assert proposal is not None
         self.proposal = self.recent = proposal
+        self.newest = proposal.round
         self.floor = max(self.floor, proposal.round)
         self.gap_of = self.left = None
         self.ended = 0
@@ -418,7 +423,7 @@ class _Turn:
                 and cell.confirmed
                 and burst.epoch == self.epoch
                 and burst.round < self.now
-                and (self.recent is None or burst.round > self.recent.round)
+                and burst.round > self.newest
             ):
                 self.feed(Event.PROPOSAL_CONFIRMED, burst)
         ours = self.proposal
@@ -512,9 +517,14 @@ class _Turn:
         assert burst is not None
         mean_ms, period_ms = self.parameters.rest_mean_ms, self.parameters.period_ms
         self.quiet_until = since + rest_rounds(burst.id, mean_ms, period_ms)
-        if self.owed is not None and self.owed.burst == burst.id:
+        if self.owed is None:
+            return
+        if self.owed.burst == burst.id:
             due = since + pause_rounds(burst.id, mean_ms, period_ms)
             self.owed = Owed(burst.id, burst.length, due)
+        elif self.owed.due < self.quiet_until:
+            # The repeat of an older burst: this one came in between, and has its rest like any.
+            self.owed = Owed(self.owed.burst, self.owed.length, self.quiet_until)
 
     def leaving(self) -> None:
         """Status 500."""
@@ -623,6 +633,7 @@ class _Turn:
             owed=self.owed,
             quiet_until=self.quiet_until if self.quiet_until > now else 0,
             ended=self.ended,
+            newest=self.newest,
         )
         real = quorum and self.mode in REAL
         return state, Output(shown, real, tuple(self.commands))

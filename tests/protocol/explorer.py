@@ -241,6 +241,7 @@ class _Canon:
             owed,
             self.round(s.quiet_until, NOW + 1),
             max(s.ended + self.by, NOW - 30) if s.ended else 0,
+            self.round(s.newest, NOW - 30),
         )
 
     def node(self, n: Node) -> Node:
