@@ -5,12 +5,13 @@ Neither says who made a change: the log names boxes, views and bursts.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 from collections import deque
 from typing import TYPE_CHECKING
 
-from flocksy import __version__
+from flocksy import __version__, system
 from flocksy.boxes.box import Box
 from flocksy.boxes.keeper import Kept
 from flocksy.keys.samples import SAMPLE_PUBLIC_KEYS
@@ -132,7 +133,7 @@ class Reporter:
             if kept.box is None:
                 continue
             name = kept.setup.name
-            lines = _problem_lines(kept.box)
+            lines = [*_asked(kept.box), *_problem_lines(kept.box)]
             fresh = [line for line in lines if line not in said.get(name, ())]
             self._logged[name] = set(lines)
             for line in fresh[:MAX_LOGGED]:
@@ -167,6 +168,8 @@ class Reporter:
             bytes=counts.bytes,
             problems=tuple(_problem_lines(box)[:MAX_LISTED]),
             conflicts=tuple(box.conflicts(MAX_LISTED)),
+            asks=box.guard.words(box.setup.name),
+            waiting=tuple(itertools.islice(box.guard.waiting, MAX_LISTED)),
         )
 
     def _link(self, lane: int, report: WireReport) -> LinkStatus:
@@ -229,7 +232,7 @@ class Reporter:
             what = "repeated burst" if burst.repeat else "burst"
             log.info("%s of %d cells agreed", what, burst.length)
             self._burst_began = None
-            self._burst_start = burst.start_monotonic_ns / 1e9
+            self._burst_start = now + (burst.start_elapsed_ns - system.elapsed_ns()) / 1e9
         if burst is not None and report.burst_cells:
             if self._burst_began is None:
                 self._burst_began = (burst.burst_id, now, report.burst_cells)
@@ -250,6 +253,12 @@ class Reporter:
 
 MAX_WANTS_COUNTED = 1_000_000
 """More missing chunks than this are shown as this many."""
+
+
+def _asked(box: Box) -> list[str]:
+    """What waits for a person's word."""
+    words = box.guard.words(box.setup.name)
+    return [words] if words else []
 
 
 def _problem_lines(box: Box) -> list[str]:

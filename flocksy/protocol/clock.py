@@ -119,6 +119,10 @@ class FlockClock:
         offset = self.offset_ns(lane, now_ns)
         return offset is not None and abs(offset) <= self._period_ns // 4
 
+    def rights(self, now_ns: int) -> int:
+        """A bitmap of the members that are `right`."""
+        return sum(1 << lane for lane in range(len(self._samples)) if self.right(lane, now_ns))
+
     def slew(self, now_ns: int, elapsed_ns: int) -> None:
         """Move towards the median, as far as `elapsed_ns` since the last call allow.
 

@@ -31,8 +31,8 @@ class AgreedBurst:
 
     burst_id: bytes
     members: int
-    start_monotonic_ns: int
-    """Instant of cell 0 on this host's CLOCK_MONOTONIC. May be past: this node joined late."""
+    start_elapsed_ns: int
+    """Instant of cell 0 on the clock of `system.elapsed_ns`. May be past: this node joined late."""
     length: int
     """Cells each member emits."""
     repeat: bool
@@ -205,7 +205,7 @@ class WireReportBlock:
             report.real_allowed,
             burst.burst_id if burst else NO_ID,
             burst.members if burst else 0,
-            burst.start_monotonic_ns if burst else 0,
+            burst.start_elapsed_ns if burst else 0,
             burst.length if burst else 0,
             burst.repeat if burst else False,
             report.burst_cells,
@@ -256,7 +256,7 @@ class WireReportBlock:
             real_allowed,
             burst_id,
             members,
-            start_monotonic_ns,
+            start_elapsed_ns,
             length,
             repeat,
             burst_cells,
@@ -281,7 +281,7 @@ class WireReportBlock:
             eligible=eligible,
             own_lane=self._own_lane,
             real_allowed=real_allowed,
-            burst=AgreedBurst(burst_id, members, start_monotonic_ns, length, repeat)
+            burst=AgreedBurst(burst_id, members, start_elapsed_ns, length, repeat)
             if agreed
             else None,
             burst_cells=burst_cells,

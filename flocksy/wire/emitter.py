@@ -22,13 +22,7 @@ from flocksy.protocol.flock_settings import FlockSettings
 from flocksy.protocol.header import SESSION_BYTES
 from flocksy.protocol.machine import Machine
 from flocksy.protocol.padding import most_cells
-from flocksy.protocol.schedule import (
-    BurstRun,
-    Sustain,
-    instant_ns,
-    resume_round,
-    round_at,
-)
+from flocksy.protocol.schedule import BurstRun, Sustain, instant_ns, resume_round, round_at
 from flocksy.protocol.shown import Inputs, LeaveBurst, Outcome, Output, Plan, StartBurst, Stop
 from flocksy.seam.joint import WireSeam
 from flocksy.seam.limits import HOLD_ROUNDS
@@ -111,6 +105,7 @@ class Emitter:
         self._served_ns = now_ns
         self._moved = False
         self._woken_ns = now_ns
+        self._turned_ns = now_ns
 
     @property
     def in_burst(self) -> bool:
@@ -125,6 +120,9 @@ class Emitter:
     def turn(self, now_ns: int) -> int:
         """Do what is due at that monotonic instant; returns the next one. Call earlier when
         something came in."""
+        if now_ns - self._turned_ns > self._settings.period_ns:
+            self._was_away(now_ns)
+        self._turned_ns = now_ns
         moved = self._intake.drain(now_ns, self._run)
         deadline_ns = self._listen(now_ns) if self._listening else self._keep_rounds(now_ns)
         run = self._run
@@ -140,6 +138,21 @@ class Emitter:
             self._wake_box(now_ns)
             return deadline_ns
         return min(deadline_ns, self._woken_ns + BOX_WAKE_NS)
+
+    def _was_away(self, now_ns: int) -> None:
+        """The process stood still for more than a round (SIGSTOP, a suspend): that round is passed
+        over, and nothing real leaves before a step has seen who is there now (rule 12)."""
+        self._withhold()
+        if self._run is not None:
+            self._run.real = False
+        if not self._listening:
+            passed = round_at(self._clock.flock_ns(now_ns), self._settings.period_ns)
+            self._round, self._prepared = max(self._round, passed + 1), False
+
+    def _withhold(self) -> None:
+        if self._output is not None:
+            self._output = replace(self._output, real_allowed=False)
+            self._outlet.withhold()
 
     def _wake_box(self, now_ns: int) -> None:
         self._moved = False
@@ -189,7 +202,9 @@ class Emitter:
             (lane, header.shown) for lane, header in self._intake.decoded(self._codec, clock)
         )
         self._slew(now_ns)
-        self._eligible = self._eligible_lanes(now_ns)
+        # A burst measures no clocks: who was right at its start stays so.
+        right = clock.rights(now_ns) if self._run is None else self._eligible
+        self._eligible = self._intake.eligible(right)
         box = self._seam.box()
         leaving = box.leaving or not self._parent.lives(now_ns)
         self.ended |= self._parent.given_up
@@ -204,20 +219,22 @@ class Emitter:
         )
         self._outcome = None
         self._state, output = step(self._parameters, self._state, inputs, self._machine.decide)
-        run = self._run
-        if run is not None and run.real and not run.all_sent and self._settings.pace == "max":
-            # No cell of such a burst leaves before every member's cell of a window ago is here,
-            # and that left after ours of a window before: the burst is its own two-way echo.
-            output = replace(output, real_allowed=True)
         self._output = output
-        for command in self._output.commands:
+        for command in output.commands:
             match command:
                 case StartBurst(plan):
                     self._start(plan, now_ns)
                 case LeaveBurst(burst):
                     self._leave(burst)
+                case Stop():
+                    self._stopping = True
                 case _:
                     pass
+        run = self._run
+        if run is not None and run.real and not run.all_sent and self._settings.pace == "max":
+            # No cell of such a burst leaves before every member's cell of a window ago is here,
+            # and that left after ours of a window before: the burst is its own two-way echo.
+            self._output = replace(output, real_allowed=True)
         times = clock.times(now_ns)
         self._outlet.prepare(
             self._codec, self._output.shown, box.known, times, self._output.real_allowed
@@ -232,7 +249,6 @@ class Emitter:
         if beats:
             self._outlet.beat(self._clock.raw_us(now_ns))
         self._wake_box(now_ns)
-        self._stopping |= any(isinstance(command, Stop) for command in output.commands)
         if self._stopping and beats:
             self.ended = True
         if self._last_burst is not None and output.shown.gap_of == self._last_burst.burst_id:
@@ -346,6 +362,8 @@ class Emitter:
         self._run = None
         self._plan = None
         self._resume = 0
+        # The heartbeat that is ready was allowed more, for the sake of the burst.
+        self._withhold()
 
     def _leave(self, burst: bytes) -> None:
         """Somebody else has left it: emit nothing more of it."""
@@ -368,19 +386,6 @@ class Emitter:
         self._slewed_ns = now_ns
         if self._plan is None:
             self._clock.slew(now_ns, elapsed_ns)
-
-    def _eligible_lanes(self, now_ns: int) -> int:
-        eligible = 1 << self._own
-        for index, lane in enumerate(self._intake.lanes):
-            # A burst measures no clocks: who was right at its start stays so.
-            right = (
-                self._clock.right(index, now_ns)
-                if self._run is None
-                else bool(self._eligible >> index & 1)
-            )
-            if right and not lane.difference:
-                eligible |= 1 << index
-        return eligible
 
     def _watch_clock(self, now_ns: int, in_view: bool) -> None:
         """After a suspend all others agree that our clock is wrong: start anew, silently first."""

@@ -91,6 +91,11 @@ class Intake:
             lane.headers.clear()
         return headers
 
+    def eligible(self, right: int) -> int:
+        """Of the lanes whose clocks are right, those whose cells can be used, and our own."""
+        usable = sum(1 << i for i, lane in enumerate(self.lanes) if not lane.difference)
+        return (right & usable) | 1 << self._own
+
     def _take(self, index: int, now_ns: int, run: BurstRun | None) -> bool:
         """One cell of a lane. False if there was none."""
         room = self._seam.room()

@@ -28,6 +28,7 @@ class Outlet:
         self._idle = self._idle_cover
         self._idle_real = False
         self._base = bytearray(seam.shape.header)
+        self._prepared: tuple[Codec, Shown, Times] | None = None
         self.sent = [0, 0]
         """Cells emitted on every link in this session, per gear."""
 
@@ -35,12 +36,19 @@ class Outlet:
         self, codec: Codec, shown: Shown, known: bytes, times: Times, real_allowed: bool
     ) -> None:
         """Make the heartbeat of a round, and the header for its burst cells."""
+        self._prepared = (codec, shown, times)
         known = known if real_allowed else bytes(KNOWN_BYTES)
         cell = self._seam.idle_cell() if real_allowed else None
         self._idle_real = cell is not None
         self._idle = cell if cell is not None else self._idle_cover
         codec.pack(self._idle, Gear.IDLE, self.sent[Gear.IDLE], shown, known, times)
         codec.pack(self._base, Gear.BURST, 0, shown, known, times)
+
+    def withhold(self) -> None:
+        """Nothing real after all: the heartbeat that was prepared last becomes cover."""
+        if self._prepared is not None:
+            codec, shown, times = self._prepared
+            self.prepare(codec, shown, bytes(KNOWN_BYTES), times, False)
 
     def beat(self, now_us: int) -> None:
         """Emit the heartbeat that was prepared."""

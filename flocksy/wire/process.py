@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from flocksy import system
 from flocksy.errors import FlocksyError
 from flocksy.protocol.cell import check_sizes, header_bytes
 from flocksy.seam.joint import SeamHandle, WireSeam
@@ -75,18 +76,19 @@ def run(
 
 
 def _loop(settings: WireSettings, seam: WireSeam, links: Links) -> None:
-    emitter = Emitter(settings, seam, links, time.monotonic_ns(), time.time_ns(), os.urandom)
+    emitter = Emitter(settings, seam, links, system.elapsed_ns(), time.time_ns(), os.urandom)
     links.watch(seam.fileno())
     gc.collect()
     gc.freeze()
     gc.disable()
     collected = 0
     while True:
-        now_ns = time.monotonic_ns()
+        # A clock that goes on in a suspend: afterwards nothing known of the others is fresh.
+        now_ns = system.elapsed_ns()
         deadline_ns = emitter.turn(now_ns)
         if emitter.ended:
             return
-        left_ns = deadline_ns - time.monotonic_ns()
+        left_ns = deadline_ns - system.elapsed_ns()
         if left_ns <= 0:
             continue
         if left_ns > EXACT_NS:
