@@ -3,8 +3,8 @@
     python -m benchmarks.capture [--cell 65536]
 
 Needs tcpdump and the right to use it. Prints, for every directed link, how many message frames of
-each length went over it, and ends with an error where two links differ in the frames of their bursts
-or a frame has a length of its own.
+each length went over it, and ends with an error where two links differ in the frames of their
+bursts or a frame has a length of its own.
 """
 
 from __future__ import annotations
