@@ -44,6 +44,8 @@ FENCED = {
     "pathspec": {"flocksy.sync.ignore"},
     "tomlkit": {"flocksy.config"},
     "transitions": {"flocksy.protocol.machine"},
+    "segno": {"flocksy.cli.picture"},
+    "keyring": {"flocksy.cli.passphrase"},
 }
 
 PURE = ("protocol", "sync")
@@ -182,7 +184,8 @@ def distributions(requirements: list[str]) -> set[str]:
 def test_every_dependency_has_its_reason() -> None:
     table = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = distributions(table["project"]["dependencies"])
-    wanted |= distributions(table["project"]["optional-dependencies"]["dev"])
+    for optional in table["project"]["optional-dependencies"].values():
+        wanted |= distributions(optional)
     wanted |= distributions(table["build-system"]["requires"])
     text = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
     given = {
@@ -218,6 +221,7 @@ def test_imported_libraries_are_declared_ones() -> None:
     names = {"zmq": "pyzmq", "nacl": "pynacl"}
     table = tomllib.loads((ROOT / "pyproject.toml").read_text())
     declared = distributions(table["project"]["dependencies"])
+    declared |= distributions(table["project"]["optional-dependencies"]["keyring"])
     imported = {
         names.get(top, top)
         for path in modules()

@@ -6,6 +6,8 @@ import argparse
 from typing import NoReturn
 
 from flocksy import __version__
+from flocksy.cli.keys_arguments import add_keys, descriptor
+from flocksy.cli.pair_arguments import add_pair
 from flocksy.config.settings import Options
 from flocksy.status.wording import EXIT_USAGE
 
@@ -78,6 +80,10 @@ def build_parser() -> argparse.ArgumentParser:
         ("adopt", "take a folder as the box although its marker is missing or not ours"),
     ):
         _add(actions, name, text).add_argument("name", metavar="BOX", help="name of the box")
+
+    keys = _add(commands, "keys", "show, exchange, verify and change keys")
+    actions = keys.add_subparsers(dest="action", metavar="ACTION", required=True, title="actions")
+    add_keys(lambda name, text: _add(actions, name, text))
     return parser
 
 
@@ -97,6 +103,7 @@ def _add_setting_up(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     check = _add(commands, "check", "could this configuration run? each finding with its remedy")
     _add_json(check)
+    add_pair(_add(commands, "pair", "meet another machine by a code of a few words"))
 
 
 def options_of(parsed: argparse.Namespace) -> Options:
@@ -116,6 +123,13 @@ def options_of(parsed: argparse.Namespace) -> Options:
         nodes=repeated("node"),
         boxes=repeated("box"),
     )
+
+
+def passphrase_descriptor(parsed: argparse.Namespace) -> int | None:
+    """Where the passphrase is to be read from, wherever that was said."""
+    after: int | None = getattr(parsed, f"{_AFTER}passphrase_fd", None)
+    before: int | None = parsed.passphrase_fd
+    return before if after is None else after
 
 
 def _add(commands: argparse._SubParsersAction[_Parser], name: str, text: str) -> _Parser:
@@ -147,6 +161,10 @@ def _add_flags(parser: argparse.ArgumentParser, prefix: str) -> None:
     group.add_argument(
         "--state-dir", dest=f"{prefix}state_dir", metavar="DIR", default=nothing,
         help="where this node keeps its state (default: drawn in $XDG_STATE_HOME/flocksy)",
+    )  # fmt: skip
+    group.add_argument(
+        "--passphrase-fd", dest=f"{prefix}passphrase_fd", metavar="N", type=descriptor,
+        default=nothing, help="read the private key's passphrase from descriptor N",
     )  # fmt: skip
     for letter, name, metavar, text in (
         ("-p", "hostname", "ENDPOINT", "own endpoint, host:port or ipc:///path; may repeat"),

@@ -9,15 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from flocksy import system
+from flocksy.cli.running import running_nodes
 from flocksy.config.settings import Options
-from flocksy.config.state import control_path, socket_home
+from flocksy.config.state import control_path
 from flocksy.errors import ConfigError, FlocksyError
-from flocksy.status.client import CommandFailedError, NotRunningError, request
+from flocksy.status.client import NotRunningError, request
 from flocksy.status.printable import printable
 from flocksy.status.wording import ANSWER_TIMEOUT_SECONDS, EXIT_OK
-
-ASK_SECONDS = 2.0
-"""For asking each running node who it is: only to list them, so a slow one is left out."""
 
 MAX_LISTED = 32
 """Running nodes that an error lists."""
@@ -159,36 +157,15 @@ def _ask(
 def _socket(options: Options) -> str:
     """The control socket of the node that is meant: by its flags, else the only one that runs."""
     if options == Options():
-        running = _running()
+        running = running_nodes()
         if len(running) == 1:
-            return next(iter(running))
+            return running[0].socket
         if running:
-            listed = ", ".join(printable(name) for name in list(running.values())[:MAX_LISTED])
+            listed = ", ".join(node.words for node in running[:MAX_LISTED])
             raise ConfigError(f"several nodes run; choose one with -c: {listed}")
     from flocksy.config.load import load_state_dir
 
     return control_path(load_state_dir(options))
-
-
-def _running() -> dict[str, str]:
-    """Control socket to a word about its node, of every node that answers."""
-    found: dict[str, str] = {}
-    home = socket_home()
-    try:
-        names = sorted(os.listdir(home))
-    except OSError:
-        return found
-    for name in names:
-        if name.endswith(".sock"):
-            path = os.path.join(home, name)
-            try:
-                answer = request(path, "version", timeout_seconds=ASK_SECONDS)
-            except CommandFailedError:
-                answer = {}  # it runs, though it is busy or of another version
-            except FlocksyError:
-                continue
-            found[path] = f"{answer.get('config', path)} ({answer.get('endpoint', 'unknown')})"
-    return found
 
 
 def _show(answer: dict[str, object], key: str | None = None) -> None:

@@ -9,12 +9,12 @@ Imports are late throughout: `flocksy status` must not wait for what only a node
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 from collections.abc import Sequence
-from typing import Literal
 
-from flocksy.cli.arguments import build_parser, options_of
+from flocksy.cli.arguments import build_parser, options_of, passphrase_descriptor
 from flocksy.config.settings import Options
 from flocksy.errors import ConfigError, FlocksyError, KeyFileError
 from flocksy.status.printable import printable
@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     parsed = build_parser().parse_args(arguments)
+    parsed.passphrase_fd = passphrase_descriptor(parsed)
     try:
         return _dispatch(parsed, options_of(parsed))
     except CommandFailedError as error:
@@ -58,7 +59,11 @@ def _dispatch(parsed: argparse.Namespace, options: Options) -> int:
     if parsed.create_private_keys:
         return _create_private_keys(options)
     if parsed.command is None:
-        return _run(options, parsed.log_format)
+        return _run(options, parsed)
+    if parsed.command == "keys":
+        from flocksy.cli import keys
+
+        return keys.keys(parsed, options)
     if parsed.command == "init":
         from flocksy.cli.init import init
 
@@ -75,15 +80,18 @@ def _dispatch(parsed: argparse.Namespace, options: Options) -> int:
     return handler[parsed.command](parsed, options)
 
 
-def _run(options: Options, log_format: Literal["human", "json"]) -> int:
+def _run(options: Options, parsed: argparse.Namespace) -> int:
+    from flocksy.cli.passphrase import opened
     from flocksy.config import state
     from flocksy.config.load import load
 
     settings, lock = state.claim(load(options))
     with lock:
+        # Asked only when it is sure that nothing else keeps the node from running.
+        pair = opened(settings.key_pair, settings.privatekey_path, parsed)
         from flocksy import node
 
-        return node.run(settings, log_format)
+        return node.run(dataclasses.replace(settings, key_pair=pair), parsed.log_format)
 
 
 def _create_private_keys(options: Options) -> int:

@@ -6,6 +6,7 @@ only what comes back without an error replaces what there was.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import os
 from dataclasses import dataclass
@@ -185,25 +186,38 @@ def load_state_dir(options: Options) -> str:
 
 
 def reload(settings: NodeSettings) -> NodeSettings:
-    """Load again what `settings` came from; the state directory stays the one in use.
+    """Load again what `settings` came from; uid and state directory stay.
 
-    Raises `ConfigError` or `KeyFileError`, and then nothing has changed; also where the new file
-    changes what only a new start can.
+    A private key that is open stays open. Raises `ConfigError` or `KeyFileError`, and then nothing
+    has changed.
     """
     fresh = load(settings.options)
-    changed = [
-        name
-        for name in ("uid", "hostnames", "profile", "socks")
-        if getattr(fresh, name) != getattr(settings, name)
-    ]
-    ours = dict(settings.flock_settings())
-    changed += [name for name, value in fresh.flock_settings() if ours[name] != value]
-    if changed:
+    if fresh.uid != settings.uid:
         raise ConfigError(
-            f"{fresh.config_path}: {', '.join(changed)} cannot change while the node runs; "
-            "start it again"
+            f"{fresh.config_path}: this node would be another member, which cannot change while "
+            "it runs; start it again"
+        )
+    fresh = dataclasses.replace(
+        fresh, state_dir=settings.state_dir, control_path=settings.control_path
+    )
+    if fresh.key_pair.public_key == settings.key_pair.public_key:
+        return dataclasses.replace(fresh, key_pair=settings.key_pair)
+    if not fresh.key_pair.is_open:
+        raise KeyFileError(
+            f"{fresh.privatekey_path}: the new private key is under a passphrase; start the node "
+            "again to be asked for it"
         )
     return fresh
+
+
+def must_join_anew(before: NodeSettings, after: NodeSettings) -> tuple[str, ...]:
+    """The names of what has changed that the links or the whole flock rest on: with another one
+    of these a node leaves, and joins again."""
+    names = ("key_pair", "hostnames", "members", "profile", "socks", "announce_delay_mean_ms")
+    changed = [name for name in names if getattr(before, name) != getattr(after, name)]
+    ours = dict(before.flock_settings())
+    changed += [name for name, value in after.flock_settings() if ours[name] != value]
+    return tuple(dict.fromkeys(changed))
 
 
 def _identity(words: Words, keystore: dict[str, str]) -> tuple[str, KeyPair]:
@@ -329,4 +343,6 @@ def _box(
         model.mode,
         model.folders,
         model.paused,
+        model.guard,
+        model.history_cap,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flocksy import system
 from flocksy.config.settings import NodeSettings
 from flocksy.node.log import LogFormat
 
@@ -17,8 +18,15 @@ def run(settings: NodeSettings, log_format: LogFormat) -> int:
     from flocksy.node.node import Node
 
     set_up(log_format)
-    node = Node(settings)
-    try:
-        return node.run()
-    finally:
-        node.close()
+    system.forbid_core_dumps()
+    while True:
+        system.lock_in_memory(settings.key_pair.private_key)
+        node = Node(settings)
+        try:
+            status = node.run()
+        finally:
+            node.close()
+        if node.successor is None:
+            system.wipe(settings.key_pair.private_key)
+            return status
+        settings = node.successor

@@ -42,6 +42,7 @@ class Commands:
         self._handlers: dict[str, Callable[[Arguments], Answer | Pending]] = {
             "status": self._status,
             "version": self._version,
+            "reload": self._reload,
             "wait": self._wait,
             "box_list": self._box_list,
             "box_add": self._box_add,
@@ -98,7 +99,19 @@ class Commands:
             "pid": os.getpid(),
             "config": settings.config_path,
             "endpoint": settings.identity,
+            # As they are seen from anywhere: with these a command finds the same files.
+            "options": {
+                "config": settings.config_path,
+                "keystore": settings.keystore_path,
+                "privatekey": settings.privatekey_path,
+                "state_dir": settings.state_dir,
+                "hostnames": settings.options.hostnames,
+                "nodes": settings.options.nodes,
+            },
         }
+
+    def _reload(self, _: Arguments) -> Answer:
+        return {"text": self._node.read_anew()}
 
     def _wait(self, arguments: Arguments) -> Answer | Pending:
         names = self._names(arguments["box"])

@@ -15,7 +15,7 @@ from flocksy.boxes.keeper import Keeper
 from flocksy.boxes.reader import SpoolReader
 from flocksy.boxes.scanner import Scanner
 from flocksy.boxes.setup import BoxSetup
-from flocksy.config.load import reload
+from flocksy.config.load import must_join_anew, reload
 from flocksy.config.settings import BoxSettings, NodeSettings, Symlinks
 from flocksy.errors import FlocksyError
 from flocksy.node.commands import Commands
@@ -44,6 +44,8 @@ class Node:
     def __init__(self, settings: NodeSettings) -> None:
         self.settings = settings
         system.keep_freed_memory()
+        self.successor: NodeSettings | None = None
+        """Once this node has ended: what the next one in its place is to run with."""
         self._leave_by: float | None = None
         self._scanner_restarts = Restarts()
         # What is started here is stopped in the opposite order, also if the rest does not start.
@@ -99,7 +101,7 @@ class Node:
             again = self._turn(now)
             timeout = MAX_WAIT_SECONDS if again is None else again - self.loop.now()
             self.loop.wait(min(timeout, MAX_WAIT_SECONDS))
-        log.info("stopped")
+        log.info("stopped" if self.successor is None else "left")
         return EXIT_OK
 
     def close(self) -> None:
@@ -138,11 +140,35 @@ class Node:
             if before.get(name) != box:
                 self.keeper.add(setups[name], self.loop.now())
 
+    def read_anew(self) -> str:
+        """Load configuration and keys again, and take over what has changed. Returns words.
+
+        Where the links or the flock rest on it, the node leaves as it does at its end, and the
+        same process starts it again: from outside, as any member that comes back. Raises
+        `FlocksyError`, and nothing has changed.
+        """
+        fresh = reload(self.settings)
+        changed = must_join_anew(self.settings, fresh)
+        if self._leave_by is not None and self.successor is None:
+            return "stopping, and reads everything anew when it starts"
+        if not changed and self.successor is None:
+            self.apply(fresh)
+            return "read anew"
+        self.successor = fresh
+        self._leave("joining the flock anew")
+        return f"{', '.join(changed) or 'settings'} changed: the node joins the flock anew"
+
+    def _leave(self, words: str) -> None:
+        if self._leave_by is None:
+            log.info("%s", words)
+            self._leave_by = self.loop.now() + LEAVE_SECONDS
+            self.exchange.leaving = True
+
     # -- one turn -------------------------------------------------------------------------------
 
     def _turn(self, now: float) -> float | None:
         for number in self.loop.signalled():
-            self._on_signal(number, now)
+            self._on_signal(number)
         exchange_again = self.exchange.turn(now)
         quiet = self.exchange.quiet
         boxes_again = self.keeper.turn(now, quiet=quiet)
@@ -190,16 +216,13 @@ class Node:
         self.loop.watch(self._scanner, self._scanned)
         self.keeper.scan_with(self._scanner, now)
 
-    def _on_signal(self, number: signal.Signals, now: float) -> None:
+    def _on_signal(self, number: signal.Signals) -> None:
         if number in (signal.SIGINT, signal.SIGTERM):
-            if self._leave_by is None:
-                log.info("leaving")
-                self._leave_by = now + LEAVE_SECONDS
-                self.exchange.leaving = True
+            self.successor = None
+            self._leave("leaving")
             return
         try:
-            self.apply(reload(self.settings))
-            log.info("%s: read anew", self.settings.config_path)
+            log.info("%s: %s", self.settings.config_path, self.read_anew())
         except FlocksyError as error:
             log.error("%s; nothing was changed", error)
 

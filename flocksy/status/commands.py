@@ -30,6 +30,7 @@ class _BoxAdd(_OneBox):
 COMMANDS: dict[str, type[BaseModel]] = {
     "status": _Arguments,
     "version": _Arguments,
+    "reload": _Arguments,
     "wait": _Wait,
     "box_list": _Arguments,
     "box_add": _BoxAdd,

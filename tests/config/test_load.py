@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.config.load import load, reload
+from flocksy.config.load import load, must_join_anew, reload
 from flocksy.config.settings import BoxSettings, Symlinks
 from flocksy.errors import ConfigError, FlocksyError, KeyFileError
+from flocksy.keys.files import create_private_keys
 from flocksy.keys.pair import uid_of
 from tests.place import NODES, PLAIN, TOML, Place
 
@@ -289,13 +290,31 @@ def test_a_removable_box_may_be_away(place: Place) -> None:
     assert load(place.write(text)).boxes[0].removable
 
 
-def test_reloading_refuses_what_needs_a_new_start(place: Place) -> None:
+def test_reloading_says_what_takes_a_new_join(place: Place) -> None:
     settings = load(place.write(PLAIN))
     place.write(f"{PLAIN}box = one@{place.box('one')}\n")
-    assert [box.name for box in reload(settings).boxes] == ["one"]
+    fresh = reload(settings)
+    assert [box.name for box in fresh.boxes] == ["one"]
+    assert must_join_anew(settings, fresh) == ()
     place.write(f"{PLAIN}pace = grid\n")
-    with pytest.raises(ConfigError, match="pace cannot change while the node runs"):
+    assert must_join_anew(settings, reload(settings)) == ("pace",)
+    place.write(f"{PLAIN}profile = fast\n")
+    assert must_join_anew(settings, reload(settings))[0] == "profile"
+
+
+def test_reloading_refuses_to_become_another_member(place: Place) -> None:
+    settings = load(place.write(PLAIN))
+    place.privatekey.unlink()
+    create_private_keys(str(place.privatekey), (NODES[0],))
+    keys = json.loads(place.keystore.read_text())
+    keys.pop(NODES[0])
+    place.keystore.write_text(json.dumps(keys))
+    with pytest.raises(ConfigError, match="another member"):
         reload(settings)
+
+
+def test_reloading_refuses_what_is_broken(place: Place) -> None:
+    settings = load(place.write(PLAIN))
     place.write("nonsense")
     with pytest.raises(FlocksyError):
         reload(settings)

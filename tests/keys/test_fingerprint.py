@@ -92,6 +92,16 @@ def test_other_keys_have_another_number() -> None:
         scannable(BEN),
         f" {scannable(BEN).lower()}\n",
     ],
+    ids=[
+        "words",
+        "short words",
+        "hex",
+        "hex alone",
+        "number",
+        "number from there",
+        "code",
+        "small",
+    ],
 )
 def test_what_agrees_agrees_for_this_member_only(given_: str) -> None:
     assert agrees(given_, BEN, ANNA)
@@ -109,6 +119,7 @@ def test_what_agrees_agrees_for_this_member_only(given_: str) -> None:
         (safety_number((ANNA, BEN))[:-1], "has 0 words"),
         ("x" * 600, "is no"),
     ],
+    ids=["nothing", "yes", "one word", "15 words", "17 words", "59 digits", "too long"],
 )
 def test_a_part_agrees_with_nothing(given_: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):

@@ -1,0 +1,182 @@
+"""The key files of one node as the commands see them, whether it runs or not.
+
+A command takes the lock of the keystore, thinks, asks, writes, and tells a running node to look
+again. The node itself never writes these files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flocksy import system
+from flocksy.cli.passphrase import opened
+from flocksy.cli.running import running_nodes
+from flocksy.config.load import Words, load_state_dir, load_words
+from flocksy.config.settings import Options
+from flocksy.config.state import control_path
+from flocksy.errors import ConfigError, FlocksyError, KeyFileError
+from flocksy.keys.bundle import Bundle, checked_name, make_bundle
+from flocksy.keys.exchange import Change, Known
+from flocksy.keys.files import read_keystore, read_private_keys, write_keystore
+from flocksy.keys.identity import identity
+from flocksy.keys.pair import KeyPair
+from flocksy.keys.register import Register, read_register, write_register
+from flocksy.status.client import NotRunningError, request
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class KeyPlace:
+    """What the key files said when they were read."""
+
+    options: Options
+    words: Words
+    own_endpoint: str
+    pair: KeyPair
+    """Perhaps sealed."""
+    next_pair: KeyPair | None
+    """While a rotation is under way: the pair to come."""
+    keystore: dict[str, str]
+    register: Register
+
+    @property
+    def next_path(self) -> str:
+        """Where the pair to come lies."""
+        return next_path(self.words)
+
+    @property
+    def name(self) -> str:
+        """What this machine is called: as configured, else after its endpoint."""
+        return self.words.program.name or name_from(self.own_endpoint)
+
+    @property
+    def newest_key(self) -> str:
+        """The own key that people are to compare: the one to come where there is one."""
+        return (self.next_pair or self.pair).public_key
+
+    @property
+    def first_key(self) -> str | None:
+        """Where our key was rotated: the one that our uid comes from."""
+        entry = self.register.entry(self.pair.public_key)
+        return None if entry is None else entry.first_key
+
+    def known(self) -> Known:
+        """As the functions of `flocksy.keys.exchange` want it."""
+        own = [self.pair.public_key]
+        if self.next_pair is not None:
+            own.append(self.next_pair.public_key)
+        return Known(self.keystore, self.register, tuple(own), self.words.hostnames, today())
+
+    def bundle(self, parsed: argparse.Namespace) -> Bundle:
+        """This node's own bundle; asks for the passphrase where the key is under one."""
+        pair = opened(self.pair, self.words.privatekey_path, parsed)
+        return make_bundle(pair, self.name, self.own_endpoint, first_key=self.first_key)
+
+
+def today() -> datetime.date:
+    """The day everywhere: UTC."""
+    return datetime.datetime.now(datetime.UTC).date()
+
+
+def next_path(words: Words) -> str:
+    """Where the pair to come lies while a rotation is under way."""
+    return f"{os.path.realpath(words.privatekey_path)}.next"
+
+
+def name_from(endpoint: str) -> str:
+    """What a machine is called that nobody has named: the first part of its host's name, or the
+    last of its socket's path."""
+    kind, _, rest = endpoint.partition("://")
+    host = rest.rpartition(":")[0].strip("[]")
+    first = host.partition(".")[0]
+    base = os.path.basename(rest) if kind == "ipc" else host if first.isdigit() else first
+    try:
+        return checked_name("".join(c if c.isalnum() or c in "-_." else "-" for c in base)[:32])
+    except ValueError:
+        return "node"
+
+
+def chosen(options: Options) -> Options:
+    """The node that is meant: by its flags, else the only one that runs, else `~/.flocksy`."""
+    if options != Options():
+        return options
+    running = running_nodes()
+    if len(running) > 1:
+        listed = ", ".join(node.words for node in running)
+        raise ConfigError(f"several nodes run; choose one with -c: {listed}")
+    if len(running) == 1 and running[0].options is not None:
+        return running[0].options
+    return options
+
+
+def read_place(options: Options) -> KeyPlace:
+    """Read everything. A keystore that is not there yet is an empty one."""
+    words = load_words(options)
+    if not words.hostnames:
+        raise ConfigError(
+            f"{words.config_path}: no hostname, the endpoint of this node; add hostname = host:port"
+        )
+    keystore: dict[str, str] = {}
+    if os.path.lexists(words.keystore_path):
+        keystore = read_keystore(words.keystore_path)
+    own, pair = identity(
+        words.hostnames,
+        read_private_keys(words.privatekey_path),
+        {},
+        privatekey_path=words.privatekey_path,
+        keystore_path=words.keystore_path,
+    )
+    upcoming = None
+    if os.path.lexists(next_path(words)):
+        upcoming = read_private_keys(next_path(words)).get(own)
+        if upcoming is None:
+            raise KeyFileError(f"{next_path(words)}: has no key for {own}; remove it")
+    register = read_register(words.keystore_path)
+    return KeyPlace(options, words, own, pair, upcoming, keystore, register)
+
+
+@contextmanager
+def changing(options: Options) -> Iterator[KeyPlace]:
+    """Read everything and keep others from changing it meanwhile."""
+    words = load_words(options)
+    path = f"{os.path.realpath(words.keystore_path)}.lock"
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        lock = system.lock_file(path)
+    except OSError as error:
+        raise KeyFileError(f"{path}: cannot be locked: {error.strerror}") from None
+    if lock is None:
+        raise KeyFileError(f"{words.keystore_path}: another command changes it just now; try again")
+    with lock:
+        yield read_place(options)
+
+
+def write_change(place: KeyPlace, change: Change) -> list[str]:
+    """Write what a change says, and have a running node look. Returns lines for people."""
+    from flocksy.config.edit_nodes import change_nodes
+
+    if change.register != place.register:
+        write_register(place.words.keystore_path, change.register)
+    keystore = dict(change.keystore)
+    # The own line belongs in the keystore, which people hand around in the original's manner.
+    for endpoint in place.words.hostnames:
+        keystore.setdefault(endpoint, place.pair.public_key)
+    if keystore != place.keystore:
+        write_keystore(place.words.keystore_path, keystore)
+    said = list(change_nodes(place.options, change.more_nodes, change.fewer_nodes))
+    return said + tell_node(place.options)
+
+
+def tell_node(options: Options) -> list[str]:
+    """Have the running node read its keys anew. Returns lines for people; none if none runs."""
+    try:
+        answer = request(control_path(load_state_dir(options)), "reload")
+    except NotRunningError:
+        return []
+    except FlocksyError as error:
+        return [f"The running node goes on as before: {error}"]
+    return [str(answer["text"])] if answer.get("text") else []

@@ -1,0 +1,128 @@
+"""`flocksy keys rotate` and `flocksy keys passphrase`: this node's own private key."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+
+from flocksy.cli.key_place import KeyPlace, changing, tell_node, today
+from flocksy.cli.passphrase import keep_in_keyring, new_passphrase, opened
+from flocksy.config.settings import Options
+from flocksy.errors import KeyFileError
+from flocksy.keys.files import (
+    generate_pair,
+    read_private_keys,
+    write_keystore,
+    write_private_keys,
+)
+from flocksy.keys.pair import KeyPair
+from flocksy.keys.register import Entry, Trust, write_register
+from flocksy.keys.rotation import Rotation, encode_rotation, make_rotation
+from flocksy.keys.seal import seal
+from flocksy.status.printable import printable
+from flocksy.status.wording import EXIT_OK
+
+
+def rotate(parsed: argparse.Namespace, options: Options) -> int:
+    """`flocksy keys rotate`: make the next pair and announce it; with `--switch`, take it."""
+    with changing(options) as place:
+        if parsed.switch:
+            _switch(place)
+        elif parsed.cancel:
+            _cancel(place)
+        else:
+            _announce(place, parsed)
+    if parsed.switch:
+        for line in tell_node(options):
+            print(printable(line))
+    return EXIT_OK
+
+
+def _announce(place: KeyPlace, parsed: argparse.Namespace) -> None:
+    until = today() + datetime.timedelta(days=parsed.days)
+    pair = opened(place.pair, place.words.privatekey_path, parsed)
+    upcoming = place.next_pair
+    if upcoming is None:
+        upcoming = generate_pair()
+        if pair.sealed is not None:
+            passphrase = new_passphrase(parsed.new_fd)
+            upcoming = KeyPair(
+                upcoming.public_key,
+                upcoming.private_key,
+                seal(upcoming.private_key, passphrase),
+            )
+        write_private_keys(place.next_path, dict.fromkeys(place.words.hostnames, upcoming))
+    else:
+        upcoming = opened(upcoming, place.next_path, parsed)
+    rotation = announcement(place, pair, upcoming, until)
+    print(encode_rotation(rotation), end="")
+
+
+def announcement(
+    place: KeyPlace, pair: KeyPair, upcoming: KeyPair, until: datetime.date
+) -> Rotation:
+    """What members need in order to know the next key by the present one."""
+    first = place.first_key or pair.public_key
+    return make_rotation(pair, upcoming, first, place.name, place.own_endpoint, until)
+
+
+def _switch(place: KeyPlace) -> None:
+    if place.next_pair is None:
+        raise KeyFileError("no new key waits; make one with flocksy keys rotate")
+    path = place.words.privatekey_path
+    pairs = read_private_keys(path)
+    first = place.first_key or place.pair.public_key
+    entry = Entry(
+        public_key=place.next_pair.public_key,
+        name=place.name,
+        endpoint=place.own_endpoint,
+        trust=Trust.COMPARED,
+        since=today(),
+        first_key=first,
+    )
+    # First what says whose uid the new key has: a crash then leaves the old key in use. The new
+    # one stays in its file of its own until it is in the private key file.
+    write_register(place.words.keystore_path, place.register.with_entry(entry))
+    for endpoint in place.words.hostnames:
+        pairs[endpoint] = place.next_pair
+    write_private_keys(path, pairs)
+    write_keystore(
+        place.words.keystore_path,
+        place.keystore | dict.fromkeys(place.words.hostnames, place.next_pair.public_key),
+    )
+    os.unlink(place.next_path)
+    print(f"The new key is in {printable(path)}; the old one is gone.")
+
+
+def _cancel(place: KeyPlace) -> None:
+    if place.next_pair is None:
+        raise KeyFileError("no new key waits: there is nothing to cancel")
+    os.unlink(place.next_path)
+    print("The new key is gone. Members who know it already must import your bundle anew.")
+
+
+def passphrase(parsed: argparse.Namespace, options: Options) -> int:
+    """`flocksy keys passphrase`: set, change or take away; or have the keyring keep it."""
+    with changing(options) as place:
+        path = place.words.privatekey_path
+        pair = opened(place.pair, path, parsed)
+        if parsed.remove:
+            if pair.sealed is None:
+                raise KeyFileError(f"{path}: is under no passphrase")
+            fresh = KeyPair(pair.public_key, pair.private_key)
+            said = "is under no passphrase now"
+        else:
+            chosen = new_passphrase(parsed.new_fd)
+            fresh = KeyPair(pair.public_key, pair.private_key, seal(pair.private_key, chosen))
+            said = "is under the passphrase now; it is asked for when the node starts"
+            if parsed.keyring:
+                keep_in_keyring(pair.public_key, chosen)
+                said = "is under the passphrase now, which the system's keyring holds"
+        pairs = {
+            endpoint: fresh if known.public_key == pair.public_key else known
+            for endpoint, known in read_private_keys(path).items()
+        }
+        write_private_keys(path, pairs)
+    print(f"{printable(path)}: {said}")
+    return EXIT_OK

@@ -1,0 +1,119 @@
+"""Where the passphrase of a private key comes from: a descriptor, the system's keyring, a person.
+
+Never from an argument or the environment, which other programs can read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import sys
+
+from flocksy import system
+from flocksy.errors import FlocksyError, KeyFileError
+from flocksy.keys.pair import KeyPair
+from flocksy.keys.seal import MAX_PASSPHRASE_BYTES, unseal
+from flocksy.status.printable import printable
+
+SERVICE = "flocksy"
+"""What entries of the system's keyring are filed under, with the public key as the user."""
+
+TRIES = 3
+"""How often a person may mistype."""
+
+
+def opened(pair: KeyPair, path: str, parsed: argparse.Namespace) -> KeyPair:
+    """`pair`, which came from the file at `path`, with its private half at hand.
+
+    Raises `KeyFileError` where there is no passphrase to be had, or a wrong one.
+    """
+    if pair.is_open:
+        return pair
+    if parsed.passphrase_fd is not None:
+        return _unsealed(pair, read_descriptor(parsed.passphrase_fd), path)
+    stored = from_keyring(pair.public_key)
+    if stored is not None:
+        return _unsealed(pair, stored, path)
+    if not sys.stdin.isatty():
+        raise KeyFileError(
+            f"{path}: the private key is under a passphrase, and there is no terminal to ask for "
+            "it; give it with --passphrase-fd N, or keep it with flocksy keys passphrase --keyring"
+        )
+    for tries_left in reversed(range(TRIES)):
+        typed = getpass.getpass(f"Passphrase of {printable(path)}: ").encode()
+        try:
+            return _unsealed(pair, typed, path)
+        except KeyFileError as error:
+            if not tries_left:
+                raise
+            print(f"flocksy: {printable(str(error))}", file=sys.stderr)
+    raise AssertionError("the last try returns or raises")
+
+
+def new_passphrase(descriptor: int | None) -> bytes:
+    """A passphrase to be: from a descriptor, or typed twice."""
+    if descriptor is not None:
+        return read_descriptor(descriptor)
+    if not sys.stdin.isatty():
+        raise FlocksyError("there is no terminal to ask for a passphrase; give --new-fd N")
+    first = getpass.getpass("New passphrase: ")
+    if not first:
+        raise FlocksyError("an empty passphrase keeps nothing; nothing was changed")
+    if getpass.getpass("Once more: ") != first:
+        raise FlocksyError("the two are not the same; nothing was changed")
+    return first.encode()
+
+
+def read_descriptor(descriptor: int) -> bytes:
+    """The passphrase that is written into an open descriptor, without its line end."""
+    found = b""
+    try:
+        while data := os.read(descriptor, MAX_PASSPHRASE_BYTES + 2 - len(found)):
+            found += data
+    except OSError as error:
+        raise KeyFileError(
+            f"descriptor {descriptor}: cannot read the passphrase: {error.strerror}"
+        ) from None
+    found = found.removesuffix(b"\n").removesuffix(b"\r")
+    if not found or len(found) > MAX_PASSPHRASE_BYTES:
+        raise KeyFileError(
+            f"descriptor {descriptor}: a passphrase has 1 to {MAX_PASSPHRASE_BYTES} bytes"
+        )
+    return found
+
+
+def from_keyring(public_key: str) -> bytes | None:
+    """The passphrase that the system's keyring holds for this key; None without a keyring."""
+    try:
+        import keyring
+        import keyring.errors
+    except ImportError:
+        return None
+    try:
+        stored = keyring.get_password(SERVICE, public_key)
+    except keyring.errors.KeyringError:
+        return None  # locked, or no session: then a person is asked
+    return None if stored is None else str(stored).encode()
+
+
+def keep_in_keyring(public_key: str, passphrase: bytes) -> None:
+    """Have the system's keyring hold the passphrase. Raises `FlocksyError` where it cannot."""
+    try:
+        import keyring
+        import keyring.errors
+    except ImportError:
+        raise FlocksyError(
+            "the system's keyring is not in reach: pip install 'flocksy[keyring]'"
+        ) from None
+    try:
+        keyring.set_password(SERVICE, public_key, passphrase.decode("utf-8", "strict"))
+    except (keyring.errors.KeyringError, UnicodeDecodeError) as error:
+        raise FlocksyError(f"the system's keyring does not take it: {error}") from None
+
+
+def _unsealed(pair: KeyPair, passphrase: bytes, path: str) -> KeyPair:
+    try:
+        return unseal(pair, passphrase, path)
+    finally:
+        system.wipe(passphrase)

@@ -1,0 +1,61 @@
+"""The nodes of this user that run just now, asked one by one."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from flocksy.config.settings import Options
+from flocksy.config.state import socket_home
+from flocksy.errors import FlocksyError
+from flocksy.status.client import CommandFailedError, request
+from flocksy.status.printable import printable
+
+ASK_SECONDS = 2.0
+"""For asking each running node who it is: only to list them, so a slow one is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningNode:
+    """One node that answered."""
+
+    socket: str
+    words: str
+    """Which one it is, for people."""
+    options: Options | None
+    """What it was started with; None if it did not say."""
+
+
+def running_nodes() -> tuple[RunningNode, ...]:
+    """Every node that answers."""
+    found: list[RunningNode] = []
+    home = socket_home()
+    try:
+        names = sorted(os.listdir(home))
+    except OSError:
+        return ()
+    for name in names:
+        if not name.endswith(".sock"):
+            continue
+        path = os.path.join(home, name)
+        try:
+            answer = request(path, "version", timeout_seconds=ASK_SECONDS)
+        except CommandFailedError:
+            answer = {}  # it runs, though it is busy or of another version
+        except FlocksyError:
+            continue
+        words = f"{answer.get('config', path)} ({answer.get('endpoint', 'unknown')})"
+        found.append(RunningNode(path, printable(words), _options(answer.get("options"))))
+    return tuple(found)
+
+
+def _options(plain: object) -> Options | None:
+    """From JSON, where tuples have become lists."""
+    if not isinstance(plain, dict) or not set(plain) <= set(Options.__dataclass_fields__):
+        return None
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()
+    }
+    return dataclasses.replace(Options(), **values)
