@@ -68,6 +68,10 @@ def _dispatch(parsed: argparse.Namespace, options: Options) -> int:
         from flocksy.cli.init import init
 
         return init(parsed, options)
+    if parsed.command == "pair":
+        from flocksy.cli.pair import pair
+
+        return pair(parsed, options)
     if parsed.command == "check":
         from flocksy.cli.check import check
 

@@ -21,9 +21,7 @@ from flocksy.keys.pairing import (
     PairingError,
     WrongCodeError,
 )
-
-DEFAULT_PORT = 5017
-"""Where a host listens unless told otherwise."""
+from flocksy.keys.pairing_find import Announcer
 
 CONNECT_SECONDS = 20.0
 HANDSHAKE_SECONDS = 30.0
@@ -71,6 +69,7 @@ class PairingHost:
         own: Bundle,
         joined: Callable[[Bundle], None],
         members: Sequence[Bundle] = (),
+        announcer: Announcer | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """`joined` is told of each guest at once. What it raises ends the invitation.
@@ -82,6 +81,7 @@ class PairingHost:
         self._own = own
         self._joined = joined
         self._members = tuple(members)
+        self._announcer = announcer
         self._now = now
         self._guests: list[_Guest] = []
         self._selector = selectors.DefaultSelector()
@@ -96,7 +96,11 @@ class PairingHost:
         Those who have joined by then get each other's bundles. KeyboardInterrupt ends it likewise.
         """
         self._listener.setblocking(False)
-        self._selector.register(self._listener, selectors.EVENT_READ, None)
+        self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        if self._announcer is not None:
+            self._selector.register(
+                self._announcer, selectors.EVENT_READ, self._announcer.on_readable
+            )
         try:
             try:
                 while self._inviting(until):
@@ -127,8 +131,8 @@ class PairingHost:
         ends = [until, *(guest.deadline for guest in self._guests if not self._waits(guest))]
         for key, mask in self._selector.select(max(0.0, min(min(ends) - now, 1.0))):
             guest = key.data
-            if guest is None:
-                self._accept()
+            if not isinstance(guest, _Guest):
+                guest()
                 continue
             if guest in self._guests and mask & selectors.EVENT_WRITE:
                 self._flush(guest)
@@ -205,6 +209,8 @@ class PairingHost:
     def _introduce(self) -> None:
         """Give everybody who has joined the bundles of the others, and an end."""
         self._selector.unregister(self._listener)
+        if self._announcer is not None:
+            self._selector.unregister(self._announcer)
         for guest in list(self._guests):
             if guest.bundle is None:
                 self._drop(guest)
