@@ -58,12 +58,20 @@ Steps = Generator[Finding | None, None, None]
 """Findings as they come; None where the walk may be interrupted (at least per chunk and entry)."""
 
 
+MANY_CHILDREN = 16
+"""So many paths in one directory, and no less than a part in `LISTED_PART` of what is known there,
+are found by listing it: one look-up in the index instead of one for each."""
+LISTED_PART = 8
+
+
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A directory to be listed; `whole`: and all that is in it, known or not."""
+    """A directory to be listed; `whole`: and all that is in it, known or not. `only`: nothing else
+    in it counts, and directories among these are listed too."""
 
     path: str
     whole: bool
+    only: frozenset[str] | None = None
 
 
 class BoxGoneError(Exception):
@@ -102,6 +110,8 @@ class Walk:
         self._private = self._private_inode()
         self.looked_at = 0
         """Entries compared so far."""
+        self._entered: set[str] = set()
+        """Of single paths: below these everything has been told already."""
 
     def _private_inode(self) -> int | None:
         found = self._disk.stat(PRIVATE)
@@ -123,8 +133,16 @@ class Walk:
     def paths(self, paths: Iterable[str]) -> Steps:
         """Look at these paths: at what they are, at what directories list, and at everything
         below directories that were not known. Also at parents that were not known."""
-        entered: set[str] = set()
-        for path in self._to_look_at(paths):
+        entered = self._entered
+        wanted, many = self._by_directory(self._to_look_at(paths))
+        for folder, children in many.items():
+            waiting = [_Waiting(folder, whole=False, only=children)]
+            while waiting:
+                at = waiting.pop()
+                if at.whole or self._known.entry(at.path) is None:
+                    entered.add(at.path)
+                yield from self._directory(at, waiting)
+        for path in wanted:
             if any(above in entered for above in _with_parents(path)):
                 continue
             whole = False
@@ -139,6 +157,37 @@ class Walk:
             waiting = [_Waiting(path, whole)]
             while waiting:
                 yield from self._directory(waiting.pop(), waiting)
+
+    def _by_directory(self, paths: list[str]) -> tuple[list[str], dict[str, frozenset[str]]]:
+        """Those to be looked at by themselves, and directories of which a good part is. Where such
+        a directory has gone itself, it is looked at instead of what was in it."""
+        if self._follower is not None or len(paths) < MANY_CHILDREN:
+            return paths, {}
+        children: dict[str, list[str]] = {}
+        for path in paths:
+            if path:
+                children.setdefault(parent_of(path), []).append(path)
+        many: dict[str, frozenset[str]] = {}
+        gone: set[str] = set()
+        for folder, inside in children.items():
+            if len(inside) >= MANY_CHILDREN and self._was_directory(folder):
+                try:
+                    found = self._disk.stat(folder)
+                except OSError:
+                    continue
+                if found is None:
+                    gone.add(folder)
+                elif found.kind is Kind.DIRECTORY and self._known.has_fewer_children(
+                    folder, len(inside) * LISTED_PART
+                ):
+                    many[folder] = frozenset(inside)
+        covered = many.keys() | gone
+        left = (path for path in paths if not path or parent_of(path) not in covered)
+        return sorted({*left, *gone}), many
+
+    def _was_directory(self, path: str) -> bool:
+        known = self._known.entry(path) if path else None
+        return not path or (known is not None and not _not_one(known))
 
     def _to_look_at(self, paths: Iterable[str]) -> list[str]:
         wanted = set()
@@ -165,6 +214,7 @@ class Walk:
             return (yield from self._compare(path, found, known))
         was = known is not None or (self._follower and any(self._follower.links_above(path)))
         if was and not self._is_covered(path):
+            self._entered.add(path)
             yield from self._gone(path)
         return None, False
 
@@ -198,6 +248,11 @@ class Walk:
             yield Unreadable(path, _why(error))
             return
         known = self._known.children(path)
+        if at.only is not None:
+            start = len(path) + 1 if path else 0
+            names = {child[start:] for child in at.only}
+            listing = [one for one in listing if one[0] in names]
+            known = {child: entry for child, entry in known.items() if child in at.only}
         links: set[str] = set()
         if self._follower is not None:
             listing.sort(key=lambda one: one[0])  # of equal links the first by name is followed
@@ -213,9 +268,12 @@ class Walk:
             links.discard(child)
             shown, moved = yield from self._compare(child, found, before)
             whole = at.whole or moved
-            if shown.kind is Kind.DIRECTORY and (whole or before is None or _not_one(before)):
+            known_one = before is not None and not _not_one(before)
+            if shown.kind is Kind.DIRECTORY and (whole or not known_one or at.only is not None):
                 waiting.append(_Waiting(child, whole))
         for child in links.union(known):
+            if at.only is not None:
+                self._entered.add(child)
             yield from self._gone(child)
 
     def _gone(self, path: str) -> Steps:

@@ -7,6 +7,7 @@ it is now is the scanner's question. Whatever may have lost events ends in `resc
 from __future__ import annotations
 
 import errno
+import heapq
 import os
 import sys
 import tempfile
@@ -84,6 +85,9 @@ class Settling:
 
     def __init__(self) -> None:
         self._waiting: dict[str, _Waiting] = {}
+        self._order: list[tuple[float, str]] = []
+        """A heap of (when, path), one for each that waits. It is not due before that, but it may
+        have moved meanwhile; that is looked at when its turn comes, not with every event."""
         self._rescan = False
 
     def note(self, path: str, now_s: float) -> None:
@@ -93,7 +97,8 @@ class Settling:
             if len(self._waiting) >= MAX_PATHS:
                 self.overflow()
             elif not self._rescan:
-                self._waiting[path] = _Waiting(now_s, now_s, QUIET_S)
+                waiting = self._waiting[path] = _Waiting(now_s, now_s, QUIET_S)
+                heapq.heappush(self._order, (waiting.due_s(), path))
             return
         if now_s - waiting.last_s > QUIET_S / 2:
             # Not the same write call any more: somebody is at work here.
@@ -103,6 +108,7 @@ class Settling:
     def overflow(self) -> None:
         """Events were lost."""
         self._waiting.clear()
+        self._order.clear()
         self._rescan = True
 
     def take(self, now_s: float) -> Dirty:
@@ -110,16 +116,28 @@ class Settling:
         if self._rescan:
             self._rescan = False
             return Dirty((), True)
-        due = [path for path, waiting in self._waiting.items() if waiting.due_s() <= now_s]
-        for path in due:
+        due = []
+        while (when_s := self._next_s()) is not None and when_s <= now_s:
+            _, path = heapq.heappop(self._order)
             del self._waiting[path]
+            due.append(path)
         return Dirty(tuple(due), False)
 
     def deadline_s(self) -> float | None:
         """When `take` will next have something, if nothing more happens."""
         if self._rescan:
             return 0.0
-        return min((waiting.due_s() for waiting in self._waiting.values()), default=None)
+        return self._next_s()
+
+    def _next_s(self) -> float | None:
+        """When the first is due; it is then at the top of the heap."""
+        while self._order:
+            when_s, path = self._order[0]
+            due_s = self._waiting[path].due_s()
+            if due_s <= when_s:
+                return due_s
+            heapq.heapreplace(self._order, (due_s, path))
+        return None
 
     @property
     def busy(self) -> bool:

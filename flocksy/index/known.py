@@ -61,6 +61,14 @@ class KnownTree:
         )
         return {path_text(row[0]): Known(entry_of(row[1:-1]), bool(row[-1])) for row in rows}
 
+    def has_fewer_children(self, path: str, count: int) -> bool:
+        """Whether fewer than so many entries were known directly below the path."""
+        rows = self._rows(
+            "SELECT 1 FROM local WHERE parent = (SELECT id FROM paths WHERE path = ?) LIMIT ?",
+            (path_bytes(path), count),
+        )
+        return len(rows) < count
+
     def below(self, path: str) -> Iterator[str]:
         """Everything that was known below the path, at any depth, in flat memory."""
         after, end = path_bytes(path) + b"/", path_bytes(path) + b"0"  # "0" follows "/"

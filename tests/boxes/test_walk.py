@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -306,3 +308,51 @@ def test_a_box_that_was_taken_away_is_noticed(bench: Bench) -> None:
     assert not walk.still_the_box()
     (bench.root / ".flocksy").mkdir()
     assert not walk.still_the_box()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_many_paths_of_a_directory_are_found_as_each_alone(bench: Bench, seed: int) -> None:
+    """They are found by listing it. Afterwards a look at the whole box finds nothing more."""
+    draw = random.Random(seed)
+    names = [f"d{number % 3}/f{number}" for number in range(120)]
+    for folder in ("d0", "d1", "d2", "d0/sub", "d1/sub", "d2/sub"):
+        (bench.root / folder).mkdir()
+        names.append(f"{folder}/one")
+    for name in names:
+        (bench.root / name).write_bytes(b"old")
+    bench.whole()
+    changed = {f"d{number}/sub" for number in range(3)}  # also directories that did not change
+    for name in names:
+        path, do = bench.root / name, draw.randrange(5)
+        if do == 0:
+            path.unlink()
+        elif do == 1:
+            path.write_bytes(b"new content")
+        elif do == 2:
+            path.unlink()
+            (path / "deep").mkdir(parents=True)
+            (path / "deep" / "file").write_bytes(b"x")
+        elif do == 3:
+            path.with_name(path.name + "-new").write_bytes(b"y")
+            changed.add(name + "-new")
+        else:
+            continue
+        changed.add(name)
+    (bench.root / "d1" / "sub" / "added").write_bytes(b"z")
+    changed.add("d1/sub/added")
+    if seed % 2:
+        shutil.rmtree(bench.root / "d2")
+        changed |= {name for name in names if name.startswith("d2/")}
+    found = bench.paths(*draw.sample(sorted(changed), len(changed)))
+    assert found
+    assert bench.whole() == []
+
+
+def test_what_lay_in_a_directory_that_has_gone_is_told_once(bench: Bench) -> None:
+    for number in range(200):
+        (bench.root / "tree" / f"d{number % 10}").mkdir(parents=True, exist_ok=True)
+        (bench.root / "tree" / f"d{number % 10}" / f"f{number}").write_bytes(b"x")
+    bench.whole()
+    known = [str(path.relative_to(bench.root)) for path in (bench.root / "tree").rglob("*")]
+    shutil.rmtree(bench.root / "tree")
+    assert gone(bench.paths(*known, "tree")) == sorted([*known, "tree"])
