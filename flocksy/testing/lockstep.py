@@ -132,6 +132,10 @@ class Lockstep:
         """The node comes back with what it left on its disk."""
         self.nodes[lane] = self._start(lane)
         self._epoch += 1
+        # Other sessions: the wire says so by a gap, and what was half said is forgotten.
+        for peer in self.up:
+            peer.gap[lane, Gear.IDLE] = True
+            self.nodes[lane].gap[peer.lane, Gear.IDLE] = True
 
     @property
     def up(self) -> list[LockstepNode]:

@@ -1,0 +1,293 @@
+"""The power goes at any instant: no half file stands under a real name, nothing is lost, and the
+index is right about what is there, or finds out.
+
+Without pytest, through whole flocks: `python -m tests.boxes.test_power_cut --seeds 100`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import random
+import shutil
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from flocksy.boxes import activation
+from flocksy.boxes.applier import Applier
+from flocksy.boxes.disk import Disk
+from flocksy.boxes.journal import Applied, IndexJournal, JournalEntry
+from flocksy.boxes.probe import probe
+from flocksy.index.database import Database
+from flocksy.index.journal import Kept
+from flocksy.sync.capabilities import Capabilities
+from tests.boxes.bench import Bench, finish
+from tests.boxes.flock_of_boxes import Flock, make_spool, spool
+from tests.boxes.power_cut import Cut, PowerRecord, RecordedDisk, RestoredDisk, remove
+from tests.boxes.test_chaos import Chaos
+from tests.boxes.test_recovery import a_bit_of_everything, check, prepare
+
+__all__ = ["spool"]
+
+CUTS_PER_STEP = 3
+CUTS_AFTERWARDS = 20
+SEEDS = 4
+IN_MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
+"""Flushes cost nothing there, and no inode number comes twice."""
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as name:
+        yield Path(name)
+
+
+class RecordedJournal(IndexJournal):
+    """Tells the record when the index has changed."""
+
+    record: PowerRecord
+
+    def open(self, entries: Sequence[JournalEntry]) -> None:
+        super().open(entries)
+        self.record.committed(durable=True)
+
+    def commit(self, applied: Sequence[Applied], kept: Sequence[Kept]) -> None:
+        super().commit(applied, kept)
+        self.record.committed(durable=False)
+        self.record.on_step()
+
+
+def cuts_of_a_batch(place: Path, chance: random.Random) -> tuple[list[Cut], set[bytes]]:
+    """States that cuts in one batch may leave, and the contents there were before it."""
+    (place / "box").mkdir()
+    disk = RecordedDisk(str(place / "box"))
+    bench = Bench(place, disk)
+    ever = prepare(bench)
+    record = disk.record = PowerRecord(place / "box", place / "index.sqlite", chance)
+    operations = a_bit_of_everything(bench)
+    journal = RecordedJournal(bench.index)
+    journal.record = record
+    bench.applier = Applier(disk, journal, bench.history, bench, bench.capabilities)
+    cuts: list[Cut] = []
+    record.on_step = lambda: cuts.extend(record.cut() for _ in range(CUTS_PER_STEP))
+    bench.apply(*operations)
+    # The index has learnt of everything, and that alone may be what survives.
+    cuts.extend(record.cut() for _ in range(CUTS_AFTERWARDS))
+    bench.close()
+    return cuts, ever
+
+
+def survive(place: Path, cut: Cut, ever: set[bytes]) -> None:
+    """Start after a cut, and check what is there."""
+    place.mkdir()
+    cut.restore(place / "box", place / "index.sqlite")
+    bench = Bench(place, RestoredDisk(str(place / "box"), cut))
+    try:
+        finish(bench.applier.recover())
+        check(bench, ever)
+        # What was not done is planned again and works.
+        bench.count = 1000
+        bench.apply(bench.put("replaced", b"replaced, later"), bench.put("new dir 2", b"1"))
+        check(bench, ever)
+    finally:
+        bench.close()
+
+
+def test_a_cut_after_every_step_of_a_batch(place: Path) -> None:
+    seed = random.randrange(1 << 32)
+    cuts, ever = cuts_of_a_batch(place, random.Random(seed))
+    assert len(cuts) > 100
+    for number, cut in enumerate(cuts):
+        try:
+            survive(place / str(number), cut, ever)
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}, cut {number} of {len(cuts)}: {error}") from error
+        shutil.rmtree(place / str(number))
+
+
+def some_notice(place: Path, cuts: Sequence[Cut], ever: set[bytes]) -> bool:
+    """Whether what was broken on purpose shows after one of the cuts."""
+    for number, cut in enumerate(cuts):
+        try:
+            survive(place / str(number), cut, ever)
+        except AssertionError:
+            return True
+    return False
+
+
+def no_flush(*_: object) -> Generator[float, None, None]:
+    """As an applier does that takes the system's word for it."""
+    yield from ()
+
+
+@pytest.mark.parametrize("flush", ["_flush_contents", "_flush_directories"])
+def test_the_cuts_notice_a_flush_that_is_missing(
+    place: Path, monkeypatch: pytest.MonkeyPatch, flush: str
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(Applier, flush, no_flush)
+        cuts, ever = cuts_of_a_batch(place, random.Random(1))
+    assert some_notice(place, cuts, ever)
+
+
+def test_the_cuts_notice_a_journal_that_is_not_durable(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committed = PowerRecord.committed
+
+    def never(self: PowerRecord, *, durable: bool) -> None:
+        del durable
+        committed(self, durable=False)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(PowerRecord, "committed", never)
+        cuts, ever = cuts_of_a_batch(place, random.Random(1))
+    assert some_notice(place, cuts, ever)
+
+
+# -- whole flocks ----------------------------------------------------------------------------------
+
+
+class PoweredFlock(Flock):
+    """A flock whose first node may lose its power."""
+
+    def __init__(self, root: Path, spool: Path, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.record: PowerRecord | None = None
+        self.cuts = 0
+        super().__init__(root, spool, seed=seed)
+        self.plug_in()
+
+    @property
+    def index_path(self) -> Path:
+        return self.root / "state0" / "box.sqlite"
+
+    def plug_in(self) -> None:
+        """Record from now on. What was there before is durable."""
+        self.record = PowerRecord(self.path(0), self.index_path, self.chance)
+        disk = self.box(0).disk
+        assert isinstance(disk, RecordedDisk)
+        disk.record = self.record
+
+    def cut_power(self) -> None:
+        """The first node's machine goes dark, and comes back with what its disk has kept."""
+        assert self.record is not None
+        self.cuts += 1
+        cut = self.record.cut()
+        self.record = None
+        self.kill(0)
+        remove(self.path(0), self.index_path)
+        cut.restore(self.path(0), self.index_path)
+        self.restart(0)
+        self.plug_in()
+
+
+@contextmanager
+def recording(patch: Callable[[object, str, object], None]) -> Iterator[None]:
+    """Disks that can be recorded, and indexes that tell."""
+    patch(activation, "RealDisk", RecordedDisk)
+    patch(activation, "probe", without_inodes)
+    patch(Database, "transaction", telling)
+    yield
+
+
+def without_inodes(disk: Disk) -> Capabilities:
+    """What is restored after a cut has other inode numbers, as on exFAT."""
+    return dataclasses.replace(probe(disk), stable_inodes=False)
+
+
+flocks: list[PoweredFlock] = []
+_transaction = Database.transaction
+
+
+def telling(self: Database, *, durable: bool = False) -> AbstractContextManager[None]:
+    """`Database.transaction`, which tells the record of the index that it is in."""
+    inner = _transaction(self, durable=durable)
+    return inner if self._inside else told(self, inner, durable)
+
+
+@contextmanager
+def told(database: Database, inner: AbstractContextManager[None], durable: bool) -> Iterator[None]:
+    with inner:
+        yield
+    for flock in flocks:
+        (_, _, path) = database._connection.execute("PRAGMA database_list").fetchone()
+        if flock.record is not None and Path(path) == flock.index_path:
+            flock.record.committed(durable=durable)
+
+
+class CutChaos(Chaos):
+    """Random hands, and now and then no power at the first node."""
+
+    flock: PoweredFlock
+
+    def change(self, lane: int) -> None:
+        super().change(lane)
+        if lane == 0 and self.flock.record is not None:
+            self.flock.record.hands()
+
+    def stop_or_start(self) -> None:
+        before = self.flock.contents()
+        self.note("power cut")
+        self.flock.cut_power()
+        self.nothing_lost(before)
+
+    def rounds(self, count: int) -> None:
+        super().rounds(count)
+        if self.draw.random() < 0.3:
+            self.stop_or_start()
+
+
+def run(root: Path, spool: Path, seed: int) -> int:
+    """One seed; returns how often the power went."""
+    with PoweredFlock(root, spool, seed) as flock:
+        flocks.append(flock)
+        chaos = CutChaos(flock, seed)
+        try:
+            chaos.run()
+        except Exception as error:
+            story = "\n  ".join([f"seed {seed}", *chaos.script])
+            raise AssertionError(f"{error}\n  {story}") from error
+        finally:
+            flocks.remove(flock)
+        return flock.cuts
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_a_flock_in_which_the_power_goes(
+    place: Path, spool: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with recording(monkeypatch.setattr):
+        run(place, spool, seed)
+
+
+def main() -> int:
+    """Run many seeds, and say which ones fail."""
+    parser = argparse.ArgumentParser(description="flocks in which the power goes, seed by seed")
+    parser.add_argument("--seeds", type=int, default=100)
+    parser.add_argument("--first", type=int, default=0)
+    options = parser.parse_args()
+    failed = cuts = 0
+    with tempfile.TemporaryDirectory() as folder, recording(setattr):
+        spool = make_spool(Path(folder, "spool"))
+        for seed in range(options.first, options.first + options.seeds):
+            with tempfile.TemporaryDirectory(dir=IN_MEMORY) as root:
+                try:
+                    cuts += run(Path(root), spool, seed)
+                except Exception:  # noqa: BLE001 - whatever it is, the other seeds are still to run
+                    failed += 1
+                    traceback.print_exc(file=sys.stdout)
+                    print(f"seed {seed} failed", flush=True)
+    print(f"{failed} of {options.seeds} seeds failed; {cuts} power cuts")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
