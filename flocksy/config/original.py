@@ -102,7 +102,7 @@ def _block(
     reader = _Reader(path, name, lines, start)
     block = BoxBlock(f"{path}:{header_line}")
     reader.expect("{", "the block must begin with {")
-    if reader.peek().text == "}":
+    if reader.peek().kind == "mark" and reader.peek().text == "}":
         reader.next()
         return block, reader.line
     while True:

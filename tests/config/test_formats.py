@@ -75,6 +75,7 @@ def test_the_content_tells_the_format(text: str, form: str) -> None:
     assert formats.format_of(text) == form
 
 
+@example({"}": ""})
 @given(
     st.dictionaries(
         st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8")) | st.booleans()
