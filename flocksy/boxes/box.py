@@ -15,9 +15,12 @@ import itertools
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from typing import TypedDict
 
 from flocksy.boxes.activation import Opened, still_ours
 from flocksy.boxes.catching_up import CatchingUp
+from flocksy.boxes.guard import Guard
+from flocksy.boxes.held import Held
 from flocksy.boxes.here import Here
 from flocksy.boxes.intake import Fresh, Intake
 from flocksy.boxes.offers import Offers
@@ -25,14 +28,9 @@ from flocksy.boxes.planning import Planning
 from flocksy.boxes.receiving import Receiving
 from flocksy.boxes.rehearsal import Rehearsal
 from flocksy.boxes.scanner import Scanner, ScanReport
-from flocksy.boxes.scans import (
-    FAILED_SECONDS,
-    RESCAN_SECONDS,
-    RESCAN_SHARE,
-    SCAN_SHARE,
-    scan_request,
-)
-from flocksy.boxes.setup import BoxSetup
+from flocksy.boxes.scans import Scans
+from flocksy.boxes.set_aside import SetAside
+from flocksy.boxes.setup import BoxSetup, Mode
 from flocksy.boxes.standing import Standing
 from flocksy.boxes.upkeep import Upkeep
 from flocksy.sync.messages import Versions
@@ -45,6 +43,15 @@ COMMIT_PATHS = 2_000
 
 COPY_BYTES_PER_TURN = 4 << 20
 """Chunks copied on this disk per turn: some milliseconds."""
+
+
+class _How(TypedDict):
+    """How `adopt` and `commit_local` look at this box."""
+
+    held: Callable[[str], str | None]
+    sends_only: Callable[[str], bool]
+    ignore_symlinks: bool
+    receives_only: bool
 
 
 class Box:
@@ -65,13 +72,20 @@ class Box:
         self.reader = opened.reader
         self._here = Here(opened.disk, opened.index.contents)
         self._opened = opened
-        self._scanner = scanner
         self._now_ms = now_ms
         self.adopting = opened.adopting
-        self._links = opened.links
-        self._undecided = opened.links is not None and opened.adopting
-        """Whether links are to be looked at once the flock's tree is known."""
-        self.intake = Intake(opened.index, opened.links)
+        self.held = Held(
+            setup,
+            opened.index,
+            opened.disk,
+            opened.capabilities,
+            opened.links,
+            adopting=opened.adopting,
+        )
+        self.intake = Intake(opened.index, opened.links, self.held.why_not)
+        self.scans = Scans(setup, opened, scanner, self.intake, self.held)
+        self.set_aside = SetAside(opened.index, opened.capabilities, setup.mode)
+        self.guard = Guard(opened.index, setup.guard_percent, self.intake.changed)
         self._standing = Standing(opened.disk, opened.links, opened.capabilities)
         self.offers = Offers(opened.index, opened.disk)
         self.planning = Planning(
@@ -81,12 +95,9 @@ class Box:
             opened.capabilities,
             ignore_symlinks=setup.ignore_symlinks,
             uncommitted=self.intake.changed,
-            held=self._why_not_held,
+            held=self.held.why_not_put,
+            keeps=setup.mode is Mode.ARCHIVE,
         )
-        self._tickets: set[int] = set()
-        self._whole_ticket = 0
-        self._scanned_once = False
-        self._rescan_at = 0.0
         self._upkeep = Upkeep(opened)
         self._receiving = Receiving(opened.index, self.planning, opened.scratch)
         self._rehearsal = Rehearsal(opened.applier, opened.scratch)
@@ -98,21 +109,22 @@ class Box:
 
     def scanned(self, report: ScanReport, now: float) -> None:
         """A part of what the scanner found."""
-        if report.ticket not in self._tickets:
-            return  # asked for before the box was closed and opened anew, perhaps to look otherwise
+        source = self.scans.source_of(report)
+        if source is None:
+            return
+        self.guard.found(report.findings, source)
         self.intake.take(report.findings, now)
-        if report.last:
-            self._tickets.discard(report.ticket)
-            self.intake.answered(report.ticket, failed=report.failed is not None)
-            if report.failed is not None:
-                self._rescan_at = min(self._rescan_at, now + FAILED_SECONDS)
-            elif report.ticket == self._whole_ticket:
-                self._scanned_once = True
-                self._upkeep.rescanned()
+        if report.last and self.scans.ended(report, now):
+            self._upkeep.rescanned()
 
     def receive(self, message: Versions, *, own: bool, now: float) -> None:
         """Versions that a lane carried; `own`: ours, come back."""
         self._receiving.take(message, own=own, now=now)
+        if self.guard.waiting:
+            self.reject(self.guard.needed(entry.path for entry in message.entries))
+        for entry in message.entries if len(self.set_aside) else ():
+            if entry.path in self.set_aside:
+                self.intake.changed.setdefault(entry.path, ())  # it may be the same by now
 
     def write(self, chunk_id: bytes, data: bytes | memoryview, *, own: bool) -> bool:
         """A verified chunk that a lane carried. Whether the box had use for it."""
@@ -133,19 +145,23 @@ class Box:
 
         `quiet`: no burst is agreed or running.
         """
-        self._request_scans(now)
-        if self.adopting or not quiet:
-            return self._next_scan()
+        self.scans.turn(now)
+        if not quiet:
+            return self.scans.next()
+        if self._choose(now):
+            return 0.0
+        if self.adopting:
+            return self.scans.next()
         free = self.planning.free and not self._upkeep.busy
-        again: list[float | None] = [self._rehearsal.turn(now, free=free), self._next_scan()]
+        again: list[float | None] = [self._rehearsal.turn(now, free=free), self.scans.next()]
         if self._rehearsal.running:
             return self._rehearsal.again_at
         # What an earlier run saw, and had no time to decide about, may be otherwise by now.
-        if self._scanned_once and not self._tickets and self._commit(now):
+        if self.scans.complete and not self.scans.tickets and self._commit(now):
             again.append(0.0)
         copying = self.staging.advance(COPY_BYTES_PER_TURN)
         copying = self.scratch.advance(COPY_BYTES_PER_TURN) or copying
-        if self._scanned_once and not self._catching_up.done:
+        if self.scans.complete and not self._catching_up.done:
             self.planning.add(self._catching_up.turn())
             again.append(0.0)
         self._receiving.believe(now)
@@ -168,9 +184,9 @@ class Box:
 
         Returns whether that is done.
         """
-        if self._undecided:
-            self._undecided = self._scanned_once = False
-            self._request(None, SCAN_SHARE)
+        if self.scans.undecided:
+            self.scans.undecided = False
+            self.scans.anew()
             return False
         paths = self.index.known_paths(self._adopt_after, COMMIT_PATHS)
         if not paths:
@@ -181,32 +197,18 @@ class Box:
         self._adopt_after = paths[-1]
         found = self.intake.changed
         fresh = {path: found.pop(path) for path in paths if path in found}
-        self._carry_out(
-            adopt(
-                self.index,
-                paths,
-                self._opened.capabilities,
-                sends_only=None if self._links is None else self._links.sends_only,
-                ignore_symlinks=self.setup.ignore_symlinks,
-            ),
-            fresh,
-        )
+        self._carry_out(adopt(self.index, paths, self._opened.capabilities, **self._how()), fresh)
+        self.set_aside.look(paths)
         self.planning.add(paths)
         return False
 
     def rescan(self, now: float) -> None:
         """Look at the whole box, as soon as possible."""
-        self._request(None, SCAN_SHARE)
-        self._rescan_at = now + RESCAN_SECONDS
+        self.scans.all(now)
 
     def scan_with(self, scanner: Scanner, now: float) -> None:
-        """The scanner has died, and what it was asked for with it; this is the new one. What is
-        looked at then is the whole box, so that nothing has to be remembered."""
-        self._scanner = scanner
-        for ticket in self._tickets:
-            self.intake.answered(ticket, failed=True)
-        self._tickets.clear()
-        self.rescan(now)
+        """The scanner has died; this is the new one."""
+        self.scans.scan_with(scanner, now)
 
     @property
     def unknown(self) -> set[str]:
@@ -216,12 +218,12 @@ class Box:
     @property
     def scanning(self) -> bool:
         """Whether the scanner is at work here."""
-        return bool(self._tickets)
+        return bool(self.scans.tickets)
 
     @property
     def scanned_once(self) -> bool:
         """Whether the local tree is complete."""
-        return self._scanned_once
+        return self.scans.complete
 
     @property
     def pending(self) -> int:
@@ -238,9 +240,10 @@ class Box:
         """Whether everything known here is done: nothing to scan, to say or to apply."""
         return (
             not self.adopting
-            and self._scanned_once
+            and self.scans.complete
+            and not self.held.moving
             and self._catching_up.done
-            and not self._tickets
+            and not self.scans.tickets
             and not self.intake.changed
             and not self.intake.waiting
             and self._opened.watcher.deadline_s() is None
@@ -253,7 +256,7 @@ class Box:
     @property
     def problems(self) -> dict[str, str]:
         """Paths that something is wrong with, and what; "" stands for the box."""
-        problems = {**self.intake.problems, **self.planning.problems}
+        problems = {**self.intake.problems, **self.planning.problems, **self.held.problems}
         trouble = self.staging.trouble or self._upkeep.trouble
         return {**problems, "": trouble} if trouble else problems
 
@@ -283,24 +286,44 @@ class Box:
         paths = [path for path, entry in found.items() if self._standing.is_as(path, entry)]
         for path in found.keys() - set(paths):
             self.intake.put_off(path, now)
-        # Asked last: a drive that goes while its paths are looked at is noticed here.
-        if any(found[path] is None for path in paths) and still_ours(
-            self.disk, self.setup, self.index
-        ):
-            return False  # what is gone is the drive; whoever keeps the box sees it too
+        # Asked last: a drive that goes, or another in its place, while its paths are looked at is
+        # noticed here; whoever keeps the box sees it too.
+        if still_ours(self.disk, self.setup, self.index) or self._choose(now, sure=True):
+            return False
+        for path in [path for path in paths if self.held.why_not(path) is not None]:
+            paths.remove(path)
+            self.intake.changed.pop(path)
+        gone = [path for path in paths if found[path] is None]
+        waits = set() if self.setup.mode.receives_only else self.guard.hold(gone, now)
+        for path in waits:
+            self.intake.changed.pop(path)
+        paths = [path for path in paths if path not in waits]
         fresh = {path: self.intake.changed.pop(path) for path in paths}
-        self._carry_out(
-            commit_local(
-                self.index,
-                paths,
-                self._opened.capabilities,
-                sends_only=None if self._links is None else self._links.sends_only,
-                ignore_symlinks=self.setup.ignore_symlinks,
-            ),
-            fresh,
-        )
+        # What this disk was never seen to hold of the flock may be anything the flock has had.
+        unseen = {path for path in paths if self._is_of_unknown_past(path)}
+        for judge, some in ((adopt, unseen), (commit_local, set(paths) - unseen)):
+            operations = judge(self.index, some, self._opened.capabilities, **self._how())
+            self._carry_out(operations, fresh)
+        self.set_aside.look(paths)
         self.planning.add(paths)
         return True
+
+    def record(self, records: Sequence[Record]) -> None:
+        """Versions that a person asked for by name, whose content others have or will ask for."""
+        self._carry_out(records, {record.path: () for record in records})
+
+    def approve(self) -> int:
+        """The deletions that wait happen. How many."""
+        paths = self.guard.approve()
+        for path in paths:
+            self.intake.changed.setdefault(path, ())
+        return len(paths)
+
+    def reject(self, paths: Iterable[str] | None = None) -> int:
+        """What these deletions (default: all that wait) have taken is brought back. How many."""
+        back = self.guard.reject(paths)
+        self.planning.add(back)
+        return len(back)
 
     def _carry_out(
         self, operations: Sequence[Record | Acknowledge], fresh: Mapping[str, Fresh]
@@ -329,38 +352,27 @@ class Box:
             self.offers.add(record.path, record.version, new, batch, len(records))
             self.planning.add((record.path,))
 
-    def _why_not_held(self, path: str) -> str | None:
-        """Why this disk does not hold a path, or None (design 6.2)."""
-        reason = self._opened.capabilities.names.why_not(path)
-        if reason is None and self._links is not None:
-            reason = self._links.held(path)
-        return reason
+    def _is_of_unknown_past(self, path: str) -> bool:
+        state = self.index.flock(path) if self.index.synced(path) is None else None
+        return state is not None and bool(state.heads)
 
-    # -- scanning -------------------------------------------------------------------------------
+    def _how(self) -> _How:
+        return {
+            "held": self.held.why_not,
+            "sends_only": self.held.sends_only,
+            "ignore_symlinks": self.setup.ignore_symlinks,
+            "receives_only": self.setup.mode.receives_only,
+        }
 
-    def _request_scans(self, now: float) -> None:
-        dirty = self._opened.watcher.take(now)
-        if dirty.rescan:
-            self.rescan(now)
-        elif now >= self._rescan_at:
-            self._request(None, SCAN_SHARE if not self._scanned_once else RESCAN_SHARE)
-            self._rescan_at = now + RESCAN_SECONDS
-        paths = dict.fromkeys((*dirty.paths, *self.intake.due(now)))
-        if paths:
-            self._request(tuple(paths), SCAN_SHARE)
-
-    def _next_scan(self) -> float | None:
-        deadlines: Iterable[float | None] = (
-            self._opened.watcher.deadline_s(),
-            self.intake.deadline(),
-            self._rescan_at,
-        )
-        return min((when for when in deadlines if when is not None), default=None)
-
-    def _request(self, paths: tuple[str, ...] | None, share: float) -> None:
-        request = scan_request(self.setup, self._opened, paths, share, undecided=self._undecided)
-        self._tickets.add(request.ticket)
-        self.intake.asked(request.ticket, paths)
-        if paths is None:
-            self._whole_ticket = request.ticket
-        self._scanner.request(request)
+    def _choose(self, now: float, *, sure: bool = False) -> bool:
+        """Look at what is held. Whether the rest is to wait, since that moves."""
+        if not self.held.moving:
+            if self.held.look(now, sure=sure):
+                self.scans.anew()
+            if not self.held.moving:
+                return False
+        if self.held.move():
+            self._catching_up = CatchingUp(self.index)
+            self.planning.look_again_at_all()
+            self.scans.anew()
+        return True

@@ -141,6 +141,13 @@ class Guard:
                 self._index.set_synced(path, None)
         return chosen
 
+    def needed(self, paths: Iterable[str]) -> list[str]:
+        """Directories that wait and that something new is to stand in: they are to be brought back,
+        lest it is held up."""
+        live = (path for path in paths if path not in self.waiting)
+        folders = {folder for path in live for folder in ancestors(path)}
+        return sorted(folders & self.waiting.keys())
+
     def _is_loss(self, view: View, path: str) -> bool:
         """Whether the flock loses something with it that is nowhere else in the box."""
         synced = self._index.synced(path)

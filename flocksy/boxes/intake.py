@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from flocksy.boxes.findings import Busy, Finding, Gone, Seen, Skipped, Unfollowed, Unreadable
 from flocksy.boxes.links import Links
 from flocksy.index.store import BoxIndex
+from flocksy.sync.commit import Held
 from flocksy.sync.content import INLINE_BYTES
 from flocksy.sync.version import Kind
 
@@ -34,8 +35,12 @@ Fresh = tuple[tuple[bytes, int], ...]
 class Intake:
     """One box's findings, between scanner and planner."""
 
-    def __init__(self, index: BoxIndex, links: Links | None = None) -> None:
-        """`links`: where those made on this disk are followed."""
+    def __init__(
+        self, index: BoxIndex, links: Links | None = None, held: Held | None = None
+    ) -> None:
+        """`links`: where those made on this disk are followed. `held`: of what is not held, nothing
+        is believed."""
+        self._held = held
         self._index = index
         self._links = links
         # A scan reports a change once. What the last run had no time to decide about is still here.
@@ -103,6 +108,9 @@ class Intake:
 
     def _take_one(self, finding: Finding, now: float) -> None:
         path = finding.path
+        if self._held is not None and self._held(path) is not None:
+            self.problems.pop(path, None)
+            return
         if not isinstance(finding, Unreadable | Skipped | Unfollowed):
             self.problems.pop(path, None)
         if self._index.journal.contains(path):

@@ -16,6 +16,7 @@ from flocksy.boxes.staging import Staging
 from flocksy.errors import LimitExceeded
 from flocksy.index.store import BoxIndex
 from flocksy.sync.capabilities import Capabilities
+from flocksy.sync.ignore import IGNORE_FILE
 from flocksy.sync.names import ancestors, parent_of
 from flocksy.sync.operations import (
     Acknowledge,
@@ -69,8 +70,10 @@ class Planning:
         ignore_symlinks: bool,
         uncommitted: Container[str] = (),
         held: Held | None = None,
+        keeps: bool = False,
     ) -> None:
-        """`held`: why a path is not to be touched. `uncommitted`: paths known to have changed here.
+        """`held`: why a path is not to be touched. `keeps`: what the flock has deleted stays on
+        this disk. `uncommitted`: paths known to have changed here.
         They are to be added once they have their version; what was staged for them is kept until
         then, since it may be a copy's."""
         self._index = index
@@ -80,6 +83,8 @@ class Planning:
         self._ignore_symlinks = ignore_symlinks
         self._uncommitted = uncommitted
         self._held = held
+        self._keeps = keeps
+        self._ignore_by: float | None = None  # until then the rest waits for its .flockignore
         self._arrived: dict[str, None] = {}
         self._waits_for: dict[str, bytes] = {}  # path -> root of the content it still lacks
         self._batches: dict[bytes, _Batch] = {}
@@ -158,9 +163,30 @@ class Planning:
         if self._applying is not None:
             return self._advance(now)
         if self._arrived:
-            self._plan(now)
-            return 0.0
+            waits_until = self._ignore_first(now)
+            if waits_until is None:
+                self._plan(now)
+            return waits_until or 0.0
         return min(self._retry.values(), default=None)
+
+    def look_again_at_all(self) -> None:
+        """What is held has moved: plan anew what waits for content."""
+        self.add(self._waits_for)
+
+    def _ignore_first(self, now: float) -> float | None:
+        """Until when the rest is to wait: `.flockignore` says what of it there is to do, so it goes
+        first and alone. Its content is waited for, but not for ever."""
+        if IGNORE_FILE in self._arrived:
+            later = self._arrived
+            self._arrived = {IGNORE_FILE: None}
+            self._plan(now)
+            self._arrived = later | self._arrived
+            del self._arrived[IGNORE_FILE]
+            self._ignore_by = now + BATCH_SECONDS
+        if self._applying is not None:
+            return now
+        by = self._ignore_by if IGNORE_FILE in self._waits_for else None
+        return by if by is not None and now < by else None
 
     def finish(self) -> None:
         """Bring the batch that is being applied to its end, however long it takes."""
@@ -194,6 +220,7 @@ class Planning:
             self._capabilities,
             held=self._held,
             ignore_symlinks=self._ignore_symlinks,
+            keeps=self._keeps,
         )
         self._pass_on(waited_for, operations)
         ready: list[DiskOperation] = []
@@ -204,7 +231,8 @@ class Planning:
                 if isinstance(operation, Acknowledge):
                     self._index.set_synced(operation.path, operation.synced)
                 elif isinstance(operation, Hold):
-                    self.problems[operation.path] = operation.reason
+                    if operation.reason:
+                        self.problems[operation.path] = operation.reason
                 elif self._has_content(operation):
                     ready.append(operation)
         used = _wanted(ready)
@@ -305,7 +333,9 @@ class Planning:
 
     def expect(self, path: str, version: Version, inline: bytes | None) -> None:
         """The content of `version` came with its record (`inline`) or is on its way: have it
-        staged before the path is planned."""
+        staged before the path is planned. Not where nothing is to be put."""
+        if self._held is not None and self._held(path) is not None:
+            return
         if self._waits_for.get(path, version.root) != version.root:
             self._staging.release(path, self._waits_for.pop(path))
         if inline is not None:

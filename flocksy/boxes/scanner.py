@@ -33,6 +33,7 @@ from flocksy.boxes.links import FollowRequest
 from flocksy.boxes.walk import BoxGoneError, Look, Steps, Symlinks, Walk
 from flocksy.errors import FlocksyError
 from flocksy.index.known import KnownTree
+from flocksy.sync.holding import Choice
 
 __all__ = [
     "Busy",
@@ -64,7 +65,8 @@ class ScanRequest:
     """`paths` None: the whole box. `index` is the box's database, read for what is known.
 
     `share`: the fraction of one core the scan may use, 1.0 for no brake. `follow`: given where
-    links are followed. The rest is what the probe found (`Capabilities`).
+    links are followed. `folders`, `ignore`: as in `flocksy.sync.holding.Choice`; what they leave
+    out is not looked at. The rest is what the probe found (`Capabilities`).
     """
 
     ticket: int
@@ -78,6 +80,8 @@ class ScanRequest:
     case_folding: bool = False
     stable_inodes: bool = True
     follow: FollowRequest | None = None
+    folders: tuple[str, ...] = ()
+    ignore: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +334,8 @@ class Job:
         look = Look(
             request.symlinks, request.mtime_grain_ns, request.case_folding, request.stable_inodes
         )
-        self._walk = Walk(self._disk, known, look, follower=follower)
+        choice = Choice(request.folders, request.ignore)
+        self._walk = Walk(self._disk, known, look, follower=follower, choice=choice)
         paths = request.paths
         self._steps = self._walk.whole() if paths is None else self._walk.paths(paths)
         return self._steps

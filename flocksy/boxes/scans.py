@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 from flocksy.boxes.activation import Opened
-from flocksy.boxes.scanner import ScanRequest, Symlinks
+from flocksy.boxes.guard import Source
+from flocksy.boxes.held import Held
+from flocksy.boxes.intake import Intake
+from flocksy.boxes.scanner import Scanner, ScanReport, ScanRequest, Symlinks
 from flocksy.boxes.setup import BoxSetup
 
 RESCAN_SECONDS = 3600.0
@@ -24,27 +28,112 @@ _TICKETS = itertools.count(1)
 """Of scans: never the same twice, however often a box is closed and opened."""
 
 
-def scan_request(
-    setup: BoxSetup,
-    opened: Opened,
-    paths: tuple[str, ...] | None,
-    share: float,
-    *,
-    undecided: bool,
-) -> ScanRequest:
-    """A request with a ticket of its own. `paths` None: the whole box. `undecided`: no link is
-    followed or given up, since what the flock holds is not known yet."""
-    links, capabilities = opened.links, opened.capabilities
-    return ScanRequest(
-        ticket=next(_TICKETS),
-        box=setup.name,
-        root=setup.path,
-        index=setup.index_path,
-        paths=paths,
-        symlinks=Symlinks.IGNORE if setup.ignore_symlinks else Symlinks.COPY,
-        mtime_grain_ns=capabilities.mtime_grain_ns,
-        case_folding=capabilities.case_folding,
-        stable_inodes=capabilities.stable_inodes,
-        share=share,
-        follow=None if links is None else links.request(undecided=undecided),
-    )
+class Scans:
+    """The scans of one open box."""
+
+    def __init__(
+        self, setup: BoxSetup, opened: Opened, scanner: Scanner, intake: Intake, held: Held
+    ) -> None:
+        self._setup = setup
+        self._opened = opened
+        self._scanner = scanner
+        self._intake = intake
+        self._held = held
+        self.tickets: set[int] = set()
+        """Of scans that have not ended."""
+        self._whole = 0
+        self._sources: dict[int, Source] = {}  # of scans of the whole box
+        self._whole_at = 0.0
+        self.complete = False
+        """Whether the local tree is: the whole box has been looked at."""
+        self.undecided = opened.links is not None and opened.adopting
+        """Whether links are to be looked at once the flock's tree is known. Until then none is
+        followed or given up."""
+
+    def source_of(self, report: ScanReport) -> Source | None:
+        """How the scan came about; None: it is none of ours. It was asked for before the box was
+        closed and opened anew, perhaps to look otherwise."""
+        ticket = report.ticket
+        if ticket not in self.tickets:
+            return None
+        return self._sources.get(ticket, Source.LIVE)
+
+    def ended(self, report: ScanReport, now: float) -> bool:
+        """The last report of a scan has been taken in. Whether it was of the whole box."""
+        self.tickets.discard(report.ticket)
+        self._sources.pop(report.ticket, None)
+        self._intake.answered(report.ticket, failed=report.failed is not None)
+        if report.failed is not None:
+            self._whole_at = min(self._whole_at, now + FAILED_SECONDS)
+            return False
+        if report.ticket != self._whole:
+            return False
+        self.complete = True
+        return True
+
+    def turn(self, now: float) -> None:
+        """Ask for what is to be looked at by now."""
+        dirty = self._opened.watcher.take(now)
+        if dirty.rescan:
+            self.all(now)
+        elif now >= self._whole_at:
+            self._request(None, RESCAN_SHARE if self.complete else SCAN_SHARE, Source.RESCAN)
+            self._whole_at = now + RESCAN_SECONDS
+        paths = dict.fromkeys((*dirty.paths, *self._intake.due(now)))
+        if paths:
+            self._request(tuple(paths), SCAN_SHARE)
+
+    def next(self) -> float | None:
+        """When something is to be asked for next."""
+        deadlines: Iterable[float | None] = (
+            self._opened.watcher.deadline_s(),
+            self._intake.deadline(),
+            self._whole_at,
+        )
+        return min((when for when in deadlines if when is not None), default=None)
+
+    def all(self, now: float) -> None:
+        """Look at the whole box, as soon as possible."""
+        self._request(None, SCAN_SHARE)
+        self._whole_at = now + RESCAN_SECONDS
+
+    def anew(self) -> None:
+        """Look at the whole box; until that is done the local tree is not complete."""
+        self.complete = False
+        self._request(None, SCAN_SHARE)
+
+    def scan_with(self, scanner: Scanner, now: float) -> None:
+        """The scanner has died, and what it was asked for with it; this is the new one. What is
+        looked at then is the whole box, so that nothing has to be remembered."""
+        self._scanner = scanner
+        for ticket in self.tickets:
+            self._intake.answered(ticket, failed=True)
+        self.tickets.clear()
+        self.all(now)
+
+    def _request(
+        self, paths: tuple[str, ...] | None, share: float, source: Source = Source.LIVE
+    ) -> None:
+        setup, links = self._setup, self._opened.links
+        capabilities = self._opened.capabilities
+        request = ScanRequest(
+            ticket=next(_TICKETS),
+            box=setup.name,
+            root=setup.path,
+            index=setup.index_path,
+            paths=paths,
+            symlinks=Symlinks.IGNORE if setup.ignore_symlinks else Symlinks.COPY,
+            mtime_grain_ns=capabilities.mtime_grain_ns,
+            case_folding=capabilities.case_folding,
+            stable_inodes=capabilities.stable_inodes,
+            share=share,
+            follow=None if links is None else links.request(undecided=self.undecided),
+            folders=self._held.choice.folders,
+            ignore=self._held.choice.ignore.text,
+        )
+        self.tickets.add(request.ticket)
+        self._intake.asked(request.ticket, paths)
+        if paths is None:
+            self._whole = request.ticket
+            self._sources[request.ticket] = source if self.complete else Source.START
+        self._scanner.request(request)

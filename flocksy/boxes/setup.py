@@ -3,8 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 TAG_BYTES = 16
+
+
+class Mode(StrEnum):
+    """What a node does in a box (design 6.3)."""
+
+    SYNC = "sync"
+    SEND_ONLY = "send-only"
+    """What is made here takes the place of all that is known; what others make stays away."""
+    RECEIVE_ONLY = "receive-only"
+    """What is changed here is told to nobody, stays, and is shown."""
+    ARCHIVE = "archive"
+    """Like receive-only, and what others delete stays as well."""
+
+    @property
+    def receives_only(self) -> bool:
+        """Whether no versions are made here."""
+        return self in (Mode.RECEIVE_ONLY, Mode.ARCHIVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +40,16 @@ class BoxSetup:
     private: tuple[str, ...] = ()
     """Files and directories of flocksy's own, which no link may show."""
     removable: bool = False
+    mode: Mode = Mode.SYNC
+    folders: tuple[str, ...] = ()
+    """Of the box that this node holds, beside the way to them; empty: all of it."""
+    guard_percent: int | None = None
+    """Of the files: so many may be deleted within ten minutes without a question; None: nobody is
+    ever asked, not even about what is found deleted at the start (`flocksy.boxes.guard`)."""
+    history_percent: int = 10
+    """Of the disk: how much the history may take before it is thinned out; or `history_bytes`,
+    where that is not 0."""
+    history_bytes: int = 0
 
     @property
     def tag(self) -> bytes:

@@ -37,6 +37,7 @@ from flocksy.sync.content import (
     small_list,
     symlink_root,
 )
+from flocksy.sync.holding import Choice
 from flocksy.sync.names import check_path, encode_path, parent_of
 from flocksy.sync.trees import DiskEntry
 from flocksy.sync.version import Kind
@@ -98,9 +99,11 @@ class Walk:
         look: Look,
         wall_clock_ns: Callable[[], int] = time.time_ns,
         follower: Follower | None = None,
+        choice: Choice | None = None,
     ) -> None:
         """`follower`: what to do with links that were made on this disk; `disk` is then the
-        `FollowingDisk` that asks it."""
+        `FollowingDisk` that asks it. `choice`: what is looked at; None: everything."""
+        self._holds = (choice or Choice()).holds
         self._disk = disk
         self._follower = follower
         self._known = known
@@ -211,6 +214,8 @@ class Walk:
             return None, False
         known = self._known.entry(path)
         if found is not None:
+            if not self._holds(path, is_directory=found.kind is Kind.DIRECTORY):
+                return None, False
             return (yield from self._compare(path, found, known))
         was = known is not None or (self._follower and any(self._follower.links_above(path)))
         if was and not self._is_covered(path):
@@ -266,6 +271,8 @@ class Walk:
             child = f"{path}/{name}" if path else name
             before = known.pop(child, None)
             links.discard(child)
+            if not self._holds(child, is_directory=found.kind is Kind.DIRECTORY):
+                continue
             shown, moved = yield from self._compare(child, found, before)
             whole = at.whole or moved
             known_one = before is not None and not _not_one(before)

@@ -40,12 +40,14 @@ def commit_local(
     held: Held | None = None,
     sends_only: SendsOnly | None = None,
     ignore_symlinks: bool = False,
+    receives_only: bool = False,
 ) -> list[Record | Acknowledge]:
     """What the flock is to learn from this disk: local against synced at `paths`.
 
     Do the operations in the order given, then `plan` at the same paths and at those named in them.
+    `receives_only`: the flock is told nothing, so that what was changed here stays different.
     """
-    commit = _Commit(trees, capabilities, held, sends_only, ignore_symlinks)
+    commit = _Commit(trees, capabilities, held, sends_only, ignore_symlinks, receives_only)
     copies: list[str] = []
     ordinary: list[tuple[str, SyncedEntry | None]] = []
     for path in sorted(set(paths)):
@@ -73,14 +75,15 @@ def adopt(
     held: Held | None = None,
     sends_only: SendsOnly | None = None,
     ignore_symlinks: bool = False,
+    receives_only: bool = False,
 ) -> list[Record | Acknowledge]:
     """Look at a disk of unknown past; `paths` are all of local, synced and flock that are meant.
 
     Never deletes: what is absent is forgotten, so that `plan` fetches it. What is on the disk is
     taken for the head, or for the replaced content, that it equals; anything else becomes a new
-    version beside the heads.
+    version beside the heads; with `receives_only`, something that was changed here.
     """
-    commit = _Commit(trees, capabilities, held, sends_only, ignore_symlinks)
+    commit = _Commit(trees, capabilities, held, sends_only, ignore_symlinks, receives_only)
     for path in sorted(set(paths)):
         local = trees.local(path)
         if not commit.is_outside(path, local, None):
@@ -99,7 +102,9 @@ class _Commit:
         held: Held | None,
         sends_only: SendsOnly | None,
         ignore_symlinks: bool,
+        receives_only: bool,
     ) -> None:
+        self._receives_only = receives_only
         self._trees = trees
         self._capabilities = capabilities
         self._held = held
@@ -147,7 +152,7 @@ class _Commit:
         synced = self._trees.synced(path)
         assert synced is not None and synced.copy_of is not None
         owner, head = synced.copy_of
-        if self._held is not None and self._held(owner) is not None:
+        if self._receives_only or (self._held is not None and self._held(owner) is not None):
             return
         if head in self._state(owner).heads:
             self._put_away(owner, head)
@@ -213,6 +218,8 @@ class _Commit:
 
     def _record(self, path: str, local: DiskEntry | None, synced: SyncedEntry | None) -> None:
         """A version of what the disk shows, in place of what synced says it showed."""
+        if self._receives_only:
+            return
         state = self._state(path)
         # What is replaced is what this disk showed. Other heads in synced lost silently (equal to
         # a copy, for example): they are superseded, but nobody has replaced their content.

@@ -4,15 +4,21 @@ One file at the top of the box, synced like any other, so that all members leave
 patterns mean what they mean to git: the last one that matches counts, `!` takes a path back in,
 nothing below a directory that is left out comes back, a `/` at the end means directories only.
 
+Each directory on the way to a path is judged by itself, and then the path: so a pattern has to
+match the whole of what is judged, and not only a directory above it. `GitIgnoreSpec` judges a path
+in one go, and goes wrong where patterns take in and out in turn.
+
 What it says may come from anybody in the flock. A pattern becomes a regular expression whose worst
 case grows with every `*` in it, so what has too many is left out, and said.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from pathspec import GitIgnoreSpec
+from pathspec.pattern import RegexPattern
 
 from flocksy.sync.names import ancestors
 
@@ -50,58 +56,67 @@ class Ignore:
     def __init__(self, text: str) -> None:
         self.text = text
         self.problems: tuple[str, ...] = ()
-        self._lines: list[tuple[int, str]] = []
+        self._patterns: list[tuple[int, str, bool, re.Pattern[str]]] = []
         problems: list[str] = []
         for number, line in enumerate(text.splitlines(), 1):
             if not line.strip() or line.startswith("#"):
                 continue
-            why = self._why_not(line)
-            if why is None:
-                self._lines.append((number, line))
-            else:
-                problems.append(f"line {number}: {line.strip()[:80]!r} {why}; it is left out")
+            try:
+                self._patterns.append((number, line.strip(), *self._compiled(line)))
+            except ValueError as error:
+                problems.append(f"line {number}: {line.strip()[:80]!r} {error}; it is left out")
         self.problems = tuple(problems)
-        self._spec = GitIgnoreSpec.from_lines([line for _, line in self._lines])
         self._above: dict[str, Match | None] = {}
 
     def match(self, path: str, *, is_directory: bool) -> Match | None:
         """What leaves `path` out, or None."""
-        if path == IGNORE_FILE or not self._lines:
+        if path == IGNORE_FILE or not self._patterns:
             return None
         for above in reversed(list(ancestors(path))):
             found = self._directory(above)
             if found is not None:
                 return found
-        return self._directory(path) if is_directory else self._look(path, path)
+        return self._directory(path) if is_directory else self._look(path, is_directory=False)
 
     def _directory(self, path: str) -> Match | None:
         if path not in self._above:
             if len(self._above) >= MAX_REMEMBERED:
                 self._above.clear()
-            self._above[path] = self._look(path, path + "/")
+            self._above[path] = self._look(path, is_directory=True)
         return self._above[path]
 
-    def _look(self, path: str, shown: str) -> Match | None:
-        found = self._spec.check_file(shown)
-        if not found.include or found.index is None:
-            return None
-        number, line = self._lines[found.index]
-        return Match(number, line.strip(), path)
+    def _look(self, path: str, *, is_directory: bool) -> Match | None:
+        """The last pattern that speaks of the path itself, if it leaves it out."""
+        for number, line, leaves_out, regex in reversed(self._patterns):
+            # Where a pattern may end at a directory, its one group is the "/" behind that.
+            mark = next(iter(regex.groupindex), None)
+            shown = path + "/" if is_directory and mark is not None else path
+            if any(
+                mark is None or found.end(mark) in (-1, len(shown))
+                for found in regex.finditer(shown)
+            ):
+                return Match(number, line, path) if leaves_out else None
+        return None
 
-    def _why_not(self, line: str) -> str | None:
-        if len(self._lines) >= MAX_PATTERNS:
-            return f"is one pattern too many, there can be {MAX_PATTERNS}"
+    def _compiled(self, line: str) -> tuple[bool, re.Pattern[str]]:
+        """Whether the pattern leaves out (or takes in), and what it matches. Raises `ValueError`
+        with words."""
+        if len(self._patterns) >= MAX_PATTERNS:
+            raise ValueError(f"is one pattern too many, there can be {MAX_PATTERNS}")
         names = line.split("/")
         if any(_runs(name) > MAX_STARS_PER_NAME for name in names) or _runs(line) > MAX_STARS:
-            return (
-                f"has too many *: {MAX_STARS_PER_NAME} in a name and {MAX_STARS} in all"
-                " are the most"
+            raise ValueError(
+                f"has too many *: {MAX_STARS_PER_NAME} in a name and {MAX_STARS} in all are the"
+                " most"
             )
         try:
-            GitIgnoreSpec.from_lines([line])
+            (pattern,) = GitIgnoreSpec.from_lines([line]).patterns
         except ValueError:
-            return "is no pattern of gitignore"
-        return None
+            raise ValueError("is no pattern of gitignore") from None
+        if pattern.include is None or not isinstance(pattern, RegexPattern):
+            raise ValueError("says nothing")
+        assert isinstance(pattern.regex, re.Pattern)
+        return pattern.include, pattern.regex
 
 
 def _runs(text: str) -> int:

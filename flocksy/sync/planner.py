@@ -80,18 +80,27 @@ def plan(
     *,
     held: Held | None = None,
     ignore_symlinks: bool = False,
+    keeps: bool = False,
 ) -> list[Operation]:
     """What brings this disk from synced to the view of flock at `paths` and what hangs on them
-    (parents, conflict copies, what lies in a directory that is to be made or removed)."""
-    return _Plan(trees, capabilities, held, ignore_symlinks).of(paths)
+    (parents, conflict copies, what lies in a directory that is to be made or removed).
+
+    `keeps`: what the flock has deleted stays on this disk."""
+    return _Plan(trees, capabilities, held, ignore_symlinks, keeps).of(paths)
 
 
 class _Plan:
     """One run. Paths are looked at once each; then what does not fit together is taken out."""
 
     def __init__(
-        self, trees: Trees, capabilities: Capabilities, held: Held | None, ignore_symlinks: bool
+        self,
+        trees: Trees,
+        capabilities: Capabilities,
+        held: Held | None,
+        ignore_symlinks: bool,
+        keeps: bool,
     ) -> None:
+        self._keeps = keeps
         self._trees = trees
         self._capabilities = capabilities
         self._held = held
@@ -145,6 +154,8 @@ class _Plan:
         wanted = self._view.wanted(path)
         version = wanted.version
         reason = self._held(path) if self._held is not None else None
+        if reason is None and wanted.copy_of is not None and self._held is not None:
+            reason = self._held(wanted.copy_of[0])  # a copy is its owner's, seen at another path
         if reason is not None:
             if (version is not None or wanted.heads) and not shows_content(local, version):
                 self._holds[path] = Hold(path, reason)
@@ -186,7 +197,7 @@ class _Plan:
             if synced != after:
                 self._remember(path, synced, after)
             return
-        if self._ignore_symlinks and local.kind is Kind.SYMLINK:
+        if self._keeps or (self._ignore_symlinks and local.kind is Kind.SYMLINK):
             return
         self._removals[path] = Remove(path, local, after)
         if local.kind is Kind.DIRECTORY:

@@ -25,10 +25,10 @@ WAIT_S = 10.0
 def report(flock: Flock, lane: int, *findings: Finding, failed: str | None = None) -> ScanReport:
     """What a scan that the box has asked for might say."""
     box = flock.box(lane)
-    ticket = max(box._tickets, default=0)
+    ticket = max(box.scans.tickets, default=0)
     if not ticket:
         ticket = 2**40
-        box._tickets.add(ticket)
+        box.scans.tickets.add(ticket)
     return ScanReport(ticket, "box", findings, True, 1, failed)
 
 
@@ -50,11 +50,11 @@ def test_a_report_for_an_earlier_opening_is_nobodys(flock: Flock) -> None:
     flock.settle_equal()
     box = flock.box(0)
     box.rescan(flock.now)
-    (earlier,) = box._tickets
+    (earlier,) = box.scans.tickets
     setup = box.setup
     flock.nodes[0].keeper.remove("box")
     flock.nodes[0].keeper.add(setup, flock.now)
-    assert earlier not in flock.box(0)._tickets
+    assert earlier not in flock.box(0).scans.tickets
     flock.box(0).scanned(ScanReport(earlier, "box", (Gone("a"),), True, 1), flock.now)
     assert flock.box(0).index.local("a") is not None
     assert not flock.box(0).scanned_once
@@ -67,9 +67,9 @@ def test_a_look_at_one_path_is_no_look_at_the_box(flock: Flock) -> None:
     flock.stop(0)
     flock.restart(0)
     box = flock.box(0)
-    whole = box._whole_ticket
-    box._request(("a",), 0.5)
-    (single,) = box._tickets - {whole}
+    whole = box.scans._whole
+    box.scans._request(("a",), 0.5)
+    (single,) = box.scans.tickets - {whole}
     box.scanned(ScanReport(single, "box", (), True, 0), flock.now)
     assert not box.scanned_once
     box.scanned(ScanReport(whole, "box", (), True, 0), flock.now)
@@ -81,13 +81,13 @@ def test_a_whole_scan_that_failed_comes_again(flock: Flock) -> None:
     flock.stop(0)
     flock.restart(0)
     box = flock.box(0)
-    failed = box._whole_ticket
+    failed = box.scans._whole
     box.scanned(ScanReport(failed, "box", (), True, 0, "the disk said no"), flock.now)
     assert not box.scanned_once
     assert not box.scanning
     flock.now += FAILED_SECONDS
     box.turn(flock.now, quiet=True)
-    assert box._whole_ticket > failed
+    assert box.scans._whole > failed
     flock.run_until(lambda: box.scanned_once)
     flock.settle_equal()
 
@@ -102,7 +102,7 @@ def test_nothing_is_concluded_from_an_earlier_run_before_a_look(flock: Flock) ->
     flock.restart(0)
     box = flock.box(0)
     assert "a" in box.intake.changed
-    box._tickets.clear()  # whatever was asked for: no whole scan has ended
+    box.scans.tickets.clear()  # whatever was asked for: no whole scan has ended
     box.turn(flock.now, quiet=True)
     assert "a" in box.intake.changed
     assert not box.index.outgoing_count()

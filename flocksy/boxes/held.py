@@ -1,0 +1,237 @@
+"""Which paths of an open box are this disk's business, and what may be done there.
+
+Four questions meet here: what was chosen and is not ignored (`flocksy.sync.holding`), what can be
+looked at just now (`mounts`), what this disk can hold, and what the box's mode allows. What is not
+held is neither read nor written, and its absence is never a deletion.
+
+*A new choice.* Whoever edits `.flockignore`, here or elsewhere, or chooses other folders, moves
+paths out and in. Of a path that is not held any more the index forgets what this disk held, page by
+page, before anything else is done. So a path that is held again is of unknown past and is adopted,
+path by path (`Box._commit`), whatever happened to it meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+
+from flocksy import system
+from flocksy.boxes.disk import Disk, Stat
+from flocksy.boxes.links import Links
+from flocksy.boxes.mounts import SEND_ONLY as MOUNTED
+from flocksy.boxes.mounts import Mounts
+from flocksy.boxes.setup import BoxSetup, Mode
+from flocksy.index.store import BoxIndex
+from flocksy.sync.capabilities import Capabilities
+from flocksy.sync.holding import Choice
+from flocksy.sync.ignore import IGNORE_FILE, MAX_IGNORE_BYTES
+from flocksy.sync.version import Kind
+
+CHOICE = "choice"
+"""Name under which the index remembers the choice that is in force."""
+
+CHOOSING = "choosing"
+"""Name under which it remembers the one that is coming into force."""
+
+PATHS_PER_TURN = 500
+"""Paths looked at in one go when the choice moves: some milliseconds."""
+
+MOUNTS_SECONDS = 1.0
+"""Between two looks at what is mounted, when nothing depends on it."""
+
+NOT_HELD = ""
+"""The reason that goes without saying: a person chose so. `flocksy ignored` explains it."""
+
+_OTHERS = "others changed it, and this box is send-only here"
+
+
+class Held:
+    """See the head of this module."""
+
+    def __init__(
+        self,
+        setup: BoxSetup,
+        index: BoxIndex,
+        disk: Disk,
+        capabilities: Capabilities,
+        links: Links | None,
+        *,
+        adopting: bool,
+    ) -> None:
+        self._setup = setup
+        self._index = index
+        self._disk = disk
+        self._capabilities = capabilities
+        self._links = links
+        self._mounts = Mounts(index, setup.path, adopting=adopting)
+        self._in_force = _choice(index.remembered(CHOICE))
+        self.choice = Choice(setup.folders, self._in_force.ignore.text)
+        """What is held; in force once `moving` has ended."""
+        self._former = _choice(index.remembered(CHOOSING))
+        self._seen: Stat | None = None
+        self._looked = False
+        self._mounts_at = 0.0
+        self._trouble: str | None = None
+        self._after: str | None = None
+        self.moving = False
+        """Whether the choice has moved, and `move` is to be called until it has not."""
+        self.look()
+        if self.choice != self._in_force or index.remembered(CHOOSING) is not None:
+            self._begin()
+
+    # -- answers --------------------------------------------------------------------------------
+
+    def why_not(self, path: str) -> str | None:
+        """Why nothing is concluded from what the disk shows at `path`, or None (`sync.Held`)."""
+        if self._mounts.is_detached(path) or not self.holds(path):
+            return NOT_HELD
+        return None
+
+    def why_not_put(self, path: str) -> str | None:
+        """Why nothing is written at `path`, or None (`sync.Held`)."""
+        reason = self.why_not(path)
+        if reason is None:
+            reason = self._capabilities.names.why_not(path)
+        if reason is None and self._links is not None:
+            reason = self._links.held(path)
+        if reason is None and self._mounts.is_below(path):
+            reason = MOUNTED
+        if reason is None and self._setup.mode is Mode.SEND_ONLY:
+            reason = _OTHERS
+        return reason
+
+    def sends_only(self, path: str) -> bool:
+        """Whether what is made here takes the place of all that is known (`sync.SendsOnly`)."""
+        if self._setup.mode is Mode.SEND_ONLY or self._mounts.is_below(path):
+            return True
+        return self._links is not None and self._links.sends_only(path)
+
+    def holds(self, path: str) -> bool:
+        """Whether `path` is chosen and not ignored."""
+        return self.choice.holds(
+            path, is_directory=self.choice.depends_on_kind(path) and self._is_directory(path)
+        )
+
+    def explain(self, path: str) -> str | None:
+        """Why this node does not sync `path`, in words that follow its name; None if it does."""
+        for directory, reason in self._mounts.detached.items():
+            if path == directory or path.startswith(directory + "/"):
+                return f"waits: {directory} {reason}"
+        found = self.choice.explain(path, is_directory=self._is_directory(path))
+        return found or self.why_not_put(path)
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """Paths that something is wrong with, and what."""
+        problems = dict(self._mounts.detached)
+        said = [self._trouble] if self._trouble else list(self.choice.ignore.problems)
+        if said:
+            problems[IGNORE_FILE] = "; ".join(said[:3])
+        return problems
+
+    def _is_directory(self, path: str) -> bool:
+        local = self._index.local(path)
+        if local is not None:
+            return local.kind is Kind.DIRECTORY
+        if self._index.flock_below(path):
+            return True
+        state = self._index.flock(path)
+        return state is not None and any(
+            head.kind is Kind.DIRECTORY for head in state.heads.values()
+        )
+
+    # -- what moves -----------------------------------------------------------------------------
+
+    def look(self, now: float = 0.0, *, sure: bool = False) -> bool:
+        """Look at `.flockignore` and, now and then or when one has to be `sure`, at what is
+        mounted. Whether the whole box is to be scanned. Not while `moving`."""
+        back = False
+        if sure or now >= self._mounts_at:
+            self._mounts_at = now + MOUNTS_SECONDS
+            back = self._mounts.look()
+        text = self._read()
+        if text is not None and text != self.choice.ignore.text:
+            self.choice = Choice(self._setup.folders, text)
+            if self.choice != self._in_force:
+                self._begin()
+        return back
+
+    def move(self) -> bool:
+        """Forget some of what is held no more. Whether that is done, and the box can go on."""
+        index = self._index
+        paths = index.known_paths(self._after, PATHS_PER_TURN)
+        with index.transaction():
+            for path in paths:
+                if (self.holds(path) and self._former_holds(path)) or not path:
+                    continue
+                if index.local(path) is not None:
+                    index.set_local(path, None)
+                if index.synced(path) is not None:
+                    index.set_synced(path, None)
+            if paths:
+                self._after = paths[-1]
+                return False
+            index.remember(CHOICE, _plain(self.choice))
+            index.remember(CHOOSING, None)
+        self._in_force = self._former = self.choice
+        self.moving = False
+        return True
+
+    def _begin(self) -> None:
+        self.moving, self._after = True, None
+        with self._index.transaction():
+            if self._index.remembered(CHOOSING) is None:
+                self._former = self.choice
+                self._index.remember(CHOOSING, _plain(self.choice))
+
+    def _former_holds(self, path: str) -> bool:
+        """As `holds`, for a choice that was coming into force when an earlier run ended."""
+        if self._former == self.choice:
+            return True
+        return self._former.holds(path, is_directory=self._is_directory(path))
+
+    def _read(self) -> str | None:
+        """The text of `.flockignore` if it is another file than at the last look. What cannot be
+        read changes nothing: what it said before stays in force."""
+        try:
+            found = self._disk.stat(IGNORE_FILE)
+            if found == self._seen and self._looked and self._trouble is None:
+                return None
+            if found is None:
+                self._seen, self._looked, self._trouble = None, True, None
+                return ""
+            if found.kind is not Kind.FILE:
+                self._trouble = "is no file; what it said before stays in force"
+                return None
+            if found.size > MAX_IGNORE_BYTES:
+                self._trouble = (
+                    f"is larger than {MAX_IGNORE_BYTES >> 10} KiB; what it said before stays in"
+                    " force"
+                )
+                return None
+            descriptor = self._disk.open_read(IGNORE_FILE)
+            try:
+                data = system.read_at(descriptor, found.size, 0)
+            finally:
+                os.close(descriptor)
+            if self._disk.stat(IGNORE_FILE) != found or len(data) != found.size:
+                return None  # being written: there is another look
+        except OSError as error:
+            self._trouble = (
+                f"cannot be read: {error.strerror or error}; what it said before stays in force"
+            )
+            return None
+        self._seen, self._looked, self._trouble = found, True, None
+        return data.decode("utf-8", "surrogateescape")
+
+
+def _plain(choice: Choice) -> bytes:
+    return json.dumps({"folders": choice.folders, "ignore": choice.ignore.text}).encode("ascii")
+
+
+def _choice(remembered: bytes | None) -> Choice:
+    if remembered is None:
+        return Choice()
+    plain = json.loads(remembered)
+    return Choice(plain["folders"], plain["ignore"])

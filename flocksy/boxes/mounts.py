@@ -1,0 +1,120 @@
+"""File systems that are mounted inside a box: none of them emptied because it is unmounted.
+
+Which ones there are is remembered in the index. Where one is missing, or another one stands in its
+place, the directory looks emptied and is not: nothing at or below it is looked at, concluded or
+written until the right one is back. The same where one is mounted over what the box has. `flocksy
+box adopt` says that it is to be taken as it is.
+
+A rename cannot lead from one file system to another, and without one nothing is replaced in one
+step. So what lies in such a directory is only sent from here, as below a link that is followed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from flocksy import system
+from flocksy.boxes.disk import PRIVATE
+from flocksy.index.store import BoxIndex
+from flocksy.sync.names import ancestors
+
+MOUNTS = "mounts"
+"""Name under which the index remembers them."""
+
+SEND_ONLY = "on a file system that is mounted inside the box: this node only sends it"
+"""Why nothing that others change there is applied."""
+
+
+class Mounts:
+    """See the head of this module."""
+
+    def __init__(self, index: BoxIndex, root: str, *, adopting: bool) -> None:
+        """`adopting`: what is there now is what there is to be."""
+        self._index = index
+        self._root = os.path.realpath(root) + "/"
+        self._known: dict[str, int] = {}
+        if not adopting:
+            self._known = json.loads(index.remembered(MOUNTS) or b"{}")
+        self._numbers: dict[system.Mount, int] = {}
+        self.detached: dict[str, str] = {}
+        """Directories of the box that do not show what they should, and what is wrong."""
+        if adopting:
+            self._remember(self._here())
+        self.look()
+
+    def look(self) -> bool:
+        """Compare with what is mounted now. Whether something came back since the last look."""
+        if not self._known and not self.detached and not self._any():
+            return False
+        here = self._here()
+        detached = {}
+        for path, number in self._known.items():
+            if path not in here:
+                detached[path] = (
+                    "is not mounted, and has been; nothing is deleted meanwhile. If it is to be"
+                    " taken as it is: flocksy box adopt"
+                )
+            elif here[path] != number:
+                detached[path] = (
+                    "holds another file system than before; mount the right one. If it is to be"
+                    " taken as it is: flocksy box adopt"
+                )
+        new = {}
+        for path in here.keys() - self._known.keys():
+            if self._index.local_children(path):
+                detached[path] = (
+                    "has a file system mounted over what the box holds there; nothing is deleted"
+                    " meanwhile. If it is to be taken as it is: flocksy box adopt"
+                )
+            else:
+                new[path] = here[path]
+        back = bool(self.detached.keys() - detached.keys())
+        self.detached = detached
+        if new:
+            self._remember(self._known | new)
+        return back
+
+    def is_detached(self, path: str) -> bool:
+        """Whether `path` is, or is below, a directory that does not show what it should."""
+        return bool(self.detached) and (
+            path in self.detached or any(above in self.detached for above in ancestors(path))
+        )
+
+    def is_below(self, path: str) -> bool:
+        """Whether `path` lies on another file system than the box."""
+        return bool(self._known) and any(above in self._known for above in ancestors(path))
+
+    def _any(self) -> bool:
+        return any(one.point.startswith(self._root) for one in system.mounts())
+
+    def _here(self) -> dict[str, int]:
+        """What is mounted in the box now, with the number of each file system."""
+        found: dict[str, int] = {}
+        numbers: dict[system.Mount, int] = {}
+        for one in system.mounts():
+            path = one.point.removeprefix(self._root)
+            if path == one.point or path.partition("/")[0] == PRIVATE:
+                continue
+            number = self._numbers.get(one)
+            if number is None:
+                number = _number(one.point)
+            found[path] = numbers[one] = number
+        self._numbers = numbers
+        return found
+
+    def _remember(self, known: dict[str, int]) -> None:
+        self._known = known
+        with self._index.transaction():
+            self._index.remember(MOUNTS, json.dumps(known).encode("ascii"))
+
+
+def _number(point: str) -> int:
+    try:
+        handle = os.open(point, os.O_RDONLY | system.O_DIRECTORY | system.O_CLOEXEC)
+    except OSError:
+        return 0  # a file, or nothing that we may look into: its place tells it
+    try:
+        return system.filesystem_identity(handle)
+    finally:
+        os.close(handle)
