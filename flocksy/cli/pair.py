@@ -45,7 +45,8 @@ def pair(parsed: argparse.Namespace, options: Options) -> int:
 
 def _host(parsed: argparse.Namespace, options: Options, place: KeyPlace) -> int:
     own = place.bundle(parsed)
-    host, port = _address(parsed.listen or "", DEFAULT_PORT)
+    listen_at = parsed.listen or ""
+    host, port = _address(f":{listen_at}" if listen_at.isdigit() else listen_at, DEFAULT_PORT)
     failures: list[str] = []
 
     def joined(bundle: Bundle) -> None:
@@ -91,6 +92,8 @@ def _host(parsed: argparse.Namespace, options: Options, place: KeyPlace) -> int:
 def _join(parsed: argparse.Namespace, options: Options, place: KeyPlace) -> int:
     own = place.bundle(parsed)
     host, port = _found() if parsed.find else _address(parsed.address, DEFAULT_PORT)
+    if not host or not port:
+        raise ConfigError(f"pair: {parsed.address!r} is no address of another machine")
     code = _asked_code()
 
     def met(bundle: Bundle) -> None:
