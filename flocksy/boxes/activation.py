@@ -175,7 +175,12 @@ def _open_rest(
         links = Links(index, setup.path, (setup.index_path, *setup.private))
         disk = FollowingDisk(box, links)
     capabilities = probe(disk)
-    history = History(disk, now_ms)
+    history = History(
+        disk,
+        now_ms,
+        cap_bytes=setup.history_bytes or None,
+        cap_percent=setup.history_percent,
+    )
     staging = Staging(disk, index.contents)
     applier = Applier(
         disk,

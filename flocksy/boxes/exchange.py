@@ -103,6 +103,8 @@ class Exchange:
         self._busy_until = 0.0
         # Longer than whoever has something ready usually takes to get it into a burst.
         pause_s = 3 * (timing.announce_mean_s + timing.rest_mean_s) + 12 * timing.period_s
+        self.ask_pause_s = pause_s
+        """How long each member that may have what is missing is given to send it, in seconds."""
         self._repair = Repair(
             seam.own_lane, uids, pause_s, timing.period_s, draw, self._answers, self._say
         )

@@ -21,6 +21,7 @@ sharing them would pour one into the other.
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 from collections.abc import Iterable, Sequence
 from enum import Enum
@@ -199,7 +200,8 @@ class Guard:
         if not self.waiting:
             return ""
         count = len(self.waiting)
-        named = ", ".join(list(self.waiting)[:NAMED]) + (", ..." if count > NAMED else "")
+        some = heapq.nsmallest(NAMED, self.waiting)
+        named = ", ".join(some) + (", ..." if count > NAMED else "")
         why = "; ".join(dict.fromkeys(source.value for source in self.waiting.values()))
         return (
             f"{count} deletion{'s' if count > 1 else ''} ({named}), {why}: flocksy approve {name} "

@@ -29,8 +29,8 @@ FOLDER = HISTORY
 RETENTION_DAYS = 30
 UNTOUCHABLE_DAYS = 7
 
-CAP_SHARE = 10
-"""The history may take one part in so many of the disk: enough for a month of ordinary edits."""
+CAP_PERCENT = 10
+"""Of the disk the history may take so much: enough for a month of ordinary edits."""
 
 NAME_BYTES = 200
 """Of the name of what is kept: with the time in front it stays below the 255 of file systems."""
@@ -68,15 +68,20 @@ class History:
         now_ms: Callable[[], int],
         *,
         cap_bytes: int | None = None,
+        cap_percent: int = CAP_PERCENT,
         elapsed_ms: Callable[[], int] = _elapsed_ms,
     ) -> None:
-        """`cap_bytes` None: a tenth of the disk. `elapsed_ms`: milliseconds since whenever, by a
-        clock that nobody sets."""
+        """`cap_bytes` None: `cap_percent` of the disk. `elapsed_ms`: milliseconds since whenever,
+        by a clock that nobody sets."""
         self._disk = disk
         self._now_ms = now_ms
         self._elapsed_ms = elapsed_ms
         self._began_ms = now_ms() - elapsed_ms()
         self._cap_bytes = cap_bytes
+        self._cap_percent = cap_percent
+        self.expired_ms: int | None = None
+        """Nothing that was kept before this is kept any more; None while the clock is not believed.
+        Known once `prune` has run."""
         self._bytes: int | None = None
         self._last_ms = 0
         self._count = 0
@@ -89,7 +94,7 @@ class History:
     @property
     def cap_bytes(self) -> int:
         if self._cap_bytes is None:
-            self._cap_bytes = self._disk.space()[1] // CAP_SHARE
+            self._cap_bytes = self._disk.space()[1] * self._cap_percent // 100
         return self._cap_bytes
 
     def reserve(self, path: str) -> str:
@@ -137,8 +142,10 @@ class History:
             dates.append(date)
         total = sum(size for _, _, size in left)
         left.sort()
-        if left and not self._is_plausible(now_ms, newest_ms=left[-1][0]):
+        self.expired_ms = now_ms - RETENTION_DAYS * _DAY_MS
+        if not self._is_plausible(now_ms, newest_ms=left[-1][0] if left else 0):
             left.clear()
+            self.expired_ms = None
         for count, (when, name, size) in enumerate(left):
             old = when < now_ms - RETENTION_DAYS * _DAY_MS
             may_go = when < now_ms - UNTOUCHABLE_DAYS * _DAY_MS

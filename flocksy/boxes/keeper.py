@@ -153,7 +153,13 @@ class Keeper:
             return kept.look_at
         try:
             when = box.turn(now, quiet=quiet)
-            if box.adopting and quiet and box.scanned_once and self._exchange.agrees(box):
+            if (
+                box.adopting
+                and quiet
+                and box.scanned_once
+                and self._exchange.agrees(box)
+                and box.guard.may_adopt()
+            ):
                 if box.adopt():
                     log.info("box %s: looked through, sharing it now", kept.setup.name)
                 return 0.0

@@ -22,7 +22,7 @@ from flocksy.sync.view import IMPLIED, View, rank
 MAX_VERSIONS = 1_000
 """Of one path, looked at and shown."""
 
-MAX_PATHS = 50_000
+MAX_PATHS = 20_000
 """Restored by one command: their contents are under way together."""
 
 SWEEP_MS = 60_000

@@ -49,6 +49,7 @@ class Restoring:
         self._moved_at = now
         self._here_bytes = -1
         self._waiting = {one.path: one for one in chosen}
+        self._seen = {one.path: index.synced(one.path) for one in chosen}
         self._expected: set[str] = set()
         self._placing: dict[str, Version] = {}
         self.restored: list[str] = []
@@ -62,9 +63,9 @@ class Restoring:
         return not self._waiting and not self._placing
 
     @property
-    def missing(self) -> int:
-        """Paths whose content is not complete here."""
-        return len(self._waiting)
+    def waiting(self) -> list[Recalled]:
+        """What has no version yet, mostly since its content is not complete here."""
+        return list(self._waiting.values())
 
     def turn(self, now: float, uncommitted: Callable[[str], bool] = lambda _: False) -> None:
         """To be called while no burst is agreed or running."""
@@ -115,7 +116,8 @@ class Restoring:
             del self._waiting[one.path]
             if one.version.kind is Kind.SYMLINK and one.text is not None:
                 self._index.contents.put(one.version.root, blobs=((one.version.root, one.text),))
-            records.append(restored(self._index, one.path, one.version))
+            seen = self._seen[one.path]
+            records.append(restored(self._index, one.path, one.version, seen))
         for record in records:
             if record.version.kind is Kind.FILE:
                 self._planning.expect(record.path, record.version, None)

@@ -53,6 +53,8 @@ class Upkeep:
                 return now + next(self._pruning)
             except StopIteration:
                 self._pruning = None
+                if opened.history.expired_ms is not None:
+                    opened.index.past.forget(opened.history.expired_ms)
         return None
 
     def finish(self) -> None:

@@ -8,6 +8,7 @@ from typing import NoReturn
 from flocksy import __version__
 from flocksy.cli.keys_arguments import add_keys, descriptor
 from flocksy.cli.pair_arguments import add_pair
+from flocksy.cli.undo_arguments import add_conflicts, add_undo
 from flocksy.config.settings import Options
 from flocksy.status.wording import EXIT_USAGE
 
@@ -80,6 +81,11 @@ def build_parser() -> argparse.ArgumentParser:
         ("adopt", "take a folder as the box although its marker is missing or not ours"),
     ):
         _add(actions, name, text).add_argument("name", metavar="BOX", help="name of the box")
+
+    add_undo(lambda name, text: _add(commands, name, text))
+    conflicts = _add(commands, "conflicts", "list, show and decide conflicts")
+    deciding = conflicts.add_subparsers(dest="action", metavar="ACTION", title="actions")
+    add_conflicts(conflicts, lambda name, text: _add(deciding, name, text))
 
     keys = _add(commands, "keys", "show, exchange, verify and change keys")
     actions = keys.add_subparsers(dest="action", metavar="ACTION", required=True, title="actions")

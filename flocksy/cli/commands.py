@@ -24,10 +24,10 @@ MAX_LISTED = 32
 def status(parsed: argparse.Namespace, options: Options) -> int:
     """`flocksy status`"""
     try:
-        answer = request(_socket(options), "status")
+        answer = request(control_socket(options), "status")
     except NotRunningError:
         return _offline_boxes(parsed, options)
-    _show(answer, "status" if parsed.json else None)
+    show(answer, "status" if parsed.json else None)
     return EXIT_OK
 
 
@@ -36,13 +36,13 @@ def wait(parsed: argparse.Namespace, options: Options) -> int:
     arguments: dict[str, object] = {"box": parsed.name, "timeout": parsed.timeout}
     # The node ends the wait; ours ends only when the node hangs.
     patience = None if parsed.timeout is None else parsed.timeout + ANSWER_TIMEOUT_SECONDS
-    _show(_ask(options, "wait", arguments, patience))
+    show(ask(options, "wait", arguments, patience))
     return EXIT_OK
 
 
 def rescan(parsed: argparse.Namespace, options: Options) -> int:
     """`flocksy rescan`"""
-    _show(_ask(options, "rescan", {"box": parsed.name}))
+    show(ask(options, "rescan", {"box": parsed.name}))
     return EXIT_OK
 
 
@@ -50,16 +50,16 @@ def box(parsed: argparse.Namespace, options: Options) -> int:
     """`flocksy box ...`"""
     if parsed.action == "list":
         try:
-            answer = request(_socket(options), "box_list")
+            answer = request(control_socket(options), "box_list")
         except NotRunningError:
             return _offline_boxes(parsed, options)
-        _show(answer, "boxes" if parsed.json else None)
+        show(answer, "boxes" if parsed.json else None)
     elif parsed.action == "add":
         _add(parsed, options)
     elif parsed.action == "remove":
         _remove(parsed, options)
     else:
-        _show(_ask(options, f"box_{parsed.action}", {"name": parsed.name}))
+        show(ask(options, f"box_{parsed.action}", {"name": parsed.name}))
     return EXIT_OK
 
 
@@ -80,27 +80,27 @@ def _add(parsed: argparse.Namespace, options: Options) -> None:
         "removable": parsed.removable,
     }
     try:
-        _show(request(_socket(options), "box_add", arguments))
+        show(request(control_socket(options), "box_add", arguments))
         return
     except NotRunningError:
         pass
     from flocksy.config.edit import add_box
     from flocksy.config.settings import BoxSettings, Symlinks
 
-    with _offline(options):
+    with offline(options):
         add_box(options, BoxSettings(name, path, Symlinks(parsed.symlinks), parsed.removable))
     print(f"{printable(name)}: added; it is shared when the node starts")
 
 
 def _remove(parsed: argparse.Namespace, options: Options) -> None:
     try:
-        _show(request(_socket(options), "box_remove", {"name": parsed.name}))
+        show(request(control_socket(options), "box_remove", {"name": parsed.name}))
         return
     except NotRunningError:
         pass
     from flocksy.config.edit import remove_box
 
-    with _offline(options):
+    with offline(options):
         remove_box(options, parsed.name)
     print(f"{printable(parsed.name)}: removed; the folder stays as it is")
 
@@ -108,7 +108,7 @@ def _remove(parsed: argparse.Namespace, options: Options) -> None:
 def _offline_boxes(parsed: argparse.Namespace, options: Options) -> int:
     from flocksy.config.load import load_words
 
-    with _offline(options):
+    with offline(options):
         words = load_words(options)
     boxes = [{"name": found.name, "path": found.path} for found, _ in words.boxes]
     if parsed.json:
@@ -121,7 +121,7 @@ def _offline_boxes(parsed: argparse.Namespace, options: Options) -> int:
 
 
 @contextmanager
-def _offline(options: Options) -> Iterator[None]:
+def offline(options: Options) -> Iterator[None]:
     """Hold the node's lock, so that it cannot start meanwhile and does not run."""
     from flocksy.config.load import load_state_dir
 
@@ -142,19 +142,19 @@ def _offline(options: Options) -> Iterator[None]:
         yield
 
 
-def _ask(
+def ask(
     options: Options,
     command: str,
     arguments: dict[str, object],
     timeout_seconds: float | None = ANSWER_TIMEOUT_SECONDS,
 ) -> dict[str, object]:
     try:
-        return request(_socket(options), command, arguments, timeout_seconds)
+        return request(control_socket(options), command, arguments, timeout_seconds)
     except NotRunningError:
         raise FlocksyError("the node does not run; start it with flocksy -c CONFIG") from None
 
 
-def _socket(options: Options) -> str:
+def control_socket(options: Options) -> str:
     """The control socket of the node that is meant: by its flags, else the only one that runs."""
     if options == Options():
         running = running_nodes()
@@ -168,7 +168,7 @@ def _socket(options: Options) -> str:
     return control_path(load_state_dir(options))
 
 
-def _show(answer: dict[str, object], key: str | None = None) -> None:
+def show(answer: dict[str, object], key: str | None = None) -> None:
     """Print one field of the answer as JSON, or the node's words."""
     if key is not None:
         print(json.dumps(answer.get(key), indent=2))

@@ -76,8 +76,10 @@ def _dispatch(parsed: argparse.Namespace, options: Options) -> int:
         from flocksy.cli.check import check
 
         return check(parsed, options)
-    from flocksy.cli import commands
+    from flocksy.cli import commands, undo
 
+    if parsed.command in undo.HANDLERS:
+        return undo.HANDLERS[parsed.command](parsed, options)
     if parsed.command == "box":
         return commands.box(parsed, options)
     handler = {"status": commands.status, "wait": commands.wait, "rescan": commands.rescan}

@@ -17,7 +17,7 @@ from tomlkit.items import Table
 
 from flocksy.config import document, formats, original, places
 from flocksy.config.load import COMMAND_LINE, config_path, load, load_words
-from flocksy.config.settings import BoxSettings, NodeSettings, Options, Symlinks
+from flocksy.config.settings import BoxSettings, HistoryCap, NodeSettings, Options, Symlinks
 from flocksy.errors import ConfigError
 
 
@@ -112,6 +112,11 @@ def _values(box: BoxSettings) -> dict[str, object]:
         values["folders"] = list(box.folders)
     if box.paused:
         values["paused"] = True
+    if box.guard != 100:
+        values["guard"] = "off" if box.guard is None else box.guard
+    cap = box.history_cap
+    if cap != HistoryCap(percent=10):
+        values["history_cap"] = f"{cap.bytes / 1e6:.6f}M" if cap.bytes else f"{cap.percent}%"
     return values
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from flocksy.config.document import Entry
-from flocksy.config.settings import Mode, Pace, Profile
+from flocksy.config.settings import HistoryCap, Mode, Pace, Profile
 from flocksy.errors import ConfigError
 from flocksy.keys.bundle import checked_name
 
@@ -99,6 +99,29 @@ def _folders(value: object) -> object:
     return tuple(folders)
 
 
+def _guard(value: object) -> object:
+    if value is False or (isinstance(value, str) and value.strip().lower() == "off"):
+        return None
+    if isinstance(value, str) and value.strip().removesuffix("%").strip().isdecimal():
+        return int(value.strip().removesuffix("%"))
+    if isinstance(value, str | bool):
+        raise ValueError("should be a percentage of the files, such as 30, or off")
+    return value
+
+
+def _history_cap(value: object) -> object:
+    text = str(value).strip()
+    if text.endswith("%") and text[:-1].strip().isdecimal():
+        percent = int(text[:-1])
+        if not 1 <= percent <= 90:
+            raise ValueError("should be between 1% and 90% of the disk")
+        return HistoryCap(percent=percent)
+    match = _RATE.fullmatch(text)
+    if match is None or not match["unit"]:
+        raise ValueError("should be a share of the disk (10%) or a size (500M, 20G)")
+    return HistoryCap(bytes=int(float(match["number"]) * _UNITS[match["unit"].upper()]))
+
+
 class BoxModel(BaseModel):
     """The words about one box."""
 
@@ -112,6 +135,8 @@ class BoxModel(BaseModel):
         tuple[Text, ...], BeforeValidator(_folders), Field(max_length=MAX_REPEATS)
     ] = ()
     paused: bool = False
+    guard: Annotated[int | None, BeforeValidator(_guard), Field(ge=0, le=100)] = 100
+    history_cap: Annotated[HistoryCap, BeforeValidator(_history_cap)] = HistoryCap(percent=10)
 
 
 _Model = TypeVar("_Model", ProgramModel, BoxModel)

@@ -38,6 +38,15 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryCap:
+    """How much the history of a box may take before it is thinned out: a share of the disk, or so
+    many bytes where that is not 0."""
+
+    percent: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class BoxSettings:
     """One shared folder as configured on this node."""
 
@@ -48,6 +57,10 @@ class BoxSettings:
     mode: Mode = "sync"
     folders: tuple[str, ...] = ()  # of the box that this node holds; empty: all of it
     paused: bool = False
+    guard: int | None = 100
+    """Percent of the files that may be deleted within ten minutes without a question; None: nobody
+    is ever asked."""
+    history_cap: HistoryCap = HistoryCap(percent=10)
 
     @property
     def box_id(self) -> bytes:

@@ -12,6 +12,7 @@ from flocksy.boxes.keeper import Kept
 from flocksy.config.edit import add_box, remove_box
 from flocksy.config.settings import BoxSettings, Symlinks
 from flocksy.errors import FlocksyError
+from flocksy.node.undo import Undo
 from flocksy.status.control import Answer, Arguments, Pending
 from flocksy.status.model import BoxState
 from flocksy.status.render import boxes_lines, status_text
@@ -39,7 +40,9 @@ class Commands:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._waits: list[_Wait] = []
+        self._undo = Undo(node)
         self._handlers: dict[str, Callable[[Arguments], Answer | Pending]] = {
+            **self._undo.handlers,
             "status": self._status,
             "version": self._version,
             "reload": self._reload,
@@ -62,10 +65,12 @@ class Commands:
         for wait in list(self._waits):
             if wait.pending.gone or self._look(wait, now):
                 self._waits.remove(wait)
-        return now + LOOK_SECONDS if self._waits else None
+        undo_again = self._undo.turn(now)
+        return now + LOOK_SECONDS if self._waits else undo_again
 
     def close(self) -> None:
         """The node stops: nothing more to wait for."""
+        self._undo.close()
         for wait in self._waits:
             wait.pending.fail("the node stops")
         self._waits.clear()
@@ -81,6 +86,10 @@ class Commands:
         late = [box for box in boxes if box.state is not BoxState.IN_SYNC]
         if not late:
             wait.pending.answer({"text": "in sync"})
+            return True
+        asking = [box for box in late if box.state is BoxState.ASKING]
+        if len(asking) == len(late):
+            wait.pending.fail(f"{asking[0].name}: {asking[0].asks}")
             return True
         if wait.until is not None and now >= wait.until:
             states = ", ".join(f"{box.name}: {box.state}" for box in late)

@@ -16,13 +16,14 @@ from flocksy.boxes.reader import SpoolReader
 from flocksy.boxes.scanner import Scanner
 from flocksy.boxes.setup import BoxSetup
 from flocksy.config.load import must_join_anew, reload
-from flocksy.config.settings import BoxSettings, NodeSettings, Symlinks
+from flocksy.config.settings import BoxSettings, NodeSettings
 from flocksy.errors import FlocksyError
 from flocksy.node.commands import Commands
 from flocksy.node.loop import Loop
 from flocksy.node.processes import WireProcess, deaf
 from flocksy.node.reports import Reporter
 from flocksy.node.restarts import Restarts
+from flocksy.node.setups import setup_of
 from flocksy.status.control import ControlServer
 from flocksy.status.wording import EXIT_OK
 
@@ -109,23 +110,10 @@ class Node:
         self._started.close()
 
     def setup_of(self, box: BoxSettings) -> BoxSetup:
-        """What a box is told of itself. Its index is found by its id, whatever it is called."""
-        index = Path(self.settings.state_dir) / "boxes" / f"{box.box_id.hex()[:16]}.sqlite"
-        return BoxSetup(
-            name=box.name,
-            path=box.path,
-            box_id=box.box_id,
-            index_path=str(index),
-            ignore_symlinks=box.symlinks is Symlinks.IGNORE,
-            follow_symlinks=box.symlinks is Symlinks.FOLLOW,
-            private=(
-                self.settings.state_dir,
-                self.settings.config_path,
-                self.settings.keystore_path,
-                self.settings.privatekey_path,
-            ),
-            removable=box.removable,
-        )
+        """What a box is told of itself."""
+        settings = self.settings
+        private = (settings.config_path, settings.keystore_path, settings.privatekey_path)
+        return setup_of(box, settings.state_dir, private)
 
     def apply(self, settings: NodeSettings) -> None:
         """Take over changed settings: boxes that were added or removed."""

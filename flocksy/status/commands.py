@@ -27,6 +27,26 @@ class _BoxAdd(_OneBox):
     removable: bool = False
 
 
+class _Path(_Arguments):
+    path: str = Field(min_length=1, max_length=4096)  # absolute
+
+
+class _MaybePath(_Arguments):
+    path: str | None = Field(default=None, min_length=1, max_length=4096)  # absolute
+
+
+class _Deleted(_MaybePath):
+    limit: int = Field(default=100, ge=1, le=2000)
+
+
+class _Restore(_Path):
+    at: str | None = Field(default=None, min_length=1, max_length=64)
+
+
+class _Resolve(_Path):
+    both: bool = False
+
+
 COMMANDS: dict[str, type[BaseModel]] = {
     "status": _Arguments,
     "version": _Arguments,
@@ -39,5 +59,13 @@ COMMANDS: dict[str, type[BaseModel]] = {
     "box_resume": _OneBox,
     "box_adopt": _OneBox,
     "rescan": _MaybeBox,
+    "history": _Path,
+    "deleted": _Deleted,
+    "restore": _Restore,
+    "conflicts": _MaybePath,
+    "conflicts_show": _Path,
+    "conflicts_resolve": _Resolve,
+    "approve": _MaybeBox,
+    "reject": _MaybeBox,
 }
 """Command to the form of its arguments. What a handler gets has passed it, defaults filled in."""

@@ -34,6 +34,7 @@ class BoxState(enum.StrEnum):
     IN_SYNC = "in sync"
     SYNCING = "syncing"
     WAITING = "waiting for the flock"
+    ASKING = "waits for your word"
     PAUSED = "paused"
 
 
@@ -65,6 +66,8 @@ class BoxStatus:
     pending: int  # operations not applied yet, here or to be told to the others
     problems: tuple[str, ...] = ()  # what could not be read, held or applied, and what to do
     conflicts: tuple[str, ...] = ()  # paths of conflict copies in the box
+    asks: str = ""  # what waits for flocksy approve or reject, in words
+    waiting: tuple[str, ...] = ()  # paths whose deletion waits, some of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,8 @@ def make_box(
     bytes: int,  # noqa: A002  (the field's name)
     problems: tuple[str, ...] = (),
     conflicts: tuple[str, ...] = (),
+    asks: str = "",
+    waiting: tuple[str, ...] = (),
 ) -> BoxStatus:
     """The status of one box. `paused` is the reason or None.
 
@@ -141,6 +146,8 @@ def make_box(
     """
     if paused is not None:
         state = BoxState.PAUSED
+    elif asks:
+        state = BoxState.ASKING
     elif not real_allowed:
         state = BoxState.WAITING
     elif settled and not pending:
@@ -148,7 +155,17 @@ def make_box(
     else:
         state = BoxState.SYNCING
     return BoxStatus(
-        name, path, state, paused or "", files, bytes, pending, tuple(problems), tuple(conflicts)
+        name,
+        path,
+        state,
+        paused or "",
+        files,
+        bytes,
+        pending,
+        tuple(problems),
+        tuple(conflicts),
+        asks,
+        tuple(waiting),
     )
 
 

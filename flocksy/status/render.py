@@ -52,6 +52,8 @@ def boxes_lines(boxes: Iterable[BoxStatus]) -> list[str]:
             f"  {printable(box.name)}  {printable(box.path)}  {box.state.value}{reason}  "
             f"({box.files} files, {size(box.bytes)}{pending})"
         )
+        if box.asks:
+            lines.append(f"    asks: {printable(box.asks)}")
         lines += _some("problem", box.problems) + _some("conflict", box.conflicts)
     return lines or ["  none; add one with flocksy box add NAME@PATH"]
 

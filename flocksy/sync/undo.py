@@ -20,10 +20,10 @@ from flocksy.sync.version import MAX_PARENTS, NO_ROOT, Kind, Version
 from flocksy.sync.view import View
 
 
-def restored(trees: Trees, path: str, old: Version) -> Record:
-    """The content, mode and mtime of `old` as a new version of `path`."""
+def restored(trees: Trees, path: str, old: Version, synced: SyncedEntry | None) -> Record:
+    """The content, mode and mtime of `old` as a new version of `path`. `synced`: what this disk
+    held when somebody asked for it, which may be a while ago."""
     state = trees.flock(path) or PathState()
-    synced = trees.synced(path)
     shown = synced.disk.root if synced is not None and synced.disk is not None else NO_ROOT
     parents: dict[bytes, tuple[int, bytes]] = {}
     for name in synced.heads if synced is not None else ():
@@ -35,7 +35,7 @@ def restored(trees: Trees, path: str, old: Version) -> Record:
     for name, head in state.heads.items():
         if not head.is_content:
             parents[name] = (head.generation, NO_ROOT)
-    return _record(path, old, parents, synced)
+    return _record(path, old, parents, trees.synced(path))
 
 
 def kept_at_owner(trees: Trees, owner: str) -> list[Record]:

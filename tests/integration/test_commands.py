@@ -36,6 +36,9 @@ def test_changes_made_while_a_node_was_away(rig: Rig) -> None:
     wait_for_files([one, two], ["made by the others", "edited by the others"], SOON)
     rig.start(three)
     rig.wait_for_view()
+    # Nobody saw the deletions happen, so a person is asked.
+    wait_until(lambda: box_status(three)["state"] == "waits for your word", "it asks", SOON)
+    assert "3 deletions approved" in command(three, "approve")
     rig.wait_equal()
     for node in rig.nodes:
         assert (node.box / "edited").read_text() == "while the node was not running"

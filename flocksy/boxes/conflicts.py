@@ -1,0 +1,83 @@
+"""Conflicts for people: where there are any, what stands where, and how one is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from flocksy.errors import FlocksyError
+from flocksy.index.store import BoxIndex
+from flocksy.sync.operations import Record
+from flocksy.sync.undo import kept_at_owner, kept_both, kept_copy
+from flocksy.sync.version import Version
+from flocksy.sync.view import IMPLIED, View
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A conflict copy: where it shows which head."""
+
+    path: str
+    head: bytes
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A path with conflict copies. `shown`: what stands at the path itself, None for nothing that
+    has a version."""
+
+    path: str
+    shown: Version | None
+    copies: tuple[Copy, ...]
+
+
+def conflicts(index: BoxIndex, under: str = "") -> Iterator[Conflict]:
+    """All conflicts at and below `under`, by path."""
+    view = View(index)
+    for path in sorted(index.conflicted()):
+        if not under or path == under or path.startswith(under + "/"):
+            found = _at(index, view, path)
+            if found.copies:
+                yield found
+
+
+def conflict_of(index: BoxIndex, path: str) -> tuple[Conflict, Copy | None]:
+    """The conflict that `path` has or is a copy of, and the copy where it is one.
+
+    Raises `FlocksyError`.
+    """
+    view = View(index)
+    own = _at(index, view, path)
+    if own.copies:
+        return own, None
+    for owner in view.owners(path):
+        found = _at(index, view, owner)
+        for copy in found.copies:
+            if copy.path == path:
+                return found, copy
+    raise FlocksyError(f"{path}: has no conflict copies and is none; see flocksy conflicts")
+
+
+def resolved(index: BoxIndex, path: str, *, both: bool) -> list[Record]:
+    """The versions that decide a conflict: what stands at `path`, owner or copy, is kept and the
+    rest put away; or, for `both`, every copy becomes an ordinary file.
+
+    Raises `FlocksyError`.
+    """
+    found, copy = conflict_of(index, path)
+    if both:
+        return kept_both(index, found.path)
+    if copy is None:
+        return kept_at_owner(index, found.path)
+    return kept_copy(index, found.path, copy.head)
+
+
+def _at(index: BoxIndex, view: View, path: str) -> Conflict:
+    seen, state = view.at(path), index.flock(path)
+    heads = {} if state is None else state.heads
+    copies = tuple(
+        Copy(place, head, heads[head])
+        for head, place in sorted(seen.copies.items(), key=lambda item: item[1])
+    )
+    return Conflict(path, None if seen.shown is IMPLIED else seen.shown, copies)

@@ -1,0 +1,185 @@
+"""The same commands with no node running: on this disk's index and history alone.
+
+The caller holds the lock of the node's state. Looking opens the index and the folder and changes
+nothing. Restoring opens the box as a node does, makes the version and brings it to the disk by the
+same steps; the others learn of it when the node runs again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from flocksy.boxes import marker
+from flocksy.boxes.activation import open_box
+from flocksy.boxes.box import Box
+from flocksy.boxes.conflicts import resolved
+from flocksy.boxes.filesystem import RealDisk
+from flocksy.boxes.moments import moment_of
+from flocksy.boxes.recall import Recall
+from flocksy.boxes.restoring import Restoring
+from flocksy.boxes.scanner import Scanner
+from flocksy.boxes.setup import BoxSetup
+from flocksy.config.settings import BoxSettings
+from flocksy.errors import FlocksyError
+from flocksy.index.store import BoxIndex
+from flocksy.node import past
+from flocksy.node.setups import setup_of
+from flocksy.status.control import Answer
+
+NOTE = "(the node does not run: this is what this disk knows, and its history alone)"
+
+NOTE_RESTORED = "(the node does not run: the others get it when it does)"
+
+PATIENCE_SECONDS = 5.0
+"""Nothing comes from elsewhere: what a disk does not bring within this it does not bring."""
+
+TURN_SECONDS = 0.01
+
+COPY_BYTES = 16 << 20
+"""Copied before the rest is looked at again."""
+
+
+class Offline:
+    """The boxes of a node that does not run."""
+
+    def __init__(
+        self, boxes: Sequence[BoxSettings], state_dir: str, private: tuple[str, ...]
+    ) -> None:
+        self._setups = [setup_of(box, state_dir, private) for box in boxes]
+
+    def history(self, given: str) -> Answer:
+        """`flocksy history`"""
+        setup, path = self._at(given)
+        with _looking(setup) as (index, disk):
+            return past.history(index, disk, setup.name, path, NOTE)
+
+    def deleted(self, given: str | None, limit: int) -> Answer:
+        """`flocksy deleted`"""
+        with ExitStack() as opened:
+            found = [
+                (setup.name, *opened.enter_context(_looking(setup)), under)
+                for setup, under in self._all(given)
+            ]
+            return past.deleted(found, limit, NOTE)
+
+    def conflicts(self, given: str | None) -> Answer:
+        """`flocksy conflicts`"""
+        with ExitStack() as opened:
+            found = [
+                (setup.name, opened.enter_context(_looking(setup))[0], under)
+                for setup, under in self._all(given)
+            ]
+            return past.list_conflicts(found, NOTE)
+
+    def conflicts_show(self, given: str) -> Answer:
+        """`flocksy conflicts show`"""
+        setup, path = self._at(given)
+        with _looking(setup) as (index, _):
+            return past.show_conflict(index, setup.name, path, NOTE)
+
+    def conflicts_resolve(self, given: str, *, both: bool) -> Answer:
+        """`flocksy conflicts resolve`"""
+        setup, path = self._at(given)
+        with _working(setup) as box:
+            box.record(resolved(box.index, path, both=both))
+            _work(box, lambda: box.planning.idle)
+        text = f"{setup.name}: {path}: decided; the others learn of it when the node runs"
+        return {"resolved": {"box": setup.name, "path": path}, "text": text}
+
+    def restore(self, given: str, at: str | None) -> Answer:
+        """`flocksy restore`"""
+        setup, path = self._at(given)
+        with _working(setup) as box:
+            recall = Recall(box.index, box.disk)
+            moment = None if at is None else moment_of(at, _now_ms())
+            chosen = [one for one in recall.choose(path, moment) if not recall.is_shown(one)]
+            if not chosen:
+                return past.nothing_to_restore(setup.name, path)
+            missing = [one.path for one in chosen if not recall.is_here(one.version)]
+            if missing:
+                raise FlocksyError(
+                    f"{missing[0]}: its content is not on this disk; start the node, and it is "
+                    "asked for from the members"
+                )
+            restoring = Restoring(
+                box.index,
+                box.staging,
+                box.planning,
+                box.record,
+                chosen,
+                patience_s=PATIENCE_SECONDS,
+                now=time.monotonic(),
+            )
+
+            def done() -> bool:
+                restoring.turn(time.monotonic())
+                return restoring.done
+
+            _work(box, done)
+            return past.restored(setup.name, chosen, restoring, NOTE_RESTORED)
+
+    def _at(self, given: str) -> tuple[BoxSetup, str]:
+        name, path = past.inside([(one.name, one.path) for one in self._setups], given)
+        return next(one for one in self._setups if one.name == name), path
+
+    def _all(self, given: str | None) -> list[tuple[BoxSetup, str]]:
+        if given is not None:
+            return [self._at(given)]
+        return [(one, "") for one in self._setups if Path(one.index_path).exists()]
+
+
+@contextmanager
+def _looking(setup: BoxSetup) -> Iterator[tuple[BoxIndex, RealDisk]]:
+    if not Path(setup.index_path).exists():
+        raise FlocksyError(f"{setup.name}: no node has run with this box yet")
+    with RealDisk(setup.path) as disk:
+        index = BoxIndex.open(Path(setup.index_path))
+        try:
+            found = marker.look(
+                disk, setup.name, setup.path, setup.box_id, index, removable=setup.removable
+            )
+            if found.pauses:
+                raise FlocksyError(found.message)
+            yield index, disk
+        finally:
+            index.close()
+
+
+@contextmanager
+def _working(setup: BoxSetup) -> Iterator[Box]:
+    """The box, opened as by a node; nothing is scanned."""
+    if not Path(setup.index_path).exists():
+        raise FlocksyError(f"{setup.name}: no node has run with this box yet")
+    if setup.mode.receives_only:
+        raise FlocksyError(f"{setup.name}: is {setup.mode} here, so nothing is changed from here")
+    opened = open_box(setup, _now_ms, lambda: None)
+    if opened.adopting:
+        opened.close()
+        raise FlocksyError(f"{setup.name}: is to be looked through first; start the node")
+    try:
+        box = Box(setup, opened, Scanner(), _now_ms)
+    except BaseException:
+        opened.close()
+        raise
+    try:
+        yield box
+    finally:
+        box.close()
+
+
+def _work(box: Box, done: Callable[[], bool]) -> None:
+    """Copy, plan and apply until `done`."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not done() and time.monotonic() < until:
+        if box.staging.advance(COPY_BYTES):
+            until = time.monotonic() + PATIENCE_SECONDS
+        if box.planning.turn(time.monotonic()) == 0.0:
+            continue
+        time.sleep(TURN_SECONDS)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

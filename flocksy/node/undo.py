@@ -1,0 +1,255 @@
+"""The commands that look into the past and change it back, of a running node."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flocksy.boxes.box import Box
+from flocksy.boxes.conflicts import resolved
+from flocksy.boxes.moments import moment_of
+from flocksy.boxes.recall import Recall, Recalled
+from flocksy.boxes.restoring import Restoring
+from flocksy.errors import FlocksyError
+from flocksy.node import past
+from flocksy.status.control import Answer, Arguments, Pending
+
+if TYPE_CHECKING:
+    from flocksy.node.node import Node
+
+LOOK_SECONDS = 0.1
+"""How often a restore looks at what has come."""
+
+LEAST_PATIENCE_SECONDS = 20.0
+"""What is missing is given up after so long without progress, or after every member has been asked
+twice."""
+
+log = logging.getLogger("flocksy.box")
+
+
+@dataclass(slots=True)
+class _Job:
+    """A `flocksy restore` that has not been answered. `chosen` is what it was asked for."""
+
+    pending: Pending
+    name: str
+    box: Box
+    restoring: Restoring
+    chosen: list[Recalled]
+
+
+class Undo:
+    """Answers `history`, `deleted`, `restore`, `conflicts`, `approve` and `reject` for one node."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._jobs: list[_Job] = []
+        self.handlers: dict[str, Callable[[Arguments], Answer | Pending]] = {
+            "history": self._history,
+            "deleted": self._deleted,
+            "restore": self._restore,
+            "conflicts": self._conflicts,
+            "conflicts_show": self._conflicts_show,
+            "conflicts_resolve": self._conflicts_resolve,
+            "approve": self._approve,
+            "reject": self._reject,
+        }
+
+    def turn(self, now: float) -> float | None:
+        """Bring the restores on. Returns when to come again."""
+        for job in list(self._jobs):
+            if self._node.keeper.get(job.name).box is not job.box:
+                job.pending.fail(f"{job.name}: rests now; ask again when it goes on")
+                self._jobs.remove(job)
+                continue
+            if job.pending.gone:
+                job.restoring.give_up("nobody waits for it any more")
+                self._jobs.remove(job)
+                continue
+            if self._node.exchange.quiet:
+                job.restoring.turn(now, job.box.intake.changed.__contains__)
+            if job.restoring.done:
+                self._jobs.remove(job)
+                self._answer(job)
+        return now + LOOK_SECONDS if self._jobs else None
+
+    def close(self) -> None:
+        """The node stops."""
+        for job in self._jobs:
+            job.pending.fail("the node stops; what has not been restored is as it was")
+        self._jobs.clear()
+
+    # -- looking --------------------------------------------------------------------------------
+
+    def _history(self, arguments: Arguments) -> Answer:
+        name, box, path = self._at(arguments["path"])
+        return past.history(box.index, box.disk, name, path)
+
+    def _deleted(self, arguments: Arguments) -> Answer:
+        limit = int(str(arguments["limit"]))
+        boxes = [
+            (name, box.index, box.disk, under) for name, box, under in self._all(arguments["path"])
+        ]
+        return past.deleted(boxes, limit)
+
+    def _conflicts(self, arguments: Arguments) -> Answer:
+        return past.list_conflicts(
+            [(name, box.index, under) for name, box, under in self._all(arguments["path"])]
+        )
+
+    def _conflicts_show(self, arguments: Arguments) -> Answer:
+        name, box, path = self._at(arguments["path"])
+        return past.show_conflict(box.index, name, path)
+
+    # -- changing -------------------------------------------------------------------------------
+
+    def _conflicts_resolve(self, arguments: Arguments) -> Answer:
+        name, box, path = self._at(arguments["path"])
+        _check_writable(name, box)
+        records = resolved(box.index, path, both=bool(arguments["both"]))
+        box.record(records)
+        kept = "all of it is kept" if arguments["both"] else "it is kept, the others are put away"
+        return {"resolved": {"box": name, "path": path}, "text": f"{name}: {path}: {kept}"}
+
+    def _restore(self, arguments: Arguments) -> Answer | Pending:
+        name, box, path = self._at(arguments["path"])
+        now = self._node.loop.now()
+        _check_writable(name, box)
+        at = arguments["at"]
+        if at is None and (waiting := _waiting(box, path)):
+            box.reject(waiting)
+            return _brought_back(name, waiting)
+        moment = None if at is None else moment_of(str(at), time.time_ns() // 1_000_000)
+        recall = Recall(box.index, box.disk)
+        chosen = [one for one in recall.choose(path, moment) if not recall.is_shown(one)]
+        if not chosen:
+            return past.nothing_to_restore(name, path)
+        refused = {
+            one.path: reason
+            for one in chosen
+            if (reason := box.held.why_not_put(one.path)) is not None
+        }
+        if refused:
+            where, reason = next(iter(refused.items()))
+            raise FlocksyError(
+                f"{where}: cannot be restored on this node: {reason or 'it is not held'}"
+            )
+        exchange = self._node.exchange
+        missing = [one.path for one in chosen if not recall.is_here(one.version)]
+        if missing and not exchange.report.real_allowed:
+            raise FlocksyError(
+                f"{missing[0]}: its content is not on this disk, and there is nobody to ask: "
+                "waiting for the flock"
+            )
+        members = len(exchange.live()) + 1
+        patience_s = max(LEAST_PATIENCE_SECONDS, 2 * members * exchange.ask_pause_s)
+        restoring = Restoring(
+            box.index,
+            box.staging,
+            box.planning,
+            box.record,
+            chosen,
+            patience_s=patience_s,
+            now=now,
+        )
+        job = _Job(Pending(), name, box, restoring, chosen)
+        self._jobs.append(job)
+        return job.pending
+
+    def _approve(self, arguments: Arguments) -> Answer:
+        lines = []
+        for name, box in self._asking(arguments["box"]):
+            strangers = box.guard.strangers
+            count = box.approve()
+            lines.append(
+                f"{name}: the two trees are put together"
+                if strangers
+                else f"{name}: {_deletions(count)} approved"
+            )
+        return {"text": "\n".join(lines) or "nothing waits"}
+
+    def _reject(self, arguments: Arguments) -> Answer:
+        lines = []
+        for name, box in self._asking(arguments["box"]):
+            if box.guard.strangers:
+                self._node.keeper.pause(name)
+                lines.append(
+                    f"{name}: paused; flocksy box remove {name} if its folder is another one's, "
+                    f"flocksy box resume {name} to be asked again"
+                )
+                continue
+            lines.append(f"{name}: {_deletions(box.reject())} undone; the files come back here")
+        return {"text": "\n".join(lines) or "nothing waits"}
+
+    # -- restores under way ---------------------------------------------------------------------
+
+    def _answer(self, job: _Job) -> None:
+        log.info("box %s: %d paths restored", job.name, len(job.restoring.restored))
+        try:
+            job.pending.answer(past.restored(job.name, job.chosen, job.restoring))
+        except FlocksyError as error:
+            job.pending.fail(str(error))
+
+    # -- which box ------------------------------------------------------------------------------
+
+    def _at(self, given: object) -> tuple[str, Box, str]:
+        """The box that an absolute path lies in, and the path inside it."""
+        keeper = self._node.keeper
+        folders = [(kept.setup.name, kept.setup.path) for kept in keeper.boxes]
+        name, path = past.inside(folders, str(given))
+        kept = keeper.get(name)
+        if kept.box is None:
+            raise FlocksyError(f"{name}: rests: {kept.reason}")
+        return name, kept.box, path
+
+    def _all(self, given: object) -> list[tuple[str, Box, str]]:
+        """The same for all open boxes where no path is given."""
+        if given is not None:
+            return [self._at(given)]
+        return [
+            (kept.setup.name, kept.box, "")
+            for kept in self._node.keeper.boxes
+            if kept.box is not None
+        ]
+
+    def _asking(self, given: object) -> list[tuple[str, Box]]:
+        """The boxes in which something waits for a word: of that name, or all."""
+        if given is not None:
+            kept = self._node.keeper.get(str(given))
+            if kept.box is None:
+                raise FlocksyError(f"{given}: rests: {kept.reason}")
+        return [
+            (name, box)
+            for name, box, _ in self._all(None)
+            if given in (None, name) and (box.guard.waiting or box.guard.strangers)
+        ]
+
+
+def _check_writable(name: str, box: Box) -> None:
+    if box.setup.mode.receives_only:
+        raise FlocksyError(
+            f"{name}: is {box.setup.mode} here, so nothing is changed from this node; "
+            "do it on one that syncs the box"
+        )
+    if box.adopting:
+        raise FlocksyError(f"{name}: is being looked through; try again when that is done")
+
+
+def _waiting(box: Box, path: str) -> list[str]:
+    """What waits for a word at and below `path`."""
+    return [
+        one for one in box.guard.waiting if not path or one == path or one.startswith(path + "/")
+    ]
+
+
+def _brought_back(name: str, paths: list[str]) -> Answer:
+    text = f"{name}: {_deletions(len(paths))} that waited undone; the files come back here"
+    told = {"box": name, "restored": paths[: past.MAX_TOLD], "failed": {}, "note": ""}
+    return {"restore": told, "text": text}
+
+
+def _deletions(count: int) -> str:
+    return f"{count} deletion{'' if count == 1 else 's'}"
