@@ -30,6 +30,7 @@ from flocksy.config.settings import NodeSettings, Options
 from flocksy.errors import ConfigError, FlocksyError, KeyFileError
 from flocksy.keys.endpoints import is_local
 from flocksy.keys.files import read_keystore, read_private_keys
+from flocksy.keys.register import Trust, read_register
 from flocksy.keys.samples import SAMPLE_PUBLIC_KEYS
 from flocksy.status.printable import printable
 from flocksy.status.wording import EXIT_OK, EXIT_USAGE
@@ -210,6 +211,28 @@ def _keys(words: Words) -> Iterator[Finding]:
             )
     if words.nodes and not without:
         yield Finding("ok", "members", f"all {len(words.nodes)} other members have a key")
+    yield from _compared(words, keys, private[own].public_key)
+
+
+def _compared(words: Words, keys: dict[str, str], own_key: str) -> Iterator[Finding]:
+    """Keys that nobody has compared: whoever can swap a key can read along."""
+    try:
+        register = read_register(words.keystore_path)
+    except KeyFileError as error:
+        yield refused("register", error)
+        return
+    names = []
+    for endpoint, key in keys.items():
+        entry = register.entry(key)
+        if key != own_key and (entry is None or entry.trust is Trust.UNVERIFIED):
+            names.append(endpoint if entry is None else entry.name)
+    if names:
+        yield Finding(
+            "warning",
+            "members",
+            f"nobody has compared the keys of {', '.join(names)}",
+            "compare flocksy keys number with them, then flocksy keys verify each",
+        )
 
 
 def _runs(settings: NodeSettings) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
 import json
 import os
 import socket
@@ -16,6 +18,9 @@ from flocksy.cli.main import main
 from flocksy.config.load import load
 from flocksy.config.settings import Options
 from flocksy.config.state import claim
+from flocksy.keys.bundle import make_bundle
+from flocksy.keys.files import generate_pair
+from flocksy.keys.register import Entry, Register, Trust, write_register
 from flocksy.keys.samples import SAMPLE_PUBLIC_KEYS
 from tests.place import Place
 
@@ -99,6 +104,24 @@ def test_every_member_without_a_key_is_named(
     for node in OTHERS:
         assert f"members: {node}: has no public key" in problems
     assert problems.count("\n") == 1, "and nothing is said twice"
+
+
+def test_keys_that_nobody_has_compared_are_named(
+    ready: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = make_bundle(generate_pair(), "ben", OTHERS[0])
+    entry = Entry(
+        bundle.public_key, "ben", bundle.endpoint, Trust.UNVERIFIED, datetime.date(2026, 1, 2)
+    )
+    keys = json.loads(ready.keystore.read_text()) | {OTHERS[0]: bundle.public_key}
+    ready.keystore.write_text(json.dumps(keys))
+    write_register(str(ready.keystore), Register((entry,)))
+    assert f"compared the keys of ben, {OTHERS[1]}" in found(ready, capsys, 0, "warning")
+    paired = dataclasses.replace(entry, trust=Trust.PAIRED)
+    write_register(str(ready.keystore), Register((paired,)))
+    assert f"compared the keys of {OTHERS[1]}" in found(ready, capsys, 0, "warning")
+    Path(f"{ready.keystore}.register").write_text("{}")
+    assert "register: " in found(ready, capsys, 2, "problem")
 
 
 def test_no_members_yet(ready: Place, capsys: pytest.CaptureFixture[str]) -> None:
