@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import functools
 import hashlib
 import os
 import platform
@@ -71,6 +72,17 @@ class _OpenHow(ctypes.Structure):
         ("mode", ctypes.c_uint64),
         ("resolve", ctypes.c_uint64),
     )
+
+
+_HOW_BYTES = ctypes.c_size_t(ctypes.sizeof(_OpenHow))
+_OPENAT2_NUMBER = ctypes.c_long(_OPENAT2_CALL)
+
+
+@functools.cache
+def _how_to_open(flags: int) -> object:
+    """The structure for these flags, to be passed by reference: made once, asked for always."""
+    resolve = _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS
+    return ctypes.byref(_OpenHow(flags, 0, resolve))
 
 
 _libc: ctypes.CDLL | None = None if sys.platform == "win32" else ctypes.CDLL(None, use_errno=True)
@@ -211,20 +223,10 @@ def open_beneath(root_fd: int, path: str, flags: int) -> int:
     """
     number = errno.ENOSYS
     if sys.platform == "linux" and _libc is not None:
-        how = _OpenHow(
-            flags | O_CLOEXEC,
-            0,
-            _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS,
-        )
+        how = _how_to_open(flags | O_CLOEXEC)
         name = os.fsencode(path)
         for _ in range(_OPENAT2_ATTEMPTS):
-            result = _libc.syscall(
-                ctypes.c_long(_OPENAT2_CALL),
-                root_fd,
-                name,
-                ctypes.byref(how),
-                ctypes.c_size_t(ctypes.sizeof(how)),
-            )
+            result = _libc.syscall(_OPENAT2_NUMBER, root_fd, name, how, _HOW_BYTES)
             if result >= 0:
                 return int(result)
             number = ctypes.get_errno()

@@ -175,7 +175,7 @@ class Applier:
         yield from self._flush_directories(placer)
         self._journal.commit((), ())
         for step in batch.steps:
-            self._drop(step.path, directory=False)
+            self._drop(step.path if step.placed else step.entry.temporary, directory=False)
 
     def prune(self) -> Generator[float, None, bool]:
         """Thin the history out: to be run now and then (every hour). Its value is whether the

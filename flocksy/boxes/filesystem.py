@@ -9,12 +9,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 
 from flocksy import system
-from flocksy.boxes.disk import MODE_BITS, PARKED, Disk, Stat
+from flocksy.boxes.disk import MODE_BITS, PARKED, PRIVATE, Disk, Stat
 from flocksy.errors import BoxError
 from flocksy.sync.version import Kind
 
@@ -27,6 +29,11 @@ _LATEST_NS = (1 << 63) - 1
 """April 2262: the last time that fits into the 64 signed bits of a version and of the index. File
 systems go further (ext4 to 2446, tmpfs beyond), and a camera with a flat battery may say anything.
 """
+
+_OFTEN = frozenset((f"{PRIVATE}/incoming", f"{PRIVATE}/scratch"))
+"""Directories of ours in which several things are done for each file: their handles are kept."""
+_KEPT_S = 1.0
+"""Then they are opened anew, should somebody have put others in their place."""
 
 _DIRECTORY_FLAGS = os.O_RDONLY | system.O_DIRECTORY | system.O_NOFOLLOW | system.O_CLOEXEC
 
@@ -41,7 +48,7 @@ _WALK_INSTEAD = frozenset({errno.EPERM, errno.EAGAIN, errno.EINVAL, errno.ENAMET
 class RealDisk:
     """A box on the disk of this machine. Keep one per box; `close` it to let a drive be taken out.
 
-    Calls may come from any thread: there is no state but the root's handle.
+    Calls may come from any thread: what is kept beside the root's handle is for one thread alone.
     """
 
     def __init__(self, root: str) -> None:
@@ -58,6 +65,10 @@ class RealDisk:
             raise BoxError(f"{root}: is not a directory, and a box has to be one") from None
         except OSError as error:
             raise BoxError(f"{root}: cannot be opened: {error.strerror}") from None
+        self._thread = threading.get_ident()
+        self._kept: dict[str, tuple[int, float]] = {}
+        self._outworn: dict[str, int] = {}
+        """The handles before those kept: whoever is about to use one still can."""
         self._openat2 = True
         self._exchange = True
         self._noreplace = True
@@ -66,6 +77,10 @@ class RealDisk:
         if self._root_fd >= 0:
             os.close(self._root_fd)
             self._root_fd = -1
+        for handle in (*self._outworn.values(), *(handle for handle, _ in self._kept.values())):
+            os.close(handle)
+        self._outworn.clear()
+        self._kept.clear()
 
     def __enter__(self) -> RealDisk:
         return self
@@ -277,11 +292,29 @@ class RealDisk:
         if not directory:
             yield self._root_fd, name
             return
+        if directory in _OFTEN and threading.get_ident() == self._thread:
+            yield self._often(directory), name
+            return
         handle = self._open(directory, _DIRECTORY_FLAGS)
         try:
             yield handle, name
         finally:
             os.close(handle)
+
+    def _often(self, directory: str) -> int:
+        """The kept handle of a directory of ours, if that is still there."""
+        now_s = time.monotonic()
+        handle, until_s = self._kept.get(directory, (-1, 0.0))
+        if now_s < until_s and os.fstat(handle).st_nlink:
+            return handle
+        fresh = self._open(directory, _DIRECTORY_FLAGS)
+        if handle >= 0:
+            outworn = self._outworn.pop(directory, -1)
+            if outworn >= 0:
+                os.close(outworn)
+            self._outworn[directory] = handle
+        self._kept[directory] = fresh, now_s + _KEPT_S
+        return fresh
 
     @contextmanager
     def _parents(self, first: str, second: str) -> Iterator[tuple[int, str, int, str]]:

@@ -161,6 +161,8 @@ class Intake:
         """Of a file's content what the others cannot have: it is in no file here, and was in none
         that is only just gone (a file that was moved is often seen to go first)."""
         contents, root = self._index.contents, seen.entry.root
+        if seen.entry.size <= INLINE_BYTES:
+            return  # it travels with its record, whoever has it
         if contents.path_with(root) is not None or contents.is_shared(root):
             return
         for blob_id, data in seen.blobs:

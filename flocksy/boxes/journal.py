@@ -6,7 +6,7 @@ enough to tell after a crash whether an operation was done; the index keeps them
 
 from __future__ import annotations
 
-import base64
+import binascii
 import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -120,10 +120,14 @@ class IndexJournal:
         return [decode(path, data) for path, data in self._index.journal.open_rows()]
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+"""Kept: `json.dumps` makes one for each call that wants no blanks."""
+
+
 def encode(entry: JournalEntry) -> bytes:
     """One entry, without its path, for the index of this node (it never travels)."""
     synced = entry.synced
-    return json.dumps(
+    return _ENCODER.encode(
         {
             "temporary": entry.temporary,
             "kept_as": entry.kept_as,
@@ -136,8 +140,7 @@ def encode(entry: JournalEntry) -> bytes:
                 "copy_of": synced.copy_of and [synced.copy_of[0], _text(synced.copy_of[1])],
                 "generation": synced.generation,
             },
-        },
-        separators=(",", ":"),
+        }
     ).encode("ascii")
 
 
@@ -186,8 +189,8 @@ def _disk_in(row: list[Any] | None) -> DiskEntry | None:
 
 
 def _text(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
+    return binascii.b2a_base64(data, newline=False).decode("ascii")
 
 
 def _bytes(text: str) -> bytes:
-    return base64.b64decode(text)
+    return binascii.a2b_base64(text)

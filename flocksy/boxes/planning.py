@@ -382,7 +382,7 @@ class Planning:
             if isinstance(operation, PutFile):
                 root = operation.version.root
                 if outcome.result is Result.DONE:
-                    self._staging.release(path, root)
+                    self._staging.release(path, root, placed=operation.source is None)
                     self._staging.look_again(root)
                 else:
                     self._waits_for.setdefault(path, root)

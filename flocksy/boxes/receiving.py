@@ -51,8 +51,7 @@ class Receiving:
             self._expect(entry, own, moved)
         if own or not moved:
             return
-        joined = self._index.flock(path)
-        if joined is not None and len(joined.heads) > 1:
+        if self._index.heads_of(path) > 1:
             if version.kind is Kind.FILE and entry.inline:
                 # It may have to show as a conflict copy, at a path that nothing is staged for.
                 contents.put(version.root, blobs=small_list(entry.inline).blobs())

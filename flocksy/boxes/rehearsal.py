@@ -47,7 +47,7 @@ class Rehearsal:
         except StopIteration:
             self._steps = None
             for one in self._contents:
-                self._scratch.release(one.path, one.root)
+                self._scratch.release(one.path, one.root, placed=True)
             return 0.0
         return self.again_at
 

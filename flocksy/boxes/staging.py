@@ -375,15 +375,19 @@ class Staging:
         every = self._incoming.values()
         return sum(one.here_bytes for one in every), sum(one.size for one in every)
 
-    def release(self, path: str, root: bytes) -> None:
-        """Not needed any more (applied, or superseded): remove what is left of it."""
+    def release(self, path: str, root: bytes, *, placed: bool = False) -> None:
+        """Not needed any more (applied, or superseded): remove what is left of it. `placed`: its
+        temporary has been moved to where it belongs."""
         incoming = self._incoming.pop((path, root), None)
         if incoming is None:
             return
         self._looking.pop(incoming.key, None)
         for name in (*incoming.blobs, *incoming.missing):
             self._unwant(name, incoming)
-        self._temporaries.remove(incoming.name)
+        if placed:
+            self._temporaries.done(incoming.name)
+        else:
+            self._temporaries.remove(incoming.name)
 
     def sweep(self) -> None:
         """Remove temporaries of earlier runs that nobody expects any more."""

@@ -13,6 +13,7 @@ box, it appears there.
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -40,9 +41,6 @@ _MASK = Mask(
 )
 """Whatever changes an entry. Not reading, which our own scanner does."""
 
-_ID = CallbackId(0)
-"""One callback for each directory: the library asks for a name of it."""
-
 
 class Watches:
     """See the head of this module. Implements the library's `WatchCallback`."""
@@ -60,6 +58,9 @@ class Watches:
         self._lock = threading.Lock()
         self._path_of: dict[WatchDescriptor, bytes] = {}
         self._watch_of: dict[bytes, WatchDescriptor] = {}
+        self._name_of: dict[WatchDescriptor, CallbackId] = {}
+        """The library wants a name for each time that we ask for a watch."""
+        self._names = itertools.count()
         self._inside: dict[bytes, set[bytes]] = {}
         """Directories by the one they are in; all of them watched."""
         self._refused: OSError | None = None
@@ -82,8 +83,9 @@ class Watches:
     def try_one_more(self, folder: bytes) -> None:
         """Watch `folder`, which is not watched, and let go of it; then what was refused before.
         Raises `OSError` where the system gives no more watches."""
-        watch = self._inotify.add_callback(folder, _MASK, self, _ID)
-        self._inotify.remove_callbacks([(watch, _ID)])
+        name = CallbackId(next(self._names))
+        watch = self._inotify.add_callback(folder, _MASK, self, name)
+        self._inotify.remove_callbacks([(watch, name)])
         with self._lock:
             if self._refused is not None:
                 self._refused = None
@@ -112,6 +114,7 @@ class Watches:
         """A directory was deleted, or its disk has gone."""
         with self._lock:
             path = self._path_of.pop(wd, None)
+            self._name_of.pop(wd, None)
             if path is not None and self._watch_of.get(path) == wd:
                 self._drop(path)
 
@@ -174,11 +177,18 @@ class Watches:
             return False
 
     def _watch(self, path: bytes) -> bool:
-        watch = self._inotify.add_callback(path, _MASK, self, _ID)
+        name = CallbackId(next(self._names))
+        watch = self._inotify.add_callback(path, _MASK, self, name)
         if watch < 0:
             return False  # permission denied: the library tells that so
+        if watch in self._path_of:
+            # The kernel knows it already, by another path: it was moved, and we are about to be
+            # told so. What comes from now on is of this path.
+            self._inotify.remove_callbacks([(watch, self._name_of[watch])])
+            self._drop(self._path_of[watch])
         self._path_of[watch] = path
         self._watch_of[path] = watch
+        self._name_of[watch] = name
         if path != self._root:
             self._inside.setdefault(os.path.dirname(path), set()).add(path)
         return True
@@ -192,7 +202,7 @@ class Watches:
             waiting += self._inside.get(folder, ())
             watch = self._watch_of.get(folder)
             if watch is not None:
-                watches.append((watch, _ID))
+                watches.append((watch, self._name_of.pop(watch)))
                 self._path_of.pop(watch, None)
                 self._drop(folder)
         if watches:

@@ -149,6 +149,11 @@ class BoxIndex:
             (path_bytes(owner),),
         )
 
+    def heads_of(self, path: str) -> int:
+        """How many heads the flock has at the path."""
+        row = self._database.row("SELECT heads FROM paths WHERE path = ?", (path_bytes(path),))
+        return 0 if row is None else int(row[0])
+
     def conflicted(self) -> Sequence[str]:
         return self._names("SELECT path FROM paths WHERE heads > 1")
 

@@ -164,6 +164,24 @@ def test_what_was_moved_is_watched_where_it_is(
     assert take_until(watcher, woken, "b", "b/c") == {"b", "b/c"}
 
 
+def test_a_directory_found_before_its_move_is_told_stays_watched(
+    watched: tuple[Path, Watcher, threading.Event],
+) -> None:
+    """It is moved into a new directory: found there when that is looked through, although nothing
+    was said of its move yet. Then its end at the old place is told, and nothing of the new one."""
+    root, watcher, woken = watched
+    for number in range(60):
+        (root / "old" / f"d{number}").mkdir()
+    take_until(watcher, woken, *(f"old/d{number}" for number in range(60)))
+    for number in range(60):
+        (root / f"new{number}").mkdir()
+        (root / "old" / f"d{number}").rename(root / f"new{number}" / "d")
+    take_until(watcher, woken, *(f"new{number}/d" for number in range(60)), "old/d59")
+    for number in range(60):
+        (root / f"new{number}" / "d" / "file").write_bytes(b"x")
+    take_until(watcher, woken, *(f"new{number}/d/file" for number in range(60)))
+
+
 def test_another_directory_of_the_same_name_is_watched(
     watched: tuple[Path, Watcher, threading.Event],
 ) -> None:
