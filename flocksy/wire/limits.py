@@ -46,6 +46,10 @@ REFUSED_RETRY_NS = 5_000_000_000
 """After a refusal, for which libzmq would never try again. Fixed, like `RECONNECT_MS`, and longer:
 a person has to do something first."""
 
+OTHER_KEY_NS = 1_000_000_000
+"""After another of a member's keys was taken up. libzmq lets a connection that it was told to
+forget live on for `LINGER_MS`, and what fails of it says nothing of the new one."""
+
 REFUSALS = 16
 """Refused links kept until the next round."""
 

@@ -23,6 +23,7 @@ from flocksy.wire.limits import (
     FRAME_SLACK_BYTES,
     HANDSHAKE_MS,
     LINGER_MS,
+    OTHER_KEY_NS,
     RECONNECT_MS,
     TYPE_OF_SERVICE,
     WINDOWS_HIGH_WATER,
@@ -138,11 +139,16 @@ class Links:
 
     def _other_key(self, lane: int, monitor: LinkMonitor) -> bool:
         """While a rotation lasts a member has one of several keys: after a wrong one the next is
-        tried, no more often than any link is. True: it is set, connect anew."""
+        tried. True: it is set, connect anew."""
         keys = self._keys[lane]
         wrong_before, tried_ns = self._key_tried.get(lane, (0, 0))
-        due = self._now_ns - tried_ns >= RECONNECT_MS * 1_000_000
-        if len(keys) == 1 or monitor.wrong_keys == wrong_before or not due:
+        if len(keys) == 1:
+            return False
+        if self._now_ns - tried_ns < OTHER_KEY_NS:
+            # What is left of the attempts with the key before still fails.
+            self._key_tried[lane] = (monitor.wrong_keys, tried_ns)
+            return False
+        if monitor.wrong_keys == wrong_before or monitor.state != WRONG_KEY:
             return False
         keys.rotate(-1)
         self._subs[lane].setsockopt(zmq.CURVE_SERVERKEY, keys[0].encode("ascii"))
