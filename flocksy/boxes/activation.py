@@ -24,13 +24,16 @@ from flocksy.boxes.journal import IndexJournal
 from flocksy.boxes.links import LINKS, SINCE, Links
 from flocksy.boxes.probe import probe
 from flocksy.boxes.reader import ChunkReader
-from flocksy.boxes.setup import BoxSetup
+from flocksy.boxes.setup import BoxSetup, Mode, change_words
 from flocksy.boxes.staging import Staging
 from flocksy.boxes.watcher import Watcher
 from flocksy.errors import BoxError, FlocksyError, IndexDamaged
 from flocksy.index.store import BoxIndex, set_aside
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.version import Version
+
+MODE = "mode"
+"""Name under which the index remembers the mode that the box was opened in."""
 
 ADOPT = "adopt"
 """Name under which the index remembers that the disk is still to be adopted."""
@@ -113,6 +116,13 @@ def open_box(
                 adopt = True  # it is our own marker whose secret went with the index
             if found.pauses and not adopt:
                 raise BoxPausedError(found.message)
+            former = _mode(setup, index)
+            if former is not setup.mode and not adopt:
+                raise BoxPausedError(
+                    f"box {setup.name}: its mode was {former} and is {setup.mode} in the"
+                    f" configuration now: {change_words(former, setup.mode)} If that is meant:"
+                    f" flocksy box adopt {setup.name}"
+                )
             if found.message and found.adopts:
                 words.append(found.message)
             unknown = found.adopts or adopt or lost
@@ -123,6 +133,7 @@ def open_box(
                         index.remember(SINCE, time.time_ns().to_bytes(8, "big"))
                     if not setup.follow_symlinks:
                         index.remember(LINKS, None)
+                    index.remember(MODE, setup.mode.encode("ascii"))
                     if adopt:
                         index.remember(MET, b"1")  # nobody has to be asked once more
             return _open_rest(setup, disk, index, words, now_ms, wake, adopt)
@@ -144,6 +155,14 @@ def _forgets_links(setup: BoxSetup, index: BoxIndex) -> bool:
     """Whether links were followed, and are not any more: then what the index knows of this disk
     speaks of something else than what is looked at from now on."""
     return not setup.follow_symlinks and index.remembered(LINKS) is not None
+
+
+def _mode(setup: BoxSetup, index: BoxIndex) -> Mode:
+    """The mode that the index knows this box in; a new box is in whichever it is opened in."""
+    known = index.remembered(MODE)
+    if known is not None:
+        return Mode(known.decode("ascii"))
+    return setup.mode if index.remembered("secret") is None else Mode.SYNC
 
 
 def _open_index(

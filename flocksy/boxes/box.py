@@ -119,6 +119,8 @@ class Box:
 
     def receive(self, message: Versions, *, own: bool, now: float) -> None:
         """Versions that a lane carried; `own`: ours, come back."""
+        if not own:
+            self.guard.heard(message.entries)
         self._receiving.take(message, own=own, now=now)
         if self.guard.waiting:
             self.reject(self.guard.needed(entry.path for entry in message.entries))
@@ -165,7 +167,7 @@ class Box:
             self.planning.add(self._catching_up.turn())
             again.append(0.0)
         self._receiving.believe(now)
-        if not self._upkeep.busy:
+        if not self._upkeep.busy and not self.guard.estranged():
             again.append(self.planning.turn(now))
         if self._upkeep.busy or (self.planning.idle and not self.intake.changed):
             again.append(self._upkeep.turn(now))
@@ -283,16 +285,17 @@ class Box:
         found = {path: self.index.local(path) for path in self.intake.ready(COMMIT_PATHS)}
         if not found:
             return False
-        paths = [path for path, entry in found.items() if self._standing.is_as(path, entry)]
-        for path in found.keys() - set(paths):
-            self.intake.put_off(path, now)
+        as_found = {path for path, entry in found.items() if self._standing.is_as(path, entry)}
         # Asked last: a drive that goes, or another in its place, while its paths are looked at is
         # noticed here; whoever keeps the box sees it too.
         if still_ours(self.disk, self.setup, self.index) or self._choose(now, sure=True):
             return False
-        for path in [path for path in paths if self.held.why_not(path) is not None]:
-            paths.remove(path)
-            self.intake.changed.pop(path)
+        for path in [path for path in found if self.held.why_not(path) is not None]:
+            del found[path]
+            self.intake.forget(path)
+        for path in found.keys() - as_found:
+            self.intake.put_off(path, now)
+        paths = [path for path in found if path in as_found]
         gone = [path for path in paths if found[path] is None]
         waits = set() if self.setup.mode.receives_only else self.guard.hold(gone, now)
         for path in waits:
@@ -324,6 +327,13 @@ class Box:
         back = self.guard.reject(paths)
         self.planning.add(back)
         return len(back)
+
+    def revert(self, paths: Iterable[str] | None) -> list[str]:
+        """Give up what was changed here at and below these paths, or all, where only is received.
+        What is given up."""
+        reverted = self.set_aside.revert(paths)
+        self.planning.add(reverted)
+        return reverted
 
     def _carry_out(
         self, operations: Sequence[Record | Acknowledge], fresh: Mapping[str, Fresh]

@@ -101,6 +101,12 @@ class Intake:
         self._again[path] = now + pause
         self._put_off.add(path)
 
+    def forget(self, path: str) -> None:
+        """The path is none of this disk's any more."""
+        self.changed.pop(path, None)
+        self._again.pop(path, None)
+        self._put_off.discard(path)
+
     @property
     def waiting(self) -> bool:
         """Whether something found is still to be looked at again."""

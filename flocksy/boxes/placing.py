@@ -242,6 +242,13 @@ class Placer:
                 self._insist(entry.path, lambda: self.disk.move(entry.path, entry.kept_as))
         except FileNotFoundError:
             raise ChangedError from None
+        except OSError as error:
+            if directory and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                # Something new is found by a scan, and is wanted then. The rest no scan reports.
+                raise BlockedError(
+                    "was deleted, but still has something in it that is not synchronised"
+                ) from None
+            raise
         self._touch(entry.path)
         if directory:
             return

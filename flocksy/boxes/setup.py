@@ -25,6 +25,34 @@ class Mode(StrEnum):
         return self in (Mode.RECEIVE_ONLY, Mode.ARCHIVE)
 
 
+_MEANS = {
+    Mode.SYNC: "changes here go to the others and theirs come here.",
+    Mode.SEND_ONLY: (
+        "changes here go to the others and take the place of theirs; theirs do not come here."
+    ),
+    Mode.RECEIVE_ONLY: (
+        "changes of the others come here; changes here are told to nobody and set aside."
+    ),
+    Mode.ARCHIVE: (
+        "changes of the others come here, except that nothing is deleted; changes here are told to"
+        " nobody and set aside."
+    ),
+}
+
+
+def change_words(former: Mode, mode: Mode) -> str:
+    """What it means that a box changes from one mode to another, in sentences for people."""
+    sentences = [_MEANS[mode], "The folder is looked through once: nothing that it lacks counts as"]
+    sentences.append("deleted, and the flock's files are put where they are missing.")
+    if mode is Mode.SEND_ONLY:
+        sentences[-1] = "deleted."
+    if former.receives_only and not mode.receives_only:
+        sentences.append("What was changed here and set aside goes to the others, beside theirs.")
+    if former is Mode.ARCHIVE:
+        sentences.append("What others have deleted and this archive kept goes to the history.")
+    return " ".join(sentences)
+
+
 @dataclass(frozen=True, slots=True)
 class BoxSetup:
     """One box as configured. Paths are absolute."""

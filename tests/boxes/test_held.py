@@ -1,0 +1,213 @@
+"""What a node does not hold is neither read nor written, and never taken for a deletion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from flocksy.boxes.setup import BoxSetup, Mode
+from flocksy.sync.ignore import IGNORE_FILE
+from tests.boxes.flock_of_boxes import Flock
+from tests.boxes.flock_of_boxes import spool as spool  # a fixture
+
+
+class Choosing(Flock):
+    """Nodes that are configured differently: as `how` says, from the next start on."""
+
+    def __init__(self, root: Path, spool: Path) -> None:
+        self.how: dict[int, tuple[Mode, tuple[str, ...]]] = {}
+        super().__init__(root, spool)
+
+    def setup(self, lane: int) -> BoxSetup:
+        mode, folders = self.how.get(lane, (Mode.SYNC, ()))
+        return replace(super().setup(lane), mode=mode, folders=folders)
+
+    def choose(self, lane: int, *folders: str) -> None:
+        """The node's configuration is another from now on."""
+        self.how[lane] = (Mode.SYNC, folders)
+        keeper = self.nodes[lane].keeper
+        keeper.remove("box")
+        keeper.add(self.setup(lane), self.now)
+
+    def names(self, lane: int) -> set[str]:
+        return self.tree(lane)
+
+
+@pytest.fixture
+def flock(tmp_path: Path, spool: Path) -> Iterator[Choosing]:
+    with Choosing(tmp_path, spool) as made:
+        yield made
+
+
+def test_what_is_ignored_stays_where_it_is_and_travels_nowhere(flock: Choosing) -> None:
+    flock.write(0, IGNORE_FILE, "*.o\nbuild/\n")
+    flock.write(0, "main.c", "source")
+    flock.write(0, "main.o", "object")
+    flock.write(0, "build/deep/out", "built")
+    flock.settle()
+    for lane in (1, 2):
+        assert flock.names(lane) == {IGNORE_FILE, "main.c"}
+    flock.path(0, "main.o").unlink()
+    flock.write(1, "main.o", "another object")
+    flock.settle()
+    assert flock.path(1, "main.o").read_text() == "another object"
+    assert not flock.path(0, "main.o").exists()
+    assert flock.path(0, "build/deep/out").exists()
+    assert all(not flock.box(lane).problems for lane in range(3))
+
+
+def test_what_was_shared_and_is_ignored_later_stays_on_all_disks(flock: Choosing) -> None:
+    flock.write(0, "a.log", "first")
+    flock.write(0, "logs/b", "second")
+    flock.settle_equal()
+    flock.write(1, IGNORE_FILE, "*.log\n/logs/\n")
+    flock.settle_equal()
+    flock.path(0, "a.log").unlink()
+    flock.path(0, "logs/b").write_text("changed where it is ignored")
+    flock.settle()
+    assert flock.path(1, "a.log").read_text() == "first"
+    assert flock.path(2, "logs/b").read_text() == "second"
+    # Held again: what is absent is fetched, what was changed is a version beside the others'.
+    flock.path(2, IGNORE_FILE).unlink()
+    flock.settle_equal()
+    assert flock.path(0, "a.log").read_text() == "first"
+    shown = {path.read_text() for path in flock.path(0, "logs").iterdir()}
+    assert shown == {"second", "changed where it is ignored"}
+
+
+def test_old_content_that_is_held_again_is_fast_forwarded(flock: Choosing) -> None:
+    flock.write(0, "photos/a", "old")
+    flock.settle_equal()
+    flock.choose(1, "mail")
+    flock.settle()
+    flock.write(0, "photos/a", "new")
+    flock.write(0, "photos/b", "more")
+    flock.path(2, "photos").joinpath("c").write_text("c")
+    flock.settle()
+    assert flock.path(1, "photos/a").read_text() == "old", "not held: left alone"
+    assert flock.names(1) == {"photos", "photos/a"}
+    flock.choose(1)
+    flock.settle_equal()
+    assert flock.path(1, "photos/a").read_text() == "new"
+    assert flock.names(1) == {"photos", "photos/a", "photos/b", "photos/c"}
+
+
+def test_only_chosen_folders_come_and_their_absence_is_no_deletion(flock: Choosing) -> None:
+    flock.choose(1, "photos/2026")
+    flock.write(0, "photos/2026/a", "a")
+    flock.write(0, "photos/2025/b", "b")
+    flock.write(0, "mail/c", "c")
+    flock.write(0, "top", "d")
+    flock.settle()
+    assert flock.names(1) == {"photos", "photos/2026", "photos/2026/a"}
+    flock.write(1, "photos/2026/e", "e")
+    flock.write(1, "mail/local", "of nobody's business")
+    flock.settle()
+    assert flock.path(0, "photos/2026/e").exists()
+    assert not flock.path(0, "mail/local").exists()
+    flock.stop(1)
+    flock.restart(1)
+    flock.settle()
+    assert flock.path(0, "mail/c").exists() and flock.path(2, "top").exists()
+    assert flock.names(0) == flock.names(2)
+    flock.choose(1, "mail")
+    flock.settle()
+    assert flock.path(1, "mail/c").read_text() == "c"
+    assert flock.path(0, "mail/local").exists(), "held now: it is shared"
+    assert flock.path(1, "photos/2026/a").exists(), "held no more: it stays where it is"
+    flock.path(1, "photos/2026/a").unlink()
+    flock.settle()
+    assert flock.path(0, "photos/2026/a").exists()
+
+
+def test_the_ignore_file_goes_before_the_rest_of_its_batch(flock: Choosing) -> None:
+    for number in range(20):
+        flock.write(0, f"a{number}.tmp", f"{number}")
+    flock.settle_equal()
+    flock.stop(2)
+    # So long that its content takes cells of its own.
+    flock.write(0, IGNORE_FILE, "z*\n*.tmp\n" + "# \n" * 3000)
+    flock.write(0, "z", "left out at the source")
+    flock.write(0, "zz/y", "as well")
+    flock.write(0, "b", "b")
+    flock.settle()
+    assert flock.names(1) == {IGNORE_FILE, "b", *(f"a{number}.tmp" for number in range(20))}
+    # A node that comes later and has none of it: what others ignore does not come.
+    flock.restart(2)
+    flock.settle()
+    assert "b" in flock.names(2)
+    assert not {"z", "zz"} & flock.names(2)
+
+
+def test_a_folder_that_is_deleted_keeps_what_is_ignored_in_it(flock: Choosing) -> None:
+    flock.write(0, IGNORE_FILE, "*.o\n")
+    flock.write(0, "src/a.c", "source")
+    flock.settle_equal()
+    flock.write(1, "src/a.o", "object")
+    for path in (flock.path(0, "src/a.c"), flock.path(0, "src")):
+        path.unlink() if path.is_file() else path.rmdir()
+    flock.settle()
+    assert flock.names(0) == flock.names(2) == {IGNORE_FILE}
+    assert flock.names(1) == {IGNORE_FILE, "src", "src/a.o"}
+    assert "src" in flock.box(1).problems
+    flock.path(1, "src/a.o").unlink()
+    flock.run_until(lambda: flock.names(1) == {IGNORE_FILE})
+
+
+def test_an_ignore_file_that_cannot_be_read_changes_nothing(flock: Choosing) -> None:
+    flock.write(0, IGNORE_FILE, "*.key\n")
+    flock.write(0, "my.key", "secret")
+    flock.settle()
+    flock.path(0, IGNORE_FILE).unlink()
+    flock.path(0, IGNORE_FILE).mkdir()
+    flock.write(0, "other.key", "secret too")
+    flock.settle()
+    assert IGNORE_FILE in flock.box(0).problems
+    assert not [name for name in flock.names(1) if name.endswith(".key")]
+
+
+def test_a_choice_that_a_crash_cut_short_comes_into_force(flock: Choosing) -> None:
+    for number in range(30):
+        flock.write(0, f"photos/{number}", str(number))
+    flock.settle_equal()
+    flock.how[1] = (Mode.SYNC, ("mail",))
+    flock.stop(1)
+    flock.restart(1)
+    flock.kill(1)  # before it had a turn
+    for number in range(15):
+        flock.path(1, f"photos/{number}").unlink()
+    flock.restart(1)
+    flock.settle()
+    assert len(list(flock.path(0, "photos").iterdir())) == 30
+    flock.how[1] = (Mode.SYNC, ())
+    flock.stop(1)
+    flock.restart(1)
+    flock.settle_equal()
+    assert len(list(flock.path(1, "photos").iterdir())) == 30
+
+
+def test_a_conflict_copy_is_as_little_held_as_its_owner(flock: Choosing) -> None:
+    flock.write(0, "secret", "base")
+    flock.settle_equal()
+    flock.write(0, IGNORE_FILE, "/secret\n")
+    flock.settle_equal()
+    flock.write(1, "secret", "one")
+    flock.write(2, "secret", "two")
+    flock.settle()
+    assert flock.names(0) == {IGNORE_FILE, "secret"}
+    flock.path(0, IGNORE_FILE).unlink()
+    flock.settle_equal()
+    contents = {flock.path(0, name).read_text() for name in flock.names(0)}
+    assert contents == {"one", "two"}, "both edits show, and what they were made from does not"
+
+
+def test_an_explanation(flock: Choosing) -> None:
+    flock.write(0, IGNORE_FILE, "# first\nbuild/\n")
+    flock.write(0, "build/x", "x")
+    flock.settle()
+    explain = flock.box(0).held.explain
+    assert explain("build/x") == "is ignored with build/ by line 2 of .flockignore: build/"
+    assert explain("a") is None

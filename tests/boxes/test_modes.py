@@ -1,0 +1,193 @@
+"""What a node does in a box: all, send only, receive only, or keep for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flocksy.boxes.set_aside import Change
+from flocksy.boxes.setup import Mode
+from tests.boxes.flock_of_boxes import spool as spool  # a fixture
+from tests.boxes.test_held import Choosing
+
+
+@pytest.fixture
+def flock(tmp_path: Path, spool: Path) -> Iterator[Choosing]:
+    with Choosing(tmp_path, spool) as made:
+        yield made
+
+
+def take_mode(flock: Choosing, lane: int, mode: Mode) -> None:
+    """The node is configured so from its next start on, and a person has said yes to it."""
+    flock.how[lane] = (mode, ())
+    keeper = flock.nodes[lane].keeper
+    keeper.remove("box")
+    keeper.add(flock.setup(lane), flock.now)
+    keeper.adopt("box", flock.now)
+    flock.settle()
+
+
+def test_send_only_sends_and_takes_nothing(flock: Choosing) -> None:
+    take_mode(flock, 0, Mode.SEND_ONLY)
+    flock.write(0, "a", "first")
+    flock.write(0, "b", "first")
+    flock.settle_equal()
+    flock.write(1, "a", "of another")
+    flock.write(1, "new", "of another")
+    flock.path(2, "b").unlink()
+    flock.settle()
+    assert flock.path(0, "a").read_text() == "first"
+    assert flock.tree(0) == {"a", "b"}
+    assert flock.path(2, "a").read_text() == "of another"
+    assert set(flock.box(0).problems) == {"a", "b", "new"}
+    # What it makes next takes the place of all that is known, seen here or not: no copies.
+    flock.write(0, "a", "second")
+    flock.write(0, "b", "second")
+    flock.path(0, "c").write_text("c")
+    flock.settle()
+    for lane in (1, 2):
+        assert flock.tree(lane) == {"a", "b", "c", "new"}
+        assert flock.path(lane, "a").read_text() == "second"
+    assert set(flock.box(0).problems) == {"new"}
+
+
+def test_receive_only_tells_nobody_and_keeps_what_was_changed(flock: Choosing) -> None:
+    for name in ("edited", "deleted", "chmodded", "kept"):
+        flock.write(0, name, "first")
+    flock.settle_equal()
+    take_mode(flock, 1, Mode.RECEIVE_ONLY)
+    flock.write(1, "edited", "here")
+    flock.path(1, "deleted").unlink()
+    flock.path(1, "chmodded").chmod(0o700)
+    flock.write(1, "folder/new", "here")
+    flock.settle()
+    flock.write(0, "edited", "second")
+    flock.write(0, "kept", "second")
+    flock.settle()
+    assert flock.tree(0) == flock.tree(2) == {"edited", "deleted", "chmodded", "kept"}
+    assert flock.path(1, "edited").read_text() == "here", "set aside, not overwritten"
+    assert flock.path(1, "kept").read_text() == "second"
+    assert not flock.path(1, "deleted").exists()
+    changes = [
+        Change("chmodded", "changed"),
+        Change("deleted", "deleted"),
+        Change("edited", "changed"),
+        Change("folder", "new"),
+        Change("folder/new", "new"),
+    ]
+    assert flock.box(1).set_aside.changes(10) == changes
+    flock.stop(1)
+    flock.restart(1)
+    flock.settle()
+    assert flock.box(1).set_aside.changes(10) == changes, "known after a start as well"
+    assert flock.box(1).revert(["edited"]) == ["edited"]
+    flock.settle()
+    assert flock.path(1, "edited").read_text() == "second"
+    assert any(kept.read_text() == "here" for kept in flock.history(1))
+    assert len(flock.box(1).revert(None)) == 4
+    flock.settle_equal()
+    assert not flock.box(1).set_aside.changes(10)
+    assert any("new" in kept.name for kept in flock.history(1))
+
+
+def test_a_change_that_the_flock_makes_too_is_none_any_more(flock: Choosing) -> None:
+    flock.write(0, "a", "first")
+    flock.settle_equal()
+    take_mode(flock, 1, Mode.RECEIVE_ONLY)
+    flock.write(1, "a", "second")
+    flock.settle()
+    assert len(flock.box(1).set_aside.changes(10)) == 1
+    flock.write(0, "a", "second")
+    flock.settle()
+    flock.run_until(lambda: not flock.box(1).set_aside.changes(10))
+    flock.write(0, "a", "third")
+    flock.settle_equal()
+
+
+def test_a_conflict_copy_that_is_deleted_on_a_receiver_is_put_away_nowhere(
+    flock: Choosing,
+) -> None:
+    flock.write(0, "a", "base")
+    flock.settle_equal()
+    take_mode(flock, 2, Mode.RECEIVE_ONLY)
+    flock.write(0, "a", "one")
+    flock.write(1, "a", "two")
+    flock.settle_equal()
+    (copy,) = flock.tree(2) - {"a"}
+    flock.path(2, copy).unlink()
+    flock.settle()
+    assert copy in flock.tree(0)
+    assert flock.box(2).set_aside.changes(10) == [Change(copy, "deleted")]
+    flock.box(2).revert(None)
+    flock.settle_equal()
+
+
+def test_an_archive_receives_and_never_deletes(flock: Choosing) -> None:
+    flock.write(0, "folder/a", "a")
+    flock.write(0, "b", "b")
+    flock.write(0, "c", "first")
+    flock.settle_equal()
+    take_mode(flock, 2, Mode.ARCHIVE)
+    flock.path(0, "folder/a").unlink()
+    flock.path(0, "folder").rmdir()
+    flock.path(0, "b").rename(flock.path(0, "moved"))
+    flock.write(0, "c", "second")
+    flock.settle()
+    assert flock.tree(0) == flock.tree(1) == {"moved", "c"}
+    assert flock.tree(2) == {"folder", "folder/a", "b", "moved", "c"}
+    assert flock.path(2, "c").read_text() == "second"
+    assert flock.path(2, "moved").read_text() == "b"
+    assert flock.box(2).settled
+    flock.write(2, "own", "stays here")
+    flock.path(2, "c").unlink()
+    flock.settle()
+    assert flock.tree(0) == {"moved", "c"}
+    changes = [Change("c", "deleted"), Change("own", "new")]
+    assert flock.box(2).set_aside.changes(10) == changes
+    flock.box(2).revert(None)
+    flock.settle()
+    assert flock.tree(2) == {"folder", "folder/a", "b", "moved", "c", "own"}
+    # Written anew at a path that only the archive still has: an ordinary change.
+    flock.write(0, "b", "again")
+    flock.settle()
+    assert flock.path(2, "b").read_text() == "again"
+
+
+def test_a_mode_that_changed_asks_and_then_adopts(flock: Choosing) -> None:
+    flock.write(0, "a", "first")
+    flock.settle_equal()
+    take_mode(flock, 1, Mode.RECEIVE_ONLY)
+    flock.write(1, "a", "here")
+    flock.write(1, "new", "here")
+    flock.settle()
+    flock.how[1] = (Mode.SYNC, ())
+    flock.stop(1)
+    flock.restart(1)
+    for _ in range(30):
+        flock.step()
+    assert flock.kept(1).box is None
+    assert "receive-only" in flock.kept(1).reason and "flocksy box adopt" in flock.kept(1).reason
+    assert flock.tree(0) == {"a"}
+    flock.nodes[1].keeper.adopt("box", flock.now)
+    flock.settle_equal()
+    assert {flock.path(0, name).read_text() for name in flock.tree(0)} == {"first", "here"}
+    assert "new" in flock.tree(2)
+
+
+def test_a_first_start_takes_its_mode_without_a_question(tmp_path: Path, spool: Path) -> None:
+    class Archive(Choosing):
+        def __init__(self, root: Path, spool: Path) -> None:
+            super().__init__(root, spool)
+            self.stop(2)
+
+    with Archive(tmp_path, spool) as flock:
+        for found in (tmp_path / "state2").glob("box.sqlite*"):
+            found.unlink()
+        (flock.path(2) / ".flocksy" / "marker").unlink()
+        flock.how[2] = (Mode.ARCHIVE, ())
+        flock.write(0, "a", "a")
+        flock.restart(2)
+        flock.settle()
+        assert flock.path(2, "a").read_text() == "a"
