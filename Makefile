@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: rig test lint bench explore-deep lock clean
+.PHONY: rig test lint bench adversary adversary-quick explore-deep lock clean
 
 rig: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.rig
@@ -36,6 +36,27 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.goodput
 	$(BIN)/python -m benchmarks.latency
 
+# Who sent it? Needs root (namespaces), tcpdump and iproute2. Can be stopped and goes on where it was;
+# each part takes under 50 minutes: call it again until it says nothing of the time.
+ADVERSARY = $(BIN)/python -m benchmarks.adversary
+adversary: $(VENV)/.installed-adversary
+	$(ADVERSARY) collect build/adversary --pace max --sessions 40
+	$(ADVERSARY) collect build/adversary --pace grid --sessions 40
+	$(ADVERSARY) collect build/adversary --build original --sessions 6
+	$(ADVERSARY) collect build/adversary --build skew --sessions 40
+	$(ADVERSARY) analyse build/adversary
+
+# For every day: under five minutes, and finds only what is gross.
+adversary-quick: $(VENV)/.installed-adversary
+	rm -rf build/adversary-quick
+	$(ADVERSARY) collect build/adversary-quick --sessions 3 --events 16 --quiet 1
+	$(ADVERSARY) collect build/adversary-quick --sessions 2 --events 16 --quiet 1 --build original
+	$(ADVERSARY) analyse build/adversary-quick
+
+$(VENV)/.installed-adversary: requirements-adversary.lock $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements-adversary.lock
+	touch $@
+
 # Every run of three nodes within wider bounds than the tests have; an hour and several GB.
 explore-deep: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.protocol.explore_deep
@@ -48,6 +69,7 @@ lock: $(VENV)/bin/python
 	grep -o 'flit_core==[0-9.]*' pyproject.toml > build-backend.txt
 	$(BIN)/$(LOCK) pyproject.toml build-backend.txt -o requirements.lock
 	$(BIN)/$(LOCK) pyproject.toml build-backend.txt --extra dev -o requirements-dev.lock
+	$(BIN)/$(LOCK) pyproject.toml build-backend.txt --extra adversary -o requirements-adversary.lock
 	rm build-backend.txt
 
 clean:

@@ -90,6 +90,7 @@ class RigNode:
     process: subprocess.Popen[bytes] | None = None
     control: str = ""
     flags: tuple[str, ...] = ()  # when it is started
+    program: tuple[str, ...] = ("flocksy",)  # the module that is started, and words for it
     key_files: tuple[str, ...] = ()  # on every command line, where the configuration names none
 
     @property
@@ -169,7 +170,7 @@ class Rig:
         assert not node.running
         with node.log.open("ab") as log:
             node.process = subprocess.Popen(
-                node.command(*node.flags),
+                [sys.executable, "-m", *node.program, *node.command(*node.flags)[3:]],
                 env=node.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -1,0 +1,21 @@
+"""A node with a leak put in, which the adversary must find: the controls of every report.
+
+    python -m benchmarks.adversary.leaky BUILD FILE NAME [flags of flocksy]
+
+The wire process cannot know whether its node is the source, so FILE tells it: it holds the NAME of
+the node that makes the next change. Every node reads it at the start of every burst.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+
+from benchmarks.adversary.leaks import run_leaky
+from flocksy.cli.main import main
+from flocksy.node import processes
+
+if __name__ == "__main__":
+    build, file, name, *flags = sys.argv[1:]
+    processes.run = functools.partial(run_leaky, build, file, name)  # type: ignore[assignment]
+    sys.exit(main(flags))

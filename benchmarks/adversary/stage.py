@@ -1,0 +1,121 @@
+"""Where the nodes fly: one network namespace for each, joined by a bridge in one of its own.
+
+    node namespace ── veth ── bridge namespace ── veth ── node namespace
+                                   │
+                                tcpdump
+
+Segmentation is left to no device, so that a packet in the capture is one that a wire would carry.
+Needs root on Linux, `ip` of iproute2 and tcpdump. Everything made here has names of its own and is
+removed at the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from flocksy.testing.rig import wait_until
+
+NETWORK = "10.77.0"
+PORT = 23500
+KEPT_BYTES = 128
+"""Of each packet: all headers. What comes after them is encrypted, and its lengths are known."""
+_CLONE_NEWNET = 0x40000000
+_START_SECONDS = 20.0
+
+
+class Stage:
+    """The namespaces of `count` nodes. Raises `CalledProcessError` where it may not make them."""
+
+    def __init__(self, count: int) -> None:
+        self._mark = f"fl{os.getpid() % 100_000}"
+        self._bridge = f"{self._mark}b"
+        self._nodes = [f"{self._mark}n{number}" for number in range(count)]
+        self.addresses = [f"{NETWORK}.{number + 1}" for number in range(count)]
+
+    def __enter__(self) -> Self:
+        try:
+            self._make()
+        except BaseException:
+            self._remove()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._remove()
+
+    def enter(self, number: int) -> Callable[[], None]:
+        """To be called in a new process: its network is that of the node."""
+        path = f"/run/netns/{self._nodes[number]}"
+        libc = ctypes.CDLL(None, use_errno=True)
+
+        def enter() -> None:
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                if libc.setns(descriptor, _CLONE_NEWNET) != 0:
+                    raise OSError(ctypes.get_errno(), "setns")
+            finally:
+                os.close(descriptor)
+
+        return enter
+
+    @contextlib.contextmanager
+    def capturing(self, path: Path) -> Iterator[None]:
+        """Every packet that passes the bridge, with nanosecond stamps, to `path`."""
+        tcpdump = shutil.which("tcpdump") or "/usr/sbin/tcpdump"
+        options = ["-B", "65536", "-s", str(KEPT_BYTES), "--time-stamp-precision", "nano"]
+        command = ["ip", "netns", "exec", self._bridge, tcpdump, "-i", "br0", "-U", *options]
+        with subprocess.Popen(
+            [*command, "-w", str(path), "tcp"], stderr=subprocess.PIPE, text=True
+        ) as process:
+            try:
+                wait_until(
+                    lambda: path.exists() and path.stat().st_size > 0, "tcpdump", _START_SECONDS
+                )
+                yield
+            finally:
+                process.send_signal(signal.SIGINT)
+                _, said = process.communicate()
+        if "0 packets dropped by kernel" not in said.splitlines():
+            raise RuntimeError(f"the capture is not whole: {said}")
+
+    def _make(self) -> None:
+        _ip("netns", "add", self._bridge)
+        self._in_bridge("link", "add", "br0", "type", "bridge")
+        self._in_bridge("link", "set", "br0", "promisc", "on", "up")
+        for number, node in enumerate(self._nodes):
+            outer = f"p{number}"
+            _ip("netns", "add", node)
+            _ip(
+                *("link", "add", "eth0", "netns", node, "type", "veth"),
+                *("peer", "name", outer, "netns", self._bridge),
+            )
+            _ip("-n", node, "addr", "add", f"{self.addresses[number]}/24", "dev", "eth0")
+            _ip("-n", node, "link", "set", "lo", "up")
+            _ip("-n", node, "link", "set", "eth0", "gso_max_segs", "1", "up")
+            self._in_bridge("link", "set", outer, "master", "br0", "gso_max_segs", "1", "up")
+
+    def _in_bridge(self, *words: str) -> None:
+        _ip("-n", self._bridge, *words)
+
+    def _remove(self) -> None:
+        for name in (*self._nodes, self._bridge):
+            with contextlib.suppress(subprocess.CalledProcessError):
+                _ip("netns", "del", name)
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
