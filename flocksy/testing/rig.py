@@ -235,7 +235,9 @@ class Rig:
             missing = []
             for node in self.nodes:
                 if node.process is not None and node.process.poll() is not None and size is None:
-                    raise RigError(f"{node.name} ended with {node.process.returncode}")
+                    raise RigError(
+                        f"{node.name} ended with {node.process.returncode}\n{node.log_tail()}"
+                    )
                 if node.running:
                     try:
                         view = node.status()["view"]
@@ -272,7 +274,9 @@ class Rig:
         while found:
             for node in self.nodes:
                 if node.process is not None and node.process.poll() is not None:
-                    raise RigError(f"{node.name} ended with {node.process.returncode}")
+                    raise RigError(
+                        f"{node.name} ended with {node.process.returncode}\n{node.log_tail()}"
+                    )
             if time.monotonic() > deadline:
                 raise RigError(
                     f"the boxes differ after {timeout_seconds:g} s:\n  " + "\n  ".join(found)
