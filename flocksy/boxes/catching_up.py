@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from flocksy.index.store import BoxIndex
+from flocksy.sync.trees import PathState, SyncedEntry
+from flocksy.sync.version import Kind
 
 PATHS_PER_TURN = 500
 """Looked at in one go: some milliseconds."""
@@ -25,9 +27,16 @@ class CatchingUp:
             self.done = True
             return []
         self._after = paths[-1]
-        behind = []
-        for path in paths:
-            state, synced = index.flock(path), index.synced(path)
-            if state is not None and (synced is None or synced.heads != set(state.heads)):
-                behind.append(path)
-        return behind
+        return [path for path in paths if _is_behind(index.flock(path), index.synced(path))]
+
+
+def _is_behind(state: PathState | None, synced: SyncedEntry | None) -> bool:
+    """Whether the planner has to look at a path. What shows at it may follow from other paths (a
+    directory of what is below it, a copy of what is beside it), so equal heads are not enough."""
+    shows = synced is not None and synced.disk is not None
+    if state is None:
+        return shows
+    if synced is None or synced.heads != set(state.heads):
+        return True
+    lives = any(version.kind is not Kind.TOMBSTONE for version in state.heads.values())
+    return lives != shows

@@ -1,0 +1,58 @@
+"""What the planner is asked to look at when a box is opened again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flocksy.boxes.catching_up import CatchingUp
+from flocksy.index.store import BoxIndex
+from flocksy.sync.trees import DiskEntry, SyncedEntry
+from flocksy.sync.version import Kind, Version, version_id
+
+FILE = Version(Kind.FILE, 0o644, 5, 7, b"r" * 32, 1, ())
+GONE = Version(Kind.TOMBSTONE, 0, 0, 0, b"", 2, ())
+FOLDER = DiskEntry(Kind.DIRECTORY, 0o755, 0, 0, b"", 4, 5, 6)
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[BoxIndex]:
+    opened = BoxIndex.open(tmp_path / "box.sqlite")
+    yield opened
+    opened.close()
+
+
+def behind(index: BoxIndex) -> set[str]:
+    catching_up, found = CatchingUp(index), set()
+    while not catching_up.done:
+        found.update(catching_up.turn())
+    return found
+
+
+def know(index: BoxIndex, path: str, version: Version | None, disk: DiskEntry | None) -> None:
+    """The flock has that version; the disk was seen to hold that, after it was known."""
+    heads = {version_id(version): version} if version is not None else {}
+    if heads:
+        index.join(path, heads, {})
+    index.set_synced(path, SyncedEntry(frozenset(heads), disk))
+
+
+def test_what_is_settled_is_left_alone(index: BoxIndex) -> None:
+    know(index, "file", FILE, FOLDER)
+    know(index, "gone", GONE, None)
+    assert behind(index) == set()
+
+
+def test_what_has_arrived_and_is_not_here(index: BoxIndex) -> None:
+    index.join("new", {version_id(FILE): FILE}, {})
+    know(index, "not applied", FILE, None)
+    assert behind(index) == {"new", "not applied"}
+
+
+def test_a_directory_that_stood_for_what_was_below_it(index: BoxIndex) -> None:
+    """Its heads say no more than that it is gone, before as after."""
+    know(index, "left over", GONE, FOLDER)
+    know(index, "never had a version", None, FOLDER)
+    assert behind(index) == {"left over", "never had a version"}
