@@ -151,6 +151,19 @@ def open_box(
         raise
 
 
+def forget_past(index_path: Path) -> None:
+    """The box of this index is kept no more: should it be opened again, its disk is of unknown past
+    and adopted. Raises `IndexDamaged`."""
+    index = BoxIndex.open(index_path)
+    try:
+        if index.remembered(ADOPT) is None:
+            with index.transaction(durable=True):
+                index.remember(ADOPT, b"1")
+                index.remember(SINCE, time.time_ns().to_bytes(8, "big"))
+    finally:
+        index.close()
+
+
 def _forgets_links(setup: BoxSetup, index: BoxIndex) -> bool:
     """Whether links were followed, and are not any more: then what the index knows of this disk
     speaks of something else than what is looked at from now on."""

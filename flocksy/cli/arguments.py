@@ -6,6 +6,7 @@ import argparse
 from typing import NoReturn
 
 from flocksy import __version__
+from flocksy.cli.choosing_arguments import add_choosing
 from flocksy.cli.keys_arguments import add_keys, descriptor
 from flocksy.cli.pair_arguments import add_pair
 from flocksy.cli.undo_arguments import add_conflicts, add_undo
@@ -81,6 +82,11 @@ def build_parser() -> argparse.ArgumentParser:
         ("adopt", "take a folder as the box although its marker is missing or not ours"),
     ):
         _add(actions, name, text).add_argument("name", metavar="BOX", help="name of the box")
+
+    add_choosing(lambda name, text: _add(actions, name, text))
+    ignored = _add(commands, "ignored", "tell whether this node syncs a path, and why not")
+    ignored.add_argument("path", metavar="PATH", help="a path in a box")
+    _add_json(ignored)
 
     add_undo(lambda name, text: _add(commands, name, text))
     conflicts = _add(commands, "conflicts", "list, show and decide conflicts")

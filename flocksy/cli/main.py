@@ -81,7 +81,14 @@ def _dispatch(parsed: argparse.Namespace, options: Options) -> int:
     if parsed.command in undo.HANDLERS:
         return undo.HANDLERS[parsed.command](parsed, options)
     if parsed.command == "box":
-        return commands.box(parsed, options)
+        from flocksy.cli import choosing
+
+        action = choosing.ACTIONS.get(parsed.action, commands.box)
+        return action(parsed, options)
+    if parsed.command == "ignored":
+        from flocksy.cli.choosing import ignored
+
+        return ignored(parsed, options)
     handler = {"status": commands.status, "wait": commands.wait, "rescan": commands.rescan}
     return handler[parsed.command](parsed, options)
 

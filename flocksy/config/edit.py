@@ -15,7 +15,7 @@ from typing import Any, Literal
 import tomlkit
 from tomlkit.items import Table
 
-from flocksy.config import document, formats, original, places
+from flocksy.config import document, formats, model, original, places
 from flocksy.config.load import COMMAND_LINE, config_path, load, load_words
 from flocksy.config.settings import BoxSettings, HistoryCap, NodeSettings, Options, Symlinks
 from flocksy.errors import ConfigError
@@ -66,6 +66,11 @@ def change_box(options: Options, name: str, word: Word, value: object) -> NodeSe
 
     Raises `ConfigError`, and the file is as it was.
     """
+    if word == "folders":
+        try:
+            value = model.folders_of(value)
+        except ValueError as error:
+            raise ConfigError(f"folders of the box {name}: {error}") from None
     path = config_path(options)
     text = document.read_text(path)
     found = next(((box, at) for box, at in load_words(options).boxes if box.name == name), None)

@@ -14,7 +14,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from flocksy.config.document import Entry
-from flocksy.config.settings import HistoryCap, Mode, Pace, Profile
+from flocksy.config.settings import BurstTimingKind, HistoryCap, Mode, Pace, Profile
 from flocksy.errors import ConfigError
 from flocksy.keys.bundle import checked_name
 
@@ -70,6 +70,9 @@ class ProgramModel(BaseModel):
     settle: Annotated[float, Field(ge=0, le=60)] | None = None
     rest: Annotated[float, Field(ge=0, le=10)] | None = None
     stall_timeout: float = Field(default=5.0, ge=0.5, le=300)
+    burst_timing: BurstTimingKind = "on-demand"
+    burst_every: float = Field(default=300.0, ge=10, le=86400)
+    burst_cells: int = Field(default=256, ge=64, le=1 << 20)
     announce_delay: Seconds | None = None
     socks: Annotated[str, Field(pattern=r"^[^\s:/@]+:[0-9]{1,5}$")] | None = None
 
@@ -79,12 +82,13 @@ def _digit(value: object) -> object:
     return int(value) if isinstance(value, str) and value in {"0", "1", "2"} else value
 
 
-def _folders(value: object) -> object:
-    """One folder, or a list of them: paths inside the box with "/", as people write them."""
+def folders_of(value: object) -> tuple[str, ...]:
+    """One folder, or a list of them: paths inside the box with "/", as people write them. Raises
+    `ValueError`."""
     listed = [value] if isinstance(value, str) else value
     if not isinstance(listed, list | tuple):
         raise ValueError("should be a list of folders of the box")
-    folders: dict[str, None] = {}
+    found: dict[str, None] = {}
     for one in listed:
         if not isinstance(one, str):
             raise ValueError("should be folders of the box, as texts")
@@ -95,8 +99,8 @@ def _folders(value: object) -> object:
             )
         if not names:
             raise ValueError("should name folders in the box; leave the word out to hold all of it")
-        folders["/".join(names)] = None
-    return tuple(folders)
+        found["/".join(names)] = None
+    return tuple(found)
 
 
 def _guard(value: object) -> object:
@@ -132,10 +136,10 @@ class BoxModel(BaseModel):
     removable: bool = False
     mode: Mode = "sync"
     folders: Annotated[
-        tuple[Text, ...], BeforeValidator(_folders), Field(max_length=MAX_REPEATS)
+        tuple[Text, ...], BeforeValidator(folders_of), Field(max_length=MAX_REPEATS)
     ] = ()
     paused: bool = False
-    guard: Annotated[int | None, BeforeValidator(_guard), Field(ge=0, le=100)] = 100
+    guard: Annotated[Annotated[int, Field(ge=0, le=100)] | None, BeforeValidator(_guard)] = 100
     history_cap: Annotated[HistoryCap, BeforeValidator(_history_cap)] = HistoryCap(percent=10)
 
 

@@ -12,6 +12,7 @@ from flocksy.boxes.keeper import Kept
 from flocksy.config.edit import add_box, remove_box
 from flocksy.config.settings import BoxSettings, Symlinks
 from flocksy.errors import FlocksyError
+from flocksy.node.choosing import Choosing
 from flocksy.node.undo import Undo
 from flocksy.status.control import Answer, Arguments, Pending
 from flocksy.status.model import BoxState
@@ -43,6 +44,7 @@ class Commands:
         self._undo = Undo(node)
         self._handlers: dict[str, Callable[[Arguments], Answer | Pending]] = {
             **self._undo.handlers,
+            **Choosing(node).handlers,
             "status": self._status,
             "version": self._version,
             "reload": self._reload,
@@ -50,8 +52,6 @@ class Commands:
             "box_list": self._box_list,
             "box_add": self._box_add,
             "box_remove": self._box_remove,
-            "box_pause": self._box_pause,
-            "box_resume": self._box_resume,
             "box_adopt": self._box_adopt,
             "rescan": self._rescan,
         }
@@ -165,15 +165,6 @@ class Commands:
         self._node.keeper.get(name)
         self._node.apply(remove_box(self._node.settings.options, name))
         return {"text": f"{name}: removed; the folder stays as it is"}
-
-    def _box_pause(self, arguments: Arguments) -> Answer:
-        name = str(arguments["name"])
-        self._node.keeper.pause(name)
-        return {"text": f"{name}: paused"}
-
-    def _box_resume(self, arguments: Arguments) -> Answer:
-        name = str(arguments["name"])
-        return self._told(self._node.keeper.resume(name, self._node.loop.now()), "goes on")
 
     def _box_adopt(self, arguments: Arguments) -> Answer:
         name = str(arguments["name"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import random
 import signal
@@ -23,7 +24,7 @@ from flocksy.node.loop import Loop
 from flocksy.node.processes import WireProcess, deaf
 from flocksy.node.reports import Reporter
 from flocksy.node.restarts import Restarts
-from flocksy.node.setups import setup_of
+from flocksy.node.setups import forget_removed, setup_of
 from flocksy.status.control import ControlServer
 from flocksy.status.wording import EXIT_OK
 
@@ -95,8 +96,9 @@ class Node:
     def run(self) -> int:
         """Until told to stop. Raises `FlocksyError` when the node cannot go on."""
         log.info("flocksy %s at %s", __version__, self.settings.identity)
+        forget_removed(self.settings)
         for box in self.settings.boxes:
-            self.keeper.add(self.setup_of(box), self.loop.now())
+            self.keeper.add(self.setup_of(box), self.loop.now(), paused=box.paused)
         while not self._done():
             now = self.loop.now()
             again = self._turn(now)
@@ -122,11 +124,19 @@ class Node:
         setups = {name: self.setup_of(box) for name, box in after.items()}
         self.settings = settings
         for name, box in before.items():
-            if after.get(name) != box:
+            changed = after.get(name)
+            if changed is not None and dataclasses.replace(box, paused=changed.paused) == changed:
+                if changed.paused and not box.paused:
+                    self.keeper.pause(name)
+                elif box.paused and not changed.paused:
+                    self.keeper.resume(name, self.loop.now())
+            elif changed != box:
                 self.keeper.remove(name)
+        forget_removed(settings)
+        kept = {one.setup.name for one in self.keeper.boxes}
         for name, box in after.items():
-            if before.get(name) != box:
-                self.keeper.add(setups[name], self.loop.now())
+            if name not in kept:
+                self.keeper.add(setups[name], self.loop.now(), paused=box.paused)
 
     def read_anew(self) -> str:
         """Load configuration and keys again, and take over what has changed. Returns words.

@@ -155,11 +155,13 @@ class Reporter:
                 real_allowed=False,
                 files=0,
                 bytes=0,
+                mode=kept.setup.mode,
+                folders=kept.setup.folders,
             )
         counts = box.index.counts()
         return make_box(
             name=kept.setup.name,
-            path=kept.setup.path,
+            path=box.setup.path,
             paused=None,
             pending=box.pending,
             settled=box.settled and self._node.exchange.agrees(box),
@@ -170,6 +172,11 @@ class Reporter:
             conflicts=tuple(box.conflicts(MAX_LISTED)),
             asks=box.guard.words(box.setup.name),
             waiting=tuple(itertools.islice(box.guard.waiting, MAX_LISTED)),
+            mode=box.setup.mode,
+            folders=box.setup.folders,
+            set_aside=tuple(
+                f"{change.path} ({change.how} here)" for change in box.set_aside.changes(MAX_LISTED)
+            ),
         )
 
     def _link(self, lane: int, report: WireReport) -> LinkStatus:

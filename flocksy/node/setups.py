@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
+from flocksy.boxes.activation import forget_past
 from flocksy.boxes.setup import BoxSetup, Mode
-from flocksy.config.settings import BoxSettings, Symlinks
+from flocksy.config.settings import BoxSettings, NodeSettings, Symlinks
+from flocksy.errors import FlocksyError
+
+log = logging.getLogger("flocksy.box")
 
 
 def setup_of(box: BoxSettings, state_dir: str, private: tuple[str, ...]) -> BoxSetup:
     """`private`: files of flocksy's own outside the state directory, which no link may show. The
     index of a box is found by its id, whatever it is called."""
-    index = Path(state_dir) / "boxes" / f"{box.box_id.hex()[:16]}.sqlite"
+    index = _index_of(box, state_dir)
     return BoxSetup(
         name=box.name,
         path=box.path,
@@ -27,3 +32,19 @@ def setup_of(box: BoxSettings, state_dir: str, private: tuple[str, ...]) -> BoxS
         history_percent=box.history_cap.percent,
         history_bytes=box.history_cap.bytes,
     )
+
+
+def forget_removed(settings: NodeSettings) -> None:
+    """Of boxes that this node has no more, nothing is to be concluded from what became of the
+    folder meanwhile, should they be added again."""
+    configured = {_index_of(box, settings.state_dir) for box in settings.boxes}
+    for path in sorted((Path(settings.state_dir) / "boxes").glob("*.sqlite")):
+        if path not in configured:
+            try:
+                forget_past(path)
+            except FlocksyError as error:
+                log.warning("%s: %s; it is made anew when its box is added again", path, error)
+
+
+def _index_of(box: BoxSettings, state_dir: str) -> Path:
+    return Path(state_dir) / "boxes" / f"{box.box_id.hex()[:16]}.sqlite"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -47,6 +49,18 @@ class _Resolve(_Path):
     both: bool = False
 
 
+class _Mode(_OneBox):
+    mode: Literal["sync", "send-only", "receive-only", "archive"]
+
+
+class _Folders(_OneBox):
+    folders: list[str] | None = Field(default=None, max_length=256)  # None: only tell; []: all
+
+
+class _Revert(_OneBox):
+    paths: list[str] | None = Field(default=None, max_length=10_000)  # absolute; None: all
+
+
 COMMANDS: dict[str, type[BaseModel]] = {
     "status": _Arguments,
     "version": _Arguments,
@@ -58,6 +72,10 @@ COMMANDS: dict[str, type[BaseModel]] = {
     "box_pause": _OneBox,
     "box_resume": _OneBox,
     "box_adopt": _OneBox,
+    "box_mode": _Mode,
+    "box_folders": _Folders,
+    "box_revert": _Revert,
+    "ignored": _Path,
     "rescan": _MaybeBox,
     "history": _Path,
     "deleted": _Deleted,

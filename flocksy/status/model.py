@@ -68,6 +68,9 @@ class BoxStatus:
     conflicts: tuple[str, ...] = ()  # paths of conflict copies in the box
     asks: str = ""  # what waits for flocksy approve or reject, in words
     waiting: tuple[str, ...] = ()  # paths whose deletion waits, some of them
+    mode: str = "sync"
+    folders: tuple[str, ...] = ()  # of the box that this node holds; empty: all
+    set_aside: tuple[str, ...] = ()  # what was changed here and is told to nobody, some of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,9 @@ def make_box(
     conflicts: tuple[str, ...] = (),
     asks: str = "",
     waiting: tuple[str, ...] = (),
+    mode: str = "sync",
+    folders: tuple[str, ...] = (),
+    set_aside: tuple[str, ...] = (),
 ) -> BoxStatus:
     """The status of one box. `paused` is the reason or None.
 
@@ -166,6 +172,9 @@ def make_box(
         tuple(conflicts),
         asks,
         tuple(waiting),
+        mode,
+        tuple(folders),
+        tuple(set_aside),
     )
 
 

@@ -50,12 +50,20 @@ def boxes_lines(boxes: Iterable[BoxStatus]) -> list[str]:
         pending = f", {box.pending} pending" if box.pending else ""
         lines.append(
             f"  {printable(box.name)}  {printable(box.path)}  {box.state.value}{reason}  "
-            f"({box.files} files, {size(box.bytes)}{pending})"
+            f"({box.files} files, {size(box.bytes)}{pending}{_how(box)})"
         )
         if box.asks:
             lines.append(f"    asks: {printable(box.asks)}")
         lines += _some("problem", box.problems) + _some("conflict", box.conflicts)
+        lines += _some("set aside", box.set_aside)
     return lines or ["  none; add one with flocksy box add NAME@PATH"]
+
+
+def _how(box: BoxStatus) -> str:
+    """What is not the same for every box."""
+    mode = "" if box.mode == "sync" else f", {box.mode}"
+    folders = ", ".join(printable(folder) for folder in box.folders)
+    return f"{mode}, only {folders}" if folders else mode
 
 
 def size(count: float) -> str:

@@ -155,8 +155,37 @@ def test_boxes_without_a_node(place: Place, capsys: pytest.CaptureFixture[str]) 
     capsys.readouterr()
     refused(capsys, 2, "there is no box 'a folder'", "box", "remove", "a folder", *flags(place))
     refused(capsys, 2, "has no path", "box", "add", "name", *flags(place))
-    for words in (["wait"], ["rescan"], ["box", "pause", "x"], ["box", "adopt", "x"]):
+    for words in (["wait"], ["rescan"], ["box", "revert", "x", "--all"], ["box", "adopt", "x"]):
         refused(capsys, 1, "the node does not run", *words, *flags(place))
+
+
+def test_what_a_box_is_used_for_without_a_node(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.write(PLAIN)
+    folder = place.box("one")
+    assert run("box", "add", f"one@{folder}", *flags(place)) == 0
+    assert run("box", "mode", "one", "archive", "--yes", *flags(place)) == 0
+    assert "flocksy box adopt one" in capsys.readouterr().out
+    assert run("box", "folders", "one", "photos/", "mail", *flags(place)) == 0
+    assert run("box", "pause", "one", *flags(place)) == 0
+    (box,) = load(place.options()).boxes
+    assert (box.mode, box.folders, box.paused) == ("archive", ("photos", "mail"), True)
+    assert run("box", "resume", "one", *flags(place)) == 0
+    assert not load(place.options()).boxes[0].paused
+    (folder / ".flockignore").write_text("*.o\n")
+    capsys.readouterr()
+    assert run("ignored", str(folder / "mail" / "a.o"), "--json", *flags(place)) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["ignored"] and "line 1 of .flockignore: *.o" in told["reason"]
+    assert run("ignored", str(folder / "music"), *flags(place)) == 0
+    assert "outside the chosen folders" in capsys.readouterr().out
+    assert run("ignored", str(folder / "mail" / "a"), *flags(place)) == 0
+    assert "is synchronised" in capsys.readouterr().out
+    refused(capsys, 1, "is in no box", "ignored", "/elsewhere", *flags(place))
+    refused(capsys, 1, "nobody to answer", "box", "mode", "one", "sync", *flags(place))
+    refused(capsys, 2, "inside the box", "box", "folders", "one", "../x", *flags(place))
+    refused(capsys, 2, "name the paths", "box", "revert", "one", *flags(place))
 
 
 def test_the_lock_keeps_commands_from_a_node_that_just_starts(

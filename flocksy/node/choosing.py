@@ -1,0 +1,166 @@
+"""The commands that choose what a running node does in a box, and with which part of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from flocksy.boxes.setup import Mode, change_words
+from flocksy.config.edit import Word, change_box
+from flocksy.config.settings import BoxSettings
+from flocksy.errors import ConfigError, FlocksyError
+from flocksy.status.control import Answer, Arguments, Pending
+from flocksy.sync.holding import Choice
+from flocksy.sync.ignore import IGNORE_FILE, MAX_IGNORE_BYTES
+
+if TYPE_CHECKING:
+    from flocksy.node.node import Node
+
+
+class Choosing:
+    """Answers `box mode`, `box folders`, `box pause`, `box resume`, `box revert` and `ignored`."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self.handlers: dict[str, Callable[[Arguments], Answer | Pending]] = {
+            "box_mode": self._mode,
+            "box_folders": self._folders,
+            "box_pause": self._pause,
+            "box_resume": self._resume,
+            "box_revert": self._revert,
+            "ignored": self._ignored,
+        }
+
+    def _mode(self, arguments: Arguments) -> Answer:
+        name, mode = str(arguments["name"]), str(arguments["mode"])
+        kept = self._node.keeper.get(name)
+        if kept.setup.mode == mode and kept.box is not None:
+            return {"text": f"{name}: is {mode} already"}
+        if kept.setup.mode != mode:
+            self._change(name, "mode", mode)
+        kept = self._node.keeper.adopt(name, self._node.loop.now())
+        if kept.box is None:
+            return {"text": f"{name}: is {mode} now, but rests: {kept.reason}"}
+        return {"text": f"{name}: is {mode} now; the folder is being looked through"}
+
+    def _folders(self, arguments: Arguments) -> Answer:
+        name, folders = str(arguments["name"]), arguments["folders"]
+        if folders is not None:
+            assert isinstance(folders, list)
+            self._change(name, "folders", tuple(folders))
+        chosen = self._node.keeper.get(name).setup.folders
+        text = f"{name}: all of it is held here"
+        if chosen:
+            text = f"{name}: held here: {', '.join(chosen)}"
+        if folders is not None:
+            text += "; what was here of the rest stays, and is not synchronised any more"
+        return {"folders": list(chosen), "text": text}
+
+    def _pause(self, arguments: Arguments) -> Answer:
+        name = str(arguments["name"])
+        self._node.keeper.get(name)
+        lasting = self._remember(name, paused=True)
+        self._node.keeper.pause(name)
+        return {"text": f"{name}: paused{lasting}"}
+
+    def _resume(self, arguments: Arguments) -> Answer:
+        name = str(arguments["name"])
+        self._node.keeper.get(name)
+        self._remember(name, paused=False)
+        kept = self._node.keeper.resume(name, self._node.loop.now())
+        if kept.box is None:
+            return {"text": f"{name}: goes on, but rests: {kept.reason}"}
+        return {"text": f"{name}: goes on"}
+
+    def _revert(self, arguments: Arguments) -> Answer:
+        name, paths = str(arguments["name"]), arguments["paths"]
+        assert paths is None or isinstance(paths, list)
+        kept = self._node.keeper.get(name)
+        if kept.box is None:
+            raise FlocksyError(f"{name}: rests: {kept.reason}")
+        if not kept.setup.mode.receives_only:
+            raise FlocksyError(
+                f"{name}: is in mode {kept.setup.mode}: changes here are the flock's; flocksy"
+                " restore brings old content back"
+            )
+        root = kept.box.setup.path
+        given = None if paths is None else [inside(root, str(path)) for path in paths]
+        if given is not None and None in given:
+            raise FlocksyError(f"{name}: not all of these paths are in {root}")
+        chosen = None if given is None else [path for path in given if path]
+        reverted = kept.box.revert(None if given is not None and "" in given else chosen)
+        if not reverted and paths is not None:
+            raise FlocksyError(f"{name}: nothing that was changed here is reverted by that")
+        return {
+            "reverted": reverted,
+            "text": f"{name}: {len(reverted)} paths reverted; what stood there is in the history",
+        }
+
+    def _ignored(self, arguments: Arguments) -> Answer:
+        given = str(arguments["path"])
+        for kept in self._node.keeper.boxes:
+            root = kept.setup.path if kept.box is None else kept.box.setup.path
+            path = inside(root, given)
+            if path is None:
+                continue
+            if kept.box is None:
+                raise FlocksyError(f"{kept.setup.name}: rests: {kept.reason}")
+            return explained(kept.setup.name, path, kept.box.held.explain(path) if path else None)
+        raise FlocksyError(f"{given}: is in no box of this node; see flocksy box list")
+
+    def _change(self, name: str, word: Word, value: object) -> None:
+        self._node.keeper.get(name)
+        self._node.apply(change_box(self._node.settings.options, name, word, value))
+
+    def _remember(self, name: str, *, paused: bool) -> str:
+        """Write the pause into the configuration, so that it lasts; else say that it does not."""
+        try:
+            self._change(name, "paused", paused)
+        except ConfigError as error:
+            return f" until the node stops ({error})"
+        return ""
+
+
+def inside(root: str, path: str) -> str | None:
+    """The absolute `path` as one of the box at `root`; "" is the box itself, None elsewhere."""
+    for base in (root, os.path.realpath(root)):
+        if path == base:
+            return ""
+        if path.startswith(base.rstrip("/") + "/"):
+            return path[len(base.rstrip("/")) + 1 :].rstrip("/")
+    return None
+
+
+def explained(name: str, path: str, reason: str | None) -> Answer:
+    """What `flocksy ignored` says of a path of the box `name`."""
+    shown = path or "the box itself"
+    text = f"{name}: {shown} {reason}" if reason else f"{name}: {shown} is synchronised"
+    return {
+        "ignored": {"box": name, "path": path, "ignored": reason is not None, "reason": reason},
+        "text": text,
+    }
+
+
+def mode_words(former: str | None, mode: str) -> str:
+    """What it means that a box changes to `mode`, in sentences."""
+    return change_words(Mode(former or Mode.SYNC), Mode(mode))
+
+
+def ignored_offline(boxes: Sequence[BoxSettings], given: str) -> Answer:
+    """`flocksy ignored` with no node running: by the configuration and the file as it stands."""
+    for box in boxes:
+        path = inside(box.path, given)
+        if path is None:
+            continue
+        try:
+            with open(os.path.join(box.path, IGNORE_FILE), "rb") as file:
+                text = file.read(MAX_IGNORE_BYTES).decode("utf-8", "surrogateescape")
+        except FileNotFoundError:
+            text = ""
+        except OSError as error:
+            raise FlocksyError(f"{box.path}/{IGNORE_FILE}: {error.strerror or error}") from None
+        choice = Choice(box.folders, text)
+        reason = choice.explain(path, is_directory=os.path.isdir(given)) if path else None
+        return explained(box.name, path, reason)
+    raise FlocksyError(f"{given}: is in no box of this node; see flocksy box list")
