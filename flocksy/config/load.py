@@ -30,6 +30,12 @@ COMMAND_LINE = "command line"
 MAX_MEMBERS = 64
 """Sets of members are bitmaps of one machine word; the design is for up to about 20."""
 
+MAX_ELSEWHERE = 4
+"""Endpoints at which a node looks for another one with its key: machines it was copied from."""
+
+MOST_BURST_BYTES = 1 << 30
+"""On every link in one burst."""
+
 SMALLEST_VIEW = 2
 """In a view of one there is nobody to hide among. Below it only with `allow_small_view`."""
 
@@ -146,6 +152,8 @@ def load(options: Options, text: str | None = None) -> NodeSettings:
     }
     places.check_boxes(words.boxes, own_files, state_dir)
     defaults = PROFILES[program.profile]
+    period_ms = _ms(program.period, defaults.period_ms)
+    _check_timing(program, period_ms, path)
     return NodeSettings(
         key_pair=pair,
         identity=own,
@@ -154,14 +162,19 @@ def load(options: Options, text: str | None = None) -> NodeSettings:
         boxes=tuple(box for box, _ in words.boxes),
         profile=program.profile,
         pace=program.pace,
-        period_ms=_ms(program.period, defaults.period_ms),
+        period_ms=period_ms,
         idle_cell=program.idle_cell,
         burst_cell=program.burst_cell,
         max_rate=program.max_rate,
         min_view=_min_view(program, len(members), path),
         settle_ms=_ms(program.settle, defaults.settle_ms),
-        rest_mean_ms=_ms(program.rest, defaults.rest_mean_ms),
+        rest_mean_ms=_ms(
+            program.rest, 0 if program.burst_timing == "constant" else defaults.rest_mean_ms
+        ),
         stall_timeout_ms=_ms(program.stall_timeout, 0),
+        burst_timing=program.burst_timing,
+        burst_every_ms=_ms(program.burst_every, 0),
+        burst_cells=program.burst_cells,
         announce_delay_mean_ms=_ms(program.announce_delay, defaults.announce_delay_mean_ms),
         socks=program.socks,
         keystore_path=words.keystore_path,
@@ -171,6 +184,13 @@ def load(options: Options, text: str | None = None) -> NodeSettings:
         control_path=state.control_path(state_dir),
         options=options,
         first_key=None if own_entry is None else own_entry.first_key,
+        own_key_elsewhere=tuple(
+            sorted(
+                endpoint
+                for endpoint in {*keystore, *words.nodes} - {*words.hostnames}
+                if keystore.get(endpoint) == pair.public_key
+            )[:MAX_ELSEWHERE]
+        ),
     )
 
 
@@ -259,6 +279,26 @@ def _members(
 
 def _ms(seconds: float | None, default: int) -> int:
     return default if seconds is None else round(seconds * 1000)
+
+
+def _check_timing(program: ProgramModel, period_ms: int, path: str) -> None:
+    """Raise `ConfigError` where bursts could not happen as they are wanted."""
+    if program.burst_timing == "constant" and not program.max_rate:
+        raise ConfigError(
+            f"{path}: burst_timing = constant sends all the time; say how much: max_rate = 500K"
+        )
+    if program.burst_timing == "on-demand":
+        return
+    if program.burst_cells * program.burst_cell > MOST_BURST_BYTES:
+        raise ConfigError(
+            f"{path}: burst_cells = {program.burst_cells} of {program.burst_cell} bytes are more "
+            "than 1 GiB; choose fewer"
+        )
+    if program.burst_timing == "timetable" and _ms(program.burst_every, 0) % period_ms:
+        raise ConfigError(
+            f"{path}: burst_every = {program.burst_every:g} is not a multiple of the period, "
+            f"{period_ms / 1000:g} s"
+        )
 
 
 def _min_view(program: ProgramModel, members: int, path: str) -> int:

@@ -16,6 +16,7 @@ from flocksy.keys.pair import KeyPair, uid_of
 
 Profile = Literal["fast", "balanced", "quiet"]
 Pace = Literal["max", "grid"]
+BurstTimingKind = Literal["on-demand", "timetable", "constant"]
 Mode = Literal["sync", "send-only", "receive-only", "archive"]
 
 
@@ -101,6 +102,9 @@ class NodeSettings:
     settle_ms: int
     rest_mean_ms: int
     stall_timeout_ms: int
+    burst_timing: BurstTimingKind
+    burst_every_ms: int  # between two bursts on a timetable; a multiple of the period
+    burst_cells: int  # of a burst on a timetable, or all the time
     announce_delay_mean_ms: int  # of this node only, not flock-wide
 
     socks: str | None  # "host:port" of a SOCKS5 proxy
@@ -111,6 +115,7 @@ class NodeSettings:
     control_path: str  # of the Unix socket
     options: Options = field(default_factory=Options)  # what to load again with on SIGHUP
     first_key: str | None = None  # where our key was rotated: the one that the uid comes from
+    own_key_elsewhere: tuple[str, ...] = ()  # endpoints with our key that are not ours
 
     @property
     def uid(self) -> str:
@@ -126,6 +131,16 @@ class NodeSettings:
     def uids(self) -> tuple[str, ...]:
         """The uids of the configured flock, sorted."""
         return tuple(member.uid for member in self.members)
+
+    def _burst_timing(self) -> list[object]:
+        """Only the numbers that count in this kind of timing must be the same."""
+        match self.burst_timing:
+            case "timetable":
+                return ["timetable", self.burst_every_ms, self.burst_cells]
+            case "constant":
+                return ["constant", self.burst_cells]
+            case _:
+                return ["on-demand"]
 
     def flock_settings(self) -> tuple[tuple[str, str], ...]:
         """Name and canonical JSON of every setting that all members must share, in fixed order.
@@ -143,6 +158,7 @@ class NodeSettings:
             ("settle_ms", self.settle_ms),
             ("rest_mean_ms", self.rest_mean_ms),
             ("stall_timeout_ms", self.stall_timeout_ms),
+            ("burst_timing", self._burst_timing()),
             ("members", list(self.uids)),
         )
         return tuple((name, canonical_json(value)) for name, value in values)

@@ -13,6 +13,7 @@ from multiprocessing.process import BaseProcess
 from flocksy import system
 from flocksy.config.settings import NodeSettings
 from flocksy.errors import FlocksyError
+from flocksy.protocol.timing import BurstTiming
 from flocksy.seam.joint import BoxSeam
 from flocksy.wire.process import EXIT_WORLD, run, shape_of
 from flocksy.wire.settings import Member, WireSettings
@@ -45,7 +46,13 @@ def wire_settings(settings: NodeSettings) -> WireSettings:
         settle_ms=settings.settle_ms,
         rest_mean_ms=settings.rest_mean_ms,
         stall_timeout_ms=settings.stall_timeout_ms,
+        timing=BurstTiming(
+            settings.burst_timing,
+            max(1, settings.burst_every_ms // settings.period_ms),
+            settings.burst_cells,
+        ),
         socks=settings.socks or "",
+        knock=settings.own_key_elsewhere,
     )
 
 

@@ -212,7 +212,7 @@ class Emitter:
             round=self._round,
             cells=cells,
             eligible=self._eligible,
-            need=min(box.need, self._longest),
+            need=self._settings.timing.need(self._round, min(box.need, self._longest)),
             sustain_us=self._sustain.delta_us,
             leaving=leaving,
             outcome=self._outcome,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from flocksy.protocol.timing import ON_DEMAND, BurstTiming
 from flocksy.wire.limits import LEAST_TICK_NS, TICK_BYTES_PER_SECOND, TICK_NS, WINDOW
 
 Pace = Literal["max", "grid"]
@@ -52,6 +53,10 @@ class WireSettings:
     stall_timeout_ms: int = 5000
     window: int = WINDOW
     """W: cells of a lane that may be under way at pace `max`. Flock-wide."""
+    knock: tuple[str, ...] = ()
+    """Endpoints that are not ours, though the keystore has our own key for them."""
+    timing: BurstTiming = ON_DEMAND
+    """When bursts happen. Flock-wide."""
     socks: str = ""
     """`host:port` of a SOCKS5 proxy for outgoing links, or empty."""
 

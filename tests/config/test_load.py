@@ -84,11 +84,38 @@ def test_flock_settings_are_canonical_and_complete(place: Place) -> None:
         "settle_ms",
         "rest_mean_ms",
         "stall_timeout_ms",
+        "burst_timing",
         "members",
     ]
     assert json.loads(dict(pairs)["members"]) == list(settings.uids)
     assert pickle.loads(pickle.dumps(settings)) == settings
     assert place.pair.private_key not in repr(settings)
+
+
+def test_only_the_numbers_that_count_are_shared(place: Place) -> None:
+    plain = dict(load(place.write(PLAIN)).flock_settings())
+    assert plain["burst_timing"] == '["on-demand"]'
+    words = "burst_timing = timetable\nburst_every = 600\nburst_cells = 512\n"
+    table = dict(load(place.write(PLAIN + words)).flock_settings())
+    assert table["burst_timing"] == '["timetable",600000,512]'
+    words = "burst_timing = constant\nmax_rate = 1M\n"
+    always = load(place.write(PLAIN + words))
+    assert dict(always.flock_settings())["burst_timing"] == '["constant",256]'
+    assert always.rest_mean_ms == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("burst_timing = constant\n", "say how much: max_rate"),
+        ("burst_timing = timetable\nburst_cells = 20000\n", "more than 1 GiB"),
+        ("burst_timing = timetable\nburst_every = 10.1\n", "not a multiple of the period"),
+        ("burst_timing = sometimes\n", "burst_timing"),
+    ],
+)
+def test_a_timing_that_cannot_be_kept_is_refused(place: Place, words: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load(place.write(PLAIN + words))
 
 
 def test_the_original_block_format_loads_without_the_stray_text(place: Place) -> None:

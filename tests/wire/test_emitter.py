@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from flocksy.protocol.timing import SLOT_ROUNDS, BurstTiming
 from flocksy.seam.joint import BoxSeam, Gear, WireSeam
 from flocksy.seam.report import BoxReport
 from flocksy.testing.flock import make_settings
@@ -262,3 +263,27 @@ def test_heartbeats_never_fall_into_a_burst_and_resume_on_the_grid(flock: Simula
         assert resumed >= bursts[-1] + settings.settle_ms * MS
         assert resumed - bursts[-1] <= (settings.settle_ms + settings.period_ms) * MS + MS
         assert (WALL_NS + bursts[0] + MS) % settings.period_ns < 2 * MS
+
+
+@pytest.mark.parametrize(
+    "timing", [BurstTiming("timetable", 40, 64), BurstTiming("constant", 1, 64)]
+)
+def test_on_a_public_timing_nothing_shows_what_is_wanted(timing: BurstTiming) -> None:
+    sent = []
+    for need in (0, 5000):
+        flock = Simulation(timing=timing, rest_mean_ms=0)
+        assert flock.run(5, lambda flock=flock: flock.views() == [7] * 3)  # type: ignore[misc]
+        flock.needs[1] = need
+        flock.run(20)
+        bursts = [len({burst for burst, _, _ in history}) for history in flock.finished]
+        assert min(bursts) >= (4 if timing.kind == "timetable" else 20)
+        sent.append(flock.network.sent)
+        flock.close()
+    assert sent[0] == sent[1]
+
+
+def test_a_timetable_is_known_to_everybody() -> None:
+    timing = BurstTiming("timetable", 240, 64)
+    assert [r for r in range(1000) if timing.need(r, 0)] == [
+        r for r in range(1000) if r % 240 < SLOT_ROUNDS
+    ]
