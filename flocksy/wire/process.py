@@ -63,7 +63,9 @@ def run(
     try:
         if tune is not None:
             tune()
+        system.lock_in_memory(settings.secret_key)
         links = Links(settings)
+        system.wipe(settings.secret_key)  # libzmq has its own copy
     except FlocksyError as error:
         seam.tell(WireReport(state="failed", errors=(str(error),)), texts=True)
         seam.close()

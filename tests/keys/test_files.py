@@ -84,6 +84,34 @@ def test_a_private_key_file_that_others_can_read_is_refused(tmp_path: Path, mode
         read_private_keys(path)
 
 
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o707, 0o722])
+def test_a_directory_that_others_can_write_in_is_refused(tmp_path: Path, mode: int) -> None:
+    directory = tmp_path / "loose keys"
+    directory.mkdir()
+    path = private_file(directory / "keys", "{}")
+    directory.chmod(mode)
+    with pytest.raises(KeyFileError, match=r"chmod 700 '.*loose keys'"):
+        read_private_keys(path)
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o1777])
+def test_a_directory_where_nobody_can_swap_the_file_will_do(tmp_path: Path, mode: int) -> None:
+    directory = tmp_path / "keys"
+    directory.mkdir()
+    path = private_file(directory / "keys", "{}")
+    directory.chmod(mode)
+    assert read_private_keys(path) == {}
+
+
+def test_the_directory_counts_that_the_file_lies_in(tmp_path: Path) -> None:
+    (tmp_path / "loose").mkdir()
+    path = private_file(tmp_path / "loose" / "keys", "{}")
+    (tmp_path / "loose").chmod(0o777)
+    (tmp_path / "link").symlink_to(path)
+    with pytest.raises(KeyFileError, match="chmod 700"):
+        read_private_keys(str(tmp_path / "link"))
+
+
 def test_halves_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     ours, theirs = generate_pair(), generate_pair()
     text = json.dumps({"a:1": {"private_key": ours.private_key, "public_key": theirs.public_key}})
