@@ -17,6 +17,7 @@ from flocksy.boxes.exchange import Exchange
 from flocksy.boxes.marker import check_place
 from flocksy.boxes.scanner import Scanner, ScanReport
 from flocksy.boxes.setup import BoxSetup
+from flocksy.boxes.whereabouts import located, remember_place
 from flocksy.errors import FlocksyError
 
 LOOK_SECONDS = 2.0
@@ -36,6 +37,11 @@ class Kept:
     reason: str = "not opened yet"
     by_user: bool = False
     look_at: float = 0.0
+
+    @property
+    def place(self) -> str:
+        """Where its folder is: not the configured path, where its disk is plugged in elsewhere."""
+        return self.setup.path if self.box is None else self.box.setup.path
 
 
 class Keeper:
@@ -175,7 +181,7 @@ class Keeper:
     def _look(self, kept: Kept, now: float) -> None:
         kept.look_at = now + LOOK_SECONDS
         if kept.box is not None:
-            reason = still_ours(kept.box.disk, kept.setup, kept.box.index)
+            reason = still_ours(kept.box.disk, kept.box.setup, kept.box.index)
             if reason is not None:
                 self._rest(kept, reason)
                 log.warning("%s", reason)
@@ -185,11 +191,13 @@ class Keeper:
     def _try_to_open(self, kept: Kept, now: float, *, adopt: bool = False) -> None:
         kept.look_at = now + LOOK_SECONDS
         try:
-            others = [one.setup.path for one in self._kept.values() if one is not kept]
-            check_place(kept.setup.name, kept.setup.path, others)
-            opened = open_box(kept.setup, self._now_ms, self._wake, adopt=adopt)
+            others = [one.place for one in self._kept.values() if one is not kept]
+            setup = kept.setup if adopt else located(kept.setup)
+            check_place(setup.name, setup.path, others)
+            opened = open_box(setup, self._now_ms, self._wake, adopt=adopt)
             try:
-                box = Box(kept.setup, opened, self._scanner, self._now_ms)
+                remember_place(setup, opened.index)
+                box = Box(setup, opened, self._scanner, self._now_ms)
             except BaseException:
                 opened.close()
                 raise
@@ -204,7 +212,7 @@ class Keeper:
         kept.box.rescan(now)
         kept.reason = ""
         self._exchange.add(kept.box)
-        log.info("box %s: %s", kept.setup.name, kept.setup.path)
+        log.info("box %s: %s", setup.name, setup.path)
 
     def _rest(self, kept: Kept, reason: str) -> None:
         kept.reason = reason

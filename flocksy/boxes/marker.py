@@ -10,7 +10,8 @@ and changes nothing; `activate` makes or renews the marker. What `look` finds:
     stale     the secret is ours, the nonce an old one (a clone, a backup): adopt, said aloud
     missing   the index knows the box, its marker is gone (not mounted?): pause, delete nothing
     moved     marker and index agree, but the file system is another one: pause
-    foreign   another index keeps this directory, or it is another box: pause
+    foreign   another index keeps this directory, or it is another box: pause; also what would be
+              stale on a removable drive, of which there may well be two
 
 The last three end by themselves when `look` finds ours again, or by `flocksy box adopt`.
 """
@@ -123,7 +124,14 @@ def look(
             f"box {name}: {path} is kept by another node or by an index that is gone; if no other"
             f" node uses it: {remedy}",
         )
-    if marker.nonce not in (nonce, memory.remembered("pending")):
+    is_old = marker.nonce not in (nonce, memory.remembered("pending"))
+    if is_old and removable:
+        return Finding(
+            MarkerState.FOREIGN,
+            f"box {name}: {path} is an older copy of the box (a clone or a backup), and nothing is"
+            f" written there; if it is the right drive: {remedy}",
+        )
+    if is_old:
         return Finding(
             MarkerState.STALE,
             f"box {name}: {path} is an older copy of the box (a clone or a backup): it is"

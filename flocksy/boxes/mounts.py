@@ -62,7 +62,7 @@ class Mounts:
                 )
         new = {}
         for path in here.keys() - self._known.keys():
-            if self._index.local_children(path):
+            if self._holds_something(path):
                 detached[path] = (
                     "has a file system mounted over what the box holds there; nothing is deleted"
                     " meanwhile. If it is to be taken as it is: flocksy box adopt"
@@ -84,6 +84,12 @@ class Mounts:
     def is_below(self, path: str) -> bool:
         """Whether `path` lies on another file system than the box."""
         return bool(self._known) and any(above in self._known for above in ancestors(path))
+
+    def _holds_something(self, path: str) -> bool:
+        """Whether this disk was seen to hold something in the directory. Not by the local tree: a
+        scan may have seen the other file system already."""
+        found = (self._index.synced(child) for child in self._index.flock_children(path))
+        return any(synced is not None and synced.disk is not None for synced in found)
 
     def _any(self) -> bool:
         return any(one.point.startswith(self._root) for one in system.mounts())

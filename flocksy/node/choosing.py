@@ -84,7 +84,7 @@ class Choosing:
                 f"{name}: is in mode {kept.setup.mode}: changes here are the flock's; flocksy"
                 " restore brings old content back"
             )
-        root = kept.box.setup.path
+        root = kept.place
         given = None if paths is None else [inside(root, str(path)) for path in paths]
         if given is not None and None in given:
             raise FlocksyError(f"{name}: not all of these paths are in {root}")
@@ -100,8 +100,7 @@ class Choosing:
     def _ignored(self, arguments: Arguments) -> Answer:
         given = str(arguments["path"])
         for kept in self._node.keeper.boxes:
-            root = kept.setup.path if kept.box is None else kept.box.setup.path
-            path = inside(root, given)
+            path = inside(kept.place, given)
             if path is None:
                 continue
             if kept.box is None:

@@ -201,7 +201,7 @@ def test_a_conflict_copy_is_as_little_held_as_its_owner(flock: Choosing) -> None
     flock.path(0, IGNORE_FILE).unlink()
     flock.settle_equal()
     contents = {flock.path(0, name).read_text() for name in flock.names(0)}
-    assert contents == {"one", "two"}, "both edits show, and what they were made from does not"
+    assert contents == {"base", "one", "two"}, "of unknown past: none of them replaced another"
 
 
 def test_an_explanation(flock: Choosing) -> None:
