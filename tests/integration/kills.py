@@ -1,0 +1,203 @@
+"""Real nodes that are killed again and again while people work on all of them.
+
+    python -m tests.integration.kills --kills 300
+
+A run is made from its seed, but for what the machine makes of the time. What must hold at every
+rest: all boxes are equal and in sync, every file is one that somebody wrote as a whole, what nobody
+touched after writing it is where it was written, and no content is gone that no hand took away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import random
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from flocksy.testing.rig import Rig, RigNode
+from tests.boxes.flock_of_boxes import digest_of, visible
+from tests.integration.flock import KIB, rig_of_three
+
+REST_EVERY = 25
+"""Kills between two rests, at which everything is compared."""
+
+MAX_PAUSE_SECONDS = 1.0
+"""A node lives at least this long less the luck of the draw before the next is killed."""
+
+NAMES = ("a", "b.txt", "c.bin", "D ü", "e", "f", "g.md", "h")
+SIZES = (10, 10, 1_000, 6_000, 40 * KIB, 250 * KIB, 2_000 * KIB)
+
+
+class Killing:
+    """One run on a rig that flies."""
+
+    def __init__(self, rig: Rig, seed: int) -> None:
+        self.rig = rig
+        self.draw = random.Random(seed)
+        self.kills = 0
+        self.written: set[str] = set()
+        """Digests of everything that a hand has ever begun to write."""
+        self.untouched: set[str] = set()
+        """Those that were finished, and that no hand has overwritten or deleted since."""
+        self.precious: dict[str, str] = {}
+        """Path and digest of what is written once and never touched again."""
+        self._count = 0
+
+    def run(self, kills: int) -> None:
+        """So many kills, with rests in between and one in the end."""
+        self.rest()
+        for number in range(1, kills + 1):
+            self.kill()
+            if number % REST_EVERY == 0 or number == kills:
+                self.rest()
+
+    def kill(self) -> None:
+        """Kill a node at a random instant; people go on working on all disks, also on its own."""
+        node = self.draw.choice(self.rig.nodes)
+        until = time.monotonic() + self.draw.uniform(0.0, MAX_PAUSE_SECONDS)
+        while time.monotonic() < until:
+            self.change()
+            time.sleep(self.draw.uniform(0.0, 0.1))
+        self.rig.kill(node, alone=self.draw.random() < 0.5)
+        self.kills += 1
+        for _ in range(self.draw.randrange(4)):
+            self.change(away=node)
+        self.rig.start(node)
+
+    def rest(self) -> None:
+        """Let the flock finish, and check what it has made of everything."""
+        self.rig.wait_for_view()
+        self.rig.wait_equal()
+        for node in self.rig.nodes:
+            here = visible(node.box)
+            half = here - self.written
+            assert not half, f"{node.name} shows what nobody wrote: {half}"
+            for path, digest in self.precious.items():
+                assert digest_of(node.box / path) == digest, f"{node.name} has lost {path}"
+        lost = self.untouched - self.contents()
+        assert not lost, f"gone from all boxes and histories: {lost}"
+
+    def contents(self) -> set[str]:
+        """Digests of every content in any box or history."""
+        found: set[str] = set()
+        for node in self.rig.nodes:
+            found |= visible(node.box)
+            for path in (node.box / ".flocksy" / "history").rglob("*"):
+                found.add(digest_of(path))
+        return found
+
+    # -- what hands do --------------------------------------------------------------------------
+
+    def change(self, away: RigNode | None = None) -> None:
+        """One thing that somebody does in one box; where the node is `away`, nothing is deleted,
+        since that would wait for a person's word."""
+        node = away or self.draw.choice(self.rig.nodes)
+        hand = self.draw.choices((self.write, self.keep, self.rename), (6, 2, 2))[0]
+        # flocksy works on the same paths: what a hand wanted may just have gone.
+        with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError):
+            if away is None or hand is not self.rename:
+                hand(node.box)
+
+    def content(self) -> bytes:
+        self._count += 1
+        size = self.draw.choice(SIZES)
+        return b"content %d " % self._count + random.Random(self._count).randbytes(size)
+
+    def write(self, box: Path) -> None:
+        """Write a file, in place or as editors do."""
+        path = box / self.draw.choice(NAMES)
+        if self.draw.random() < 0.5:
+            path = path / self.draw.choice(NAMES)
+        path.parent.mkdir(exist_ok=True)
+        content = self.content()
+        if self.draw.random() < 0.5:
+            self.untouched.discard(digest_of(path))
+            digest = self.known(content)
+            path.write_bytes(content)
+        else:
+            # Outside the box, so that nothing but the whole file is ever seen.
+            new = self.rig.root / "being written"
+            new.write_bytes(content)
+            self.untouched.discard(digest_of(path))
+            digest = self.known(content)
+            new.rename(path)
+        self.untouched.add(digest)
+
+    def keep(self, box: Path) -> None:
+        """Write something that nobody touches again."""
+        content = self.content()
+        path = f"kept/{self._count % 7}/{self._count}"
+        (box / path).parent.mkdir(parents=True, exist_ok=True)
+        new = self.rig.root / "being written"
+        new.write_bytes(content)
+        digest = self.known(content)
+        new.rename(box / path)
+        self.precious[path] = digest
+
+    def rename(self, box: Path) -> None:
+        """Move one file over another, or to a new name."""
+        every = [path for path in self.files(box) if "kept" not in path.relative_to(box).parts]
+        if not every:
+            return
+        path = self.draw.choice(every)
+        target = path.with_name(self.draw.choice(NAMES))
+        if path != target and not target.is_dir():
+            self.untouched.discard(digest_of(target))
+            path.rename(target)
+
+    def files(self, box: Path) -> Iterator[Path]:
+        for path in sorted(box.rglob("*")):
+            if ".flocksy" not in path.relative_to(box).parts and path.is_file():
+                yield path
+
+    def known(self, content: bytes) -> str:
+        """Somebody is about to write this; returns its digest."""
+        digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+        self.written.add(digest)
+        return digest
+
+
+def run(kills: int, seed: int) -> Killing:
+    """A rig, so many kills, and a look at its logs."""
+    with rig_of_three() as rig:
+        rig.start_all()
+        killing = Killing(rig, seed)
+        # Seen between the opening and the writing of a file.
+        killing.known(b"")
+        try:
+            killing.run(kills)
+        except Exception as error:
+            raise AssertionError(
+                f"seed {seed}, after {killing.kills} kills: {error}\n{rig.log_tails()}"
+            ) from error
+        for node in rig.nodes:
+            assert rig.stop(node) == 0, rig.log_tails()
+        # The interpreter's own helper cleans up after a process that was killed, and says so.
+        broken = [line for line in rig.complaints() if "resource_tracker" not in line]
+        assert not broken, broken
+        return killing
+
+
+def main() -> int:
+    """Many kills, and what was done meanwhile."""
+    parser = argparse.ArgumentParser(description="real nodes, killed again and again")
+    parser.add_argument("--kills", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
+    options = parser.parse_args()
+    print(f"seed {options.seed}", flush=True)
+    began = time.monotonic()
+    killing = run(options.kills, options.seed)
+    print(
+        f"{killing.kills} kills in {time.monotonic() - began:.0f} s,"
+        f" {len(killing.written)} contents written, {len(killing.precious)} of them never touched"
+        " again: all boxes equal, nothing lost"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,18 @@
+"""Nodes are killed at random instants while people work on all of them (`make soak-crash` does it
+for longer)."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.integration.kills import run
+
+KILLS = 12
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_killed_a_dozen_times() -> None:
+    run(KILLS, random.randrange(1 << 32))
