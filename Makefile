@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: rig test lint bench adversary adversary-quick explore-deep lock clean
+.PHONY: rig test soak soak-crash lint bench adversary adversary-quick explore-deep lock clean
 
 rig: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.rig
@@ -57,9 +57,21 @@ $(VENV)/.installed-adversary: requirements-adversary.lock $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements-adversary.lock
 	touch $@
 
+# Kill -9 and power cuts, again and again; half an hour. The figures are in docs/boxes.md.
+soak-crash: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.boxes.test_power_cut --seeds 300
+	$(BIN)/python -m tests.integration.kills --kills 300
+
 # Every run of three nodes within wider bounds than the tests have; an hour and several GB.
 explore-deep: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.protocol.explore_deep
+
+# Whole flocks under virtual time, seed after seed, on all processors: docs/reliability.md. Stops after
+# so many minutes, and goes on from there when called again.
+SEEDS   ?= 10000
+MINUTES ?= 120
+soak: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.simulator.soak --seeds $(SEEDS) --minutes $(MINUTES)
 
 # After a change of dependencies in pyproject.toml.
 LOCK = uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header \

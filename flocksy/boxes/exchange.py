@@ -176,6 +176,11 @@ class Exchange:
         known = self._known_of(box)
         return self.peers.agree(known[:TAG_BYTES], known[TAG_BYTES:], self.live())
 
+    def has_met(self, box: Box) -> bool:
+        """Whether some member of the view has the box, and all who have it say the same of it."""
+        tag = self._known_of(box)[:TAG_BYTES]
+        return self.peers.share(tag, self.live()) and self.agrees(box)
+
     @property
     def waiting_bytes(self) -> int:
         """Payload bytes that wait to be said."""

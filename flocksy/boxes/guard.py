@@ -28,6 +28,7 @@ from enum import Enum
 
 from flocksy.boxes.findings import Finding, Gone, Seen
 from flocksy.index.store import BoxIndex
+from flocksy.sync.messages import Entry
 from flocksy.sync.names import ancestors
 from flocksy.sync.version import Kind
 from flocksy.sync.view import View
@@ -74,7 +75,10 @@ class Guard:
         self._approved: set[str] = set()
         self._above: set[str] = set()  # folders that something waits in
         self._passed: deque[tuple[float, int]] = deque()
-        self._met = percent is None or index.remembered(MET) is not None
+        self.met = percent is None or index.remembered(MET) is not None
+        """Whether this disk's tree and the flock's are known to belong together."""
+        self._looked = False
+        self._theirs = self._common = 0
         self._strangers = ""
         self.waiting: dict[str, Source] = {}
         """Paths whose deletion waits, in the order found."""
@@ -128,8 +132,7 @@ class Guard:
         self._approved.update(paths)
         self.waiting.clear()
         if self._strangers:
-            self._index.remember(MET, b"1")
-            self._met, self._strangers = True, ""
+            self.meet()
         return paths
 
     def reject(self, paths: Iterable[str] | None = None) -> list[str]:
@@ -171,21 +174,55 @@ class Guard:
         """Whether two trees that have little in common wait for a word."""
         return bool(self._strangers)
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the two have not met, and nothing speaks against it so far."""
+        return not self.met and not self._strangers
+
     def may_adopt(self) -> bool:
         """Whether this disk's tree and the flock's may be made one. To be asked when both are
         known and the disk is about to be adopted."""
-        if self._met or self._strangers:
-            return self._met
-        here, there, common = self._index.meeting()
-        if min(here, there) >= GROWN_FILES and common * LITTLE_PARTS < min(here, there):
-            self._strangers = (
-                f"this folder ({here} files) and what the flock has in the box ({there}) have "
-                f"{common or 'no'} paths in common; are they meant to be one?"
-            )
+        if self._strangers:
             return False
-        if there:
-            self._index.remember(MET, b"1")
-        self._met = True
+        if not self.met and not self._looked:
+            here, there, common = self._index.meeting()
+            if self._are_strangers(here, there, common):
+                return False
+            if there or here < GROWN_FILES:
+                self.meet()
+            self._looked = True
+        return True
+
+    def heard(self, entries: Iterable[Entry]) -> None:
+        """A lane of another member carried these. Where two trees that both found nobody there
+        begin at the same time, only this tells that they are strangers."""
+        if self.met:
+            return
+        for entry in entries:
+            if entry.version.kind is Kind.FILE:
+                synced = self._index.synced(entry.path)
+                self._theirs += 1
+                self._common += synced is not None and synced.disk is not None
+
+    def estranged(self) -> bool:
+        """Whether nothing that others made is to be brought to this disk for now."""
+        if self.met or self._strangers:
+            return not self.met
+        here = self._index.counts().files if self._theirs >= GROWN_FILES else 0
+        return self._are_strangers(here, self._theirs, self._common)
+
+    def meet(self) -> None:
+        """This disk's tree and the flock's are one: nobody is asked any more."""
+        self._index.remember(MET, b"1")
+        self.met, self._strangers = True, ""
+
+    def _are_strangers(self, here: int, there: int, common: int) -> bool:
+        if min(here, there) < GROWN_FILES or common * LITTLE_PARTS >= min(here, there):
+            return False
+        self._strangers = (
+            f"this folder ({here} files) and what the flock has in the box ({there}) have "
+            f"{common or 'no'} paths in common; are they meant to be one?"
+        )
         return True
 
     # -- for people -----------------------------------------------------------------------------

@@ -172,6 +172,8 @@ class Keeper:
                 if box.adopt():
                     log.info("box %s: looked through, sharing it now", kept.setup.name)
                 return 0.0
+            if box.guard.is_new and quiet and not box.adopting and self._exchange.has_met(box):
+                box.guard.meet()
         except (OSError, FlocksyError) as error:
             self.failed(box, error)
             kept.look_at = now + LOOK_SECONDS

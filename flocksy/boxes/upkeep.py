@@ -54,7 +54,9 @@ class Upkeep:
             except StopIteration:
                 self._pruning = None
                 if opened.history.expired_ms is not None:
-                    opened.index.past.forget(opened.history.expired_ms)
+                    with opened.index.transaction():
+                        opened.index.past.forget(opened.history.expired_ms)
+                        opened.index.journal.drop_kept_before(opened.history.expired_ms)
         return None
 
     def finish(self) -> None:

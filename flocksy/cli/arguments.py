@@ -50,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="make the private key of the configured hostnames where there is none, print the "
         "keystore line to hand out, and end",
     )
+    parser.add_argument("--once", action="store_true", help="run until all is equal, then end")
     _add_flags(parser, "")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
 

@@ -104,7 +104,9 @@ def _run(options: Options, parsed: argparse.Namespace) -> int:
         pair = opened(settings.key_pair, settings.privatekey_path, parsed)
         from flocksy import node
 
-        return node.run(dataclasses.replace(settings, key_pair=pair), parsed.log_format)
+        return node.run(
+            dataclasses.replace(settings, key_pair=pair), parsed.log_format, once=parsed.once
+        )
 
 
 def _create_private_keys(options: Options) -> int:

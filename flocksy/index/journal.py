@@ -110,6 +110,10 @@ class Journal:
         assert row is not None
         return int(row[0])
 
+    def drop_kept_before(self, before_ms: int) -> None:
+        """What is older has left the history, by whose hand ever."""
+        self._database.execute("DELETE FROM history WHERE kept_ms < ?", (before_ms,))
+
     def drop_kept(self, name: str) -> None:
         """Something left the history."""
         self._database.execute("DELETE FROM history WHERE name = ?", (path_bytes(name),))

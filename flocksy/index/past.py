@@ -9,6 +9,7 @@ and when it learned that it was superseded.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -81,7 +82,10 @@ class Past:
 
     def deleted(self, under: str, limit: int) -> Sequence[PastVersion]:
         """The last of every path below `under` ("" is the box), itself included, at which nothing
-        stands now: the last deleted first."""
+        stands now: the last deleted first. Costs what is below `under`; of the whole box, only what
+        is found."""
+        if not under:
+            return self._deleted_anywhere(limit)
         low, high = _range(under)
         return self._found(
             "JOIN (SELECT past.path AS number, max(past.gone_ms) AS last FROM past"
@@ -92,6 +96,21 @@ class Past:
             " GROUP BY past.path ORDER BY past.gone_ms DESC, paths.path LIMIT ?",
             (path_bytes(under), low, high, limit),
         )
+
+    def _deleted_anywhere(self, limit: int) -> Sequence[PastVersion]:
+        found: dict[str, PastVersion] = {}
+        page = 2 * limit
+        for at in itertools.count(0, page):
+            some = self._found(
+                "WHERE paths.live = 0 AND paths.live_below = 0"
+                " ORDER BY past.gone_ms DESC, paths.path LIMIT ? OFFSET ?",
+                (page, at),
+            )
+            for one in some:
+                found.setdefault(one.path, one)  # the first is the last deleted
+            if len(some) < page or len(found) >= limit:
+                break
+        return list(found.values())[:limit]
 
     def paths_below(self, under: str, at_ms: int, limit: int) -> Sequence[str]:
         """Paths below `under` ("" is the box), itself included, that have changed since then."""

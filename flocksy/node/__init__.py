@@ -9,8 +9,9 @@ from flocksy.node.log import LogFormat
 __all__ = ["run"]
 
 
-def run(settings: NodeSettings, log_format: LogFormat) -> int:
-    """Run the node in the foreground until it is told to stop. Returns the exit status.
+def run(settings: NodeSettings, log_format: LogFormat, *, once: bool = False) -> int:
+    """Run the node in the foreground until it is told to stop, or `once` until all is equal.
+    Returns the exit status.
 
     The caller holds the lock of the node's state. Raises `FlocksyError` where it cannot start.
     """
@@ -21,7 +22,7 @@ def run(settings: NodeSettings, log_format: LogFormat) -> int:
     system.forbid_core_dumps()
     while True:
         system.lock_in_memory(settings.key_pair.private_key)
-        node = Node(settings)
+        node = Node(settings, once=once)
         try:
             status = node.run()
         finally:

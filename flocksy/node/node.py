@@ -21,6 +21,7 @@ from flocksy.config.settings import BoxSettings, NodeSettings
 from flocksy.errors import FlocksyError
 from flocksy.node.commands import Commands
 from flocksy.node.loop import Loop
+from flocksy.node.once import Once
 from flocksy.node.processes import WireProcess, deaf
 from flocksy.node.reports import Reporter
 from flocksy.node.restarts import Restarts
@@ -43,8 +44,10 @@ log = logging.getLogger("flocksy.node")
 class Node:
     """Everything one node runs, in the order it is started and stopped."""
 
-    def __init__(self, settings: NodeSettings) -> None:
+    def __init__(self, settings: NodeSettings, *, once: bool = False) -> None:
+        """`once`: leave when all is equal."""
         self.settings = settings
+        self._once = Once(self) if once else None
         system.keep_freed_memory()
         self.successor: NodeSettings | None = None
         """Once this node has ended: what the next one in its place is to run with."""
@@ -105,7 +108,7 @@ class Node:
             timeout = MAX_WAIT_SECONDS if again is None else again - self.loop.now()
             self.loop.wait(min(timeout, MAX_WAIT_SECONDS))
         log.info("stopped" if self.successor is None else "left")
-        return EXIT_OK
+        return EXIT_OK if self._once is None else self._once.exit_status
 
     def close(self) -> None:
         """Stop everything that was started, whatever state it is in."""
@@ -175,7 +178,18 @@ class Node:
         scanner_due = self._scanner_restarts.due
         if scanner_due is not None and now >= scanner_due:
             self._start_scanner_again(now)
-        times = [exchange_again, commands_again, self._leave_by, self._scanner_restarts.due]
+        once_again: float | None = None
+        if self._once is not None and self._leave_by is None:
+            once_again, words = self._once.turn(now)
+            if words is not None:
+                self._leave(words)
+        times = [
+            once_again,
+            exchange_again,
+            commands_again,
+            self._leave_by,
+            self._scanner_restarts.due,
+        ]
         if quiet or boxes_again != 0.0:
             times.append(boxes_again)
         return min((when for when in times if when is not None), default=None)

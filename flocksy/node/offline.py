@@ -119,6 +119,8 @@ class Offline:
                 return restoring.done
 
             _work(box, done)
+            if not restoring.done:
+                restoring.give_up("its content is not on this disk any more")
             return past.restored(setup.name, chosen, restoring, NOTE_RESTORED)
 
     def _at(self, given: str) -> tuple[BoxSetup, str]:

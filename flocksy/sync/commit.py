@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from flocksy.sync.capabilities import Capabilities, shows_content
+from flocksy.sync.names import ancestors
 from flocksy.sync.operations import Acknowledge, Record
 from flocksy.sync.state import join, parents_of, state_of, superseded_by
 from flocksy.sync.trees import DiskEntry, PathState, SyncedEntry, Trees
@@ -20,7 +21,7 @@ from flocksy.sync.version import (
     Version,
     version_id,
 )
-from flocksy.sync.view import View
+from flocksy.sync.view import IMPLIED, View, Wanted
 
 Held = Callable[[str], str | None]
 """Why a path is not held on this disk, or None if it is. Must also answer for what lies below."""
@@ -50,7 +51,12 @@ def commit_local(
     commit = _Commit(trees, capabilities, held, sends_only, ignore_symlinks, receives_only)
     copies: list[str] = []
     ordinary: list[tuple[str, SyncedEntry | None]] = []
-    for path in sorted(set(paths)):
+    # What is in a new directory does not go out before it: it would only be implied, and would go
+    # with what is in it.
+    chosen = set(paths)
+    above = {directory for path in chosen for directory in ancestors(path)} - chosen
+    chosen |= {directory for directory in above if trees.local(directory) is not None}
+    for path in sorted(chosen):
         synced = trees.synced(path)
         if commit.skips(path, synced):
             continue
@@ -133,7 +139,9 @@ class _Commit:
         """An ordinary path whose local and synced differ."""
         local = self._trees.local(path)
         wanted = self._view.wanted(path)
-        if shows_content(local, wanted.version) and not _same_content(local, synced):
+        happened = shows_content(local, wanted.version) and not _same_content(local, synced)
+        # A directory that is only implied is nobody's yet: this one is somebody's.
+        if happened and wanted.version is not IMPLIED and not self._replaces(path, synced, wanted):
             # Here happened what the flock wants already.
             self._acknowledge(path, wanted.heads, local, wanted.copy_of, wanted.generation)
             return
@@ -146,6 +154,13 @@ class _Commit:
                 self._acknowledge(path, synced.heads, None, None, synced.generation)
                 return
         self._record(path, local, synced)
+
+    def _replaces(self, path: str, synced: SyncedEntry | None, wanted: Wanted) -> bool:
+        """Whether what this disk showed is still a head, and would have to show elsewhere: whoever
+        has put something in its place did not want that."""
+        if synced is None:
+            return False
+        return any(name in self._state(path).heads for name in synced.heads - wanted.heads)
 
     def copy(self, path: str) -> None:
         """A conflict copy that was deleted, edited or replaced here: put the losing head away."""

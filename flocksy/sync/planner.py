@@ -113,12 +113,16 @@ class _Plan:
         self._holds: dict[str, Hold] = {}
         self._puts: dict[str, Put] = {}
         self._removals: dict[str, Remove] = {}
+        self._emptied: set[str] = set()
+        """Directories that went here with all that is still wanted in them: what went below is to
+        get its tombstones first, and then nobody may want the directory."""
 
     def of(self, paths: Iterable[str]) -> list[Operation]:
         for path in paths:
             self._include(path)
         while self._todo:
             self._look_at(self._todo.pop())
+        self._drop_copies_of_emptied()
         early = self._clear_the_way()
         self._keep_full_directories()
         self._drop_unreachable()
@@ -215,6 +219,9 @@ class _Plan:
         version = wanted.version
         assert version is not None
         if version.kind is Kind.DIRECTORY:
+            if self._trees.synced(path) is not None and self._was_emptied(path):
+                self._emptied.add(path)
+                return
             self._puts[path] = MakeDirectory(path, version, wanted.heads, local, wanted.generation)
             # Nothing below can have been on this disk so far.
             for child in self._trees.flock_children(path):
@@ -236,9 +243,32 @@ class _Plan:
         if local is not None and local.kind is Kind.DIRECTORY:
             self._include_local_below(path)
 
+    def _was_emptied(self, path: str) -> bool:
+        """Whether something below a path that is no directory here any more is still to get its
+        tombstone. Until then it looks wanted, and so does the directory: what somebody has just put
+        in its place would be taken away."""
+        todo = list(self._trees.flock_children(path))
+        while todo:
+            child = todo.pop()
+            synced = self._trees.synced(child)
+            disk = synced.disk if synced is not None else None
+            if disk is not None and self._trees.local(child) is None:
+                is_link = disk.kind is Kind.SYMLINK and self._ignore_symlinks
+                if not is_link and (self._held is None or self._held(child) is None):
+                    return True
+            todo.extend(self._trees.flock_children(child))
+        return False
+
     def _include_local_below(self, path: str) -> None:
         for child in self._trees.local_children(path):
             self._include(child)
+
+    def _drop_copies_of_emptied(self) -> None:
+        """What stands in place of such a directory shows beside it only if the directory stays."""
+        for path, put in list(self._puts.items()):
+            copy_of = None if isinstance(put, MakeDirectory) else put.copy_of
+            if copy_of is not None and copy_of[0] in self._emptied:
+                del self._puts[path]
 
     def _clear_the_way(self) -> list[Remove]:
         """Directories that become files go first, with all that is in them, or not at all."""

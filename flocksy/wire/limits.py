@@ -66,6 +66,9 @@ TWIN_STAMPS = 4
 """So many different foreign stamps from one member, in a row, are no rest of our last session: of
 that there is the newest cell it had, and perhaps one or two more that were under way."""
 
+KNOCK_NS = 10_000_000_000
+"""How long a knock waits for an answer. Two tries of a handshake fit."""
+
 TWIN_NS = 60_000_000_000
 """For so long after a foreign stamp somebody else counts as live under our key."""
 

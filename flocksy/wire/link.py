@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import zmq
 
 from flocksy.errors import FlocksyError
+from flocksy.wire.knock import Knock
 from flocksy.wire.limits import (
     BACKLOG,
     CONNECT_TIMEOUT_MS,
@@ -60,6 +61,7 @@ class Links:
         self._subs: dict[int, zmq.Socket[bytes]] = {}
         self._monitors: dict[int, LinkMonitor] = {}
         self._targets: dict[int, str] = {}
+        self._knock: Knock | None = None
         self._now_ns = time.monotonic_ns()
         self._pub = self._context.socket(zmq.PUB)
         try:
@@ -70,6 +72,7 @@ class Links:
         except BaseException:
             self.close()
             raise
+        self._knock = self._knock_at(settings.knock)
         hosts = [_host(self._targets.get(lane, "")) for lane in range(len(settings.members))]
         self._refusals = Refusals(settings.public_key, hosts)
 
@@ -105,9 +108,12 @@ class Links:
                 # libzmq has given it up. It forgets the endpoint first, else it would have two.
                 self._subs[lane].disconnect(self._targets[lane])
                 self._subs[lane].connect(self._targets[lane])
-        self._complaints += self._refusals.take(
-            self._allow_list.take_refused(), self._now_ns, self._link_state
-        )
+        refused = self._allow_list.take_refused()
+        if self._knock is not None:
+            found = self._knock.look({each.key for each in refused}, self._now_ns)
+            self._complaints += self._refusals.met_twin(found, self._now_ns)
+            refused = [each for each in refused if each.key not in self._knock.fresh_keys]
+        self._complaints += self._refusals.take(refused, self._now_ns, self._link_state)
 
     def link_state(self, lane: int) -> str:
         """Text for people; empty when the link is up. Of the own lane: what is wrong with it."""
@@ -125,6 +131,8 @@ class Links:
 
     def close(self) -> None:
         """Close all links; cells already sent get a moment to leave."""
+        if self._knock is not None:
+            self._knock.close()
         for monitor in self._monitors.values():
             monitor.close()
         for sub in self._subs.values():
@@ -174,25 +182,47 @@ class Links:
                 raise FlocksyError(f"hostname = {endpoint}: cannot be bound: {error}") from None
 
     def _connect(self, lane: int, member: Member) -> None:
-        settings = self._settings
-        sub = self._context.socket(zmq.SUB)
+        sub = self._new_sub(member.public_key)
         self._subs[lane] = sub
-        self._set_options(sub)
-        sub.setsockopt(zmq.CURVE_SERVERKEY, member.public_key.encode("ascii"))
-        sub.setsockopt(zmq.SUBSCRIBE, b"")
-        if settings.socks:
-            sub.setsockopt(zmq.SOCKS_PROXY, settings.socks.encode())
         self._monitors[lane] = LinkMonitor(sub)
         self._poller.register(sub, zmq.POLLIN)
         endpoint = member.endpoints[0]
         try:
-            # Names go to the proxy as they are: an onion service is known only there.
-            target = endpoint if settings.socks else _resolved(endpoint)
+            target = self._target(endpoint)
             sub.connect(target)
             self._targets[lane] = target
         except (OSError, zmq.ZMQError) as error:
             self._trouble[lane] = f"name not found: {endpoint}"
             self._complaints.append(f"node = {endpoint}: {error}; looked up at start only")
+
+    def _knock_at(self, endpoints: tuple[str, ...]) -> Knock:
+        targets = []
+        for endpoint in endpoints:
+            with contextlib.suppress(OSError):  # a name that is gone: nobody lives there
+                targets.append(self._target(endpoint))
+        settings = self._settings
+        own_keys = settings.public_key.encode("ascii"), settings.secret_key.encode("ascii")
+
+        def new_socket(public: bytes, secret: bytes) -> zmq.Socket[bytes]:
+            sub = self._new_sub(settings.public_key)
+            sub.setsockopt(zmq.CURVE_PUBLICKEY, public)
+            sub.setsockopt(zmq.CURVE_SECRETKEY, secret)
+            return sub
+
+        return Knock(targets, own_keys, new_socket, self._now_ns)
+
+    def _target(self, endpoint: str) -> str:
+        # Names go to the proxy as they are: an onion service is known only there.
+        return endpoint if self._settings.socks else _resolved(endpoint)
+
+    def _new_sub(self, server_key: str) -> zmq.Socket[bytes]:
+        sub = self._context.socket(zmq.SUB)
+        self._set_options(sub)
+        sub.setsockopt(zmq.CURVE_SERVERKEY, server_key.encode("ascii"))
+        sub.setsockopt(zmq.SUBSCRIBE, b"")
+        if self._settings.socks:
+            sub.setsockopt(zmq.SOCKS_PROXY, self._settings.socks.encode())
+        return sub
 
     def _set_options(self, socket: zmq.Socket[bytes]) -> None:
         settings = self._settings

@@ -55,6 +55,12 @@ class Refusals:
                 )
         return said
 
+    def met_twin(self, where: Sequence[str], now_ns: int) -> list[str]:
+        """Somebody who has our key answered there. Returns what a person should be told."""
+        if where:
+            self._twin_until_ns = now_ns + REFUSAL_NS
+        return [f"{TWIN}: at {target}" for target in where]
+
     def recent(self, lane: int, now_ns: int) -> bool:
         """Whether a key was refused that can only be this member's."""
         return now_ns < self._until_ns.get(lane, 0)

@@ -261,6 +261,36 @@ def test_two_grown_trees_that_do_not_know_each_other(flock: Guarded) -> None:
     flock.settle_equal()
 
 
+def test_two_grown_trees_that_begin_at_the_same_time(tmp_path: Path, spool: Path) -> None:
+    for lane, name in enumerate(("letters", "photos")):
+        folder = tmp_path / f"box{lane}" / name
+        folder.mkdir(parents=True)
+        for number in range(2 * GROWN_FILES):
+            (folder / f"{number}").write_text(f"{name} {number}")
+    with Guarded(tmp_path, spool) as flock:
+        flock.run_until(lambda: all(flock.box(lane).guard.strangers for lane in (0, 1)))
+        for _ in range(20):
+            flock.step()
+        assert not flock.path(0, "photos").exists()
+        assert not flock.path(1, "letters").exists()
+        flock.box(0).approve()
+        flock.box(1).approve()
+        flock.settle_equal()
+        assert len(flock.tree(2)) == 4 * GROWN_FILES + 2
+        flock.stop(0)
+        flock.restart(0)
+        flock.settle_equal()
+
+
+def test_a_grown_tree_and_a_later_gift(flock: Guarded) -> None:
+    for number in range(2 * GROWN_FILES):
+        flock.write(0, f"letters/{number}", f"letter {number}")
+    flock.settle_equal()
+    for number in range(2 * GROWN_FILES):
+        flock.write(1, f"photos/{number}", f"photo {number}")
+    flock.settle_equal()
+
+
 @pytest.mark.parametrize(("here", "there"), [(GROWN_FILES, 3), (3, GROWN_FILES), (0, GROWN_FILES)])
 def test_a_small_tree_joins_without_a_question(flock: Guarded, here: int, there: int) -> None:
     strange_trees(flock, here, there)

@@ -1,4 +1,4 @@
-"""A flock of nodes with disks in memory, for whole histories of edits, deliveries and plans.
+"""A node with its disk in memory, for whole histories of edits, deliveries and plans.
 
 The applier here checks what the planner promises: `expected` is what is there, parents are there,
 directories are empty when they go, nothing is touched that nobody has recorded.
@@ -7,12 +7,12 @@ directories are empty when they go, nothing is touched that nobody has recorded.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.content import chunk_id
-from flocksy.sync.names import ancestors, in_repository, parent_of
+from flocksy.sync.names import ancestors, parent_of
 from flocksy.sync.operations import (
     Acknowledge,
     Hold,
@@ -24,10 +24,10 @@ from flocksy.sync.operations import (
     Remove,
     synced_after,
 )
-from flocksy.sync.planner import Held, adopt, commit_local, plan
-from flocksy.sync.state import join, state_of
+from flocksy.sync.planner import Held
 from flocksy.sync.trees import DiskEntry, PathState, SyncedEntry
 from flocksy.sync.version import Kind
+from tests.sync.engine import current
 
 FULL = Capabilities()
 
@@ -64,6 +64,10 @@ class MemoryTrees:
     def local_children(self, path: str) -> list[str]:
         return [name for name in self.locals if parent_of(name) == path]
 
+    def copy(self) -> MemoryTrees:
+        """As it is now; entries and states are never changed in place."""
+        return MemoryTrees(dict(self.locals), dict(self.synceds), dict(self.states))
+
     def _live(self) -> Iterable[str]:
         for path, state in self.states.items():
             if any(version.is_content for version in state.heads.values()):
@@ -96,14 +100,17 @@ class Node:
     """One member: a disk, three trees, and what it has to say."""
 
     def __init__(self, capabilities: Capabilities = FULL, held: Held | None = None) -> None:
+        self.engine = current()
         self.capabilities = capabilities
         self.held = held
         self.ignore_symlinks = False
         self.disk: dict[str, DiskEntry] = {}
         self.trees = MemoryTrees()
         self.history: list[DiskEntry] = []
+        self._renamed: set[str] = set()  # by the plan that is being carried out
         self.outgoing: list[tuple[str, PathState]] = []
-        self.pending: set[str] = set()  # paths to plan that changed in flock or were left out
+        self.changed: set[str] = set()  # paths whose local entry moved, to be committed
+        self.pending: set[str] = set()  # paths to plan: their state moved, or they were left out
 
     # What a person does.
 
@@ -149,15 +156,22 @@ class Node:
 
     # What the engine does.
 
-    def scan(self) -> set[str]:
-        """Bring local up to date; returns the paths that changed."""
+    def scan(self, paths: Iterable[str] | None = None) -> set[str]:
+        """Bring local up to date, at some paths or all; returns the paths that changed."""
+        locals_ = self.trees.locals
         changed = {
             path
-            for path in self.disk.keys() | self.trees.locals.keys()
-            if self.disk.get(path) != self.trees.locals.get(path)
+            for path in (self.disk.keys() | locals_.keys() if paths is None else paths)
+            if self.disk.get(path) != locals_.get(path)
         }
-        self.trees.locals = dict(self.disk)
-        self.pending |= changed
+        for path in sorted(changed):
+            self._local(path)
+            if path in locals_ and locals_[path].kind is Kind.DIRECTORY:
+                continue
+            for below in [name for name in locals_ if path in ancestors(name)]:
+                del locals_[below]
+                changed.add(below)
+        self.changed |= changed
         return changed
 
     def learn(self, operations: Iterable[Record | Acknowledge]) -> set[str]:
@@ -167,7 +181,7 @@ class Node:
             touched.add(operation.path)
             self.pending.add(operation.path)
             if isinstance(operation, Record):
-                news = state_of(operation.version, operation.superseded)
+                news = self.engine.state_of(operation.version, operation.superseded)
                 self.receive(operation.path, news)
                 self.outgoing.append((operation.path, news))
             self._remember(operation.path, operation.synced)
@@ -175,7 +189,7 @@ class Node:
 
     def commit(self, paths: Iterable[str]) -> set[str]:
         return self.learn(
-            commit_local(
+            self.engine.commit_local(
                 self.trees,
                 paths,
                 self.capabilities,
@@ -184,16 +198,22 @@ class Node:
             )
         )
 
-    def adopt(self) -> set[str]:
-        paths = self.disk.keys() | self.trees.states.keys() | self.trees.synceds.keys()
-        return self.learn(adopt(self.trees, paths, self.capabilities, held=self.held))
+    def adopt(self, paths: Iterable[str] | None = None) -> set[str]:
+        """Look at a disk of unknown past, or at the paths whose past is not known."""
+        paths = self.everything() if paths is None else paths
+        operations = self.engine.adopt(self.trees, paths, self.capabilities, held=self.held)
+        for operation in operations:
+            if isinstance(operation, Record):
+                assert operation.version.is_content, "adopting deletes something"
+                assert not operation.superseded, "adopting replaces something unseen"
+        return self.learn(operations)
 
     def receive(self, path: str, state: PathState) -> None:
         self.pending.add(path)
-        self.trees.states[path] = join(self.trees.states.get(path), state)
+        self.trees.states[path] = self.engine.join(self.trees.states.get(path), state)
 
     def plan(self, paths: Iterable[str]) -> list[Operation]:
-        return plan(
+        return self.engine.plan(
             self.trees,
             paths,
             self.capabilities,
@@ -206,16 +226,57 @@ class Node:
         operation is left out, as if its content had not come. Returns how many operations the
         plan had."""
         self.scan()
-        self.commit(set(self.pending))
-        dirty = set(self.pending)
-        self.pending.clear()
-        operations = self.plan(dirty)
-        for operation in operations:
-            if skip is None or isinstance(operation, Acknowledge) or skip.randrange(3):
-                self.apply(operation, strict=skip is None)
-            if skip is not None or isinstance(operation, Hold):
-                self.pending.add(operation.path)
+        self._commit(set(self.changed))
+        operations = self.plan(self._planned(set(self.pending)))
+        self._carry_out(operations, skip)
         return sum(not isinstance(operation, Hold) for operation in operations)
+
+    def fumble(self, draw: random.Random, meanwhile: Callable[[], None]) -> None:
+        """As `step`, but each part by chance and for some of the paths; and while the plan is
+        carried out somebody is at the disk."""
+
+        def some(paths: set[str]) -> set[str]:
+            return {path for path in sorted(paths) if draw.random() < 0.6}
+
+        if draw.random() < 0.7:
+            self.scan(some(self.disk.keys() | self.trees.locals.keys()))
+        if draw.random() < 0.6:
+            self._commit(some(self.changed))
+        if draw.random() < 0.7:
+            operations = self.plan(self._planned(some(self.pending)))
+            if draw.random() < 0.3:
+                meanwhile()
+            self._carry_out(operations, draw)
+
+    def _commit(self, paths: set[str]) -> None:
+        self.changed -= paths
+        self.commit(paths)
+        self.pending |= paths
+
+    def _planned(self, paths: set[str]) -> set[str]:
+        self.pending -= paths
+        return paths
+
+    def _carry_out(self, operations: Sequence[Operation], skip: random.Random | None) -> None:
+        """Do a plan. What is left out, or turns out not to be possible, is planned again; what the
+        planner dropped by itself it has to remember by itself. A rename is done whole."""
+        had = self.everything_kept()
+        self._renamed.clear()
+        for operation in operations:
+            certain = skip is None or isinstance(operation, Acknowledge)
+            if certain or operation.path in self._renamed or skip.randrange(3):
+                done = self.apply(operation, strict=skip is None)
+            else:
+                done = False
+            if not done:
+                self.pending.add(operation.path)
+        assert had <= self.everything_kept(), "a content is neither on this disk nor in its history"
+
+    def everything_kept(self) -> set[bytes]:
+        """All contents on the disk and in the history."""
+        kept = {entry.root for entry in self.history}
+        kept.update(entry.root for entry in self.disk.values())
+        return kept
 
     def everything(self) -> set[str]:
         return {
@@ -225,21 +286,22 @@ class Node:
             *self.trees.states,
         }
 
-    def apply(self, operation: Operation, *, strict: bool = True) -> None:
+    def apply(self, operation: Operation, *, strict: bool = True) -> bool:
+        """Do one operation; False where something else is there, unless `strict`."""
         path = operation.path
         if isinstance(operation, Hold):
-            return
+            return True
         if isinstance(operation, Acknowledge):
             self._remember(path, operation.synced)
-            return
+            return True
         assert not isinstance(operation, Record)
         found = self.disk.get(path)
-        if isinstance(operation, Remove) and found is None:
-            assert operation.expected.kind is Kind.FILE, "only a file is renamed away"
+        if path in self._renamed:
+            assert isinstance(operation, Remove) and found is None, "what was renamed is there"
             self._remember(path, operation.synced)
-            return
+            return True
         if not strict and not self._possible(operation):
-            return
+            return False
         assert self.capabilities.same(found, operation.expected), "the planner saw something else"
         if found is not None:
             synced = self.trees.synced(path)
@@ -253,22 +315,25 @@ class Node:
             self.history.append(self.disk.pop(path))
             self._local(path)
             self._remember(path, operation.synced)
-            return
+            return True
         version = operation.version
         if isinstance(operation, MakeDirectory | PutFile | PutSymlink):
             assert found is None or not below, "a directory that is not empty is replaced"
             if found is not None:
                 self.history.append(found)
         if isinstance(operation, PutFile) and operation.source is not None:
+            assert operation.source not in self._renamed, "one source of two renames"
             source = self.disk.get(operation.source)
             if source is not None and source.root == version.root:
                 del self.disk[operation.source]
                 self._local(operation.source)
+                self._renamed.add(operation.source)
         self.disk[path] = self.capable(
             DiskEntry(version.kind, version.mode, version.mtime_ns, version.size, version.root)
         )
         self._local(path)
         self._remember(path, synced_after(operation, self.disk[path]))
+        return True
 
     def _possible(self, operation: Operation) -> bool:
         """What an applier sees when an earlier operation was left out."""
@@ -307,131 +372,3 @@ class Node:
 
     def contents(self) -> dict[str, tuple[Kind, bytes]]:
         return {path: (entry.kind, entry.root) for path, entry in self.disk.items()}
-
-
-class Flock:
-    """Some nodes and the network between them, which delivers in any order, and more than once."""
-
-    def __init__(self, nodes: list[Node]) -> None:
-        self.nodes = nodes
-        self.queues: list[list[tuple[str, PathState]]] = [[] for _ in nodes]
-        self.destroyed: set[bytes] = set()  # contents that a person overwrote or deleted
-        self.written: set[bytes] = set()
-        self.moved_away: set[tuple[str, bytes]] = set()
-        self.in_repositories: set[bytes] = set()  # contents that never show as a conflict copy
-
-    def destroy(self, gone: list[DiskEntry]) -> None:
-        """A person has changed a disk; this went by it."""
-        self.destroyed |= {entry.root for entry in gone if entry.root}
-
-    def move_away(self, node: Node, source: str) -> None:
-        """A person is about to move this: its content is not gone, but not wanted here."""
-        for path, entry in node.disk.items():
-            if path == source or source in ancestors(path):
-                synced = node.trees.synced(path)
-                copy_of = synced.copy_of if synced is not None else None
-                self.moved_away.add((copy_of[0] if copy_of else path, entry.root))
-
-    def collect(self) -> None:
-        for sender in self.nodes:
-            for path, state in sender.outgoing:
-                if in_repository(path):
-                    self.in_repositories |= {head.root for head in state.heads.values()}
-            for queue, node in zip(self.queues, self.nodes, strict=True):
-                if node is not sender:
-                    queue.extend(sender.outgoing)
-            sender.outgoing.clear()
-
-    def deliver(self, number: int, randomness: random.Random, count: int) -> None:
-        """Some messages reach one node, in any order; some of them will come again."""
-        self.collect()
-        queue, node = self.queues[number], self.nodes[number]
-        for _ in range(min(count, len(queue))):
-            at = randomness.randrange(len(queue))
-            path, state = queue[at] if randomness.random() < 0.1 else queue.pop(at)
-            node.receive(path, state)
-
-    def settle(self) -> None:
-        """Deliver and do everything, until nothing is left to do. Bounded: it must terminate."""
-        for _ in range(40):
-            busy = 0
-            for number, node in enumerate(self.nodes):
-                self.collect()
-                busy += len(self.queues[number])
-                for path, state in self.queues[number]:
-                    node.receive(path, state)
-                self.queues[number].clear()
-                busy += node.step() + len(node.outgoing)
-            if not busy:
-                return
-        raise AssertionError("it does not settle")
-
-    def check(self, *, equal_disks: bool = True) -> None:
-        """Everything that must be true once it has settled. Disks that cannot hold the same are
-        only equal in what stands where."""
-        first = self.nodes[0]
-        for node in self.nodes:
-            assert node.trees.states == first.trees.states, "flock trees differ"
-            if equal_disks:
-                assert node.shown() == first.shown(), "disks differ"
-            assert node.contents() == first.contents(), "contents differ"
-            assert not node.commit(node.everything()), "something is left to commit"
-            assert node.plan(node.everything()) == [], "planning again gives something"
-            for path, entry in node.disk.items():
-                synced = node.trees.synced(path)
-                assert synced is not None
-                assert node.capabilities.same(synced.disk, entry), "synced is not the disk"
-        shown = {entry.root for entry in first.disk.values()}
-        in_histories = {entry.root for node in self.nodes for entry in node.history}
-        for root in self.written - self.destroyed - shown:
-            assert root in self.in_repositories or any(
-                (path, root) in self.moved_away
-                and root in (head.root for head in state.heads.values())
-                for path, state in first.trees.states.items()
-            ), "a content that nobody replaced is not shown"
-            assert root in in_histories, "a content is lost"
-
-    def live(self, seed: int, steps: int) -> None:
-        """A random life: people edit, messages come in any order, plans are done in part."""
-        randomness = random.Random(seed)
-        for text in range(steps):
-            number = randomness.randrange(len(self.nodes))
-            node = self.nodes[number]
-            dice = randomness.random()
-            if dice < 0.45:
-                self._edit(node, randomness, f"text {text}")
-            elif dice < 0.75:
-                self.deliver(number, randomness, randomness.randrange(1, 6))
-                if randomness.random() < 0.6:
-                    node.step()
-            else:
-                node.step(skip=randomness if randomness.random() < 0.3 else None)
-
-    def _edit(self, node: Node, randomness: random.Random, text: str) -> None:
-        def somewhere() -> str:
-            if node.disk and randomness.random() < 0.6:
-                return randomness.choice(sorted(node.disk))
-            return randomness.choice(PATHS)
-
-        path = somewhere()
-        dice = randomness.random()
-        if dice < 0.45:
-            if path.count("/") > 3:
-                return
-            if randomness.random() < 0.1:
-                text = "a text that several people write"
-            entry = symlink(text)
-            if randomness.random() < 0.85:
-                entry = file(text, mtime_ns=(10**9 + randomness.randrange(3)) * 10**9)
-            self.destroy(node.write(path, entry))
-            self.written.add(entry.root)
-        elif dice < 0.65:
-            self.destroy(node.delete(path))
-        elif dice < 0.75:
-            self.destroy(node.write(path, DIRECTORY))
-        elif dice < 0.88:
-            self.move_away(node, path)
-            self.destroy(node.move(path, somewhere()))
-        elif path in node.disk and node.disk[path].kind is not Kind.SYMLINK:
-            mode = randomness.choice((0o600, 0o755, 0o644))
-            node.disk[path] = node.capable(replace(node.disk[path], mode=mode))

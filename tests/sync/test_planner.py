@@ -1,6 +1,5 @@
-"""The planner on whole flocks in memory: named clashes one by one, then random lives by the
-thousand (after Dropbox's CanopyCheck): it terminates, all disks become equal, planning again gives
-nothing, and no content is lost."""
+"""The planner on whole flocks in memory: named clashes, one by one. Random lives by the thousand
+are in `test_lives`."""
 
 from __future__ import annotations
 
@@ -10,9 +9,9 @@ import pytest
 
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.operations import Hold, PutFile, Record, Remove
-from flocksy.sync.planner import commit_local
 from flocksy.sync.version import Kind
-from tests.sync.flock_in_memory import DIRECTORY, Flock, Node, file, symlink
+from tests.sync.flock_in_memory import DIRECTORY, Node, file, symlink
+from tests.sync.lives import Flock
 
 EXFAT = Capabilities(mode_bits=False, symlinks=True, mtime_grain_ns=2_000_000_000)
 
@@ -35,32 +34,6 @@ def settled(flock: Flock) -> dict[str, bytes]:
 
 def copies(shown: dict[str, bytes]) -> list[str]:
     return [path for path in shown if ".conflict-" in path]
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_short_lives(seed: int) -> None:
-    run_lives(range(seed * 250, (seed + 1) * 250), 14, [Capabilities()] * 3)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_long_lives(seed: int) -> None:
-    run_lives(range(seed * 150, (seed + 1) * 150), 50, [Capabilities()] * 4)
-
-
-def test_lives_with_a_poor_disk() -> None:
-    run_lives(range(400), 20, [Capabilities(), EXFAT, Capabilities()])
-
-
-def run_lives(seeds: range, steps: int, disks: list[Capabilities]) -> None:
-    for seed in seeds:
-        flock = Flock([Node(capabilities) for capabilities in disks])
-        try:
-            flock.live(seed, steps)
-            flock.settle()
-            flock.check(equal_disks=EXFAT not in disks)
-        except AssertionError as error:
-            error.add_note(f"Flock.live(seed={seed}, steps={steps}) on {len(disks)} disks")
-            raise
 
 
 def test_what_one_writes_all_have() -> None:
@@ -385,7 +358,7 @@ def test_a_new_file_where_another_has_arrived_is_a_conflict() -> None:
     right.write("n", file("right"))
     dirty = right.scan()
     assert not right.plan({"n"}), "nothing is done before the change has its version"
-    (operation,) = commit_local(right.trees, dirty, right.capabilities)
+    (operation,) = right.engine.commit_local(right.trees, dirty, right.capabilities)
     assert isinstance(operation, Record)
     assert operation.version.parents == ()
     assert len(set(settled(flock).values())) == 2
@@ -498,6 +471,8 @@ def test_adopt(what: str, here: str | None, expected: dict[str, str | None]) -> 
     assert len(shown) == len(expected)
     if len(expected) == 1:
         assert shown == {"n": file("two").root}
+        flock.nodes[0].delete("n")
+        assert settled(flock) == {}, "an old content was only waiting"
     else:
         assert set(shown.values()) == {file("two").root, file("three").root}
 
@@ -577,3 +552,186 @@ def test_acknowledging_keeps_the_stat_fields() -> None:
         synced = node.trees.synceds["n"]
         assert len(synced.heads) == 2
     assert sum(node.trees.synceds["n"].disk.inode == 7 for node in flock.nodes) == 1  # type: ignore[union-attr]  # it is there
+
+
+def test_what_was_put_in_place_of_a_directory_stays_while_the_rest_is_recorded() -> None:
+    """The file has its version, what was in the directory has no tombstone yet: to the flock it is
+    a directory still, but nobody here is to get it back."""
+    flock = flock_with(("d/n", file("x")))
+    left = flock.nodes[0]
+    left.write("d", file("a file"))
+    left.scan()
+    left.commit({"d"})
+    assert left.plan({"d", "d/n"}) == []
+    assert settled(flock) == {"d": file("a file").root}
+    assert file("a file").root not in {entry.root for entry in left.history}
+
+
+def test_a_directory_that_was_emptied_does_not_come_back_while_the_rest_is_recorded() -> None:
+    flock = flock_with(("d/n", file("x")))
+    left = flock.nodes[0]
+    left.delete("d")
+    left.scan()
+    left.commit({"d"})
+    assert left.plan({"d", "d/n"}) == []
+    assert settled(flock) == {}
+
+
+def test_a_new_directory_goes_out_with_the_first_that_is_in_it() -> None:
+    """Else it would only be implied, and go when that goes."""
+    flock = flock_with()
+    left = flock.nodes[0]
+    left.write("d", replace(DIRECTORY, mode=0o700))
+    left.write("d/n", file("x"))
+    left.scan()
+    assert left.commit({"d/n"}) == {"d", "d/n"}
+    left.delete("d/n")
+    assert settled(flock) == {"d": b""}
+    assert flock.nodes[1].disk["d"].mode == 0o700
+
+
+def test_a_directory_made_where_one_is_implied_is_somebodys() -> None:
+    flock = flock_with(("d/n", file("x")))
+    left, right = flock.nodes
+    left.delete("d")
+    right.write("d/n", file("y"))
+    settled(flock)  # implied by what lives in it
+    newcomer = Node()
+    newcomer.write("d", replace(DIRECTORY, mode=0o700))
+    flock.nodes.append(newcomer)
+    flock.queues.append([])
+    flock.reconcile()
+    settled(flock)
+    assert left.disk["d"].mode == 0o700
+    left.delete("d/n")
+    assert settled(flock) == {"d": b""}
+
+
+def test_a_file_that_becomes_a_directory_is_replaced_whatever_is_recorded_first() -> None:
+    flock = flock_with(("p", file("old")))
+    left = flock.nodes[0]
+    left.write("p/q", file("below"))
+    left.scan({"p/q"})  # the scan of p comes later
+    left.commit({"p/q"})
+    left.scan()
+    assert settled(flock) == {"p": b"", "p/q": file("below").root}
+
+
+def test_what_others_put_aside_is_replaced_by_who_does_what_they_did() -> None:
+    """Their edit has won against ours and is not applied yet; somebody makes the same of ours."""
+    flock = flock_with(("n", file("old")))
+    left, right = flock.nodes
+    for text in ("one", "theirs"):
+        left.write("n", file(text))
+        left.step()
+    right.write("n", file("ours"))
+    right.step()
+    flock.hear(1)
+    right.write("n", file("theirs"))
+    assert settled(flock) == {"n": file("theirs").root}
+
+
+def test_a_replaced_content_that_somebody_else_made_as_well_is_no_copy() -> None:
+    flock = flock_with(("n", file("old")))
+    left, right = flock.nodes
+    left.write("n", file("same"))
+    left.step()
+    left.write("n", file("new"))
+    left.step()
+    right.write("n", file("same", mtime_ns=5 * 10**9))
+    assert settled(flock) == {"n": file("new").root}
+
+
+def test_a_change_counts_on_from_what_this_disk_showed() -> None:
+    """Its parent has been superseded by something that has arrived and is not applied."""
+    flock = flock_with(("n", file("old")))
+    left, right = flock.nodes
+    for text in ("two", "three"):
+        left.write("n", file(text))
+        left.step()
+    settled(flock)
+    left.write("n", file("four"))
+    left.step()
+    flock.hear(1)
+    right.write("n", file("ours"))
+    dirty = right.scan()
+    (operation,) = right.engine.commit_local(right.trees, dirty, right.capabilities)
+    assert isinstance(operation, Record)
+    assert operation.version.generation == 4
+
+
+def test_deleting_a_copy_puts_away_all_that_are_equal() -> None:
+    flock = Flock([Node() for _ in range(3)])
+    texts = ("lost", "lost", "won")
+    for number, (node, text) in enumerate(zip(flock.nodes, texts, strict=True)):
+        for made in ["before", text] if text == "won" else [text]:
+            node.write("n", file(made, mtime_ns=number * 10**9))
+            node.step()
+    shown = settled(flock)
+    (copy,) = copies(shown)
+    flock.nodes[2].delete(copy)
+    assert settled(flock) == {"n": file("won").root}
+    flock.nodes[0].delete("n")
+    assert settled(flock) == {}
+
+
+def test_a_copy_moved_over_its_owner_conflicts_as_any_edit_does() -> None:
+    flock, copy, _, loser = conflict()
+    left, right = flock.nodes[:2]
+    right.move(copy, "n")
+    for text in ("newer", "newest"):
+        left.write("n", file(text))
+        left.step()
+    assert set(settled(flock).values()) == {file("newest").root, loser}
+
+
+def test_an_implied_directory_that_goes_gets_no_tombstone() -> None:
+    flock = flock_with(("d/n", file("x")))
+    flock.nodes[0].delete("d")
+    flock.nodes[1].write("d/n", file("y"))
+    settled(flock)
+    before = flock.nodes[1].trees.states["d"]
+    flock.nodes[1].delete("d")
+    assert settled(flock) == {}
+    assert flock.nodes[1].trees.states["d"] == before
+
+
+def test_what_lies_in_a_directory_that_goes_is_planned_with_it() -> None:
+    flock = flock_with(("d/n", file("x")))
+    left, right = flock.nodes
+    left.delete("d")
+    left.step()
+    flock.hear(1)
+    assert [operation.path for operation in right.plan({"d"})] == ["d/n", "d"]
+
+
+def test_a_directory_with_something_of_its_own_becomes_no_file() -> None:
+    flock = flock_with(("d/n", file("x")))
+    left, right = flock.nodes
+    right.held = lambda path: "ignored" if path == "d/cache" else None
+    right.write("d/cache", file("private"))
+    left.write("d", file("a file"))
+    flock.settle()
+    assert right.disk.keys() == {"d", "d/cache"}
+
+
+def test_what_is_not_held_is_not_brought_up_to_date() -> None:
+    flock = flock_with(("big/a", file("x")))
+    left, right = flock.nodes
+    right.held = lambda path: "not selected" if path.split("/")[0] == "big" else None
+    left.write("big/a", file("y"))
+    flock.settle()
+    assert right.disk["big/a"].root == file("x").root
+
+
+def test_two_that_have_the_content_of_one_that_goes_do_not_both_take_it() -> None:
+    flock = flock_with(("n", file("x")))
+    left, right = flock.nodes
+    left.delete("n")
+    for name in ("a", "b"):
+        left.write(name, file("x"))
+    left.step()
+    flock.hear(1)
+    sources = [one.source for one in right.plan({"n", "a", "b"}) if isinstance(one, PutFile)]
+    assert sources == ["n", None]
+    assert settled(flock) == {"a": file("x").root, "b": file("x").root}

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from flocksy.sync.commit import commit_local
 from flocksy.sync.operations import Hold, Record
-from tests.sync.flock_in_memory import DIRECTORY, Flock, Node, file
+from tests.sync.flock_in_memory import DIRECTORY, Node, file
+from tests.sync.lives import Flock
 
 REASON = "this node only sends it"
 

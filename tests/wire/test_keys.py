@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,6 +15,7 @@ import zmq
 
 from flocksy.testing.flock import TrivialBox, drive, make_settings, with_hashes
 from flocksy.wire.limits import REFUSAL_NS, REFUSALS, STRANGERS_NS, TWIN_NS, TWIN_STAMPS
+from flocksy.wire.link import Links
 from flocksy.wire.monitor import (
     DOWN,
     NO_FLOCKSY,
@@ -215,6 +217,38 @@ def test_somebody_else_live_at_our_place_under_our_key() -> None:
     clone = replace(new[0], bind=(spare,))
     with running([settings[0], clone, *new[1:]]) as boxes:
         await_states(boxes, {(0, 0): TWIN, (2, 0): "live"})
+
+
+def test_a_copy_of_us_that_nobody_was_told_of() -> None:
+    """Both have the key; the copy knows from the keystore where the other is, and knocks there."""
+    settings = make_settings(endpoints("tcp", ""))
+    own = settings[0]
+    spare = own.bind[0].replace("localhost", "127.0.0.2")
+    copy = replace(own, bind=(spare,), knock=own.bind)
+    with running([*settings, copy]) as boxes:
+        await_states(boxes, {(0, 0): TWIN, (3, 0): TWIN, (1, 0): "live"})
+        assert any(text.startswith(f"{TWIN}: at tcp://") for text in boxes[3].report.errors)
+
+
+def test_a_knock_that_comes_back_to_us_is_nobody() -> None:
+    own = make_settings(endpoints("tcp", ""))[0]
+    # Another name for this very machine; and one where nobody is.
+    again = own.bind[0].replace("localhost", "127.0.0.1")
+    nobody = endpoints("tcp", "")[0]
+    links = Links(replace(own, knock=(again, nobody)))
+    try:
+        assert links._knock is not None
+        said: list[str] = []
+        end = time.monotonic() + 30
+        while not links._knock.done:
+            links.serve()
+            said += links.complaints()
+            assert time.monotonic() < end
+            links.wait(10)
+        assert links.link_state(own.own_lane) == ""
+        assert said == []
+    finally:
+        links.close()
 
 
 def test_somebody_comes_to_us_with_our_own_key() -> None:

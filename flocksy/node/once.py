@@ -1,0 +1,73 @@
+"""`flocksy --once`: run until all is equal, then leave (the backup disk in the drawer).
+
+Equal means: every box is in sync with all members of the view, and has stayed so, with nothing to
+be said, for long enough that whoever had missed something would have asked. A box that rests or
+waits for a person's word cannot become equal; when only such are left the node leaves too, and its
+exit status says so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flocksy.status.model import BoxState, BoxStatus
+from flocksy.status.wording import EXIT_FAULT, EXIT_OK, EXIT_TIMEOUT
+
+if TYPE_CHECKING:
+    from flocksy.node.node import Node
+
+LOOK_SECONDS = 0.2
+"""How often the boxes are looked at."""
+
+MISSING_SECONDS = 10.0
+"""A disk that is not there gets so long to come: plugged in just now, it is mounted by then."""
+
+_STUCK = (BoxState.PAUSED, BoxState.ASKING)
+
+
+class Once:
+    """Decides when a node that runs once has done its work."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        settings = node.settings
+        pauses_ms = settings.announce_delay_mean_ms + settings.rest_mean_ms
+        # As long as an exchange waits before it asks for what it lacks, and some more.
+        self._steady_s = (5 * pauses_ms + 24 * settings.period_ms) / 1000 + 1.0
+        self._began: float | None = None
+        self._steady_since: float | None = None
+        self._look_at = 0.0
+        self.exit_status = EXIT_TIMEOUT
+        """Of the node when it ends: stopped by hand before all was equal, that is."""
+
+    def turn(self, now: float) -> tuple[float | None, str | None]:
+        """When to come again; and once it is time to leave, the words for that."""
+        if self._began is None:
+            self._began = now
+        if now < self._look_at:
+            return self._look_at, None
+        self._look_at = now + LOOK_SECONDS
+        node = self._node
+        boxes = [node.reporter.box_status(kept) for kept in node.keeper.boxes if not kept.by_user]
+        stuck = [box for box in boxes if box.state in _STUCK]
+        rest = [box for box in boxes if box.state not in _STUCK]
+        report = node.exchange.report
+        calm = report.real_allowed and report.burst is None and not node.exchange.waiting_bytes
+        if not calm or any(box.state is not BoxState.IN_SYNC for box in rest):
+            self._steady_since = None
+            return self._look_at, None
+        if self._steady_since is None:
+            self._steady_since = now
+        if now - self._steady_since < self._steady_s:
+            return self._look_at, None
+        if not stuck:
+            self.exit_status = EXIT_OK
+            return None, f"equal with {report.view.bit_count() - 1} other members; leaving"
+        if now - self._began < MISSING_SECONDS:
+            return self._look_at, None
+        self.exit_status = EXIT_FAULT
+        return None, f"not equal: {'; '.join(map(_why, stuck))}; leaving"
+
+
+def _why(box: BoxStatus) -> str:
+    return f"{box.name}: {box.state}: {box.reason or box.asks}"

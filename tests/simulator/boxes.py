@@ -1,0 +1,628 @@
+"""Runs with boxes: hands on several folders, bad disks, and everything that wires do.
+
+What must hold, beside what `checks` says of the wire:
+
+* At no time does flocksy make content disappear: what was in any box or history is in one a moment
+  later. Only hands take the last of something away.
+* When the faults have ended: all boxes equal, nothing wrong, nobody has anything left to do, and
+  nothing moves any more. A content that no hand has touched since it was written is to be seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import shutil
+import sqlite3
+import tempfile
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from flocksy.boxes.exchange import Exchange, Timing
+from flocksy.boxes.keeper import Keeper
+from flocksy.boxes.reader import Outbound, prepared
+from flocksy.boxes.scanner import Job, ScanReport, ScanRequest
+from flocksy.boxes.setup import BoxSetup
+from flocksy.boxes.watcher import Dirty, Settling
+from flocksy.errors import FlocksyError
+from flocksy.seam.joint import BoxSeam
+from flocksy.sync.content import chunk_id
+from flocksy.sync.version import Kind
+from tests.simulator.checks import BrokenPromiseError, is_ready
+from tests.simulator.disk import Inode, OpenDisk, PowerCutError, SimulatedDisk
+from tests.simulator.faults import MS, Fault, Plan, S, box_plan
+from tests.simulator.flock import Flock
+from tests.simulator.node import BoxSide, Node
+from tests.simulator.runs import Outcome, tell
+from tests.simulator.world import HERE, one_process, simulated_boxes
+
+TURNS_AT_ONCE = 24
+"""Turns of a box process before the simulator looks elsewhere."""
+LOOK_NS = S // 2
+"""Between two looks whether content has gone."""
+QUIET_NS = 6 * S
+"""So long nothing may move in a flock that says it has settled."""
+COVER_BYTES = 16 << 10
+
+
+class Spool:
+    """Cover that costs nothing to read: what it costs is not what runs are about."""
+
+    def __init__(self) -> None:
+        data = random.Random(7).randbytes(COVER_BYTES)
+        made = prepared(chunk_id(data), data)
+        assert made is not None
+        self._chunk: Outbound = made
+
+    def read(self) -> Outbound:
+        """The next chunk of cover."""
+        return self._chunk
+
+
+class SimulatedWatcher:
+    """Events of a simulated disk, some of which are swallowed."""
+
+    swallows: Callable[[], bool] = staticmethod(lambda: False)
+
+    def __init__(self, root: str, wake: Callable[[], None]) -> None:
+        self.root = root
+        self._wake = wake
+        self._settling = Settling()
+        self._disk = OpenDisk.mounted[root]
+
+    def start(self) -> None:
+        """From now on things are seen."""
+        self._disk.watchers.append(self._happened)
+
+    def _happened(self, path: str) -> None:
+        if path.partition("/")[0] == ".flocksy":
+            return
+        if SimulatedWatcher.swallows():
+            self._settling.overflow()
+        else:
+            self._settling.note(path, HERE.local_ns / 1e9)
+        self._wake()
+
+    def shortage(self) -> None:
+        """There are always enough watches."""
+
+    def take(self, now_s: float) -> Dirty:
+        """What is due."""
+        return self._settling.take(now_s)
+
+    def deadline_s(self) -> float | None:
+        """When something will be."""
+        return self._settling.deadline_s()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something waits."""
+        return self._settling.busy
+
+    def stop(self) -> None:
+        """Nothing is seen any more."""
+        with suppress(ValueError):
+            self._disk.watchers.remove(self._happened)
+
+
+class SimulatedScanner:
+    """The scanner process's work, some of it in every turn of the box process."""
+
+    def __init__(self, draw: random.Random) -> None:
+        self._single: deque[Job] = deque()
+        self._whole: deque[Job] = deque()
+        self._draw = draw
+        self._begins_s = 0.0
+
+    def request(self, request: ScanRequest) -> None:
+        """Queue a scan. It begins after what a message between processes takes, or longer."""
+        self._begins_s = HERE.local_ns / 1e9 + self._draw.choice((0.0005, 0.002, 0.05))
+        (self._whole if request.paths is None else self._single).append(Job(request))
+
+    @property
+    def due_s(self) -> float | None:
+        """When there is something to do."""
+        job = self._job
+        if job is None:
+            return None
+        now_s = HERE.local_ns / 1e9
+        return max(self._begins_s, now_s + job.brake.debt_s(now_s))
+
+    @property
+    def _job(self) -> Job | None:
+        return self._single[0] if self._single else self._whole[0] if self._whole else None
+
+    def turn(self) -> ScanReport | None:
+        """Work for a few milliseconds."""
+        job, due_s = self._job, self.due_s
+        if job is None or due_s is None or due_s > HERE.local_ns / 1e9:
+            return None
+        report = job.step()
+        if report is not None and report.last:
+            (self._single if self._single else self._whole).popleft()
+        return report
+
+
+class RealBoxes:
+    """The real box side of one node: exchange, keeper, boxes, index."""
+
+    def __init__(self, flock: BoxFlock, node: Node, seam: BoxSeam) -> None:
+        self._flock = flock
+        self._node = node
+        self._seam = seam
+        self.problems: list[str] = []
+        plan = flock.plan
+        self.exchange = Exchange(
+            seam,
+            [member.uid for member in node.settings.members],
+            flock.spool,  # type: ignore[arg-type]
+            Timing(0.05, plan.rest_mean_ms / 1000, plan.period_ms / 1000),
+            random.Random(node.draw.random()),
+            self.problems.append,
+        )
+        self.scanner = SimulatedScanner(random.Random(node.draw.random()))
+        self.keeper = Keeper(
+            self.exchange,
+            self.scanner,  # type: ignore[arg-type]
+            lambda: HERE.wall_ns // 1_000_000,
+            lambda: flock.woken(node),
+        )
+        self._added = False
+
+    @property
+    def leaving(self) -> bool:
+        """Whether somebody stops the node."""
+        return self.exchange.leaving
+
+    @leaving.setter
+    def leaving(self, value: bool) -> None:
+        self.exchange.leaving = value
+
+    @property
+    def box(self) -> Any:
+        """The open box, or None while it rests."""
+        return self.keeper.get("box").box if self._added else None
+
+    def turn(self, now_ns: int) -> int | None:
+        """As the loop of the box process."""
+        now = now_ns / 1e9
+        if not self._added:
+            self._added = True
+            self.keeper.add(self._flock.setup(self._node.lane), now)
+        self._seam.poll()
+        for _ in range(TURNS_AT_ONCE):
+            report = self.scanner.turn()
+            if report is not None:
+                self.keeper.scanned(report, now)
+            again = self.exchange.turn(now)
+            quiet = self.exchange.quiet
+            later = self.keeper.turn(now, quiet=quiet)
+            times = [again, self.scanner.due_s]
+            if quiet or later != 0.0:
+                times.append(later)
+            due = min((when for when in times if when is not None), default=now + 1.0)
+            if due > now:
+                return int(due * 1e9) + 1
+        return now_ns + 300_000
+
+    def close(self) -> None:
+        """The process ends as it should."""
+        if self._added:
+            self.keeper.close()
+
+    def die(self) -> None:
+        """The process is killed: nothing is finished, flushed or closed."""
+
+
+class BoxFlock(Flock):
+    """A flock whose nodes share one box."""
+
+    def __init__(self, plan: Plan, root: Path, trace: Callable[[str], None] | None) -> None:
+        super().__init__(plan, trace)
+        self._root = root
+        self.spool = Spool()
+        self.hands = random.Random(plan.seed * 11 + 3)
+        self.written = 0
+        self.untouched: set[bytes] = set()
+        self.lost_with_power = 0
+        self.checked_bytes = 0
+        self._before: set[bytes] = set()
+        self._digests: dict[tuple[int, int, int], bytes] = {}
+        self._swallowing = 0.0
+        self._dead: list[object] = []
+        self._connections: dict[int, list[sqlite3.Connection]] = {}
+        self._flushed: dict[int, tuple[bytes, int]] = {}
+        self.disks = [
+            SimulatedDisk(
+                str(root / f"box{lane}"),
+                root / f"store{lane}",
+                random.Random(self.draw.random()),
+                lambda lane=lane: self.nodes[lane].clock.wall(self.now_ns),  # type: ignore[misc]
+            )
+            for lane in range(plan.nodes)
+        ]
+        for lane, disk in enumerate(self.disks):
+            Path(disk.root).mkdir()
+            disk.on_cut = lambda lane=lane: self._freeze(lane)  # type: ignore[misc]
+            OpenDisk.mounted[disk.root] = disk
+            (root / f"state{lane}").mkdir()
+        SimulatedWatcher.swallows = staticmethod(  # type: ignore[assignment]
+            lambda: self._swallowing > 0 and self.draw.random() < self._swallowing
+        )
+        HERE.draw = random.Random(self.draw.random())
+        HERE.flushed = self._index_flushed
+        HERE.connections = []
+        self._lane = 0
+
+    # -- whose turn it is ------------------------------------------------------------------
+
+    def setup(self, lane: int) -> BoxSetup:
+        """How the box of a node is configured."""
+        return BoxSetup(
+            "box",
+            self.disks[lane].root,
+            hashlib.blake2b(b"box").digest(),
+            str(self._root / f"state{lane}" / "box.sqlite"),
+        )
+
+    def _enter(self, node: Node) -> None:
+        HERE.enter(node.clock.local(self.now_ns), node.clock.wall(self.now_ns))
+        HERE.connections = self._connections.setdefault(node.lane, [])
+        self._lane = node.lane
+
+    def woken(self, node: Node) -> None:
+        """Something has happened on the node's disk."""
+        if node.up:
+            self._box_due(node, self.now_ns + node.box_latency_ns)
+
+    def make_box(self, node: Node, seam: BoxSeam) -> BoxSide:
+        """The real box side."""
+        self._enter(node)
+        return RealBoxes(self, node, seam)
+
+    def _turn_box(self, node: Node) -> None:
+        self._enter(node)
+        try:
+            super()._turn_box(node)
+        except PowerCutError:
+            self.say(f"node {node.lane} loses its power in the middle of its work")
+            self.counts["power cut in an operation"] += 1
+            self._fall(node.lane, power=True)
+            self._push_begin(node.lane)
+
+    def _push_begin(self, lane: int) -> None:
+        self._push(self.now_ns + self.draw.randrange(4 * S), 3, Fault(0, "begin", (lane,)))
+
+    # -- ends of nodes ---------------------------------------------------------------------
+
+    def _index(self, lane: int) -> Path:
+        return self._root / f"state{lane}" / "box.sqlite"
+
+    def _index_flushed(self, _: str) -> None:
+        self._flushed[self._lane] = self._log(self._lane)
+
+    def _log(self, lane: int) -> tuple[bytes, int]:
+        """(salts, length) of the write-ahead log: whether it has begun anew, and how long it is."""
+        try:
+            data = self._index(lane).with_name("box.sqlite-wal").read_bytes()
+        except FileNotFoundError:
+            return b"", 0
+        return data[16:24], len(data)
+
+    def _freeze(self, lane: int) -> None:
+        """Keep the index as it is in this instant."""
+        for name in ("box.sqlite", "box.sqlite-wal"):
+            path = self._index(lane).with_name(name)
+            with suppress(FileNotFoundError):
+                shutil.copyfile(path, path.with_name(name + ".frozen"))
+
+    def _fall(self, lane: int, *, power: bool) -> None:
+        """A node is no more; its disk and its index are as they were, or as a power cut leaves
+        them."""
+        node, disk = self.nodes[lane], self.disks[lane]
+        if not node.up:
+            return
+        self._enter(node)
+        if not disk.dead:
+            self._freeze(lane)
+            disk.dead = True
+        self._dead.append(node.box)
+        box = node.box.box if isinstance(node.box, RealBoxes) else None
+        super().kill(lane)
+        if box is not None:
+            with suppress(PowerCutError, sqlite3.Error, FlocksyError, OSError):
+                box._opened.reader.close()
+                box._opened.staging.close()
+                box._opened.scratch.close()
+            box._opened.watcher.stop()
+        for connection in self._connections.pop(lane, []):
+            connection.close()
+        disk.watchers.clear()
+        for name in ("box.sqlite", "box.sqlite-wal", "box.sqlite-shm"):
+            path = self._index(lane).with_name(name)
+            path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                path.with_name(name + ".frozen").rename(path)
+        if power:
+            self._cut_log(lane)
+            disk.by_hand = True
+            disk.power_cut()
+            disk.by_hand = False
+        disk.cut_in = None
+        disk.dead = False
+
+    def _cut_log(self, lane: int) -> None:
+        """What of the log was not flushed may be gone."""
+        log = self._index(lane).with_name("box.sqlite-wal")
+        salts, length = self._log(lane)
+        if not length:
+            return
+        known, flushed = self._flushed.get(lane, (b"", 0))
+        least = flushed if known == salts else 32
+        with log.open("r+b") as file:
+            file.truncate(self.draw.randrange(min(least, length), length + 1))
+
+    def kill(self, lane: int) -> None:
+        """A node is killed: its disk stays as it is."""
+        self._fall(lane, power=False)
+
+    def cut_power(self, lane: int) -> None:
+        """A node's power goes."""
+        if self.nodes[lane].up:
+            self._fall(lane, power=True)
+
+    def cut_power_within(self, lane: int, operations: int) -> None:
+        """A node's power goes so many operations on its disk later."""
+        if self.nodes[lane].up:
+            self.disks[lane].cut_in = operations
+
+    def begin(self, lane: int) -> None:
+        """A node starts."""
+        self._connections.setdefault(lane, [])
+        super().begin(lane)
+
+    # -- disks -----------------------------------------------------------------------------
+
+    def fill_disk(self, lane: int, left: int) -> None:
+        """Only so many bytes are free."""
+        disk = self.disks[lane]
+        disk.others = disk.capacity - disk.used - left
+
+    def empty_disk(self, lane: int) -> None:
+        """There is room again."""
+        self.disks[lane].others = 0
+
+    def sick_disk(self, lane: int, share: float) -> None:
+        """Some of what is written fails."""
+        draw = self.draw
+        self.disks[lane].refuses = lambda: share > 0 and draw.random() < share
+
+    def swallow(self, share: float) -> None:
+        """The watchers miss events, and say so."""
+        self._swallowing = share
+
+    def jump_clock(self, lane: int, by_ms: int) -> None:
+        """Somebody sets the wall clock of a running node."""
+        self.nodes[lane].clock.wall_error_ns += by_ms * MS
+
+    # -- hands -----------------------------------------------------------------------------
+
+    def edit(self, lane: int, number: int) -> None:
+        """Somebody does something in the box of a node."""
+        from tests.simulator.hands import Hands
+
+        self._look()
+        node, disk = self.nodes[lane], self.disks[lane]
+        self._enter(node)
+        with disk.hand():
+            Hands(self, disk, random.Random(self.plan.seed * 1009 + number)).do()
+        self._before = self.contents()
+
+    # -- what must hold --------------------------------------------------------------------
+
+    def digest_of(self, lane: int, inode: Inode) -> bytes:
+        """Of what a file holds, or of a link's text."""
+        if inode.kind is Kind.SYMLINK:
+            return b"-> " + inode.text.encode()
+        key = (lane, inode.number, inode.changes)
+        found = self._digests.get(key)
+        if found is None:
+            data = self.disks[lane].bytes_of(inode)
+            self.checked_bytes += len(data)
+            found = self._digests[key] = hashlib.blake2b(data, digest_size=12).digest()
+        return found
+
+    def visible(self, lane: int) -> dict[str, tuple[object, ...]]:
+        """What a person sees in a box."""
+        seen: dict[str, tuple[object, ...]] = {}
+        for path, inode in self.disks[lane].walk():
+            if path.partition("/")[0] == ".flocksy":
+                continue
+            if inode.kind is Kind.DIRECTORY:
+                seen[path] = ("directory", inode.mode)
+            elif inode.kind is Kind.SYMLINK:
+                seen[path] = ("link", inode.text)
+            else:
+                digest = self.digest_of(lane, inode)
+                seen[path] = ("file", inode.mode, inode.mtime_ns // S, inode.size, digest.hex())
+        return seen
+
+    def contents(self) -> set[bytes]:
+        """All contents that anybody has, in a box or a history."""
+        found: set[bytes] = set()
+        for lane, disk in enumerate(self.disks):
+            for path, inode in disk.walk():
+                top, _, rest = path.partition("/")
+                if inode.kind is Kind.DIRECTORY or (
+                    top == ".flocksy" and not rest.startswith("history/")
+                ):
+                    continue
+                found.add(self.digest_of(lane, inode))
+        return found
+
+    def _look(self) -> None:
+        after = self.contents()
+        gone = self._before - after
+        if gone:
+            raise BrokenPromiseError(
+                f"content is gone from all boxes and histories: {[one.hex() for one in gone]}"
+            )
+        self._before = after
+
+    def _watch_contents(self) -> None:
+        self._look()
+        self._push(self.now_ns + LOOK_NS, 4, self._watch_contents)
+
+    def run(self) -> None:
+        """As a run of the wire, and then the boxes."""
+        self._push(self.now_ns + LOOK_NS, 4, self._watch_contents)
+        super().run()
+
+    def end_faults(self) -> None:
+        """The disks are well again, too."""
+        self._swallowing = 0.0
+        for disk in self.disks:
+            disk.others, disk.cut_in = 0, None
+            disk.refuses = lambda: False
+        super().end_faults()
+        for node in self.nodes:
+            self._rescan(node)
+
+    def _rescan(self, node: Node) -> None:
+        box = node.box.box if isinstance(node.box, RealBoxes) else None
+        if box is not None:
+            self._enter(node)
+            box.rescan(HERE.local_ns / 1e9)
+
+    def come_to_rest(self) -> None:
+        """All ready, all boxes equal and settled; and then nothing moves any more."""
+        super().come_to_rest()
+        self._look()
+        self._same()
+        said = self._said()
+        self.pass_until(self.now_ns + QUIET_NS)
+        before = self._said()
+        self.pass_until(self.now_ns + QUIET_NS)
+        if self._said() != before:
+            raise BrokenPromiseError(f"still talking: {said} {before} {self._said()}")
+        self._look()
+        self._same()
+        visible = {one[-1] for one in self.visible(0).values()}
+        gone = {
+            one
+            for one in self.untouched
+            if (one[3:].decode() if one.startswith(b"-> ") else one.hex()) not in visible
+        }
+        if gone:
+            raise BrokenPromiseError(f"nobody touched {gone}, but nobody sees it")
+
+    def _said(self) -> tuple[int, int]:
+        carried = sum(
+            node.box.exchange.carried_bytes
+            for node in self.nodes
+            if isinstance(node.box, RealBoxes)
+        )
+        return carried, len(self.checks.bursts)
+
+    def _same(self) -> None:
+        first = self.visible(0)
+        for lane in range(1, self.plan.nodes):
+            other = self.visible(lane)
+            if other != first:
+                differing = sorted(
+                    path
+                    for path in first.keys() | other.keys()
+                    if first.get(path) != other.get(path)
+                )
+                lines = [f"{path!r}: {first.get(path)} / {other.get(path)}" for path in differing]
+                raise BrokenPromiseError(f"boxes 0 and {lane} differ: " + "; ".join(lines[:6]))
+        for node in self.nodes:
+            assert isinstance(node.box, RealBoxes)
+            problems = node.box.box.problems
+            if problems:
+                raise BrokenPromiseError(f"node {node.lane} has problems: {problems}")
+            if not self.plan.hostile and any(node.box.exchange._inbox.bad):
+                raise BrokenPromiseError("an honest node said something invalid")
+
+    def at_rest(self) -> bool:
+        """Whether the wire is at rest, and every box has nothing to do and agrees."""
+        everybody = (1 << self.plan.nodes) - 1
+        for node in self.nodes:
+            if not is_ready(node, everybody):
+                return False
+        for node in self.nodes:
+            side = node.box
+            assert isinstance(side, RealBoxes)
+            box = side.box
+            if box is None or not box.settled or not side.exchange.agrees(box):
+                return False
+        return True
+
+    def unrest(self) -> str:
+        """As for the wire, and what the boxes wait for."""
+        words = [super().unrest()]
+        for node in self.nodes:
+            side = node.box
+            if not isinstance(side, RealBoxes):
+                continue
+            box = side.box
+            if box is None:
+                words.append(f"node {node.lane} rests: {side.keeper.get('box').reason}")
+                continue
+            planning = box.planning
+            states = {
+                "adopting": box.adopting,
+                "not scanned": not box.scanned_once or box.scanning,
+                "changed": dict(box.intake.changed),
+                "to be seen again": box.intake.waiting,
+                "to be pushed": len(box.offers.pushes),
+                "outgoing": box.index.outgoing_count(),
+                "planning": planning.pending,
+                "planning busy": not planning.idle,
+                "wanted": [name.hex()[:8] for name in box.staging.wants(6)],
+                "problems": box.problems,
+                "differs": not side.exchange.agrees(box),
+                "problem texts": side.problems[-2:],
+            }
+            words.append(f"node {node.lane} { ({k: v for k, v in states.items() if v}) }")
+        return "\n  ".join(words)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        for node in self.nodes:
+            if node.up:
+                self._fall(node.lane, power=False)
+        for disk in self.disks:
+            OpenDisk.mounted.pop(disk.root, None)
+
+
+def run_boxes(seed: int, trace: Callable[[str], None] | None, outcome: Outcome) -> None:
+    """One run with boxes."""
+    run_box_plan(box_plan(seed), trace, outcome)
+
+
+def run_box_plan(plan: Plan, trace: Callable[[str], None] | None, outcome: Outcome) -> None:
+    """Run a plan with boxes."""
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    root = Path(tempfile.mkdtemp(prefix="flocksy-simulator-", dir=memory))
+    try:
+        disks: list[SimulatedDisk] = []
+        with one_process(), simulated_boxes(lambda: disks, SimulatedWatcher):
+            flock = BoxFlock(plan, root, trace)
+            disks += flock.disks
+            try:
+                flock.run()
+            finally:
+                outcome.counts["bytes of contents checked"] += flock.checked_bytes
+                outcome.counts["runs with boxes"] += 1
+                outcome.counts["operations on disks"] += sum(d.operations for d in flock.disks)
+                tell(flock, outcome)
+                flock.close()
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+__all__ = ["BoxFlock", "run_box_plan", "run_boxes"]

@@ -1,0 +1,277 @@
+"""What must hold at every step, told by somebody who sees all nodes at once.
+
+* **One plan.** Nodes that are bound to a burst in the same epoch are bound to the same one.
+* **Equal counts.** A node emits every cell of a burst once and in order, never more than its
+  length, and all of them where it says that it finished. No heartbeat leaves in between.
+* **The grid.** Heartbeats leave at the instants of their rounds, each round at most once.
+* **Quorum.** Real bytes leave only in a large enough view all of whose members were heard, and
+  heard us, a moment ago (rule 12).
+* **Rest.** After a burst nobody shows a need before the rest drawn from its id is over (rule 8),
+  and a repeat not before its pause (rule 7).
+* **Equal reactions.** Who has heard that another left a burst emits nothing more of it.
+* **Latch.** A need that is shown does not change until a burst has ended or the view has (4.4).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from flocksy.protocol.agreement import LOCKED
+from flocksy.protocol.cell import glance
+from flocksy.protocol.draws import pause_rounds, rest_rounds
+from flocksy.protocol.fsm_table import Mode
+from flocksy.protocol.header import Gear
+from flocksy.protocol.shown import Kind, Outcome, Shown
+from flocksy.protocol.views import members_of
+from tests.simulator.node import Node
+
+REAL = b"REAL"
+"""How a payload begins that must not leave below quorum."""
+
+ROW_PERIODS = 3 + 2
+"""A member is alive while its newest cell is 3 rounds old: so long after that cell was sent, the
+round that has begun and a quarter period of wrong clock included."""
+ECHO_PERIODS = 6 + 3
+"""Likewise for what it echoes."""
+
+
+LEAVE_PERIODS = 2
+"""A node that hears that another left its burst does so in its next step."""
+LATE_NS = 1_000
+"""What the arithmetic of clocks may round away."""
+
+
+class BrokenPromiseError(AssertionError):
+    """Something that must always hold did not."""
+
+
+class Checks:
+    """Looks over the shoulders of all nodes."""
+
+    def __init__(self, nodes: list[Node], *, hostile: bool) -> None:
+        self._nodes = nodes
+        self._hostile = hostile
+        """Cells may be forged: then views need not be real ones."""
+        self._states: list[object] = [None] * len(nodes)
+        self._shown: list[Shown | None] = [None] * len(nodes)
+        self._outcomes: list[Outcome | None] = [None] * len(nodes)
+        self._ended: list[dict[bytes, int]] = [{} for _ in nodes]
+        self._beat: list[tuple[object, int] | None] = [None] * len(nodes)
+        self.delivered_ns: dict[tuple[int, int], int] = {}
+        """When the newest cell was sent that has come in, by (source, target)."""
+        self.bursts: dict[bytes, int] = {}
+        """Lengths of all bursts ever begun."""
+        self.finished: Counter[bytes] = Counter()
+        self._left_ns: dict[tuple[int, bytes], int] = {}
+        """When a node first showed that it left a burst."""
+        self._heard_left: dict[tuple[int, bytes], int] = {}
+        """When a node took a cell that shows it of another."""
+        self.rounds = 0
+        self.cells = 0
+        self.real_cells = 0
+
+    def started(self, node: Node) -> None:
+        """A node begins, knowing nothing."""
+        lane = node.lane
+        self._states[lane] = self._shown[lane] = self._outcomes[lane] = None
+        self._ended[lane] = {}
+        for key in [key for key in self._heard_left if key[0] == lane]:
+            del self._heard_left[key]
+        self._beat[lane] = None
+
+    def taken(self, source: int, target: int, sent_ns: int, now_ns: int) -> None:
+        """A node takes a cell that was sent then."""
+        pair = (source, target)
+        for (lane, burst), left_ns in self._left_ns.items():
+            if lane == source and sent_ns >= left_ns:
+                self._heard_left.setdefault((target, burst), now_ns)
+        self.delivered_ns[pair] = max(self.delivered_ns.get(pair, -1), sent_ns)
+
+    # -- what leaves -----------------------------------------------------------------------
+
+    def sent(self, node: Node, cell: bytes, now_ns: int) -> None:
+        """A node puts one cell on all its links."""
+        self.cells += 1
+        settings = node.settings
+        if len(cell) == settings.idle_cell:
+            gear = Gear.IDLE
+        elif len(cell) == settings.burst_cell:
+            gear = Gear.BURST
+        else:
+            raise BrokenPromiseError(f"node {node.lane}: a cell of {len(cell)} bytes")
+        _, shown_gear, header, *_ = fields = glance(cell)
+        burst, k, length = fields[6], fields[7], fields[8]
+        if shown_gear != gear:
+            raise BrokenPromiseError(f"node {node.lane}: a cell of the wrong length for its gear")
+        if gear is Gear.BURST:
+            self._burst_cell(node, burst, k, length)
+            heard_ns = self._heard_left.get((node.lane, burst), now_ns)
+            if now_ns - heard_ns > LEAVE_PERIODS * settings.period_ns and not self._hostile:
+                raise BrokenPromiseError(
+                    f"node {node.lane} goes on with burst {burst.hex()}, which another has left"
+                )
+        else:
+            self._heartbeat(node, fields[11], now_ns)
+        if cell[header : header + len(REAL)] == REAL or any(fields[10]):
+            self.real_cells += 1
+            self._real(node, gear, k, now_ns)
+
+    def _burst_cell(self, node: Node, burst: bytes, k: int, length: int) -> None:
+        emitted = node.emitted
+        if k == 0:
+            if any(burst == before for before, _ in emitted):
+                raise BrokenPromiseError(f"node {node.lane}: burst {burst.hex()} begins twice")
+            emitted.append((burst, 1))
+            self.bursts.setdefault(burst, length)
+        elif not emitted or emitted[-1] != (burst, k):
+            raise BrokenPromiseError(
+                f"node {node.lane}: cell {k} of burst {burst.hex()} after {emitted[-1:]}"
+            )
+        else:
+            emitted[-1] = (burst, k + 1)
+        if k >= length or self.bursts[burst] != length:
+            raise BrokenPromiseError(f"node {node.lane}: cell {k} of a burst of {length}")
+
+    def _heartbeat(self, node: Node, round_: int, now_ns: int) -> None:
+        emitter = node.emitter
+        assert emitter is not None
+        if emitter._output is not None and emitter._output.shown.left is not None:
+            self._left_ns.setdefault((node.lane, emitter._output.shown.left), now_ns)
+        run = emitter._run
+        if run is not None and 0 < run.sent < run.length:
+            raise BrokenPromiseError(f"node {node.lane}: a heartbeat within a burst")
+        session = emitter._codec
+        before = self._beat[node.lane]
+        if before is not None and before[0] is session and round_ <= before[1]:
+            raise BrokenPromiseError(f"node {node.lane}: round {round_} twice")
+        self._beat[node.lane] = (session, round_)
+        instant_ns = emitter._instant_ns(round_)
+        late_ns = node.clock.local(now_ns) - instant_ns
+        if late_ns < 0 or (late_ns > LATE_NS and node.went_on_ns != now_ns):
+            raise BrokenPromiseError(f"node {node.lane}: a heartbeat {late_ns} ns off its instant")
+
+    def _real(self, node: Node, gear: Gear, k: int, now_ns: int) -> None:
+        emitter = node.emitter
+        assert emitter is not None
+        state, settings = emitter._state, node.settings
+        if gear is Gear.BURST and (k > 0 or settings.pace == "grid"):
+            return  # a burst is its own two-way echo; on a slow grid cells are old by design
+        members = state.epoch.members
+        if members.bit_count() < settings.min_view:
+            raise BrokenPromiseError(f"node {node.lane}: real bytes in a view of {members:b}")
+        if self._hostile:
+            return
+        for lane in members_of(members & ~(1 << node.lane)):
+            for pair, periods in (
+                ((lane, node.lane), ROW_PERIODS),
+                ((node.lane, lane), ECHO_PERIODS),
+            ):
+                sent_ns = self.delivered_ns.get(pair, -1)
+                if sent_ns < now_ns - periods * settings.period_ns:
+                    raise BrokenPromiseError(
+                        f"node {node.lane}: real bytes, and nothing has gone from {pair[0]} to "
+                        f"{pair[1]} for {(now_ns - sent_ns) / settings.period_ns:.1f} rounds"
+                    )
+
+    # -- what was decided ------------------------------------------------------------------
+
+    def turned(self, node: Node) -> bool:
+        """A node has had its turn. Whether it took a step."""
+        emitter, lane = node.emitter, node.lane
+        assert emitter is not None
+        state = emitter._state
+        if emitter._outcome is not None:
+            self._outcomes[lane] = emitter._outcome
+        if state is self._states[lane]:
+            return False
+        before, self._states[lane] = self._states[lane], state
+        self.rounds += 1
+        output = emitter._output
+        if output is None:
+            self._shown[lane] = None
+            return True
+        self._one_plan(node)
+        shown, old = output.shown, self._shown[lane]
+        self._latch(node, shown, old)
+        self._rest(node, shown, before)
+        self._shown[lane] = shown
+        return True
+
+    def _one_plan(self, node: Node) -> None:
+        assert node.emitter is not None
+        ours = node.emitter._state
+        if ours.mode not in LOCKED:
+            return
+        for other in self._nodes:
+            if other.emitter is None or other is node:
+                continue
+            theirs = other.emitter._state
+            if (
+                theirs.mode in LOCKED
+                and theirs.epoch == ours.epoch
+                and theirs.proposal != ours.proposal
+            ):
+                raise BrokenPromiseError(
+                    f"nodes {node.lane} and {other.lane} are in epoch {ours.epoch} and bound to "
+                    f"{ours.proposal} and {theirs.proposal}"
+                )
+
+    def _latch(self, node: Node, shown: Shown, old: Shown | None) -> None:
+        if old is None or not old.need or not shown.need:
+            return
+        if (shown.need, shown.repeat_of) == (old.need, old.repeat_of):
+            return
+        raise BrokenPromiseError(
+            f"node {node.lane}: its need changed from {old.need} to {shown.need} while shown"
+        )
+
+    def _rest(self, node: Node, shown: Shown, before: object) -> None:
+        assert node.emitter is not None
+        state, lane = node.emitter._state, node.lane
+        old = getattr(before, "mode", None)
+        parameters = node.emitter._parameters
+        rest_ms, period_ms = parameters.rest_mean_ms, parameters.period_ms
+        if old in LOCKED and state.mode not in LOCKED:
+            burst = getattr(before, "proposal", None)
+            if burst is not None and burst.kind is Kind.BURST:
+                # Before it could be counted from, whatever was heard of the others.
+                self._ended[lane] = {burst.id: shown.round}
+                if self._outcomes[lane] in (Outcome.FINISHED, Outcome.FINISHED_WITH_GAP):
+                    self._whole(node, burst.id)
+                self._outcomes[lane] = None
+        if not shown.need or (old is not None and old in LOCKED) or state.mode in LOCKED:
+            return
+        for burst_id, ended in self._ended[lane].items():
+            if shown.repeat_of == burst_id:
+                earliest = ended + pause_rounds(burst_id, rest_ms, period_ms) - 1
+            else:
+                earliest = ended + rest_rounds(burst_id, rest_ms, period_ms) - 1
+            if shown.round < earliest:
+                raise BrokenPromiseError(
+                    f"node {lane}: a need in round {shown.round}, and the rest after burst "
+                    f"{burst_id.hex()} lasts until {earliest}"
+                )
+
+    def _whole(self, node: Node, burst: bytes) -> None:
+        length = self.bursts.get(burst)
+        if length is None or node.emitted[-1:] != [(burst, length)]:
+            raise BrokenPromiseError(
+                f"node {node.lane}: finished burst {burst.hex()} of {length} cells, "
+                f"emitted {node.emitted[-1:]}"
+            )
+        self.finished[burst] += 1
+
+
+def is_ready(node: Node, members: int) -> bool:
+    """Whether a node has all that it could wish for."""
+    emitter = node.emitter
+    if emitter is None or emitter._output is None:
+        return False
+    state = emitter._state
+    return (
+        state.mode is Mode.READY
+        and state.epoch.members == members
+        and emitter._output.real_allowed
+        and state.owed is None
+        and state.latch is None
+    )

@@ -1,0 +1,533 @@
+"""A disk in memory behind the port of `flocksy.boxes.disk`, with what goes wrong with disks.
+
+Names, kinds and times are kept here; the bytes of files lie in a directory of a temporary file
+system, so that descriptors are real ones. What was written and not flushed may be lost in a power
+cut: a change of names is lost or kept as a whole, together with all earlier ones in the same
+directories, unless one of its directories was flushed since; bytes of a file that was not flushed
+come back whole, cut off, or as they were when it last was.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from flocksy.boxes.disk import MODE_BITS, Stat
+from flocksy.errors import BoxError
+from flocksy.sync.version import Kind
+
+_COPY_BYTES = 1 << 16
+
+
+class PowerCutError(BaseException):
+    """The node ends between two instructions. Nothing may catch it but the simulator."""
+
+
+@dataclass(eq=False, slots=True)
+class Inode:
+    """A file, directory or symlink."""
+
+    number: int
+    kind: Kind
+    mode: int
+    mtime_ns: int
+    ctime_ns: int
+    size: int = 0
+    text: str = ""
+    names: int = 0
+    entries: dict[str, Inode] = field(default_factory=dict)
+    durable_entries: dict[str, Inode] = field(default_factory=dict)
+    durable_bytes: bytes | None = b""
+    """None: what it holds is durable."""
+    real: int = 0
+    changes: int = 0
+
+
+@dataclass(slots=True)
+class _Change:
+    """A change of names that is not durable yet."""
+
+    directories: frozenset[int]
+    entries: tuple[tuple[Inode, str, Inode | None], ...]
+
+
+class SimulatedDisk:
+    """The disk of one node, on which there is one box. It outlives the node's processes."""
+
+    def __init__(
+        self, root: str, store: Path, draw: random.Random, wall_ns: Callable[[], int]
+    ) -> None:
+        self.root = root
+        self.capacity = 1 << 30
+        self.used = 0
+        self.others = 0
+        """Bytes that something else takes."""
+        self.refuses: Callable[[], bool] = lambda: False
+        """Whether an operation that writes fails with an I/O error."""
+        self.cut_in: int | None = None
+        """The power goes in so many operations that change something."""
+        self.on_cut: Callable[[], None] = lambda: None
+        self.dead = False
+        self.watchers: list[Callable[[str], None]] = []
+        self.operations = 0
+        self.by_hand = False
+        self._wall_ns = wall_ns
+        self._draw = draw
+        self._store = store
+        self._count = 1
+        self._top = Inode(1, Kind.DIRECTORY, 0o755, wall_ns(), wall_ns(), names=1)
+        self._changes: list[_Change] = []
+        self._dirty: dict[int, Inode] = {}
+        self._by_real: dict[int, Inode] = {}
+        store.mkdir(parents=True, exist_ok=True)
+
+    # ── what goes wrong ──────────────────────────────────────────────────────────────────────
+
+    def _step(self, path: str) -> None:
+        """Before anything is changed."""
+        self._alive()
+        if self.by_hand:
+            return
+        self.operations += 1
+        if self.cut_in is not None:
+            self.cut_in -= 1
+            if self.cut_in <= 0:
+                self.cut_in = None
+                self.dead = True
+                self.on_cut()
+                raise PowerCutError
+        if self.refuses():
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+
+    def _alive(self) -> None:
+        if self.dead and not self.by_hand:
+            raise PowerCutError
+
+    def _room(self, size: int, path: str) -> None:
+        if self.used + self.others + size > self.capacity and not self.by_hand:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    def power_cut(self) -> None:
+        """Only what is durable, and some of the rest, is left."""
+        draw, rest = self._draw, self._changes
+        if draw.random() < 0.5:
+            kept = rest[: draw.randrange(len(rest) + 1)]
+        else:
+            kept = [change for change in rest if draw.random() < 0.5]
+        self._commit(kept)
+        self._changes = []
+        for inode in list(self._dirty.values()):
+            durable = inode.durable_bytes
+            assert durable is not None
+            choice = draw.randrange(3)
+            if choice == 1:
+                self._put_bytes(inode, durable)
+            elif choice == 2:
+                self._put_bytes(inode, self.bytes_of(inode)[: draw.randrange(inode.size + 1)])
+            inode.durable_bytes = None
+        self._dirty.clear()
+        self._restore(self._top)
+        self._sweep()
+
+    def _restore(self, directory: Inode) -> None:
+        directory.entries = dict(directory.durable_entries)
+        for inode in directory.entries.values():
+            if inode.kind is Kind.DIRECTORY:
+                self._restore(inode)
+
+    def _sweep(self) -> None:
+        """Count again what is linked and used."""
+        self.used = 0
+        seen: dict[int, Inode] = {}
+        for _, inode in self.walk():
+            if inode.number not in seen:
+                seen[inode.number] = inode
+                inode.names = 0
+                self.used += inode.size
+            inode.names += 1
+
+    # ── for who sees everything ──────────────────────────────────────────────────────────────
+
+    def walk(self) -> Iterator[tuple[str, Inode]]:
+        """Every path with what stands there."""
+        waiting = [("", self._top)]
+        while waiting:
+            path, directory = waiting.pop()
+            for name, inode in directory.entries.items():
+                below = f"{path}/{name}" if path else name
+                yield below, inode
+                if inode.kind is Kind.DIRECTORY:
+                    waiting.append((below, inode))
+
+    def bytes_of(self, inode: Inode) -> bytes:
+        """What a file holds."""
+        return self._place(inode).read_bytes()
+
+    def find(self, path: str) -> Inode | None:
+        """What stands there, or None."""
+        here = self._top
+        for name in path.split("/") if path else ():
+            if here.kind is not Kind.DIRECTORY or name not in here.entries:
+                return None
+            here = here.entries[name]
+        return here
+
+    def of_descriptor(self, descriptor: int) -> Inode | None:
+        """The file that a descriptor is of, if it is one of this disk's."""
+        return self._by_real.get(os.fstat(descriptor).st_ino)
+
+    # ── written and flushed through descriptors ──────────────────────────────────────────────
+
+    def write(self, inode: Inode, data: bytes | memoryview, offset: int, descriptor: int) -> None:
+        """Bytes go into a file."""
+        self._step("")
+        growth = max(0, offset + len(data) - inode.size)
+        self._room(growth, "")
+        os.pwrite(descriptor, data, offset)
+        self._written(inode, inode.size + growth)
+
+    def _written(self, inode: Inode, size: int) -> None:
+        if inode.durable_bytes is None:
+            inode.durable_bytes = b""  # what was there may be gone as well
+        self._dirty[inode.number] = inode
+        self.used += size - inode.size
+        inode.size = size
+        inode.changes += 1
+        inode.mtime_ns = inode.ctime_ns = self._wall_ns()
+
+    def flush(self, inode: Inode) -> None:
+        """What a file holds becomes durable."""
+        self._step("")
+        inode.durable_bytes = None
+        self._dirty.pop(inode.number, None)
+
+    # ── the port ─────────────────────────────────────────────────────────────────────────────
+
+    def stat(self, path: str) -> Stat | None:
+        self._alive()
+        inode = self.find(path)
+        return None if inode is None else self.stat_of(inode)
+
+    def stat_of(self, inode: Inode) -> Stat:
+        """As `stat` shows it."""
+        size = len(os.fsencode(inode.text)) if inode.kind is Kind.SYMLINK else inode.size
+        return Stat(
+            inode.kind,
+            0o777 if inode.kind is Kind.SYMLINK else inode.mode,
+            inode.mtime_ns,
+            size,
+            inode.number,
+            inode.ctime_ns,
+            7,
+        )
+
+    def scan(self, path: str) -> list[tuple[str, Stat]]:
+        self._alive()
+        directory = self._directory(path)
+        return [(name, self.stat_of(inode)) for name, inode in directory.entries.items()]
+
+    def open_read(self, path: str) -> int:
+        self._alive()
+        inode = self._existing(path)
+        if inode.kind is not Kind.FILE:
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        return os.open(self._place(inode), os.O_RDONLY | os.O_CLOEXEC)
+
+    def read_link(self, path: str) -> str:
+        self._alive()
+        inode = self._existing(path)
+        if inode.kind is not Kind.SYMLINK:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
+        return inode.text
+
+    def create(self, path: str) -> int:
+        self._step(path)
+        self._room(1, path)
+        self._new(path, Kind.FILE, 0o600)
+        return os.open(self._place(self._existing(path)), os.O_RDWR | os.O_CLOEXEC)
+
+    def make_directory(self, path: str, mode: int) -> None:
+        self._step(path)
+        self._room(1, path)
+        self._new(path, Kind.DIRECTORY, mode & MODE_BITS)
+
+    def make_symlink(self, path: str, text: str) -> None:
+        self._step(path)
+        self._room(1, path)
+        self._new(path, Kind.SYMLINK, 0o777, text)
+
+    def link(self, source: str, target: str) -> bool:
+        self._step(target)
+        inode = self._existing(source)
+        directory, name = self._free(target)
+        inode.ctime_ns = self._wall_ns()
+        inode.names += 1
+        self._change([(directory, name, inode)], target)
+        return True
+
+    def copy(self, source: str, target: str) -> Iterator[None]:
+        reading = self.open_read(source)
+        try:
+            writing = self.create(target)
+            try:
+                inode, at = self._existing(target), 0
+                while data := os.pread(reading, _COPY_BYTES, at):
+                    self.write(inode, data, at, writing)
+                    at += len(data)
+                    yield
+            finally:
+                os.close(writing)
+        finally:
+            os.close(reading)
+
+    def move(self, source: str, target: str) -> None:
+        self._step(target)
+        old, old_name = self._parent(source)
+        inode = self._existing(source)
+        directory, name = self._free(target)
+        if inode.kind is Kind.DIRECTORY and self._is_below(directory, inode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), target)
+        inode.ctime_ns = self._wall_ns()
+        self._change([(old, old_name, None), (directory, name, inode)], source, target)
+
+    def exchange(self, temporary: str, path: str) -> None:
+        self._step(path)
+        first, first_name = self._parent(temporary)
+        second, second_name = self._parent(path)
+        ours, theirs = self._existing(temporary), self._existing(path)
+        if ours is theirs:
+            return
+        ours.ctime_ns = theirs.ctime_ns = self._wall_ns()
+        self._change([(first, first_name, theirs), (second, second_name, ours)], temporary, path)
+
+    def settle(self, temporary: str, path: str) -> str | None:
+        del temporary, path
+        return None
+
+    def remove_file(self, path: str) -> None:
+        self._step(path)
+        directory, name = self._parent(path)
+        inode = self._existing(path)
+        if inode.kind is Kind.DIRECTORY:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        inode.names -= 1
+        if not inode.names:
+            self.used -= inode.size
+        self._change([(directory, name, None)], path)
+
+    def remove_directory(self, path: str) -> None:
+        self._step(path)
+        directory, name = self._parent(path)
+        inode = self._existing(path)
+        if inode.kind is not Kind.DIRECTORY:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+        if inode.entries:
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), path)
+        self._change([(directory, name, None)], path)
+
+    def set_metadata(self, path: str, mode: int | None, mtime_ns: int | None) -> Stat:
+        self._step(path)
+        inode = self._existing(path)
+        if inode.kind is Kind.SYMLINK:
+            raise OSError(errno.EINVAL, "neither a file nor a directory", path)
+        if mode is not None and inode.mode != mode & MODE_BITS:
+            inode.mode = mode & MODE_BITS
+            inode.ctime_ns = self._wall_ns()
+        if mtime_ns is not None:
+            inode.mtime_ns = mtime_ns
+            inode.ctime_ns = self._wall_ns()
+        self._happened(path)
+        return self.stat_of(inode)
+
+    def flush_file(self, path: str) -> None:
+        inode = self._existing(path)
+        if inode.kind is not Kind.FILE:
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        self.flush(inode)
+
+    def flush_directory(self, path: str) -> None:
+        self._step(path)
+        number = self._directory(path).number
+        self._commit([change for change in self._changes if number in change.directories])
+
+    def flush_all(self) -> bool:
+        self._step("")
+        self._commit(list(self._changes))
+        for inode in self._dirty.values():
+            inode.durable_bytes = None
+        self._dirty.clear()
+        return True
+
+    def space(self) -> tuple[int, int]:
+        return max(0, self.capacity - self.used - self.others), self.capacity
+
+    def identity(self) -> int:
+        return 4242
+
+    def type_name(self) -> str:
+        return "tmpfs"
+
+    # ── names ────────────────────────────────────────────────────────────────────────────────
+
+    def _place(self, inode: Inode) -> Path:
+        return self._store / str(inode.number)
+
+    def _put_bytes(self, inode: Inode, data: bytes) -> None:
+        self._place(inode).write_bytes(data)
+        inode.size = len(data)
+        inode.changes += 1
+
+    def _existing(self, path: str) -> Inode:
+        inode = self.find(path)
+        if inode is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        return inode
+
+    def _directory(self, path: str) -> Inode:
+        inode = self._existing(path)
+        if inode.kind is not Kind.DIRECTORY:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        return inode
+
+    def _parent(self, path: str) -> tuple[Inode, str]:
+        folder, _, name = path.rpartition("/")
+        if name in ("", ".", ".."):
+            raise OSError(errno.EINVAL, "not the path of an entry", path)
+        if len(os.fsencode(name)) > 255:
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), path)
+        return self._directory(folder), name
+
+    def _free(self, path: str) -> tuple[Inode, str]:
+        directory, name = self._parent(path)
+        if name in directory.entries:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+        return directory, name
+
+    def _is_below(self, directory: Inode, above: Inode) -> bool:
+        if directory is above:
+            return True
+        return any(
+            self._is_below(directory, one)
+            for one in above.entries.values()
+            if one.kind is Kind.DIRECTORY
+        )
+
+    def _new(self, path: str, kind: Kind, mode: int, text: str = "") -> None:
+        directory, name = self._free(path)
+        self._count += 1
+        now_ns = self._wall_ns()
+        inode = Inode(self._count, kind, mode, now_ns, now_ns, text=text, names=1)
+        if kind is Kind.FILE:
+            place = self._place(inode)
+            place.touch()
+            inode.real = place.stat().st_ino
+            self._by_real[inode.real] = inode
+            self._dirty[inode.number] = inode
+        else:
+            inode.durable_bytes = None
+        self._change([(directory, name, inode)], path)
+
+    def _change(self, entries: list[tuple[Inode, str, Inode | None]], *paths: str) -> None:
+        numbers = set()
+        now_ns = self._wall_ns()
+        for directory, name, inode in entries:
+            numbers.add(directory.number)
+            directory.mtime_ns = directory.ctime_ns = now_ns
+            if inode is None:
+                directory.entries.pop(name, None)
+            else:
+                directory.entries[name] = inode
+                if inode.kind is Kind.DIRECTORY:
+                    numbers.add(inode.number)
+        self._changes.append(_Change(frozenset(numbers), tuple(entries)))
+        for path in paths:
+            self._happened(path)
+
+    def _commit(self, wanted: list[_Change]) -> None:
+        """These changes, and all earlier ones that have to do with them, become durable."""
+        left: list[_Change] = []
+        asked = {id(change) for change in wanted}
+        needed: set[int] = set()
+        done: list[_Change] = []
+        for change in reversed(self._changes):
+            if id(change) in asked or needed & change.directories:
+                needed |= change.directories
+                done.append(change)
+            else:
+                left.append(change)
+        for change in reversed(done):
+            for directory, name, inode in change.entries:
+                if inode is None:
+                    directory.durable_entries.pop(name, None)
+                else:
+                    directory.durable_entries[name] = inode
+        self._changes = left[::-1]
+
+    def _happened(self, path: str) -> None:
+        for watcher in self.watchers:
+            watcher(path)
+
+    # ── what people do ───────────────────────────────────────────────────────────────────────
+
+    def write_file(self, path: str, data: bytes) -> None:
+        """Somebody writes a file, new or in place, and it is durable at once."""
+        inode = self.find(path)
+        if inode is None:
+            self._new(path, Kind.FILE, 0o644)
+            inode = self._existing(path)
+        place = self._place(inode)
+        with place.open("r+b") as file:
+            file.truncate(len(data))
+            file.write(data)
+        self._written(inode, len(data))
+        inode.durable_bytes = None
+        self._dirty.pop(inode.number, None)
+        self._happened(path)
+
+    @contextmanager
+    def hand(self) -> Iterator[None]:
+        """Somebody does something here, which is durable at once."""
+        before = len(self._changes)
+        self.by_hand = True
+        try:
+            yield
+        finally:
+            self.by_hand = False
+            self._commit(self._changes[before:])
+
+    def destroy(self) -> None:
+        """Remove the bytes."""
+        shutil.rmtree(self._store, ignore_errors=True)
+
+
+class OpenDisk:
+    """What `RealDisk` is in the simulator: a handle of the disk that is mounted at a path."""
+
+    mounted: ClassVar[dict[str, SimulatedDisk]] = {}
+
+    def __init__(self, root: str) -> None:
+        disk = self.mounted.get(root)
+        if disk is None:
+            raise BoxError(f"{root}: there is no such directory; create or mount it")
+        disk._alive()
+        self.root = root
+        self._disk = disk
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._disk, name)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def __enter__(self) -> OpenDisk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is held."""

@@ -1,0 +1,321 @@
+"""What goes wrong in a run, drawn from its seed before it begins.
+
+A fault is an instant, the name of a method of the flock, and its arguments: so a run can be told
+as a list, and the same list gives the same run.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+MS = 1_000_000
+S = 1_000 * MS
+
+SMALLEST, LARGEST = 3, 9
+"""Nodes of a flock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that happens at an instant of virtual time."""
+
+    at_ns: int
+    name: str
+    arguments: tuple[object, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(map(repr, self.arguments))})"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run: how the flock is set up, and what happens to it until it is left in peace."""
+
+    seed: int
+    nodes: int
+    period_ms: int
+    pace: str
+    window: int
+    rest_mean_ms: int
+    min_view: int
+    hostile: bool
+    gentle: bool
+    """Nothing that a member could tell from another, so that a twin run must look the same."""
+    faults: tuple[Fault, ...]
+    calm_ns: int
+    """From here on nothing goes wrong any more."""
+
+
+class _Drawing:
+    """Draws the faults of one run."""
+
+    def __init__(self, draw: random.Random, nodes: int, until_ns: int) -> None:
+        self.draw = draw
+        self.nodes = nodes
+        self.until_ns = until_ns
+        self.faults: list[Fault] = []
+
+    def add(self, at_ns: int, name: str, *arguments: object) -> None:
+        self.faults.append(Fault(at_ns, name, arguments))
+
+    def instant(self) -> int:
+        return self.draw.randrange(2 * S, self.until_ns)
+
+    def lane(self) -> int:
+        return self.draw.randrange(self.nodes)
+
+    def pair(self) -> tuple[int, int]:
+        a, b = self.draw.sample(range(self.nodes), 2)
+        return a, b
+
+    def length(self) -> int:
+        """How long a fault lasts: mostly short, sometimes long."""
+        return int(min(self.draw.expovariate(1.0) * 2.5 + 0.05, 15.0) * S)
+
+    # -- kinds of fault --------------------------------------------------------------------
+
+    def need(self) -> None:
+        draw = self.draw
+        for _ in range(draw.choice((1, 2, 3, 12))):
+            cells = draw.choice((1, 20, 64, 65, 130, 300))
+            self.add(self.instant(), "wish", self.lane(), cells)
+
+    def lossy(self) -> None:
+        at_ns, loss = self.instant(), self.draw.choice((0.005, 0.02, 0.1, 0.3))
+        if self.draw.random() < 0.5:
+            self.add(at_ns, "lose", None, loss)
+            self.add(at_ns + self.length(), "lose", None, 0.0)
+        else:
+            pair = self.pair()
+            self.add(at_ns, "lose", pair, loss)
+            self.add(at_ns + self.length(), "lose", pair, 0.0)
+
+    def always_lossy(self) -> None:
+        """A network that is never good."""
+        self.add(S, "lose", None, self.draw.choice((0.003, 0.01, 0.03, 0.06)))
+
+    def slow_link(self) -> None:
+        draw, at_ns = self.draw, self.instant()
+        which = None if draw.random() < 0.3 else self.pair()
+        delay_ms = draw.choice((10, 40, 90, 200, 400))
+        self.add(at_ns, "delay", which, delay_ms, draw.choice((1, 10, 60)))
+        self.add(at_ns + self.length(), "delay", which, 2, 1)
+
+    def disorder(self) -> None:
+        draw, at_ns = self.draw, self.instant()
+        name = draw.choice(("overtake", "twice", "spoil"))
+        which = None if draw.random() < 0.5 else self.pair()
+        self.add(at_ns, name, which, draw.choice((0.01, 0.1, 0.4)))
+        self.add(at_ns + self.length(), name, which, 0.0)
+
+    def cut_one_way(self) -> None:
+        at_ns, pair = self.instant(), self.pair()
+        self.add(at_ns, "cut", (pair,))
+        self.add(at_ns + self.length(), "mend", (pair,))
+
+    def cut(self) -> None:
+        at_ns, (a, b) = self.instant(), self.pair()
+        self.add(at_ns, "cut", ((a, b), (b, a)))
+        self.add(at_ns + self.length(), "mend", ((a, b), (b, a)))
+
+    def halves(self) -> None:
+        at_ns = self.instant()
+        ours = set(self.draw.sample(range(self.nodes), self.draw.randrange(1, self.nodes)))
+        links = tuple(
+            (a, b)
+            for a in range(self.nodes)
+            for b in range(self.nodes)
+            if a != b and (a in ours) != (b in ours)
+        )
+        self.add(at_ns, "cut", links)
+        self.add(at_ns + self.length(), "mend", links)
+
+    def crash(self) -> None:
+        at_ns, lane = self.instant(), self.lane()
+        self.add(at_ns, "kill", lane)
+        self.add(at_ns + self.length(), "begin", lane)
+
+    def leave(self) -> None:
+        at_ns, lane = self.instant(), self.lane()
+        self.add(at_ns, "leave", lane)
+        self.add(at_ns + S + self.length(), "begin", lane)
+
+    def all_at_once(self) -> None:
+        at_ns = self.instant()
+        for lane in range(self.nodes):
+            self.add(at_ns, "kill", lane)
+            self.add(at_ns + self.draw.randrange(3 * S), "begin", lane)
+
+    def hang(self) -> None:
+        draw, at_ns, lane = self.draw, self.instant(), self.lane()
+        what = draw.choice(("wire", "box", "both"))
+        self.add(at_ns, "hang", lane, what)
+        self.add(at_ns + self.length(), "go_on", lane, what)
+
+    def sleep(self) -> None:
+        """A machine is suspended; what it counts time with goes on (`system.elapsed_ns`)."""
+        at_ns, lane = self.instant(), self.lane()
+        self.add(at_ns, "hang", lane, "both")
+        self.add(at_ns + 2 * self.length(), "go_on", lane, "both")
+
+    def drift(self) -> None:
+        self.add(self.instant(), "drift", self.lane(), self.draw.randrange(-100, 101))
+
+    def wrong_clock(self) -> None:
+        at_ns, lane = self.instant(), self.lane()
+        error_ms = self.draw.choice((-100_000_000, -3_000, -80, 30, 700, 3_600_000))
+        self.add(at_ns, "kill", lane)
+        self.add(at_ns, "set_clock", lane, error_ms)
+        self.add(at_ns + self.length(), "begin", lane)
+
+    def laden(self) -> None:
+        at_ns, lane = self.instant(), self.lane()
+        self.add(at_ns, "busy", lane, self.draw.choice((5, 30, 150)))
+        self.add(at_ns + self.length(), "busy", lane, 0.5)
+
+
+HARSH: tuple[tuple[Callable[[_Drawing], None], int], ...] = (
+    (_Drawing.need, 8),
+    (_Drawing.lossy, 5),
+    (_Drawing.slow_link, 3),
+    (_Drawing.disorder, 3),
+    (_Drawing.cut_one_way, 4),
+    (_Drawing.cut, 4),
+    (_Drawing.halves, 2),
+    (_Drawing.crash, 4),
+    (_Drawing.leave, 2),
+    (_Drawing.all_at_once, 1),
+    (_Drawing.hang, 3),
+    (_Drawing.sleep, 2),
+    (_Drawing.drift, 2),
+    (_Drawing.wrong_clock, 1),
+    (_Drawing.laden, 2),
+)
+
+GENTLE: tuple[tuple[Callable[[_Drawing], None], int], ...] = ((_Drawing.need, 1),)
+
+
+def _edits(self: _Drawing) -> None:
+    """Somebody, or several, at work for a while."""
+    at_ns, draw = self.instant(), self.draw
+    lanes = [self.lane() for _ in range(draw.choice((1, 1, 2, 3)))]
+    for _ in range(draw.randrange(1, 8)):
+        self.add(at_ns, "edit", draw.choice(lanes), draw.randrange(1 << 30))
+        at_ns += draw.choice((0, 1, 20, 200, 2_000)) * MS
+
+
+def _power_cut(self: _Drawing) -> None:
+    at_ns, lane = self.instant(), self.lane()
+    if self.draw.random() < 0.3:
+        self.add(at_ns, "cut_power", lane)
+        self.add(at_ns + self.length(), "begin", lane)
+    else:
+        # In the middle of what it does to its disk; it is started again a moment later.
+        self.add(at_ns, "cut_power_within", lane, self.draw.randrange(1, 120))
+
+
+def _full_disk(self: _Drawing) -> None:
+    at_ns, lane = self.instant(), self.lane()
+    self.add(at_ns, "fill_disk", lane, self.draw.choice((0, 3_000, 60_000)))
+    self.add(at_ns + self.length(), "empty_disk", lane)
+
+
+def _sick_disk(self: _Drawing) -> None:
+    at_ns, lane = self.instant(), self.lane()
+    self.add(at_ns, "sick_disk", lane, self.draw.choice((0.02, 0.3, 1.0)))
+    self.add(at_ns + self.length(), "sick_disk", lane, 0.0)
+
+
+def _deaf_watcher(self: _Drawing) -> None:
+    at_ns = self.instant()
+    self.add(at_ns, "swallow", self.draw.choice((0.02, 0.3)))
+    self.add(at_ns + self.length(), "swallow", 0.0)
+
+
+def _clock_jump(self: _Drawing) -> None:
+    by_ms = self.draw.choice((-7_200_000, -1_000, 50, 4_000, 86_400_000, 40 * 86_400_000))
+    self.add(self.instant(), "jump_clock", self.lane(), by_ms)
+
+
+BOXES: tuple[tuple[Callable[[_Drawing], None], int], ...] = (
+    (_edits, 20),
+    *((kind, share) for kind, share in HARSH if kind is not _Drawing.need),
+    (_power_cut, 8),
+    (_full_disk, 3),
+    (_sick_disk, 2),
+    (_deaf_watcher, 2),
+    (_clock_jump, 2),
+)
+
+
+def box_plan(seed: int) -> Plan:
+    """The plan of a run with boxes."""
+    draw = random.Random(seed)
+    nodes = draw.choice((3, 3, 3, 4, 5))
+    until_ns = draw.randrange(8, 25) * S
+    drawing = _Drawing(draw, nodes, until_ns)
+    for _ in range(draw.randrange(3, 9)):
+        _edits(drawing)
+    if draw.random() < 0.2:
+        drawing.always_lossy()
+    for _ in range(draw.randrange(2, 14)):
+        (kind,) = draw.choices([one for one, _ in BOXES], [share for _, share in BOXES])
+        kind(drawing)
+    faults = tuple(sorted(drawing.faults, key=lambda fault: fault.at_ns))
+    return Plan(
+        seed=seed,
+        nodes=nodes,
+        period_ms=draw.choice((100, 250)),
+        pace=draw.choice(("max", "max", "grid")),
+        window=draw.choice((4, 8)),
+        rest_mean_ms=draw.choice((50, 500)),
+        min_view=nodes // 2 + 1,
+        hostile=False,
+        gentle=False,
+        faults=faults,
+        calm_ns=max([until_ns, *(fault.at_ns for fault in faults)]),
+    )
+
+
+def wire_plan(seed: int) -> Plan:
+    """The plan of a run without boxes."""
+    draw = random.Random(seed)
+    nodes = draw.choice((3, 3, 3, 4, 4, 5, 6, 9))
+    gentle = draw.random() < 0.1
+    hostile = not gentle and draw.random() < 0.05
+    period_ms = draw.choice((50, 100, 250, 250))
+    until_ns = draw.randrange(8, 30) * S
+    drawing = _Drawing(draw, nodes, until_ns)
+    drawing.need()
+    kinds = GENTLE if gentle else HARSH
+    if not gentle and draw.random() < 0.4:
+        drawing.always_lossy()
+    for _ in range(draw.randrange(2, 5 if gentle else 14)):
+        (kind,) = draw.choices([one for one, _ in kinds], [share for _, share in kinds])
+        kind(drawing)
+    faults = drawing.faults
+    if gentle:
+        # Once all are there: before, it matters who is. In the middle of a round: not all clocks
+        # are quite equal, and at its instant one might be in time and another one late.
+        period_ns = period_ms * MS
+        faults = [
+            replace(fault, at_ns=fault.at_ns // period_ns * period_ns + 8 * S + period_ns // 2)
+            for fault in faults
+        ]
+    if hostile:
+        faults.append(Fault(S, "flip_bits"))
+    return Plan(
+        seed,
+        nodes,
+        period_ms,
+        draw.choice(("max", "max", "grid")),
+        draw.choice((2, 4, 8)),
+        draw.choice((50, 500, 2000)),
+        nodes // 2 + 1,
+        hostile,
+        gentle,
+        tuple(sorted(faults, key=lambda fault: fault.at_ns)),
+        max([until_ns, *(fault.at_ns for fault in faults)]),
+    )

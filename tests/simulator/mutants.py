@@ -1,0 +1,270 @@
+"""flocksy with one line wrong: what the simulator has to notice.
+
+A mutant replaces some text of one module as it is imported. That the text is there is checked, so a
+mutant cannot outlive the line it changes.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from types import CodeType, ModuleType
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """`seeds`: among so many of its kind, from the first on, one notices it. `plan`: or this run
+    does, of those once found. `sign`: what it is noticed by."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+    boxes: bool = False
+    seeds: int = 60
+    plan: str = ""
+    sign: str = "BrokenPromiseError"
+
+
+_OPEN = (
+    "            self._journal.open([step.entry for step in open_steps if not step.is_shadowed])\n"
+)
+_PLACE = "            yield from self._place(placer, batch)\n"
+
+WIRE = (
+    Mutant(
+        "a shown need follows the wish",
+        "flocksy.protocol.agreement",
+        "            need=need.need if need else 0,",
+        "            need=(need.need if need.repeat_of else self.inputs.need) if need else 0,",
+    ),
+    Mutant(
+        "no confirmation",
+        "flocksy.protocol.agreement",
+        "            elif agreed:\n",
+        "            elif True:\n",
+    ),
+    Mutant(
+        "a burst is joined twice",
+        "flocksy.protocol.agreement",
+        "                and burst.round > self.newest\n",
+        "                and (self.recent is None or burst.round > self.recent.round)\n",
+        plan="joined_twice",
+    ),
+    Mutant(
+        "whoever is heard is alive",
+        "flocksy.protocol.views",
+        "        and cell.echo[own] >= now - MAX_ECHO_AGE - 2 * slack_rounds\n",
+        "",
+    ),
+    Mutant(
+        "the start is counted from the noticing",
+        "flocksy.protocol.agreement",
+        "        return burst.round + self.parameters.lead_rounds",
+        "        return max(burst.round, self.now - 2) + self.parameters.lead_rounds",
+    ),
+    Mutant(
+        "nobody leaves a burst that another left",
+        "flocksy.protocol.agreement",
+        "            self.feed(Event.ABORT_HEARD)",
+        "            pass",
+    ),
+    Mutant(
+        "real bytes below quorum",
+        "flocksy.protocol.agreement",
+        "        real = quorum and self.mode in REAL",
+        "        real = True",
+    ),
+    Mutant(
+        "a prepared heartbeat outlives a stop",
+        "flocksy.wire.emitter",
+        "            self._was_away(now_ns)",
+        "            pass",
+        plan="stale_heartbeat",
+    ),
+    Mutant(
+        "a heartbeat of a burst outlives the burst",
+        "flocksy.wire.emitter",
+        "        self._withhold()\n\n    def _leave",
+        "\n    def _leave",
+        plan="heartbeat_after_abort",
+    ),
+    Mutant(
+        "no rest",
+        "flocksy.protocol.agreement",
+        "            raised = waiting and self.now >= self.quiet_until",
+        "            raised = waiting",
+    ),
+    Mutant(
+        "a repeat without a pause",
+        "flocksy.protocol.agreement",
+        "            raised = self.now >= self.owed.due",
+        "            raised = True",
+    ),
+    Mutant(
+        "a gap that is not said",
+        "flocksy.wire.lane",
+        "        if not self.gap[gear]:",
+        "        if False:",
+    ),
+    Mutant(
+        "a need that shows",
+        "flocksy.wire.emitter",
+        "        return self._instant_ns(self._round) - self._lead_ns\n\n    def _decide",
+        "        late_ns = 1000 if self._seam.box().need else 0\n"
+        "        return self._instant_ns(self._round) - self._lead_ns + late_ns\n\n    def _decide",
+    ),
+    Mutant(
+        "bursts end where the content does",
+        "flocksy.protocol.proposals",
+        "padded(length)",
+        "length",
+    ),
+    Mutant(
+        "an old session counts",
+        "flocksy.wire.lane",
+        "            self.expected = [0, 0]\n        if sequence",
+        "            pass\n        if sequence",
+    ),
+    Mutant(
+        "a clock that nobody mends",
+        "flocksy.wire.emitter",
+        "        if self._lost_rounds >= LOST_ROUNDS:",
+        "        if False:",
+    ),
+)
+
+BOXES = tuple(
+    replace(mutant, boxes=True)
+    for mutant in (
+        Mutant(
+            "renamed before it is in the journal",
+            "flocksy.boxes.applier",
+            _OPEN + _PLACE,
+            _PLACE + _OPEN,
+        ),
+        Mutant(
+            "a journal that is not flushed",
+            "flocksy.boxes.journal",
+            "transaction(durable=True):\n            self._index.journal.open",
+            "transaction():\n            self._index.journal.open",
+        ),
+        Mutant(
+            "contents that are not flushed",
+            "flocksy.boxes.applier",
+            "        yield from self._flush_contents(fresh)\n        open_steps",
+            "        open_steps",
+        ),
+        Mutant(
+            "directories that are not flushed",
+            "flocksy.boxes.applier",
+            "        folders = sorted(placer.touched)",
+            "        folders: list[str] = []",
+        ),
+        Mutant(
+            "exchanged and not looked at",
+            "flocksy.boxes.placing",
+            "        if not self.same(found, entry.before):\n            self._put_back(entry)\n",
+            "        if False:\n            self._put_back(entry)\n",
+        ),
+        Mutant(
+            "replaced and not kept",
+            "flocksy.boxes.placing",
+            "            self.disk.move(entry.temporary, entry.kept_as)\n        except OSError:",
+            "            self.disk.remove_file(entry.temporary)\n        except OSError:",
+        ),
+        Mutant(
+            "removed and not kept",
+            "flocksy.boxes.placing",
+            "        elif self.same(found, entry.before):\n            self.note_kept(",
+            "        elif self.same(found, entry.before):\n"
+            "            self.disk.remove_file(entry.kept_as)\n            self.note_kept(",
+        ),
+        Mutant(
+            "superseded versions come back",
+            "flocksy.sync.state",
+            "        if name not in superseded\n    }",
+            "    }",
+        ),
+        Mutant(
+            "removals before contents",
+            "flocksy.boxes.applier",
+            "        yield from each(first, guarded(put))\n"
+            "        yield from each(batch.alive(Remove)[::-1], guarded(remove))\n",
+            "        yield from each(batch.alive(Remove)[::-1], guarded(remove))\n"
+            "        yield from each(first, guarded(put))\n",
+        ),
+        Mutant(
+            "nobody asks for what is missing",
+            "flocksy.boxes.exchange",
+            "        self._repair.ask(box, self._now)\n",
+            "",
+        ),
+        Mutant(
+            "a difference that nobody mends",
+            "flocksy.boxes.repair",
+            "            self._say(reconcile.opening(box.setup.tag, box.index.items))\n",
+            "            pass\n",
+        ),
+        Mutant(
+            "left-over directories",
+            "flocksy.boxes.catching_up",
+            "    return lives != shows\n",
+            "    return False\n",
+            plan="directory_left_over",
+        ),
+    )
+)
+
+
+def every() -> Sequence[Mutant]:
+    """All mutants."""
+    return (*WIRE, *BOXES)
+
+
+class _Loader(SourceFileLoader):
+    def __init__(self, name: str, path: str, mutant: Mutant) -> None:
+        super().__init__(name, path)
+        self._mutant = mutant
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        source = self.get_data(path).decode()
+        if source.count(self._mutant.old) != 1:
+            raise LookupError(f"mutant {self._mutant.name!r}: its text is not in {path} once")
+        return self.source_to_code(
+            source.replace(self._mutant.old, self._mutant.new).encode(), path
+        )
+
+
+class _Finder(MetaPathFinder):
+    def __init__(self, mutant: Mutant) -> None:
+        self._mutant = mutant
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname != self._mutant.module:
+            return None
+        del target
+        for finder in sys.meta_path:
+            if finder is not self:
+                spec = finder.find_spec(fullname, path)
+                if spec is not None and spec.origin is not None:
+                    loader = _Loader(fullname, spec.origin, self._mutant)
+                    return importlib.util.spec_from_file_location(
+                        fullname, spec.origin, loader=loader
+                    )
+        return None
+
+
+def install(name: str) -> Mutant:
+    """Have the mutant imported in place of what it changes, which nobody must have imported yet."""
+    (mutant,) = (one for one in every() if one.name == name)
+    assert mutant.module not in sys.modules, f"{mutant.module} is imported already"
+    sys.meta_path.insert(0, _Finder(mutant))
+    return mutant

@@ -1,0 +1,102 @@
+"""One seed, one run, and what became of it."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.simulator.checks import BrokenPromiseError
+from tests.simulator.faults import Plan, wire_plan
+from tests.simulator.flock import Flock
+from tests.simulator.world import one_process
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run has seen. `failure` is empty where everything held."""
+
+    seed: int
+    failure: str = ""
+    digest: str = ""
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def is_with_boxes(seed: int) -> bool:
+    """Whether the run of a seed has boxes: every third has."""
+    return seed % 3 == 2
+
+
+def replay(seed: int) -> str:
+    """The command that runs a seed again, and tells what happens."""
+    return f"python -m tests.simulator {seed}"
+
+
+def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> Outcome:
+    """Run what a seed stands for. Never raises."""
+    if is_with_boxes(seed):
+        from tests.simulator.boxes import run_boxes
+
+        return guarded(seed, lambda outcome: run_boxes(seed, trace, outcome))
+    return run_plan(wire_plan(seed), trace)
+
+
+def run_plan(plan: Plan, trace: Callable[[str], None] | None = None) -> Outcome:
+    """Run a plan without boxes."""
+    return guarded(plan.seed, lambda outcome: _run_wire(plan, trace, outcome))
+
+
+def guarded(seed: int, run: Callable[[Outcome], None]) -> Outcome:
+    """Whatever a run raises is what became of it."""
+    outcome = Outcome(seed)
+    logging.disable(logging.CRITICAL)  # disks that fail are what is wanted here
+    try:
+        run(outcome)
+    except Exception as error:  # noqa: BLE001 - a failure is the finding
+        lines = traceback.format_exc().splitlines()
+        outcome.failure = f"{type(error).__name__}: {error}\n" + "\n".join(lines[-24:])
+    finally:
+        logging.disable(logging.NOTSET)
+    return outcome
+
+
+def _run_wire(plan: Plan, trace: Callable[[str], None] | None, outcome: Outcome) -> None:
+    observed = _pass(plan, trace, outcome, shift=0)
+    if plan.gentle:
+        # The same run, but that somebody else wishes to send: nobody outside can tell.
+        shifted = _pass(plan, None, Outcome(plan.seed), shift=1)
+        if observed != shifted:
+            first = next(
+                (a, b) for a, b in zip([*observed, None], [*shifted, None], strict=False) if a != b
+            )
+            raise BrokenPromiseError(f"the traffic shows who wished to send: {first}")
+        outcome.counts["twin runs"] += 1
+
+
+def _pass(
+    plan: Plan, trace: Callable[[str], None] | None, outcome: Outcome, *, shift: int
+) -> list[tuple[int, int, int]]:
+    with one_process():
+        flock = Flock(plan, trace, shift=shift)
+        try:
+            flock.run()
+        finally:
+            tell(flock, outcome)
+            flock.close()
+        return flock.observed
+
+
+def tell(flock: Flock, outcome: Outcome) -> None:
+    """Write down what a flock has been through."""
+    outcome.digest = flock.digest()
+    counts, checks = outcome.counts, flock.checks
+    counts["runs"] += 1
+    counts["rounds of a node"] += checks.rounds
+    counts["virtual seconds"] += flock.now_ns // 1_000_000_000
+    counts["cells"] += checks.cells
+    counts["cells with real bytes"] += checks.real_cells
+    counts["bursts"] += len(checks.bursts)
+    counts.update(flock.network.counts)
+    counts.update({f"fault: {name}": count for name, count in flock.counts.items()})

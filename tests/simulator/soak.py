@@ -1,0 +1,146 @@
+"""Very many seeds, on all processors, with a bound on time; goes on where it was stopped.
+
+`make soak SEEDS=10000 MINUTES=60`. What is done is kept in a file, with the figures; it counts only
+for the code that it was done with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import multiprocessing
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.simulator.runs import Outcome, is_with_boxes, replay, run_seed
+
+ROOT = Path(__file__).parents[2]
+SAVE_S = 20.0
+SAY_S = 60.0
+
+
+def code() -> str:
+    """What the runs are runs of: a digest of flocksy and of the simulator."""
+    digest = hashlib.blake2b(digest_size=8)
+    for folder in (ROOT / "flocksy", ROOT / "tests" / "simulator"):
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+@dataclass(slots=True)
+class Progress:
+    """What has been done so far."""
+
+    path: Path
+    code: str
+    done: set[int] = field(default_factory=set)
+    counts: Counter[str] = field(default_factory=Counter)
+    failures: dict[int, str] = field(default_factory=dict)
+    cpu_s: float = 0.0
+
+    def load(self) -> None:
+        """Go on where an earlier soak of the same code was stopped."""
+        try:
+            saved = json.loads(self.path.read_text())
+        except (FileNotFoundError, ValueError):
+            return
+        if saved["code"] != self.code:
+            print("the code is another than in the last soak: beginning anew")
+            return
+        self.done = set(saved["done"])
+        self.counts = Counter(saved["counts"])
+        self.failures = {int(seed): words for seed, words in saved["failures"].items()}
+        self.cpu_s = saved["cpu_s"]
+        print(f"going on after {len(self.done)} seeds")
+
+    def save(self) -> None:
+        """Keep it for the next time."""
+        unfinished = self.path.with_suffix(".new")
+        saved = {
+            "code": self.code,
+            "done": sorted(self.done),
+            "counts": dict(sorted(self.counts.items())),
+            "failures": self.failures,
+            "cpu_s": self.cpu_s,
+        }
+        unfinished.write_text(json.dumps(saved, indent=1))
+        unfinished.replace(self.path)
+
+    def add(self, outcome: Outcome, seconds: float) -> None:
+        """One more seed."""
+        self.done.add(outcome.seed)
+        self.counts.update(outcome.counts)
+        self.cpu_s += seconds
+        if outcome.failure:
+            self.failures[outcome.seed] = outcome.failure
+            print(f"seed {outcome.seed} failed: {replay(outcome.seed)}")
+            print("  " + outcome.failure.splitlines()[0][:300], flush=True)
+
+    def report(self) -> str:
+        """The figures, in words."""
+        lines = [f"{len(self.done)} seeds, {len(self.failures)} failed, {self.cpu_s:.0f} s of CPU"]
+        lines += [f"  {count:>14,}  {name}" for name, count in sorted(self.counts.items())]
+        if self.failures:
+            lines.append("failed: " + " ".join(map(str, sorted(self.failures))))
+        return "\n".join(lines)
+
+
+def one(seed: int) -> tuple[Outcome, float]:
+    """In a process of the pool."""
+    began_s = time.process_time()
+    outcome = run_seed(seed)
+    return outcome, time.process_time() - began_s
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulator.soak", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10_000)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--kind", choices=("all", "wire", "boxes"), default="all")
+    parser.add_argument("--state", type=Path, default=ROOT / ".soak-simulator.json")
+    options = parser.parse_args()
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        command = [sys.executable, "-m", "tests.simulator.soak", *sys.argv[1:]]
+        os.execve(sys.executable, command, {**os.environ, "PYTHONHASHSEED": "0"})
+    progress = Progress(options.state, code())
+    progress.load()
+    end_s = time.monotonic() + 60 * options.minutes
+
+    def seeds() -> Iterator[int]:
+        for seed in range(options.first, options.first + options.seeds):
+            wanted = options.kind == "all" or is_with_boxes(seed) == (options.kind == "boxes")
+            if wanted and seed not in progress.done:
+                if time.monotonic() > end_s:
+                    return
+                yield seed
+
+    save_at_s = say_at_s = time.monotonic() + SAVE_S
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(options.jobs, maxtasksperchild=200) as pool:
+        todo = seeds()
+        while batch := [seed for seed, _ in zip(todo, range(16 * options.jobs), strict=False)]:
+            for outcome, seconds in pool.imap_unordered(one, batch):
+                progress.add(outcome, seconds)
+            now_s = time.monotonic()
+            if now_s > save_at_s:
+                save_at_s = now_s + SAVE_S
+                progress.save()
+            if now_s > say_at_s:
+                say_at_s = now_s + SAY_S
+                print(f"{len(progress.done)} seeds done", flush=True)
+    progress.save()
+    print(progress.report())
+    return 1 if progress.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
