@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: rig test soak soak-crash lint bench adversary adversary-quick explore-deep lock clean
+.PHONY: rig test soak soak-crash soak-planner lint bench adversary adversary-quick explore-deep lock clean
 
 rig: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.rig
@@ -61,6 +61,10 @@ $(VENV)/.installed-adversary: requirements-adversary.lock $(VENV)/.installed
 soak-crash: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.boxes.test_power_cut --seeds 300
 	$(BIN)/python -m tests.integration.kills --kills 300
+
+# Whole flocks in memory by the hundred thousand; some minutes. The figures are in docs/boxes.md.
+soak-planner: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.sync.soak_planner
 
 # Every run of three nodes within wider bounds than the tests have; an hour and several GB.
 explore-deep: $(VENV)/.installed-dev

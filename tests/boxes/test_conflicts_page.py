@@ -22,8 +22,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "conflicts.md"
 
 DIRECTORY = "a directory"
 Seen = frozenset[tuple[str, str]]
-"""What stands below a directory: (name, content); a conflict copy as its owner's name and a "*", a copy of
-a copy with one more."""
+"""What stands below a directory: (name, content); a conflict copy as its owner's name and a "*", a
+copy of a copy with one more."""
 
 
 class Place:

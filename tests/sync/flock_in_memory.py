@@ -263,8 +263,8 @@ class Node:
         had = self.everything_kept()
         self._renamed.clear()
         for operation in operations:
-            certain = skip is None or isinstance(operation, Acknowledge)
-            if certain or operation.path in self._renamed or skip.randrange(3):
+            certain = isinstance(operation, Acknowledge) or operation.path in self._renamed
+            if skip is None or certain or skip.randrange(3):
                 done = self.apply(operation, strict=skip is None)
             else:
                 done = False

@@ -12,7 +12,7 @@ from tests.sync.examples import (
     long_life_with_disasters,
 )
 
-PER_RUN = {long_life: 75, long_life_with_disasters: 75}
+PER_RUN: dict[Example, int] = {long_life: 75, long_life_with_disasters: 75}
 PER_RUN_OTHERWISE = 200
 
 
