@@ -51,6 +51,7 @@ class Node:
         system.keep_freed_memory()
         self.successor: NodeSettings | None = None
         """Once this node has ended: what the next one in its place is to run with."""
+        self._day = _day()
         self._leave_by: float | None = None
         self._scanner_restarts = Restarts()
         # What is started here is stopped in the opposite order, also if the rest does not start.
@@ -120,12 +121,19 @@ class Node:
         private = (settings.config_path, settings.keystore_path, settings.privatekey_path)
         return setup_of(box, settings.state_dir, private)
 
-    def apply(self, settings: NodeSettings) -> None:
-        """Take over changed settings: boxes that were added or removed."""
+    def apply(self, settings: NodeSettings, adopt: str | None = None) -> None:
+        """Take over changed settings: boxes that were added, changed or removed. `adopt`: the box
+        whose change a person has been asked about already."""
         before = {box.name: box for box in self.settings.boxes}
         after = {box.name: box for box in settings.boxes}
         setups = {name: self.setup_of(box) for name, box in after.items()}
-        self.settings = settings
+        # Members, keys and the like stay those that this node runs with until it joins anew.
+        self.settings = dataclasses.replace(
+            self.settings,
+            boxes=settings.boxes,
+            keystore_path=settings.keystore_path,
+            privatekey_path=settings.privatekey_path,
+        )
         for name, box in before.items():
             changed = after.get(name)
             if changed is not None and dataclasses.replace(box, paused=changed.paused) == changed:
@@ -139,7 +147,9 @@ class Node:
         kept = {one.setup.name for one in self.keeper.boxes}
         for name, box in after.items():
             if name not in kept:
-                self.keeper.add(setups[name], self.loop.now(), paused=box.paused)
+                self.keeper.add(
+                    setups[name], self.loop.now(), paused=box.paused, adopt=name == adopt
+                )
 
     def read_anew(self) -> str:
         """Load configuration and keys again, and take over what has changed. Returns words.
@@ -170,6 +180,7 @@ class Node:
     def _turn(self, now: float) -> float | None:
         for number in self.loop.signalled():
             self._on_signal(number)
+        self._look_at_former_keys()
         exchange_again = self.exchange.turn(now)
         quiet = self.exchange.quiet
         boxes_again = self.keeper.turn(now, quiet=quiet)
@@ -193,6 +204,17 @@ class Node:
         if quiet or boxes_again != 0.0:
             times.append(boxes_again)
         return min((when for when in times if when is not None), default=None)
+
+    def _look_at_former_keys(self) -> None:
+        """Once a day: a key that a rotation has replaced is not accepted for ever."""
+        day = _day()
+        if day == self._day or not any(member.other_keys for member in self.settings.members):
+            return
+        self._day = day
+        try:
+            log.info("a new day for keys: %s", self.read_anew())
+        except FlocksyError as error:
+            self._problem(f"{error}; former keys are accepted until that is mended")
 
     def _done(self) -> bool:
         if self._wire.alive:
@@ -247,6 +269,11 @@ def _new_scanner() -> Scanner:
     with deaf():
         scanner.start()
     return scanner
+
+
+def _day() -> int:
+    """The day everywhere (UTC), counted."""
+    return time.time_ns() // (86_400 * 1_000_000_000)
 
 
 def _timing(settings: NodeSettings) -> Timing:
