@@ -16,8 +16,9 @@ ADVICE = {
     "it; are two members' keys or endpoints mixed up?",
     "no flocksy at that endpoint": "something answers there that is no flocksy, or something in "
     "between hangs up; look at the host and port",
-    "somebody else is live under our key": "another machine has this node's private key; if it is "
-    "not yours, make new keys and have the others revoke this one (flocksy keys rotate)",
+    "somebody else is live under our key": "another machine has this node's private key; if it is a "
+    "copy of yours, stop one of the two; if not, have every member revoke this key (flocksy keys "
+    "revoke) and meet them anew with a new one",
     SAMPLE: "everybody has its private half: good for trying out on one machine, never for more",
 }
 """Words of a link's state to what they mean. States that explain themselves are not in it."""

@@ -13,48 +13,61 @@ of every node, whatever there is to send.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 
 import zmq
 
 from flocksy.wire.limits import KNOCK_NS
 from flocksy.wire.monitor import REFUSED, UP, LinkMonitor
 
-NewSocket = Callable[[bytes, bytes], zmq.Socket[bytes]]
-"""Makes a SUB for our own key as the server's, with this public and secret key of its own (Z85)."""
+NewSocket = Callable[[tuple[bytes, bytes] | None], zmq.Socket[bytes]]
+"""Makes a SUB for our own key as the server's, with these keys (public and secret, in Z85) or, for
+None, with our own."""
 
 
-@dataclass(slots=True)
 class _Door:
     """One endpoint that is knocked at."""
 
-    target: str
-    key: str
-    socket: zmq.Socket[bytes]
-    monitor: LinkMonitor
-    second: bool = False
+    def __init__(self, target: str, new_socket: NewSocket) -> None:
+        self.target = target
+        fresh = zmq.curve_keypair()
+        self.fresh_key = fresh[0].decode("ascii")
+        # Both now: later nobody but libzmq has our secret key.
+        self._sockets = [new_socket(fresh), new_socket(None)]
+        self._monitors = [LinkMonitor(socket) for socket in self._sockets]
+        self._knocks = 0
+        self.knock()
+
+    def knock(self) -> None:
+        """With the fresh key first, then with our own."""
+        self._sockets[self._knocks].connect(self.target)
+        self._knocks += 1
+
+    @property
+    def again(self) -> bool:
+        """Whether the last knock was the second one."""
+        return self._knocks == len(self._sockets)
+
+    def answered(self, now_ns: int) -> bool:
+        """Whether somebody with our key has answered the last knock."""
+        monitor = self._monitors[self._knocks - 1]
+        monitor.look(now_ns)
+        return monitor.state in (REFUSED, UP)
 
     def close(self) -> None:
-        self.monitor.close()
-        self.socket.close(0)
+        for monitor in self._monitors:
+            monitor.close()
+        for socket in self._sockets:
+            socket.close(0)
 
 
 class Knock:
     """All knocks of one start."""
 
-    def __init__(
-        self,
-        targets: Sequence[str],
-        own_keys: tuple[bytes, bytes],
-        new_socket: NewSocket,
-        now_ns: int,
-    ) -> None:
-        """`targets` in the form that zmq connects to; `own_keys`: public and secret, Z85."""
-        self._own_keys = own_keys
-        self._new_socket = new_socket
+    def __init__(self, targets: Sequence[str], new_socket: NewSocket, now_ns: int) -> None:
+        """`targets` in the form that zmq connects to."""
         self._until_ns = now_ns + KNOCK_NS
-        self._doors = [self._at(target, zmq.curve_keypair()) for target in targets]
-        self.fresh_keys = frozenset(door.key for door in self._doors)
+        self._doors = [_Door(target, new_socket) for target in targets]
+        self.fresh_keys = frozenset(door.fresh_key for door in self._doors)
         """Public keys that only our own knocks have: no strangers."""
 
     @property
@@ -69,17 +82,14 @@ class Knock:
         """
         found = []
         for door in list(self._doors):
-            door.monitor.look(now_ns)
-            met = door.monitor.state in (REFUSED, UP)
-            if door.key in refused:
-                self._doors.remove(door)  # it leads back to us
-                door.close()
-            elif met or now_ns >= self._until_ns:
+            answered = door.answered(now_ns)
+            over = now_ns >= self._until_ns or door.fresh_key in refused  # it leads back to us
+            if answered and not over and not door.again:
+                found.append(door.target)
+                door.knock()
+            elif answered or over:
                 self._doors.remove(door)
                 door.close()
-                if met and not door.second:
-                    found.append(door.target)
-                    self._doors.append(self._at(door.target, self._own_keys, second=True))
         return found
 
     def close(self) -> None:
@@ -87,9 +97,3 @@ class Knock:
         for door in self._doors:
             door.close()
         self._doors.clear()
-
-    def _at(self, target: str, keys: tuple[bytes, bytes], *, second: bool = False) -> _Door:
-        socket = self._new_socket(*keys)
-        door = _Door(target, keys[0].decode("ascii"), socket, LinkMonitor(socket), second)
-        socket.connect(target)
-        return door

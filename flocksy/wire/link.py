@@ -200,16 +200,15 @@ class Links:
         for endpoint in endpoints:
             with contextlib.suppress(OSError):  # a name that is gone: nobody lives there
                 targets.append(self._target(endpoint))
-        settings = self._settings
-        own_keys = settings.public_key.encode("ascii"), settings.secret_key.encode("ascii")
 
-        def new_socket(public: bytes, secret: bytes) -> zmq.Socket[bytes]:
-            sub = self._new_sub(settings.public_key)
-            sub.setsockopt(zmq.CURVE_PUBLICKEY, public)
-            sub.setsockopt(zmq.CURVE_SECRETKEY, secret)
+        def new_socket(keys: tuple[bytes, bytes] | None) -> zmq.Socket[bytes]:
+            sub = self._new_sub(self._settings.public_key)
+            if keys is not None:
+                sub.setsockopt(zmq.CURVE_PUBLICKEY, keys[0])
+                sub.setsockopt(zmq.CURVE_SECRETKEY, keys[1])
             return sub
 
-        return Knock(targets, own_keys, new_socket, self._now_ns)
+        return Knock(targets, new_socket, self._now_ns)
 
     def _target(self, endpoint: str) -> str:
         # Names go to the proxy as they are: an onion service is known only there.

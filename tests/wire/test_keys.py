@@ -230,7 +230,8 @@ def test_a_copy_of_us_that_nobody_was_told_of() -> None:
         assert any(text.startswith(f"{TWIN}: at tcp://") for text in boxes[3].report.errors)
 
 
-def test_a_knock_that_comes_back_to_us_is_nobody() -> None:
+def test_a_knock_that_comes_back_to_us_is_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flocksy.wire.knock.KNOCK_NS", S)
     own = make_settings(endpoints("tcp", ""))[0]
     # Another name for this very machine; and one where nobody is.
     again = own.bind[0].replace("localhost", "127.0.0.1")
