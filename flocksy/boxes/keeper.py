@@ -74,13 +74,16 @@ class Keeper:
             raise FlocksyError(f"{name}: this node has no such box; it has: {known}")
         return kept
 
-    def add(self, setup: BoxSetup, now: float, *, paused: bool = False) -> Kept:
-        """Keep one more box, and open it if it can be and is not `paused` by a person."""
+    def add(
+        self, setup: BoxSetup, now: float, *, paused: bool = False, adopt: bool = False
+    ) -> Kept:
+        """Keep one more box, and open it if it can be and is not `paused` by a person; `adopt` as
+        in `adopt`."""
         kept = self._kept[setup.name] = Kept(setup, by_user=paused)
         if paused:
             kept.reason = PAUSED_BY_USER
         else:
-            self._try_to_open(kept, now)
+            self._try_to_open(kept, now, adopt=adopt)
         return kept
 
     def remove(self, name: str) -> None:

@@ -37,9 +37,12 @@ class Choosing:
         kept = self._node.keeper.get(name)
         if kept.setup.mode == mode and kept.box is not None:
             return {"text": f"{name}: is {mode} already"}
-        if kept.setup.mode != mode:
-            self._change(name, "mode", mode)
-        kept = self._node.keeper.adopt(name, self._node.loop.now())
+        if kept.setup.mode == mode:
+            kept = self._node.keeper.adopt(name, self._node.loop.now())
+        else:
+            options = self._node.settings.options
+            self._node.apply(change_box(options, name, "mode", mode), adopt=name)
+            kept = self._node.keeper.get(name)
         if kept.box is None:
             return {"text": f"{name}: is {mode} now, but rests: {kept.reason}"}
         return {"text": f"{name}: is {mode} now; the folder is being looked through"}
