@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import subprocess
 import sys
@@ -37,6 +38,20 @@ def rig() -> Iterator[Rig]:
             if node.running:
                 assert made.stop(node) == 0, made.log_tails()
         assert made.complaints() == []
+
+
+def endpoint_of(rig: Rig, number: int) -> str:
+    return f"ipc://{rig.root}/node{number}.ipc"
+
+
+def acquainted(rig: Rig, *numbers: int) -> None:
+    """These nodes have known each other for long: written into their files directly."""
+    keystore = {endpoint_of(rig, number): pair_of(rig, number)[1] for number in numbers}
+    for number in numbers:
+        (rig.root / f"own{number}" / "keystore").write_text(json.dumps(keystore))
+        config = rig.nodes[number - 1].config
+        lines = [f"node = {endpoint_of(rig, other)}" for other in numbers if other != number]
+        config.write_text("\n".join([*lines, config.read_text()]))
 
 
 def introduce(rig: Rig, newcomer: RigNode, *others: RigNode) -> None:
@@ -83,8 +98,7 @@ def view_of(node: RigNode) -> int:
 
 def test_a_key_is_rotated_in_a_flying_flock(rig: Rig) -> None:
     anna, ben, cleo = rig.nodes
-    introduce(rig, anna, ben, cleo)
-    introduce(rig, ben, cleo)
+    acquainted(rig, 1, 2, 3)
     rig.start_all()
     rig.wait_for_view()
     uid, before = uid_of(anna), pair_of(rig, 1)
@@ -121,7 +135,7 @@ def test_a_key_is_rotated_in_a_flying_flock(rig: Rig) -> None:
 
 def test_a_member_comes_and_goes_while_the_others_run(rig: Rig) -> None:
     anna, ben, cleo = rig.nodes
-    introduce(rig, anna, ben)
+    acquainted(rig, 1, 2)
     for node in (anna, ben):
         rig.start(node)
     rig.wait_for_view(2)
@@ -164,7 +178,7 @@ def spellings(key: str) -> list[bytes]:
 def test_no_private_key_shows_anywhere(rig: Rig) -> None:
     """A canary: log, status, every answer, errors, arguments and environments of all processes."""
     anna, ben, _ = rig.nodes
-    introduce(rig, anna, ben)
+    acquainted(rig, 1, 2)
     for node in (anna, ben):
         rig.start(node)
     rig.wait_for_view(2)
@@ -177,8 +191,8 @@ def test_no_private_key_shows_anywhere(rig: Rig) -> None:
     for words in (
         ("status",), ("status", "--json"), ("box", "list"), ("keys", "show"), ("keys", "list"),
         ("keys", "number"), ("keys", "export"), ("keys", "rotate"), ("keys", "rotate", "--cancel"),
-        ("--create-private-keys",), ("keys", "verify", "node2", "acorn"), ("keys", "frobnicate"),
-        ("check",),
+        ("--create-private-keys",), ("keys", "verify", endpoint_of(rig, 2), "acorn"),
+        ("keys", "frobnicate"), ("check",),
     ):  # fmt: skip
         done = anna.run(*words, timeout_seconds=START_SECONDS)
         seen += [done.stdout.encode(), done.stderr.encode()]
@@ -244,11 +258,58 @@ def test_a_crash_in_the_key_code_shows_no_key(rig: Rig) -> None:
         "    found = traceback.TracebackException.from_exception(error, capture_locals=True)\n"
         "    print(''.join(found.format()))\n"
     )
-    anna, ben, _ = rig.nodes
-    introduce(rig, anna, ben)
+    anna = rig.nodes[0]
+    acquainted(rig, 1, 2)
     done = subprocess.run(
         [sys.executable, "-c", program, str(anna.config)],
         env=anna.environment, capture_output=True, check=True,
     )  # fmt: skip
     assert pair_of(rig, 1)[1].encode() in done.stdout
     assert not any(secret in done.stdout + done.stderr for secret in spellings(pair_of(rig, 1)[0]))
+
+
+def started_with(node: RigNode, passphrase: bytes) -> subprocess.Popen[bytes]:
+    """The node, started with its passphrase on a descriptor."""
+    reader, writer = os.pipe()
+    os.write(writer, passphrase)
+    os.close(writer)
+    try:
+        with node.log.open("ab") as log:
+            return subprocess.Popen(
+                [*node.command(), "--passphrase-fd", str(reader)],
+                env=node.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                pass_fds=(reader,), start_new_session=True,
+            )  # fmt: skip
+    finally:
+        os.close(reader)
+
+
+def test_a_node_runs_with_its_key_under_a_passphrase(rig: Rig) -> None:
+    """And joins anew, with another box and another member, without being asked again."""
+    anna, ben, cleo = rig.nodes
+    acquainted(rig, 1, 2)
+    reader, writer = os.pipe()
+    os.write(writer, b"correct horse\n")
+    os.close(writer)
+    command_line = [*anna.command("keys", "passphrase"), "--new-fd", str(reader)]
+    subprocess.run(command_line, env=anna.environment, pass_fds=(reader,), check=True)
+    os.close(reader)
+    assert "private_key_sealed" in (rig.root / "own1" / "private").read_text()
+    wrong = started_with(anna, b"wrong")
+    assert wrong.wait(START_SECONDS) == 2
+    assert "this is not the passphrase" in anna.log.read_text()
+
+    anna.process = started_with(anna, b"correct horse")
+    rig.start(ben)
+    rig.wait_for_view(2)
+    (rig.root / "more").mkdir()
+    command(anna, "box", "add", f"more@{rig.root}/more")
+    path = rig.root / "bundle-node3"
+    path.write_text(command(cleo, "keys", "export"))
+    for node in (anna, ben):
+        assert "joins the flock anew" in command(node, "keys", "import", str(path), "--yes")
+        wait_for_log(node, "joining the flock anew")
+    for node in (anna, ben):
+        wait_until(lambda node=node: view_of(node) == 2, "two of three again", START_SECONDS)
+    (anna.box / "sealed").write_text("sealed")
+    wait_for_files((ben,), ["sealed"], START_SECONDS)
