@@ -30,7 +30,8 @@ def rows(
     lanes = [[traffic.lanes[a, b] for b in nodes if (a, b) in traffic.lanes] for a in nodes]
     features: dict[str, Array] = {}
     raw = None
-    start, end = began, (event.ended_ns - traffic.origin_ns) / 1e9
+    # Without a burst the observer does not know when it was over: every event is as long.
+    start, end = began, began + window_s
     if found:
         times = np.array([[lane.bursts[found[0]] for lane in own] for own in lanes])
         start, end = float(times.min()), float(times.max())

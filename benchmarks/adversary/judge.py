@@ -102,7 +102,7 @@ def classifiers(seed: int) -> dict[str, tuple[str, Any]]:
 
 def _even(seed: int) -> QuantileTransformer:
     return QuantileTransformer(
-        n_quantiles=200, output_distribution="normal", subsample=100_000, random_state=seed
+        n_quantiles=50, output_distribution="normal", subsample=100_000, random_state=seed
     )
 
 

@@ -65,8 +65,8 @@ def play(
     place: Path,
     capture: Path,
 ) -> Session:
-    """Fly the nodes, make the changes, capture. `place`: an empty directory. `quiet_s`: at least
-    that long between two events, for the features that look before and after one."""
+    """Fly the nodes, make the changes, capture. `place`: an empty directory. `quiet_s`: how
+    long the features look before and after an event; between two there is at least twice that."""
     draw = random.Random(seed)
     shuffled = list(range(nodes))
     draw.shuffle(shuffled)
@@ -95,7 +95,7 @@ def _events(
     files: list[str] = []
     done = []
     for number in range(count):
-        time.sleep(quiet_s + draw.random() * MORE_SECONDS)
+        time.sleep(2 * quiet_s + draw.random() * MORE_SECONDS)
         at = draw.randrange(len(rig.nodes) + 1)
         source = rig.nodes[at] if at < len(rig.nodes) else None
         kind = draw.choice(KINDS) if source else "nobody"
@@ -113,7 +113,7 @@ def _events(
                 size if kind in ("new", "edit") else 0,
             )
         )
-    time.sleep(quiet_s)
+    time.sleep(2 * quiet_s)
     return done
 
 
