@@ -16,17 +16,28 @@ ADVICE = {
     "it; are two members' keys or endpoints mixed up?",
     "no flocksy at that endpoint": "something answers there that is no flocksy, or something in "
     "between hangs up; look at the host and port",
-    "somebody else is live under our key": "another machine has this node's private key; if it is a "
-    "copy of yours, stop one of the two; if not, have every member revoke this key (flocksy keys "
+    "somebody else is live under our key": "another machine has this node's private key; if it is "
+    "a copy of yours, stop one of the two; if not, have every member revoke this key (flocksy keys "
     "revoke) and meet them anew with a new one",
     SAMPLE: "everybody has its private half: good for trying out on one machine, never for more",
 }
 """Words of a link's state to what they mean. States that explain themselves are not in it."""
 
+DIFFERS = "setting differs: "
+_MEMBERS_DIFFER = (
+    "the two do not know the same members; flocksy keys number is one number where they do, and "
+    "flocksy keys list says who is missing"
+)
+_SETTING_DIFFERS = "it must be the same on all members; set it so and start the node anew"
+
 
 def advice(state: str, *, sample: bool = False) -> str:
     """What a person should know beside a link's state, or "". `sample`: its key is a sample."""
     found = ADVICE.get(state, "")
+    if state.startswith(DIFFERS):
+        setting = state.removeprefix(DIFFERS)
+        # min_view follows from the number of members unless somebody set it.
+        found = _MEMBERS_DIFFER if setting in ("members", "min_view") else _SETTING_DIFFERS
     if not found and sample:
         return f"{SAMPLE}: {ADVICE[SAMPLE]}"
     return found

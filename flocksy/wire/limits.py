@@ -66,6 +66,9 @@ TWIN_STAMPS = 4
 """So many different foreign stamps from one member, in a row, are no rest of our last session: of
 that there is the newest cell it had, and perhaps one or two more that were under way."""
 
+TWIN_MET_NS = 600_000_000_000
+"""For so long after a meeting somebody else counts as live under our key: people have to see it."""
+
 KNOCK_NS = 10_000_000_000
 """How long a knock waits for an answer. Two tries of a handshake fit."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from flocksy.wire.limits import REFUSAL_NS, STRANGERS_NS
+from flocksy.wire.limits import REFUSAL_NS, STRANGERS_NS, TWIN_MET_NS
 from flocksy.wire.monitor import TWIN, WRONG_KEY
 from flocksy.wire.zap import Refusal
 
@@ -38,7 +38,7 @@ class Refusals:
             if refusal.key == self._own_key:
                 if now_ns >= self._twin_until_ns:
                     said.append(f"{TWIN}: a link was tried with it from {refusal.address}")
-                self._twin_until_ns = now_ns + REFUSAL_NS
+                self._twin_until_ns = now_ns + TWIN_MET_NS
                 continue
             lane = self._lane(refusal.address, link_state)
             if lane is not None:
@@ -58,7 +58,7 @@ class Refusals:
     def met_twin(self, where: Sequence[str], now_ns: int) -> list[str]:
         """Somebody who has our key answered there. Returns what a person should be told."""
         if where:
-            self._twin_until_ns = now_ns + REFUSAL_NS
+            self._twin_until_ns = now_ns + TWIN_MET_NS
         return [f"{TWIN}: at {target}" for target in where]
 
     def recent(self, lane: int, now_ns: int) -> bool:

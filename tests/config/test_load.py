@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.config.load import load, must_join_anew, reload
+from flocksy.config.load import MAX_ELSEWHERE, load, must_join_anew, reload
 from flocksy.config.settings import BoxSettings, Symlinks
 from flocksy.errors import ConfigError, FlocksyError, KeyFileError
 from flocksy.keys.files import create_private_keys
@@ -345,3 +345,12 @@ def test_reloading_refuses_what_is_broken(place: Place) -> None:
     place.write("nonsense")
     with pytest.raises(FlocksyError):
         reload(settings)
+
+
+def test_where_else_our_own_key_is_said_to_be(place: Place) -> None:
+    keys = json.loads(place.keystore.read_text())
+    more = {f"tcp://old{number}.example:1": place.pair.public_key for number in range(9)}
+    place.keystore.write_text(json.dumps(keys | more))
+    assert load(place.write(PLAIN)).own_key_elsewhere == tuple(sorted(more))[:MAX_ELSEWHERE]
+    place.keystore.write_text(json.dumps(keys))
+    assert load(place.write(PLAIN)).own_key_elsewhere == ()

@@ -91,8 +91,8 @@ def test_two_keys_mixed_up(rig: Rig) -> None:
     wait_for_words(first, three, "wrong key for that endpoint")
 
 
-def flock_with_a_twin(directory: Path) -> Sequence[Path]:
-    """Node 4 has the key of node 1; nodes 2 and 3 were told that node 1 is where node 4 is."""
+def flock_with_a_twin(directory: Path, heard: int) -> Sequence[Path]:
+    """Node 4 has the key of node 1; nodes 2 and 3 were told that its owner is at node `heard`."""
     pairs = [generate_pair() for _ in range(3)]
     owners = {place(1): pairs[0], place(2): pairs[1], place(3): pairs[2], place(4): pairs[0]}
     public = {endpoint: pair.public_key for endpoint, pair in owners.items()}
@@ -103,7 +103,7 @@ def flock_with_a_twin(directory: Path) -> Sequence[Path]:
     }
     (directory / "flocksy_privatekeys").write_text(json.dumps(private))
     configs = []
-    for number, others in ((1, (2, 3)), (2, (4, 3)), (3, (4, 2)), (4, (2, 3))):
+    for number, others in ((1, (2, 3)), (2, (heard, 3)), (3, (heard, 2)), (4, (2, 3))):
         lines = [
             f"hostname = {place(number)}",
             *(f"node = {place(other)}" for other in others),
@@ -117,8 +117,12 @@ def flock_with_a_twin(directory: Path) -> Sequence[Path]:
     return configs
 
 
-def test_somebody_else_live_under_our_key(tmp_path: Path) -> None:
-    with Rig(flock_with_a_twin(tmp_path), tmp_path) as rig:
+@pytest.mark.parametrize("heard", [1, 4])
+def test_somebody_else_live_under_our_key(tmp_path: Path, heard: int) -> None:
+    with Rig(flock_with_a_twin(tmp_path, heard), tmp_path) as rig:
         rig.start_all()
-        wait_for_words(rig.nodes[0], place(1, rig.root), "somebody else is live under our key")
+        for number in (1, 4):
+            words = "somebody else is live under our key"
+            said_by = rig.nodes[number - 1]
+            wait_for_words(said_by, place(number, rig.root), words)
         assert rig.complaints() == []

@@ -15,8 +15,14 @@ def test_every_word_of_the_wire_is_explained_once() -> None:
     assert len(set(ADVICE.values())) == len(ADVICE)
 
 
-@pytest.mark.parametrize("state", ["live", "this node", "joining", "setting differs: pace"])
+@pytest.mark.parametrize("state", ["live", "this node", "joining", "measuring its clock"])
 def test_a_sample_key_is_named_where_nothing_worse_is(state: str) -> None:
     assert advice(state) == ""
     assert advice(state, sample=True) == f"{SAMPLE}: {ADVICE[SAMPLE]}"
     assert advice("down", sample=True) == ADVICE["down"]
+
+
+def test_settings_that_differ() -> None:
+    for members in ("members", "min_view"):
+        assert "the same members" in advice(f"setting differs: {members}")
+    assert "the same on all members" in advice("setting differs: pace", sample=True)

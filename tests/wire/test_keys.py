@@ -14,7 +14,14 @@ import pytest
 import zmq
 
 from flocksy.testing.flock import TrivialBox, drive, make_settings, with_hashes
-from flocksy.wire.limits import REFUSAL_NS, REFUSALS, STRANGERS_NS, TWIN_NS, TWIN_STAMPS
+from flocksy.wire.limits import (
+    REFUSAL_NS,
+    REFUSALS,
+    STRANGERS_NS,
+    TWIN_MET_NS,
+    TWIN_NS,
+    TWIN_STAMPS,
+)
 from flocksy.wire.link import Links
 from flocksy.wire.monitor import (
     DOWN,
@@ -105,7 +112,7 @@ def test_our_own_key_in_a_strangers_hand() -> None:
     (said,) = refusals.take([Refusal("own", "10.9.9.9")], 5, lambda _: DOWN)
     assert said == f"{TWIN}: a link was tried with it from 10.9.9.9"
     assert refusals.take([Refusal("own", "10.9.9.9")], 6, lambda _: DOWN) == []
-    assert refusals.twin(7) and not refusals.twin(6 + REFUSAL_NS)
+    assert refusals.twin(7) and not refusals.twin(6 + TWIN_MET_NS)
 
 
 def test_foreign_stamps_again_and_again_are_a_twin() -> None:
