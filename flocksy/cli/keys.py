@@ -160,9 +160,8 @@ def import_(parsed: argparse.Namespace, options: Options) -> int:
     if parsed.name is not None and len(bundles) + len(rotations) != 1:
         raise FlocksyError("--as is for one bundle; import them one by one")
     everything: tuple[Bundle | Rotation, ...] = (*rotations, *bundles)
-    for found in everything:
-        admit(parsed, options, found)
-    return EXIT_OK
+    agreed = [admit(parsed, options, found) for found in everything]
+    return EXIT_OK if all(agreed) else EXIT_FAULT
 
 
 def admit(

@@ -83,7 +83,10 @@ def _switch(place: KeyPlace) -> None:
     )
     # First what says whose uid the new key has: a crash then leaves the old key in use. The new
     # one stays in its file of its own until it is in the private key file.
-    write_register(place.words.keystore_path, place.register.with_entry(entry))
+    write_register(
+        place.words.keystore_path,
+        place.register.with_entry(entry, instead_of=place.pair.public_key),
+    )
     for endpoint in place.words.hostnames:
         pairs[endpoint] = place.next_pair
     write_private_keys(path, pairs)

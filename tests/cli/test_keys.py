@@ -16,11 +16,13 @@ from pathlib import Path
 import pytest
 import segno
 
+from flocksy.cli import own_keys
 from flocksy.cli.main import main
 from flocksy.cli.picture import qr_lines
 from flocksy.config.load import load
 from flocksy.config.settings import NodeSettings, Options
 from flocksy.config.state import claim
+from flocksy.errors import KeyFileError
 from flocksy.keys import seal
 from flocksy.keys.bundle import decode_bundle, encode_bundle, make_bundle
 from flocksy.keys.files import generate_pair, read_keystore, read_private_keys
@@ -228,7 +230,7 @@ def test_a_person_is_asked(
     anna, ben, _ = people
     bundle = str(ben.bundle(capsys))
     typed[:] = ["no"]
-    assert anna.keys("import", bundle) == 0
+    assert anna.keys("import", bundle) == 1
     assert "Nothing was changed" in capsys.readouterr().out
     assert not anna.keystore.exists()
     assert "node" not in anna.config.read_text()
@@ -413,6 +415,32 @@ def test_a_second_rotation_follows_the_first(
     assert anna.settings().uid == uid
     member = next(member for member in ben.settings().members if member.uid == uid)
     assert (member.public_key, len(member.other_keys)) == (anna.public_key, 2)
+
+
+@pytest.mark.parametrize("step", ["write_register", "write_private_keys", "write_keystore"])
+def test_a_switch_that_broke_off_is_done_again(
+    people: tuple[Person, Person, Person],
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+) -> None:
+    """Whatever was written last: the new key is never lost, and the uid never another."""
+    anna, ben, _ = people
+    anna.knows(ben, capsys)
+    uid = anna.settings().uid
+    capsys.readouterr()
+    assert anna.keys("rotate") == 0
+    upcoming = decode_rotation(capsys.readouterr().out).bundle.public_key
+
+    def broken(*_: object) -> None:
+        raise KeyFileError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(own_keys, step, broken)
+        assert anna.keys("rotate", "--switch") == 2
+    assert anna.keys("rotate", "--switch") == 0
+    assert anna.public_key == upcoming
+    assert anna.settings().uid == uid
 
 
 def test_a_rotation_that_was_begun_can_be_cancelled(
