@@ -174,11 +174,6 @@ class Guard:
         """Whether two trees that have little in common wait for a word."""
         return bool(self._strangers)
 
-    @property
-    def is_new(self) -> bool:
-        """Whether the two have not met, and nothing speaks against it so far."""
-        return not self.met and not self._strangers
-
     def may_adopt(self) -> bool:
         """Whether this disk's tree and the flock's may be made one. To be asked when both are
         known and the disk is about to be adopted."""

@@ -175,13 +175,21 @@ class Keeper:
                 if box.adopt():
                     log.info("box %s: looked through, sharing it now", kept.setup.name)
                 return 0.0
-            if box.guard.is_new and quiet and not box.adopting and self._exchange.has_met(box):
-                box.guard.meet()
+            self._introduce(box, quiet)
         except (OSError, FlocksyError) as error:
             self.failed(box, error)
             kept.look_at = now + LOOK_SECONDS
             return kept.look_at
         return kept.look_at if when is None else min(when, kept.look_at)
+
+    def _introduce(self, box: Box, quiet: bool) -> None:
+        """Note that what is here and what the others have is one, once that shows."""
+        if box.guard.met or box.adopting or not quiet:
+            return
+        if not box.scanned_once or box.intake.changed or box.index.outgoing_count():
+            return  # the others cannot know yet what is here
+        if self._exchange.has_met(box) and not box.guard.estranged():
+            box.guard.meet()
 
     def _look(self, kept: Kept, now: float) -> None:
         kept.look_at = now + LOOK_SECONDS
