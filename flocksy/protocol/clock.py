@@ -55,6 +55,7 @@ class FlockClock:
         self._base_ns = base_ns
         self._correction_ns = 0
         self._samples: list[deque[Sample]] = [deque(maxlen=SAMPLES) for _ in range(lanes)]
+        self._best: list[Sample | None] = [None] * lanes
         self._their_correction_us = [0] * lanes
         self._one_way_us: list[int | None] = [None] * lanes
         self._newest: list[Echo | None] = [None] * lanes
@@ -94,11 +95,15 @@ class FlockClock:
         theirs_us = (times.sent_us - hold_us + times.sent_us) / 2
         ours_us = (now_us - way_us + now_us) / 2
         sample = Sample(now_us, delay_us, round(theirs_us - ours_us))
-        self._samples[lane].append(sample)
+        samples = self._samples[lane]
+        samples.append(sample)
+        # All grow worse with time alike, so who is best now stays it until there is a new one.
+        self._best[lane] = min(samples, key=lambda s: s.delay_us * 1_000_000 - s.at_us * DRIFT_PPM)
 
     def forget(self, lane: int) -> None:
         """The member has started anew: its raw clock is another one."""
         self._samples[lane].clear()
+        self._best[lane] = None
         self._newest[lane] = None
         self._one_way_us[lane] = None
 
@@ -106,11 +111,9 @@ class FlockClock:
         """Flock time of that member minus ours; None when it is not known (any more)."""
         if lane == self._own:
             return 0
-        samples = self._samples[lane]
-        now_us = self.raw_us(now_ns)
-        if not samples or now_us - samples[-1].at_us > STALE_NS // 1000:
+        best = self._best[lane]
+        if best is None or self.raw_us(now_ns) - self._samples[lane][-1].at_us > STALE_NS // 1000:
             return None
-        best = min(samples, key=lambda s: s.delay_us + (now_us - s.at_us) * DRIFT_PPM // 1_000_000)
         theirs_us = best.offset_us + self._their_correction_us[lane]
         return theirs_us * 1000 - self._correction_ns
 

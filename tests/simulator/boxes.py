@@ -2,8 +2,8 @@
 
 What must hold, beside what `checks` says of the wire:
 
-* At no time does flocksy make content disappear: what was in any box or history is in one a moment
-  later. Only hands take the last of something away.
+* At no time does flocksy make content disappear: what was in the box or the history of a node is
+  on that node's disk a moment later, and in box or history in the end. Only hands take it away.
 * When the faults have ended: all boxes equal, nothing wrong, nobody has anything left to do, and
   nothing moves any more. A content that no hand has touched since it was written is to be seen.
 """
@@ -229,7 +229,8 @@ class BoxFlock(Flock):
         self.untouched: set[bytes] = set()
         self.lost_with_power = 0
         self.checked_bytes = 0
-        self._before: set[bytes] = set()
+        self._had: list[set[bytes]] = [set() for _ in range(plan.nodes)]
+        """Contents that were in box or history of a node, and that no hand has taken away."""
         self._digests: dict[tuple[int, int, int], bytes] = {}
         self._swallowing = 0.0
         self._dead: list[object] = []
@@ -417,9 +418,10 @@ class BoxFlock(Flock):
         self._look()
         node, disk = self.nodes[lane], self.disks[lane]
         self._enter(node)
+        before = self._contents(lane, everywhere=False)
         with disk.hand():
             Hands(self, disk, random.Random(self.plan.seed * 1009 + number)).do()
-        self._before = self.contents()
+        self._had[lane] -= before - self._contents(lane, everywhere=False)
 
     # -- what must hold --------------------------------------------------------------------
 
@@ -450,27 +452,24 @@ class BoxFlock(Flock):
                 seen[path] = ("file", inode.mode, inode.mtime_ns // S, inode.size, digest.hex())
         return seen
 
-    def contents(self) -> set[bytes]:
-        """All contents that anybody has, in a box or a history."""
+    def _contents(self, lane: int, *, everywhere: bool) -> set[bytes]:
+        """All contents in box and history of a node, or anywhere on its disk."""
         found: set[bytes] = set()
-        for lane, disk in enumerate(self.disks):
-            for path, inode in disk.walk():
-                top, _, rest = path.partition("/")
-                if inode.kind is Kind.DIRECTORY or (
-                    top == ".flocksy" and not rest.startswith("history/")
-                ):
-                    continue
+        for path, inode in self.disks[lane].walk():
+            top, _, rest = path.partition("/")
+            kept = top != ".flocksy" or rest.startswith("history/")
+            if inode.kind is not Kind.DIRECTORY and (kept or everywhere):
                 found.add(self.digest_of(lane, inode))
         return found
 
-    def _look(self) -> None:
-        after = self.contents()
-        gone = self._before - after
-        if gone:
-            raise BrokenPromiseError(
-                f"content is gone from all boxes and histories: {[one.hex() for one in gone]}"
-            )
-        self._before = after
+    def _look(self, *, everywhere: bool = True) -> None:
+        for lane, had in enumerate(self._had):
+            gone = had - self._contents(lane, everywhere=everywhere)
+            if gone:
+                raise BrokenPromiseError(
+                    f"node {lane} has lost content: {[one.hex() for one in gone]}"
+                )
+            had |= self._contents(lane, everywhere=False)
 
     def _watch_contents(self) -> None:
         self._look()
@@ -500,7 +499,7 @@ class BoxFlock(Flock):
     def come_to_rest(self) -> None:
         """All ready, all boxes equal and settled; and then nothing moves any more."""
         super().come_to_rest()
-        self._look()
+        self._look(everywhere=False)
         self._same()
         said = self._said()
         self.pass_until(self.now_ns + QUIET_NS)
@@ -508,7 +507,7 @@ class BoxFlock(Flock):
         self.pass_until(self.now_ns + QUIET_NS)
         if self._said() != before:
             raise BrokenPromiseError(f"still talking: {said} {before} {self._said()}")
-        self._look()
+        self._look(everywhere=False)
         self._same()
         visible = {one[-1] for one in self.visible(0).values()}
         gone = {

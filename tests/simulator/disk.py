@@ -330,7 +330,8 @@ class SimulatedDisk:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
         if inode.entries:
             raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), path)
-        self._change([(directory, name, None)], path)
+        # It was empty, and so it is gone no sooner than what was in it has left.
+        self._change([(directory, name, None)], path, also=inode.number)
 
     def set_metadata(self, path: str, mode: int | None, mtime_ns: int | None) -> Stat:
         self._step(path)
@@ -434,8 +435,10 @@ class SimulatedDisk:
             inode.durable_bytes = None
         self._change([(directory, name, inode)], path)
 
-    def _change(self, entries: list[tuple[Inode, str, Inode | None]], *paths: str) -> None:
-        numbers = set()
+    def _change(
+        self, entries: list[tuple[Inode, str, Inode | None]], *paths: str, also: int = 0
+    ) -> None:
+        numbers = {also} if also else set()
         now_ns = self._wall_ns()
         for directory, name, inode in entries:
             numbers.add(directory.number)

@@ -43,12 +43,6 @@ WIRE = (
         "            need=(need.need if need.repeat_of else self.inputs.need) if need else 0,",
     ),
     Mutant(
-        "no confirmation",
-        "flocksy.protocol.agreement",
-        "            elif agreed:\n",
-        "            elif True:\n",
-    ),
-    Mutant(
         "a burst is joined twice",
         "flocksy.protocol.agreement",
         "                and burst.round > self.newest\n",
@@ -66,12 +60,6 @@ WIRE = (
         "flocksy.protocol.agreement",
         "        return burst.round + self.parameters.lead_rounds",
         "        return max(burst.round, self.now - 2) + self.parameters.lead_rounds",
-    ),
-    Mutant(
-        "nobody leaves a burst that another left",
-        "flocksy.protocol.agreement",
-        "            self.feed(Event.ABORT_HEARD)",
-        "            pass",
     ),
     Mutant(
         "real bytes below quorum",
