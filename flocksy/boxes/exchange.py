@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from flocksy.boxes.answers import Answers
 from flocksy.boxes.box import Box
+from flocksy.boxes.crowd import Crowd
 from flocksy.boxes.feed import BoxFailedError, Carried, Feed, Parts
 from flocksy.boxes.inbox import Inbox, Unpacker
 from flocksy.boxes.peers import TAG_BYTES, Peers
@@ -108,6 +109,8 @@ class Exchange:
         self._repair = Repair(
             seam.own_lane, uids, pause_s, timing.period_s, draw, self._answers, self._say
         )
+        self.crowd = Crowd(uids)
+        """Among whom our own changes were told. Set by the node, which knows where it is kept."""
         self.leaving = False
         """Set by the node when it stops."""
         self.on_failure: Callable[[Box, OSError | FlocksyError], None] = _raise
@@ -207,15 +210,18 @@ class Exchange:
             self._carried = self._unchecked = self._feed.carried
             self._feed = None
         if burst is not None and self._feed is None and report.real_allowed:
-            again = self._carried if burst.repeat else None
+            members, again = burst.members, self._carried if burst.repeat else None
+            if again is not None and again.own and not self.crowd.allows(members):
+                again = None
             self._feed = Feed(
                 burst,
-                list(self.boxes.values()),
+                self._tellers(members),
                 self._controls,
                 self._answers,
                 self._spool,
                 again,
                 lambda box, error: self.on_failure(box, error),
+                lambda: self.crowd.tells(members),
             )
             self._announce_at = None
             self._need = 0
@@ -223,6 +229,11 @@ class Exchange:
             self._busy_until = self._now + LOST_SECONDS
             self.peers.calm()
             self._repair.hold(self._now)
+
+    def _tellers(self, view: int) -> list[Box]:
+        """The boxes whose own changes may be told in this view: all, or none for too small a
+        crowd."""
+        return list(self.boxes.values()) if self.crowd.allows(view) else []
 
     def _say_what_was_left(self, carried: Carried) -> None:
         """A burst is over, our own lane is drained: what it did not bring back was in no cell."""
@@ -255,7 +266,7 @@ class Exchange:
             self._need, self._announce_at = 0, None
             return
         budget = IDLE_SLOTS * (self._seam.idle_payload - SLOT_HEAD_BYTES)
-        waiting = sum(box.offers.pushes.bytes for box in self.boxes.values())
+        waiting = sum(box.offers.pushes.bytes for box in self._tellers(self._report.view))
         waiting += self._answers.payload_bytes + sum(_size(parts) for parts in self._controls)
         if waiting == 0:
             self._need, self._announce_at = 0, None
@@ -274,9 +285,12 @@ class Exchange:
             self._need = max(1, -(-(size + size // 256) // per_cell))
 
     def _say_in_heartbeats(self) -> None:
-        boxes = list(self.boxes.values())
+        view = self._report.view
+        boxes, tells = self._tellers(view), lambda: self.crowd.tells(view)
         try:
-            for parts in Feed.for_heartbeats(boxes, self._controls, self._answers, self._spool):
+            for parts in Feed.for_heartbeats(
+                boxes, self._controls, self._answers, self._spool, tells
+            ):
                 self._idle.append(parts)
                 self._idle_bytes += _size(parts)
                 self._busy_until = self._now + LOST_SECONDS

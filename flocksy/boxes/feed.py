@@ -58,6 +58,8 @@ class Carried:
     in our own lane: a ring that ran empty leaves cover in place of slots that came too late."""
 
     def __init__(self) -> None:
+        self.own = False
+        """Changes of our own were among it."""
         self.records: list[tuple[Box, str]] = []
         self.chunks: list[tuple[Box, bytes]] = []
         self.controls: list[Parts] = []
@@ -111,9 +113,11 @@ class Feed:
         spool: SpoolReader,
         again: Carried | None,
         failed: Failed,
+        tells: Callable[[], None],
     ) -> None:
-        """`again`: what the burst before carried, if this one repeats it. `failed` has to `forget`
-        what is left to be said of the box."""
+        """`boxes`: those whose own changes may be told. `again`: what the burst before carried, if
+        this one repeats it. `failed` has to `forget` what is left to be said of the box. `tells` is
+        called before a slot holds a change of our own."""
         self.burst = burst
         self.carried = Carried()
         self._boxes = boxes
@@ -121,6 +125,7 @@ class Feed:
         self._answers = answers
         self._spool = spool
         self._failed = failed
+        self._tells = tells
         self._writer = StreamWriter()
         self._filled = 0
         self._room_behind = 0
@@ -136,6 +141,7 @@ class Feed:
         controls: deque[Parts],
         answers: Answers,
         spool: SpoolReader,
+        tells: Callable[[], None],
     ) -> Iterator[Parts]:
         """All there is to say, noted as said: for the little that rides in heartbeats.
 
@@ -146,7 +152,7 @@ class Feed:
             raise AssertionError("told while a slot is filled, and here is none")
 
         burst = AgreedBurst(bytes(8), 0, 0, 0, False)
-        feed = cls(burst, boxes, controls, answers, spool, None, failed)
+        feed = cls(burst, boxes, controls, answers, spool, None, failed, tells)
         for item in feed._items:
             item.note()
             yield item.parts
@@ -230,6 +236,10 @@ class Feed:
             yield _Item(parts, functools.partial(self.carried.controls.append, parts))
         for tag, group in itertools.groupby(again.records, key=lambda one: one[0].setup.tag):
             pairs = list(group)
+            if again.own:
+                self.carried.own = True
+                with _blaming(pairs[0][0]):
+                    self._tells()
             for start in range(0, len(pairs), GROUP_ENTRIES // 4):
                 some = pairs[start : start + GROUP_ENTRIES // 4]
                 entries = []
@@ -292,11 +302,14 @@ class Feed:
             yield self._group(box, group, entries)
 
     def _group(self, box: Box, group: list[Push], entries: list[Entry]) -> _Item:
+        with _blaming(box):
+            self._tells()
         first = group[0]
         parts = versions(box.setup.tag, first.batch, first.batch_size, entries)
         return _Item(parts, functools.partial(self._told, box, list(group)))
 
     def _told(self, box: Box, group: list[Push]) -> None:
+        self.carried.own = True
         for push in group:
             push.told = True
             self.carried.add_record(box, push.path)

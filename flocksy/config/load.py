@@ -176,6 +176,7 @@ def load(options: Options, text: str | None = None) -> NodeSettings:
         burst_every_ms=_ms(program.burst_every, 0),
         burst_cells=program.burst_cells,
         announce_delay_mean_ms=_ms(program.announce_delay, defaults.announce_delay_mean_ms),
+        possinymity_floor=_floor(program, len(members), path),
         socks=program.socks,
         keystore_path=words.keystore_path,
         privatekey_path=words.privatekey_path,
@@ -233,7 +234,10 @@ def reload(settings: NodeSettings) -> NodeSettings:
 def must_join_anew(before: NodeSettings, after: NodeSettings) -> tuple[str, ...]:
     """The names of what has changed that the links or the whole flock rest on: with another one
     of these a node leaves, and joins again."""
-    names = ("key_pair", "hostnames", "members", "profile", "socks", "announce_delay_mean_ms")
+    names = (
+        *("key_pair", "hostnames", "members", "profile", "socks"),
+        *("announce_delay_mean_ms", "possinymity_floor"),
+    )
     changed = [name for name in names if getattr(before, name) != getattr(after, name)]
     ours = dict(before.flock_settings())
     changed += [name for name, value in after.flock_settings() if ours[name] != value]
@@ -299,6 +303,15 @@ def _check_timing(program: ProgramModel, period_ms: int, path: str) -> None:
             f"{path}: burst_every = {program.burst_every:g} is not a multiple of the period, "
             f"{period_ms / 1000:g} s"
         )
+
+
+def _floor(program: ProgramModel, members: int, path: str) -> int:
+    if program.possinymity_floor > members:
+        raise ConfigError(
+            f"{path}: possinymity_floor = {program.possinymity_floor}, but the flock has only "
+            f"{members} members; nothing could ever be sent"
+        )
+    return program.possinymity_floor
 
 
 def _min_view(program: ProgramModel, members: int, path: str) -> int:

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from flocksy import __version__, system
+from flocksy.boxes.crowd import Crowd
 from flocksy.boxes.exchange import MAX_BURST_BYTES, Exchange, Timing
 from flocksy.boxes.keeper import Keeper
 from flocksy.boxes.reader import SpoolReader
@@ -83,6 +84,9 @@ class Node:
             _timing(settings),
             random.SystemRandom(),
             self._problem,
+        )
+        self.exchange.crowd = Crowd(
+            settings.uids, settings.possinymity_floor, Path(settings.state_dir) / "crowd.json"
         )
         self.keeper = Keeper(
             self.exchange, self._scanner, lambda: time.time_ns() // 1_000_000, self.loop.wake

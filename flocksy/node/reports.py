@@ -123,7 +123,19 @@ class Reporter:
                 bytes_carried=node.exchange.carried_bytes,
             ),
             burst=burst,
+            possinymity=node.exchange.crowd.size,
+            held_back=self._held_back(),
             errors=tuple(self._errors),
+        )
+
+    def _held_back(self) -> str:
+        exchange = self._node.exchange
+        crowd, view = exchange.crowd, exchange.report.view
+        if not exchange.report.real_allowed or crowd.allows(view):
+            return ""
+        return (
+            f"changes made here wait: told now, all of them together could come from only "
+            f"{crowd.left(view)} members (possinymity_floor = {crowd.floor})"
         )
 
     def _say_problems(self) -> None:

@@ -110,6 +110,8 @@ class Status:
     min_view: int
     real_allowed: bool
     anonymity_set: int  # members a change could come from now, 0 while nothing real leaves
+    possinymity: int | None  # members all changes told from here could come from; None: none told
+    held_back: str  # why changes made here wait though the flock flies, "" otherwise
     links: tuple[LinkStatus, ...]
     boxes: tuple[BoxStatus, ...]
     queue: QueueStatus
@@ -194,6 +196,8 @@ def make_status(
     boxes: tuple[BoxStatus, ...],
     queue: QueueStatus | None = None,
     burst: BurstStatus | None = None,
+    possinymity: int | None = None,
+    held_back: str = "",
     errors: tuple[str, ...] = (),
 ) -> Status:
     """The one place where a status is made: what follows from other values follows here."""
@@ -210,6 +214,8 @@ def make_status(
         min_view=min_view,
         real_allowed=real_allowed,
         anonymity_set=len(view) if real_allowed else 0,
+        possinymity=possinymity,
+        held_back=held_back,
         links=links,
         boxes=boxes,
         queue=queue or QueueStatus(),

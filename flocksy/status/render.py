@@ -24,6 +24,10 @@ def status_text(status: Status) -> str:
         f"at least {status.min_view} needed",
         f"         {_anonymity(status)}",
     ]
+    if status.possinymity is not None:
+        lines.append(f"         {_possinymity(status.possinymity)}")
+    if status.held_back:
+        lines.append(f"         {status.held_back}")
     if status.burst is not None:
         burst = status.burst
         kind = "repeat burst" if burst.repeat else "burst"
@@ -83,6 +87,12 @@ def _anonymity(status: Status) -> str:
     if status.anonymity_set <= COIN_TOSS:
         return f"a change could come from {status.anonymity_set} members: a coin toss"
     return f"a change could come from any of {status.anonymity_set} members"
+
+
+def _possinymity(members: int) -> str:
+    if members <= 1:
+        return "all that was told from here, taken together, can only come from here"
+    return f"all that was told from here, taken together, could come from any of {members} members"
 
 
 def _links(links: tuple[LinkStatus, ...]) -> list[str]:

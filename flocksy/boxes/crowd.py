@@ -1,0 +1,89 @@
+"""Among whom this node has told of changes of its own, all of them taken together.
+
+Each change is hidden among the members of the view it was told in. Who can link several of them is
+left with the members that were there every time: the *possinymity* of Wolinsky, Syta and Ford,
+"Hang With Your Buddies to Resist Intersection Attacks" (2013). It is counted before anything
+leaves, kept over restarts, and below a floor nothing of our own is told.
+
+The file holds uids and nothing else: neither when nor what nor how often.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from flocksy.errors import FlocksyError
+
+MAX_BYTES = 1 << 16
+
+
+class Crowd:
+    """The members that were in every view in which this node told of changes of its own."""
+
+    def __init__(self, uids: Sequence[str], floor: int = 0, path: Path | None = None) -> None:
+        """`uids` by lane. `path`: where it is kept; None: nowhere.
+
+        Raises `FlocksyError` for a file that cannot be read: starting anew would be a wrong answer.
+        """
+        self._uids = tuple(uids)
+        self.floor = floor
+        self._path = path
+        self._members: frozenset[str] | None = _read(path) if path is not None else None
+
+    @property
+    def size(self) -> int | None:
+        """How many they are, this node included; None while it has told of nothing."""
+        return None if self._members is None else len(self._members)
+
+    def left(self, view: int) -> int:
+        """How many there would be after telling of a change in this view, a bitmap of lanes."""
+        return len(self._with(view))
+
+    def allows(self, view: int) -> bool:
+        """Whether a change of our own may be told in this view."""
+        return self.left(view) >= self.floor
+
+    def tells(self, view: int) -> None:
+        """A change of our own is about to be told. Raises `FlocksyError` where it cannot be kept:
+        then it must not be told."""
+        members = self._with(view)
+        if members == self._members:
+            return
+        if self._path is not None:
+            _write(self._path, members)
+        self._members = members
+
+    def _with(self, view: int) -> frozenset[str]:
+        seen = frozenset(uid for lane, uid in enumerate(self._uids) if view >> lane & 1)
+        return seen if self._members is None else self._members & seen
+
+
+def _read(path: Path) -> frozenset[str] | None:
+    try:
+        with path.open("rb") as file:
+            found = json.loads(file.read(MAX_BYTES))
+        if not isinstance(found, list) or not all(isinstance(uid, str) for uid in found):
+            raise ValueError("not a list of uids")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise FlocksyError(
+            f"{path}: cannot be read ({error}); without it nobody knows among whom this node has "
+            "sent so far: restore it, or remove it to begin anew"
+        ) from None
+    return frozenset(found)
+
+
+def _write(path: Path, members: frozenset[str]) -> None:
+    fresh = path.with_suffix(".new")
+    try:
+        with fresh.open("w", encoding="ascii") as file:
+            json.dump(sorted(members), file)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError as error:
+        raise FlocksyError(f"{path}: cannot be written: {error.strerror}") from error

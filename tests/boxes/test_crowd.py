@@ -1,0 +1,78 @@
+"""Among whom a node has told of its own changes, and what it does below the floor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flocksy.boxes.crowd import Crowd
+from flocksy.errors import FlocksyError
+from tests.boxes.flock_of_boxes import Flock, flock, spool
+
+__all__ = ["flock", "spool"]
+
+UIDS = ("aa", "bb", "cc", "dd")
+
+
+def test_it_only_shrinks_and_outlives_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "crowd.json"
+    crowd = Crowd(UIDS, path=path)
+    assert crowd.size is None
+    crowd.tells(0b1111)
+    crowd.tells(0b0111)
+    crowd.tells(0b1110)
+    assert crowd.size == 2
+    again = Crowd(("bb", "cc", "dd", "ee"), path=path)
+    assert again.size == 2
+    again.tells(0b1111)
+    assert Crowd(UIDS, path=path).size == 2
+
+
+def test_the_floor_counts_what_would_be_left(tmp_path: Path) -> None:
+    crowd = Crowd(UIDS, 3, tmp_path / "crowd.json")
+    assert not crowd.allows(0b0011)
+    assert crowd.allows(0b0111)
+    crowd.tells(0b0111)
+    assert not crowd.allows(0b1110)
+    assert crowd.allows(0b1111)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", "\0", "[" * 9000])
+def test_a_broken_file_is_named_and_kept(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "crowd.json"
+    path.write_text(content)
+    with pytest.raises(FlocksyError, match=r"crowd\.json: cannot be read"):
+        Crowd(UIDS, path=path)
+    assert path.read_text() == content
+
+
+def test_what_cannot_be_kept_is_not_told(tmp_path: Path) -> None:
+    crowd = Crowd(UIDS, path=tmp_path / "gone" / "crowd.json")
+    with pytest.raises(FlocksyError, match="cannot be written"):
+        crowd.tells(0b0111)
+    assert crowd.size is None
+
+
+def test_changes_wait_below_the_floor_and_others_are_taken(flock: Flock) -> None:
+    for node in flock.nodes:
+        node.exchange.crowd = Crowd([f"{lane:0128x}" for lane in range(3)], 3 * (node.lane == 0))
+    flock.write(0, "told to all", "one")
+    flock.settle_equal()
+    sizes = [node.exchange.crowd.size for node in flock.nodes]
+    assert sizes == [3, None, None]
+
+    flock.stop(2)
+    flock.write(0, "waits", "two")
+    flock.write(1, "does not wait", bytes(50_000))
+    flock.run_until(lambda: flock.path(0, "does not wait").exists())
+    for _ in range(60):
+        flock.step()
+    assert not flock.path(1, "waits").exists()
+    assert flock.nodes[0].exchange.crowd.size == 3
+
+    flock.restart(2)
+    flock.settle_equal()
+    assert flock.path(2, "waits").read_text() == "two"
+    assert flock.nodes[0].exchange.crowd.size == 3
+    assert flock.nodes[1].exchange.crowd.size == 2
