@@ -196,7 +196,7 @@ class Applier:
                 step.result, step.full = Result.PROBLEM, True
                 step.problem = (
                     "waits: the history of this box has reached its cap within 7 days;"
-                    " remove old files from .flocksy/history"
+                    " raise its history_cap, or remove old files from .flocksy/history"
                 )
 
     # ── after the journal ────────────────────────────────────────────────────────────────────

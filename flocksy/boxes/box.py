@@ -337,6 +337,16 @@ class Box:
 
     def _carry_out(
         self, operations: Sequence[Record | Acknowledge], fresh: Mapping[str, Fresh]
+    def decide(self, now: float, *, approve: bool) -> int:
+        """With no scanner at work: answer for the deletions that the last run left waiting."""
+        gone = [path for path in self.intake.changed if self.index.local(path) is None]
+        for path in self.guard.hold(gone, now):
+            self.intake.changed.pop(path)
+        count = self.approve() if approve else self.reject()
+        while approve and count and self._commit(now):
+            pass
+        return count
+
     ) -> None:
         records = [operation for operation in operations if isinstance(operation, Record)]
         batch = secrets.token_bytes(8)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from flocksy.cli.commands import ask, control_socket, offline, show
+from flocksy.cli.commands import control_socket, offline, show
 from flocksy.config.settings import Options
 from flocksy.errors import FlocksyError
 from flocksy.status.client import NotRunningError, request
@@ -75,7 +75,12 @@ def conflicts(parsed: argparse.Namespace, options: Options) -> int:
 
 def answer_guard(parsed: argparse.Namespace, options: Options) -> int:
     """`flocksy approve` and `flocksy reject`"""
-    show(ask(options, parsed.command, {"box": parsed.name}))  # what waits is found by a running one
+    name: str | None = parsed.name
+
+    def without(boxes: Offline) -> Answer:
+        return boxes.approve(name) if parsed.command == "approve" else boxes.reject(name)
+
+    show(_either(options, parsed.command, {"box": name}, without))
     return EXIT_OK
 
 

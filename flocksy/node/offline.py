@@ -27,6 +27,7 @@ from flocksy.errors import FlocksyError
 from flocksy.index.store import BoxIndex
 from flocksy.node import past
 from flocksy.node.setups import setup_of
+from flocksy.node.undo import check_can_reject
 from flocksy.status.control import Answer
 
 NOTE = "(the node does not run: this is what this disk knows, and its history alone)"
@@ -122,6 +123,37 @@ class Offline:
             if not restoring.done:
                 restoring.give_up("its content is not on this disk any more")
             return past.restored(setup.name, chosen, restoring, NOTE_RESTORED)
+
+    def approve(self, name: str | None) -> Answer:
+        """`flocksy approve`, for what waited when the node stopped."""
+        return self._decide(name, approve=True)
+
+    def reject(self, name: str | None) -> Answer:
+        """`flocksy reject`, likewise."""
+        return self._decide(name, approve=False)
+
+    def _decide(self, name: str | None, *, approve: bool) -> Answer:
+        if name is not None and name not in {one.name for one in self._setups}:
+            known = ", ".join(sorted(one.name for one in self._setups)) or "none"
+            raise FlocksyError(f"{name}: this node has no such box; it has: {known}")
+        lines = []
+        for setup in self._setups:
+            if name not in (None, setup.name) or not Path(setup.index_path).exists():
+                continue
+            if setup.mode.receives_only:
+                continue  # nothing is deleted for anybody from here
+            if not approve:
+                check_can_reject(setup)
+            with _working(setup) as box:
+                count = box.decide(time.monotonic(), approve=approve)
+            if count:
+                lines.append(
+                    f"{setup.name}: {count} deletion{'' if count == 1 else 's'} "
+                    + ("approved" if approve else "undone")
+                )
+        if lines:
+            lines.append("(the node does not run: it is done when it does)")
+        return {"text": "\n".join(lines) or "nothing waited when the node stopped"}
 
     def _at(self, given: str) -> tuple[BoxSetup, str]:
         name, path = past.inside([(one.name, one.path) for one in self._setups], given)

@@ -13,6 +13,7 @@ from flocksy.boxes.conflicts import resolved
 from flocksy.boxes.moments import moment_of
 from flocksy.boxes.recall import Recall, Recalled
 from flocksy.boxes.restoring import Restoring
+from flocksy.boxes.setup import BoxSetup, Mode
 from flocksy.errors import FlocksyError
 from flocksy.node import past
 from flocksy.status.control import Answer, Arguments, Pending
@@ -120,6 +121,7 @@ class Undo:
         _check_writable(name, box)
         at = arguments["at"]
         if at is None and (waiting := _waiting(box, path)):
+            check_can_reject(box.setup)
             box.reject(waiting)
             return _brought_back(name, waiting)
         moment = None if at is None else moment_of(str(at), time.time_ns() // 1_000_000)
@@ -181,6 +183,7 @@ class Undo:
                     f"flocksy box resume {name} to be asked again"
                 )
                 continue
+            check_can_reject(box.setup)
             lines.append(f"{name}: {_deletions(box.reject())} undone; the files come back here")
         return {"text": "\n".join(lines) or "nothing waits"}
 
@@ -234,8 +237,19 @@ def _check_writable(name: str, box: Box) -> None:
             f"{name}: is {box.setup.mode} here, so nothing is changed from this node; "
             "do it on one that syncs the box"
         )
+    if box.guard.strangers:
+        raise FlocksyError(f"{name}: waits for your word first: {box.guard.words(name)}")
     if box.adopting:
         raise FlocksyError(f"{name}: is being looked through; try again when that is done")
+
+
+def check_can_reject(setup: BoxSetup) -> None:
+    """Raise `FlocksyError` where nothing can be brought back."""
+    if setup.mode is Mode.SEND_ONLY:
+        raise FlocksyError(
+            f"{setup.name}: is send-only here, so nothing is brought back: approve the deletions, "
+            "or put the files there again"
+        )
 
 
 def _waiting(box: Box, path: str) -> list[str]:

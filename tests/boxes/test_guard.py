@@ -13,6 +13,7 @@ from flocksy.boxes.findings import Gone
 from flocksy.boxes.guard import FEW_DELETIONS, GROWN_FILES, Guard, Source
 from flocksy.boxes.setup import BoxSetup
 from flocksy.index.store import BoxIndex
+from flocksy.node.offline import _working
 from flocksy.sync.trees import DiskEntry, SyncedEntry
 from flocksy.sync.version import Kind, Version, version_id
 from tests.boxes.flock_of_boxes import Flock, spool
@@ -107,6 +108,23 @@ def test_what_waits_still_waits_after_another_start(flock: Guarded) -> None:
     flock.box(2).approve()
     flock.settle_equal()
     assert flock.tree(0) == {"b"}
+
+
+@pytest.mark.parametrize("approve", [True, False])
+def test_answered_while_the_node_does_not_run(flock: Guarded, *, approve: bool) -> None:
+    fill(flock, ["folder/a", "b"])
+    flock.stop(2)
+    shutil.rmtree(flock.path(2, "folder"))
+    flock.restart(2)
+    flock.settle()
+    flock.stop(2)
+    with _working(flock.setup(2)) as box:
+        assert box.decide(flock.now, approve=approve) == 2
+    with _working(flock.setup(2)) as box:
+        assert box.decide(flock.now, approve=approve) == 0
+    flock.restart(2)
+    flock.settle_equal()
+    assert flock.tree(0) == ({"b"} if approve else {"b", "folder", "folder/a"})
 
 
 def test_after_a_pause_it_waits_as_well(flock: Guarded) -> None:

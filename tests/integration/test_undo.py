@@ -173,6 +173,7 @@ def test_with_no_node_running(rig: Rig) -> None:
     assert "does not run" in command(three, "deleted")
     assert "no conflicts" in command(three, "conflicts")
     assert "not on this disk" in command(three, "restore", str(three.box / "only there"), status=1)
+    assert "nothing waited" in command(three, "approve")
     before = os.stat(one.box / "offline.txt").st_mode
     command(three, "restore", str(three.box / "gone.bin"))
     command(three, "restore", str(path), "--at", told["versions"][2]["id"])
@@ -184,3 +185,23 @@ def test_with_no_node_running(rig: Rig) -> None:
     assert (one.box / "offline.txt").read_text() == "first"
     assert (one.box / "offline.txt").stat().st_mode == before
     assert (two.box / "gone.bin").read_bytes() == random_bytes(50 * KIB, 7)
+
+
+def test_what_waited_is_answered_with_no_node_running(rig: Rig) -> None:
+    one, _, three = rig.nodes
+    for name in ("drawer 1", "drawer 2"):
+        (one.box / name).write_text(name)
+    rig.wait_equal()
+    for number, answer in ((1, "approve"), (2, "reject")):
+        assert rig.stop(three) == 0
+        (three.box / f"drawer {number}").unlink()
+        rig.start(three)
+        rig.wait_for_view()
+        wait_until(lambda: box_status(three)["state"] == "waits for your word", "it asks", SOON)
+        assert rig.stop(three) == 0
+        assert "1 deletion" in command(three, answer)
+        rig.start(three)
+        rig.wait_for_view()
+        rig.wait_equal()
+    assert not (one.box / "drawer 1").exists()
+    assert (three.box / "drawer 2").exists()
