@@ -114,6 +114,8 @@ class Box:
             return
         self.guard.found(report.findings, source)
         self.intake.take(report.findings, now)
+        if report.failed is not None:
+            self.index.check_for_damage()
         if report.last and self.scans.ended(report, now):
             self._upkeep.rescanned()
 

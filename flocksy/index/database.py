@@ -33,12 +33,25 @@ milliseconds: `checkpoint` does it earlier, when there is time."""
 WAL_LIMIT_BYTES = 64 * 1024 * 1024
 """What a large transaction leaves behind as log file is cut back to this."""
 
+DAMAGE_SUFFIX = ".damaged"
+
 Row = Sequence[Any]
 
 _JOINED = contextlib.nullcontext()
 """An inner transaction: the outer one commits or rolls back."""
 
 _DAMAGE = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT"})
+
+
+def damage_note(path: Path) -> Path:
+    """The empty file that says that damage was met in the index at `path`."""
+    return path.with_name(path.name + DAMAGE_SUFFIX)
+
+
+def note_damage(path: Path) -> None:
+    """Remember that damage was met, for the box process and for its next run."""
+    with contextlib.suppress(OSError):  # then it is met again
+        damage_note(path).touch(mode=0o600)
 
 
 def translated(error: sqlite3.Error, name: str) -> Exception:
@@ -63,6 +76,7 @@ class Database:
         Raises `IndexDamaged`, and `FlocksyError` when the file cannot be used for other reasons.
         """
         self.name = path.name
+        self._path = path
         self._inside = False
         self._synchronous = ""
         self._after_rollback: list[Callable[[], None]] = []
@@ -78,12 +92,25 @@ class Database:
             self._prepare()
         except sqlite3.Error as error:
             self._connection.close()
-            raise translated(error, self.name) from error
+            raise self._translated(error) from error
         except BaseException:
             self._connection.close()
             raise
 
+    def _translated(self, error: sqlite3.Error) -> Exception:
+        """As `translated`; damage is remembered for the next opening, which may not meet it."""
+        found = translated(error, self.name)
+        if isinstance(found, IndexDamaged):
+            note_damage(self._path)
+        return found
+
+    def check_for_damage(self) -> None:
+        """Raise `IndexDamaged` if anybody, the scanner too, has met damage in this file."""
+        if damage_note(self._path).exists():
+            raise IndexDamaged(f"index {self.name} is damaged: it is set aside and rebuilt")
+
     def _prepare(self) -> None:
+        self.check_for_damage()
         connection = self._connection
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         connection.execute("PRAGMA journal_mode = WAL")
@@ -150,14 +177,14 @@ class Database:
         try:
             return self._connection.execute(sql, parameters).rowcount
         except sqlite3.Error as error:
-            raise translated(error, self.name) from error
+            raise self._translated(error) from error
 
     def insert(self, sql: str, parameters: Sequence[object]) -> int:
         """Run an INSERT; returns the new row's number."""
         try:
             number = self._connection.execute(sql, parameters).lastrowid
         except sqlite3.Error as error:
-            raise translated(error, self.name) from error
+            raise self._translated(error) from error
         assert number is not None
         return number
 
@@ -165,21 +192,21 @@ class Database:
         try:
             self._connection.executemany(sql, rows)
         except sqlite3.Error as error:
-            raise translated(error, self.name) from error
+            raise self._translated(error) from error
 
     def row(self, sql: str, parameters: Sequence[object] = ()) -> Row | None:
         """The first row, if there is one."""
         try:
             row: Row | None = self._connection.execute(sql, parameters).fetchone()
         except sqlite3.Error as error:
-            raise translated(error, self.name) from error
+            raise self._translated(error) from error
         return row
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         try:
             return self._connection.execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
-            raise translated(error, self.name) from error
+            raise self._translated(error) from error
 
     def pairs(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, Any]]:
         """The rows of a statement with two columns."""

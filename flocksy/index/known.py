@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from flocksy.index.database import BUSY_TIMEOUT_MS, translated
+from flocksy.errors import IndexDamaged
+from flocksy.index.database import BUSY_TIMEOUT_MS, note_damage, translated
 from flocksy.index.rows import entry_of, path_bytes, path_text
 from flocksy.sync.trees import DiskEntry
 from flocksy.sync.version import Kind
@@ -32,14 +33,14 @@ class KnownTree:
     """The local tree of one box. Errors are those of `BoxIndex`."""
 
     def __init__(self, path: Path) -> None:
-        self._name = path.name
+        self._path = path
         try:
             self._connection = sqlite3.connect(
                 f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None
             )
             self._connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         except sqlite3.Error as error:
-            raise translated(error, self._name) from error
+            raise self._translated(error) from error
 
     def close(self) -> None:
         self._connection.close()
@@ -93,8 +94,14 @@ class KnownTree:
             or self._rows("SELECT 1 FROM superseded WHERE root = ? LIMIT 1", (root,))
         )
 
+    def _translated(self, error: sqlite3.Error) -> Exception:
+        found = translated(error, self._path.name)
+        if isinstance(found, IndexDamaged):
+            note_damage(self._path)  # the box process may go on without ever meeting it
+        return found
+
     def _rows(self, sql: str, parameters: tuple[object, ...]) -> list[tuple[bytes, ...]]:
         try:
             return self._connection.execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
-            raise translated(error, self._name) from error
+            raise self._translated(error) from error

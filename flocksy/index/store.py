@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flocksy.index.contents import Contents
-from flocksy.index.database import Database
+from flocksy.index.database import Database, damage_note
 from flocksy.index.flock import BOTH, FLOCK, LANE, FlockTree, Outgoing
 from flocksy.index.items import LaneItems
 from flocksy.index.journal import Journal
@@ -83,6 +83,11 @@ class BoxIndex:
     def close(self) -> None:
         """Mark the end as clean and close. Closing twice is harmless."""
         self._database.close()
+
+    def check_for_damage(self) -> None:
+        """Raise `IndexDamaged` if the scanner, or anybody, has met damage in the file: close it
+        then, and open it anew."""
+        self._database.check_for_damage()
 
     def transaction(self, *, durable: bool = False) -> AbstractContextManager[None]:
         """Commit at the end, roll back on an exception. An inner one joins the outer.
@@ -381,6 +386,7 @@ class BoxIndex:
 def set_aside(path: Path, stamp: str) -> Path:
     """Move a damaged index (and its -wal, -shm) to `<name>.damaged-<stamp>`; return that."""
     target = path.with_name(f"{path.name}.damaged-{stamp}")
+    damage_note(path).unlink(missing_ok=True)
     for suffix in ("", "-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(target.with_name(target.name + suffix))

@@ -1,0 +1,93 @@
+"""An index that is damaged, however and whenever it shows: set aside, made anew, nothing lost and
+nothing deleted."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.boxes.flock_of_boxes import Flock, flock, spool
+
+__all__ = ["flock", "spool"]
+
+PAGE = 4096
+
+
+def overwrite(path: Path, data: bytes) -> None:
+    path.write_bytes(data * 1000)
+
+
+def cut_in_half(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+def spoil_pages(path: Path, seed: int, share: float) -> None:
+    """Some pages but the first are garbage."""
+    draw = random.Random(seed)
+    data = bytearray(path.read_bytes())
+    for at in range(PAGE, len(data), PAGE):
+        if draw.random() < share:
+            data[at : at + PAGE] = draw.randbytes(PAGE)
+    path.write_bytes(data)
+
+
+def zero_pages(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[:PAGE] + bytes(len(data) - PAGE))
+
+
+def spoil_log(path: Path) -> None:
+    """What was written last, and is not in the database itself yet."""
+    log = path.with_name(path.name + "-wal")
+    if log.exists():
+        log.write_bytes(random.Random(1).randbytes(log.stat().st_size))
+
+
+HARMS: dict[str, Callable[[Path], None]] = {
+    "no database at all": lambda path: overwrite(path, b"this was one once"),
+    "cut in half": cut_in_half,
+    "all but the first page zeros": zero_pages,
+    "most pages garbage": lambda path: spoil_pages(path, 1, 0.9),
+    "some pages garbage": lambda path: spoil_pages(path, 2, 0.3),
+    "its log garbage": spoil_log,
+}
+
+
+def some_files(flock: Flock) -> None:
+    for number in range(120):
+        flock.write(number % 3, f"folder {number % 5}/file {number}", f"content {number}" * 50)
+    flock.settle_equal()
+
+
+@pytest.mark.parametrize("harm", HARMS.values(), ids=HARMS.keys())
+@pytest.mark.parametrize("clean", [True, False], ids=["stopped", "killed"])
+def test_damage_while_the_node_was_away(
+    flock: Flock, harm: Callable[[Path], None], clean: bool
+) -> None:
+    some_files(flock)
+    before = flock.tree(0)
+    (flock.stop if clean else flock.kill)(2)
+    flock.write(2, "folder 1/file 1", "edited meanwhile")
+    harm(flock.root / "state2" / "box.sqlite")
+    flock.restart(2)
+    flock.settle_equal()
+    assert flock.tree(0) >= before
+    assert "edited meanwhile" in {path.read_text() for path in flock.path(0, "folder 1").iterdir()}
+
+
+def test_damage_while_the_node_runs(flock: Flock) -> None:
+    some_files(flock)
+    before = flock.tree(0)
+    flock.box(2).index._database.checkpoint()
+    zero_pages(flock.root / "state2" / "box.sqlite")
+    # As if memory were short: what is known of the file has to be read anew.
+    flock.box(2).index._database.execute("PRAGMA shrink_memory")
+    flock.write(0, "folder 2/file 2", "edited")
+    flock.box(2).rescan(flock.now)
+    flock.settle_equal()
+    assert flock.path(2, "folder 2/file 2").read_text() == "edited"
+    assert flock.tree(0) >= before
