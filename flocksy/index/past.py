@@ -68,10 +68,11 @@ class Past:
 
     def of(self, path: str, limit: int) -> Sequence[PastVersion]:
         """What stood at the path, the last superseded first."""
-        return self._found(
-            "WHERE paths.path = ? ORDER BY past.gone_ms DESC, past.since_ms DESC, past.id LIMIT ?",
+        found = self._found(
+            "WHERE paths.path = ? ORDER BY past.gone_ms DESC, past.id LIMIT ?",
             (path_bytes(path), limit),
         )
+        return sorted(found, key=_age, reverse=True)
 
     def after(self, path: str, at_ms: int) -> Sequence[PastVersion]:
         """What of the path was superseded after that time, the first superseded first."""
@@ -87,18 +88,19 @@ class Past:
         if not under:
             return self._deleted_anywhere(limit)
         low, high = _range(under)
-        return self._found(
+        found = self._found(
             "JOIN (SELECT past.path AS number, max(past.gone_ms) AS last FROM past"
             " JOIN paths ON paths.id = past.path"
             " WHERE (paths.path = ? OR paths.path > ? AND paths.path < ?)"
             " AND paths.live = 0 AND paths.live_below = 0 GROUP BY past.path) AS gone"
             " ON gone.number = past.path AND gone.last = past.gone_ms"
-            " GROUP BY past.path ORDER BY past.gone_ms DESC, paths.path LIMIT ?",
+            " ORDER BY past.gone_ms DESC, paths.path LIMIT ?",
             (path_bytes(under), low, high, limit),
         )
+        return _last_of_each(found)
 
     def _deleted_anywhere(self, limit: int) -> Sequence[PastVersion]:
-        found: dict[str, PastVersion] = {}
+        found: list[PastVersion] = []
         page = 2 * limit
         for at in itertools.count(0, page):
             some = self._found(
@@ -106,11 +108,10 @@ class Past:
                 " ORDER BY past.gone_ms DESC, paths.path LIMIT ? OFFSET ?",
                 (page, at),
             )
-            for one in some:
-                found.setdefault(one.path, one)  # the first is the last deleted
+            found = _last_of_each((*found, *some))
             if len(some) < page or len(found) >= limit:
                 break
-        return list(found.values())[:limit]
+        return found[:limit]
 
     def paths_below(self, under: str, at_ms: int, limit: int) -> Sequence[str]:
         """Paths below `under` ("" is the box), itself included, that have changed since then."""
@@ -147,6 +148,20 @@ class Past:
                 parameters,
             )
         ]
+
+
+def _age(one: PastVersion) -> tuple[int, int, int]:
+    """What came later is larger. Of what ended in one instant the generations tell."""
+    return one.gone_ms, one.version.generation, one.since_ms
+
+
+def _last_of_each(found: Sequence[PastVersion]) -> list[PastVersion]:
+    """Of each path its last version, in the order in which the paths come."""
+    last: dict[str, PastVersion] = {}
+    for one in found:
+        if one.path not in last or _age(one) > _age(last[one.path]):
+            last[one.path] = one
+    return list(last.values())
 
 
 def _range(under: str) -> tuple[bytes, bytes]:

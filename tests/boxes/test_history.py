@@ -129,6 +129,26 @@ def test_a_clock_that_was_wrong_at_the_start_takes_nothing(place: Place) -> None
     assert place.prune().removed == (old,)
 
 
+def test_how_far_back_it_goes_is_known_while_the_clock_is_believed(place: Place) -> None:
+    assert place.history.expired_ms is None
+    place.keep("f")
+    place.prune()
+    assert place.history.expired_ms == NOW_MS - 30 * DAY_MS
+    place.now_ms += 40 * DAY_MS
+    place.set_ms = 40 * DAY_MS
+    place.prune()
+    assert place.history.expired_ms is None
+
+
+def test_the_cap_is_a_share_of_the_disk_or_a_size(tmp_path: Path) -> None:
+    disk = RealDisk(str(tmp_path))
+    total = disk.space()[1]
+    assert History(disk, lambda: NOW_MS).cap_bytes == total * 10 // 100
+    assert History(disk, lambda: NOW_MS, cap_percent=3).cap_bytes == total * 3 // 100
+    assert History(disk, lambda: NOW_MS, cap_bytes=7, cap_percent=3).cap_bytes == 7
+    disk.close()
+
+
 def test_what_others_put_there_is_left(place: Place) -> None:
     folder = place.root / FOLDER
     (folder / "2020-01-01").mkdir()

@@ -142,6 +142,28 @@ def test_an_index_of_the_first_version_goes_on(tmp_path: Path, clock: Clock) -> 
     index.close()
 
 
+def test_rows_of_what_left_the_history_by_another_hand(index: BoxIndex) -> None:
+    for kept_ms in (5, 6, 7):
+        index.journal.keep(Kept(f"2026-09-21/{kept_ms}-1-a", "a", None, b"r" * 32, 1, kept_ms))
+    index.journal.drop_kept_before(6)
+    assert [one.kept_ms for one in index.journal.kept_of("a", 10)] == [7, 6]
+    assert index.contents.kept_with(b"r" * 32) is not None
+    index.journal.drop_kept_before(8)
+    assert index.contents.kept_with(b"r" * 32) is None
+
+
+def test_the_whole_box_is_listed_page_by_page(index: BoxIndex, clock: Clock) -> None:
+    for number in range(30):
+        clock.now_ms += 1
+        for content in ("one", "two", "three"):
+            put(index, f"f{number:02}", content)
+        put(index, f"f{number:02}", kind=Kind.TOMBSTONE)
+    names = [f"f{number:02}" for number in reversed(range(30))]
+    assert [one.path for one in index.past.deleted("", 7)] == names[:7]
+    assert [one.path for one in index.past.deleted("", 100)] == names
+    assert {one.version.size for one in index.past.deleted("", 100)} == {5}
+
+
 def test_chunks_of_the_history_can_be_served(index: BoxIndex) -> None:
     root, chunk = b"r" * 32, b"1" * 32
     index.contents.put(root, [Piece(0, 100, chunk)])
