@@ -120,6 +120,7 @@ class _Plan:
     def of(self, paths: Iterable[str]) -> list[Operation]:
         for path in paths:
             self._include(path)
+            self._include_missing_below(path)
         while self._todo:
             self._look_at(self._todo.pop())
         self._drop_copies_of_emptied()
@@ -147,6 +148,16 @@ class _Plan:
             self._todo.extend(self._trees.copies_of(owner))
         for above in ancestors(path):
             self._include(above)
+
+    def _include_missing_below(self, path: str) -> None:
+        """A directory that somebody has made here may have been waited for, by paths that were left
+        out of an earlier plan because it was not there."""
+        local = self._trees.local(path)
+        if local is None or local.kind is not Kind.DIRECTORY or not self._trees.flock_below(path):
+            return
+        for child in self._trees.flock_children(path):
+            if self._trees.local(child) is None:
+                self._include(child)
 
     def _look_at(self, path: str) -> None:
         """Decide about one path, as if it were alone."""

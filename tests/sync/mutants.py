@@ -384,4 +384,10 @@ MUTANTS = (
         "return any(name in self._state(path).heads for name in synced.heads - wanted.heads)",
         "return False",
     ),
+    Mutant(
+        "what waited for a directory that somebody has made is not looked at",
+        "planner",
+        "            self._include(path)\n            self._include_missing_below(path)",
+        "            self._include(path)",
+    ),
 )

@@ -734,3 +734,20 @@ def test_two_that_have_the_content_of_one_that_goes_do_not_both_take_it() -> Non
     sources = [one.source for one in right.plan({"n", "a", "b"}) if isinstance(one, PutFile)]
     assert sources == ["n", None]
     assert settled(flock) == {"a": file("x").root, "b": file("x").root}
+
+
+def test_what_waited_for_a_directory_comes_when_somebody_has_made_it() -> None:
+    """A file that is not recorded yet is in the way; then its owner makes the directory instead."""
+    flock = flock_with()
+    left, right = flock.nodes
+    left.write("d/e/n", file("x"))
+    left.step()
+    flock.hear(1)
+    right.write("d", file("in the way"))
+    right.scan()
+    assert right.plan(right.pending) == []
+    right.pending.clear()
+    flock.queues[1].clear()
+    right.delete("d")
+    right.write("d", DIRECTORY)
+    assert settled(flock) == {"d": b"", "d/e": b"", "d/e/n": file("x").root}
