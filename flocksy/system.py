@@ -601,6 +601,13 @@ def _span(secret: str | bytes) -> tuple[int, int] | None:
 # ── the user's own places ────────────────────────────────────────────────────────────────────
 
 
+def user_id() -> int:
+    """The number of this process's user; -1 where users have none."""
+    if sys.platform == "win32":
+        return -1
+    return os.getuid()
+
+
 def private_umask() -> int:
     """From now on, files and directories made by this process are for its user only.
 

@@ -137,12 +137,12 @@ def _own_files(words: Words) -> Iterator[Finding]:
             found = os.stat(path)
         except OSError:
             continue  # said elsewhere, with what it is for
-        if found.st_uid not in (os.getuid(), 0):
+        if found.st_uid not in (system.user_id(), 0):
             yield Finding(
                 "problem",
                 what,
                 f"{path}: belongs to another user",
-                f"sudo chown {os.getuid()} {shlex.quote(path)}, if it is yours",
+                f"sudo chown {system.user_id()} {shlex.quote(path)}, if it is yours",
             )
         sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
         # The directory of the private keys is refused with them.

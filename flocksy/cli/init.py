@@ -23,7 +23,7 @@ from flocksy.config.load import Words, config_path, load_words
 from flocksy.config.settings import Options
 from flocksy.errors import ConfigError, FlocksyError, KeyFileError
 from flocksy.keys.bundle import checked_name
-from flocksy.keys.endpoints import normal_endpoint
+from flocksy.keys.endpoints import is_local, normal_endpoint
 from flocksy.keys.files import create_private_keys
 from flocksy.keys.writing import PUBLIC_MODE, write_new
 from flocksy.status.printable import printable
@@ -273,6 +273,10 @@ def _make(plan: Plan, words: Words, options: Options) -> list[str]:
         made.append(f"{plan.folder}: an empty folder, the box {plan.box}")
     _new_file(words.config_path, config_text(plan, options), 0o600, ConfigError)
     made.append(f"{words.config_path}: the configuration")
+    if is_local(plan.endpoint):
+        made.append(
+            f"{plan.endpoint}: reached from this machine only, which is good for trying out"
+        )
     return made
 
 

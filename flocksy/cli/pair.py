@@ -65,7 +65,8 @@ def _host(parsed: argparse.Namespace, options: Options, place: KeyPlace) -> int:
         until = time.monotonic() + parsed.minutes * 60
         invitation = Invitation(code, parsed.machines, until, os.urandom)
         _show_code(code_text(code), parsed, host or _own_host(place), port)
-        waiting = PairingHost(listener, invitation, own, joined, _members(place), announcer)
+        members = _members(place)
+        waiting = PairingHost(listener, invitation, own, joined, members, announcer)
         outcome = waiting.run(until)
     for bundle in outcome.unsure:
         print(
@@ -83,6 +84,13 @@ def _host(parsed: argparse.Namespace, options: Options, place: KeyPlace) -> int:
             file=sys.stderr,
         )
         return EXIT_TIMEOUT
+    keys = {bundle.public_key for bundle in outcome.joined}
+    others = sorted(bundle.name for bundle in members if bundle.public_key not in keys)
+    if others:
+        print(f"{printable(', '.join(others))}: must still take in who is new. For each of them:")
+        for bundle in outcome.joined:
+            print(f"    flocksy keys export {printable(bundle.name)}")
+        print("and there, flocksy keys import.")
     if failures:
         return EXIT_FAULT
     print("Paired. When all have met, flocksy keys number is one number on all screens.")

@@ -50,7 +50,9 @@ def read_text(path: str) -> str:
         with open(path, "rb") as file:
             data = file.read(MAX_CONFIG_BYTES + 1)
     except FileNotFoundError:
-        raise ConfigError(f"{path}: does not exist; write one or name another with -c") from None
+        raise ConfigError(
+            f"{path}: does not exist; make one with flocksy init, or name another with -c"
+        ) from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     if len(data) > MAX_CONFIG_BYTES:

@@ -93,7 +93,7 @@ def test_all_is_well(ready: Place, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_no_configuration(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "does not exist -> write one" in found(place, capsys, 2, "problem")
+    assert "does not exist -> make one with flocksy init" in found(place, capsys, 2, "problem")
 
 
 def test_every_member_without_a_key_is_named(

@@ -59,6 +59,7 @@ def test_flags_for_scripts(home: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert mode(home / ".flocksy") == 0o600
     assert (home / "pictures").is_dir()
     assert "flocksy pair" in said and "127.0.0.1" in said
+    assert "reached from this machine only" in said
     assert pair.private_key not in said + (home / ".flocksy").read_text()
 
 

@@ -161,7 +161,13 @@ def test_three_meet_over_one_code_and_a_fourth_hears_of_all(
     dora = new_person(tmp_path, "dora", 5009, monkeypatch)
     code, where = anna.host()
     assert dora.run("pair", where, code=code).returncode == 0
-    assert anna.hosted()[0] == 0
+    status, said, _ = anna.hosted()
+    assert status == 0
+    assert "ben, cleo: must still take in who is new" in said
+    assert "\n    flocksy keys export dora\n" in said
+    exported = anna.run("keys", "export", "dora").stdout
+    assert ben.run("keys", "import", "--yes", code=exported).returncode == 0
+    assert ben.keystore() == anna.keystore()
     assert dora.keystore() == anna.keystore() and len(dora.keystore()) == 4
     assert dora.trust() == {
         "anna": Trust.PAIRED,
