@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.errors import FlocksyError
+from flocksy.errors import FlocksyError, IndexDamaged
 from flocksy.index.database import Database
 from flocksy.index.known import KnownTree
 from flocksy.index.migrations import VERSION
-from flocksy.index.store import BoxIndex
+from flocksy.index.store import BoxIndex, set_aside
 from flocksy.sync.trees import DiskEntry
 from flocksy.sync.version import Kind
 
@@ -88,3 +88,28 @@ def test_another_process_reads_the_local_tree(tmp_path: Path) -> None:
     assert known.entry("d/new") is not None
     known.close()
     index.close()
+
+
+def test_damage_that_the_scanner_meets_is_noted(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    index = BoxIndex.open(path)
+    for number in range(500):
+        index.set_local(f"path {number}", ENTRY)
+    index.close()
+    index = BoxIndex.open(path)
+    index.check_for_damage()
+    data = path.read_bytes()
+    path.write_bytes(data[:4096] + bytes(len(data) - 4096))
+    known = KnownTree(path)
+    with pytest.raises(IndexDamaged):
+        list(known.below("path"))
+        known.children("")
+    known.close()
+    with pytest.raises(IndexDamaged):
+        index.check_for_damage()
+    index.close()
+    with pytest.raises(IndexDamaged):
+        BoxIndex.open(path)
+    aside = set_aside(path, "now")
+    assert aside.exists()
+    BoxIndex.open(path).close()
