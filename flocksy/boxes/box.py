@@ -390,7 +390,7 @@ class Box:
         """Look at what is held. Whether the rest is to wait, since that moves."""
         if not self.held.moving:
             if self.held.look(now, sure=sure):
-                self.scans.anew()
+                self.scans.watch_anew()
             if not self.held.moving:
                 return False
         if self.held.move():

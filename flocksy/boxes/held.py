@@ -145,17 +145,17 @@ class Held:
 
     def look(self, now: float = 0.0, *, sure: bool = False) -> bool:
         """Look at `.flockignore` and, now and then or when one has to be `sure`, at what is
-        mounted. Whether the whole box is to be scanned. Not while `moving`."""
-        back = False
+        mounted. Whether the box is to be watched and scanned anew. Not while `moving`."""
+        moved = False
         if sure or now >= self._mounts_at:
             self._mounts_at = now + MOUNTS_SECONDS
-            back = self._mounts.look()
+            moved = self._mounts.look()
         text = self._read()
         if text is not None and text != self.choice.ignore.text:
             self.choice = Choice(self._setup.folders, text)
             if self.choice != self._in_force:
                 self._begin()
-        return back
+        return moved
 
     def move(self) -> bool:
         """Forget some of what is held no more. Whether that is done, and the box can go on."""

@@ -39,15 +39,19 @@ class Mounts:
         self._numbers: dict[system.Mount, int] = {}
         self.detached: dict[str, str] = {}
         """Directories of the box that do not show what they should, and what is wrong."""
+        self._last: dict[str, int] | None = None
         if adopting:
             self._remember(self._here())
         self.look()
 
     def look(self) -> bool:
-        """Compare with what is mounted now. Whether something came back since the last look."""
-        if not self._known and not self.detached and not self._any():
-            return False
+        """Compare with what is mounted now. Whether that is something else than at the last look:
+        then the box is to be watched and looked at anew."""
         here = self._here()
+        moved = here != self._last
+        if not moved and not self.detached:
+            return False
+        self._last = here
         detached = {}
         for path, number in self._known.items():
             if path not in here:
@@ -69,11 +73,11 @@ class Mounts:
                 )
             else:
                 new[path] = here[path]
-        back = bool(self.detached.keys() - detached.keys())
+        moved = moved or self.detached.keys() != detached.keys()
         self.detached = detached
         if new:
             self._remember(self._known | new)
-        return back
+        return moved
 
     def is_detached(self, path: str) -> bool:
         """Whether `path` is, or is below, a directory that does not show what it should."""
@@ -90,9 +94,6 @@ class Mounts:
         scan may have seen the other file system already."""
         found = (self._index.synced(child) for child in self._index.flock_children(path))
         return any(synced is not None and synced.disk is not None for synced in found)
-
-    def _any(self) -> bool:
-        return any(one.point.startswith(self._root) for one in system.mounts())
 
     def _here(self) -> dict[str, int]:
         """What is mounted in the box now, with the number of each file system."""

@@ -102,6 +102,12 @@ class Scans:
         self.complete = False
         self._request(None, SCAN_SHARE)
 
+    def watch_anew(self) -> None:
+        """Something was mounted or unmounted in the box: the kernel's watches went with it."""
+        self._opened.watcher.stop()
+        self._opened.watcher.start()
+        self.anew()
+
     def scan_with(self, scanner: Scanner, now: float) -> None:
         """The scanner has died, and what it was asked for with it; this is the new one. What is
         looked at then is the whole box, so that nothing has to be remembered."""

@@ -37,6 +37,8 @@ class Choice:
 
     def depends_on_kind(self, path: str) -> bool:
         """Whether it matters if `path` is a directory (a pattern with a `/` at its end)."""
+        if not self.ignore.tells_kinds_apart:
+            return False
         as_directory = self.ignore.match(path, is_directory=True)
         return (as_directory is None) != (self.ignore.match(path, is_directory=False) is None)
 

@@ -66,6 +66,8 @@ class Ignore:
             except ValueError as error:
                 problems.append(f"line {number}: {line.strip()[:80]!r} {error}; it is left out")
         self.problems = tuple(problems)
+        self.tells_kinds_apart = any(line.endswith("/") for _, line, *_ in self._patterns)
+        """Whether there are patterns for directories only."""
         self._above: dict[str, Match | None] = {}
 
     def match(self, path: str, *, is_directory: bool) -> Match | None:
@@ -91,10 +93,12 @@ class Ignore:
             # Where a pattern may end at a directory, its one group is the "/" behind that.
             mark = next(iter(regex.groupindex), None)
             shown = path + "/" if is_directory and mark is not None else path
-            if any(
-                mark is None or found.end(mark) in (-1, len(shown))
-                for found in regex.finditer(shown)
+            found = regex.search(shown)
+            while (
+                found is not None and mark is not None and found.end(mark) not in (-1, len(shown))
             ):
+                found = regex.search(shown, found.end())  # it spoke of a directory above
+            if found is not None:
                 return Match(number, line, path) if leaves_out else None
         return None
 

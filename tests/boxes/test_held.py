@@ -157,6 +157,23 @@ def test_a_folder_that_is_deleted_keeps_what_is_ignored_in_it(flock: Choosing) -
     flock.run_until(lambda: flock.names(1) == {IGNORE_FILE})
 
 
+def test_a_file_in_place_of_a_folder_that_keeps_something_ignored(flock: Choosing) -> None:
+    flock.write(0, IGNORE_FILE, "*.o\n")
+    flock.write(0, "src/a.c", "source")
+    flock.settle_equal()
+    flock.write(1, "src/a.o", "object")
+    flock.path(0, "src/a.c").unlink()
+    flock.path(0, "src").rmdir()
+    flock.write(0, "src", "a file now")
+    flock.settle()
+    assert flock.path(2, "src").read_text() == "a file now"
+    assert flock.path(1, "src/a.o").read_text() == "object"
+    assert "src" in flock.box(1).problems
+    flock.path(1, "src/a.o").unlink()
+    flock.run_until(lambda: flock.path(1, "src").is_file())
+    flock.settle_equal()
+
+
 def test_an_ignore_file_that_cannot_be_read_changes_nothing(flock: Choosing) -> None:
     flock.write(0, IGNORE_FILE, "*.key\n")
     flock.write(0, "my.key", "secret")
