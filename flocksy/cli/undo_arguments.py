@@ -49,10 +49,10 @@ def add_conflicts(conflicts: argparse.ArgumentParser, add: Add) -> None:
     _json(conflicts)
     listed = add("list", "show all conflicts, or those in a folder")
     _path(listed, optional=True)
-    _json(listed)
+    _json(listed, inner=True)
     show = add("show", "show one conflict")
     _path(show)
-    _json(show)
+    _json(show, inner=True)
     resolve = add(
         "resolve", "keep the file at PATH, be it the copy or not, and put the others away"
     )
@@ -60,7 +60,7 @@ def add_conflicts(conflicts: argparse.ArgumentParser, add: Add) -> None:
     resolve.add_argument(
         "--both", action="store_true", help="keep all: the copies become ordinary files"
     )
-    _json(resolve)
+    _json(resolve, inner=True)
 
 
 def _path(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
@@ -71,8 +71,10 @@ def _path(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
         parser.add_argument("path", metavar="PATH", help=text)
 
 
-def _json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="as JSON, for scripts")
+def _json(parser: argparse.ArgumentParser, *, inner: bool = False) -> None:
+    # An inner command must not undo what was said before it.
+    default: object = argparse.SUPPRESS if inner else False
+    parser.add_argument("--json", action="store_true", default=default, help="as JSON, for scripts")
 
 
 def _limit(text: str) -> int:
