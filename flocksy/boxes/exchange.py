@@ -16,8 +16,8 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
+from flocksy.boxes.announcing import Announcing, Timing
 from flocksy.boxes.answers import Answers
 from flocksy.boxes.box import Box
 from flocksy.boxes.crowd import Crowd
@@ -36,12 +36,6 @@ from flocksy.sync.stream import SLOT_HEAD_BYTES, StreamWriter
 IDLE_SLOTS = 6
 """Heartbeats that a small change may take; what needs more waits for a burst."""
 
-MAX_BURST_BYTES = 1 << 30
-"""A burst carries at most this much per lane (design 4.2); larger needs take several."""
-
-MAX_DELAY_FACTOR = 10.0
-"""The announcement delay is exponential, cut at so many times its mean."""
-
 DRAIN_SLOTS = 24
 """Slots taken per turn: a window of each lane of a small flock, before the wire is told."""
 
@@ -53,16 +47,6 @@ LOST_SECONDS = 20.0
 
 MAX_CONTROLS = 4096
 """Messages of the exchange itself that wait to be said; more are dropped, and asked anew later."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """What the exchange needs of the settings."""
-
-    announce_mean_s: float
-    rest_mean_s: float
-    period_s: float
-    max_burst_bytes: int = MAX_BURST_BYTES
 
 
 class Exchange:
@@ -97,8 +81,7 @@ class Exchange:
         self._idle_bytes = 0
         self._controls: deque[Parts] = deque()
         self._answers = Answers()
-        self._need = 0
-        self._announce_at: float | None = None
+        self._announcing = Announcing(timing, draw)
         self._round = 0
         self._known: dict[bytes, bytes] = {}
         self._busy_until = 0.0
@@ -151,8 +134,7 @@ class Exchange:
         self._state(report)
         if more:
             return 0.0
-        announced = self._announce_at is None or self._announce_at <= now
-        return None if announced else self._announce_at
+        return self._announcing.deadline(now)
 
     @property
     def quiet(self) -> bool:
@@ -223,8 +205,7 @@ class Exchange:
                 lambda box, error: self.on_failure(box, error),
                 lambda: self.crowd.tells(members),
             )
-            self._announce_at = None
-            self._need = 0
+            self._announcing.nothing()
         if self._feed is not None:
             self._busy_until = self._now + LOST_SECONDS
             self.peers.calm()
@@ -263,26 +244,19 @@ class Exchange:
     def _route(self) -> None:
         """What is little goes into heartbeats; for more a need is announced."""
         if not self._report.real_allowed:
-            self._need, self._announce_at = 0, None
+            self._announcing.nothing()
             return
         budget = IDLE_SLOTS * (self._seam.idle_payload - SLOT_HEAD_BYTES)
         waiting = sum(box.offers.pushes.bytes for box in self._tellers(self._report.view))
         waiting += self._answers.payload_bytes + sum(_size(parts) for parts in self._controls)
         if waiting == 0:
-            self._need, self._announce_at = 0, None
+            self._announcing.nothing()
             return
         if waiting + self._idle_bytes <= budget:
-            self._need, self._announce_at = 0, None
+            self._announcing.nothing()
             self._say_in_heartbeats()
             return
-        if self._announce_at is None:
-            delay = self._draw.expovariate(1.0) * self._timing.announce_mean_s
-            most = MAX_DELAY_FACTOR * self._timing.announce_mean_s
-            self._announce_at = self._now + min(delay, most)
-        if self._now >= self._announce_at:
-            per_cell = self._seam.burst_payload - SLOT_HEAD_BYTES
-            size = min(waiting, self._timing.max_burst_bytes)
-            self._need = max(1, -(-(size + size // 256) // per_cell))
+        self._announcing.wants(self._now, waiting, self._seam.burst_payload - SLOT_HEAD_BYTES)
 
     def _say_in_heartbeats(self) -> None:
         view = self._report.view
@@ -400,7 +374,7 @@ class Exchange:
             box = self.boxes[tags[report.round % len(tags)]]
             with self._open(box):
                 known = self._known_of(box)
-        self._seam.state(BoxReport(need=self._need, known=known, leaving=self.leaving))
+        self._seam.state(BoxReport(need=self._announcing.need, known=known, leaving=self.leaving))
 
 
 def _raise(_: Box, error: OSError | FlocksyError) -> None:

@@ -11,7 +11,7 @@ import datetime
 import os
 from dataclasses import dataclass
 
-from flocksy.config import document, formats, places, state
+from flocksy.config import document, formats, places, state, together
 from flocksy.config.document import BoxBlock, Document, Entry
 from flocksy.config.model import BoxModel, ProgramModel, check
 from flocksy.config.settings import BoxSettings, Member, NodeSettings, Options, Profile, Symlinks
@@ -32,12 +32,6 @@ MAX_MEMBERS = 64
 
 MAX_ELSEWHERE = 4
 """Endpoints at which a node looks for another one with its key: machines it was copied from."""
-
-MOST_BURST_BYTES = 1 << 30
-"""On every link in one burst."""
-
-SMALLEST_VIEW = 2
-"""In a view of one there is nobody to hide among. Below it only with `allow_small_view`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +147,7 @@ def load(options: Options, text: str | None = None) -> NodeSettings:
     places.check_boxes(words.boxes, own_files, state_dir)
     defaults = PROFILES[program.profile]
     period_ms = _ms(program.period, defaults.period_ms)
-    _check_timing(program, period_ms, path)
+    together.check_timing(program, period_ms, path)
     return NodeSettings(
         key_pair=pair,
         identity=own,
@@ -166,7 +160,7 @@ def load(options: Options, text: str | None = None) -> NodeSettings:
         idle_cell=program.idle_cell,
         burst_cell=program.burst_cell,
         max_rate=program.max_rate,
-        min_view=_min_view(program, len(members), path),
+        min_view=together.min_view(program, len(members), path),
         settle_ms=_ms(program.settle, defaults.settle_ms),
         rest_mean_ms=_ms(
             program.rest, 0 if program.burst_timing == "constant" else defaults.rest_mean_ms
@@ -176,7 +170,7 @@ def load(options: Options, text: str | None = None) -> NodeSettings:
         burst_every_ms=_ms(program.burst_every, 0),
         burst_cells=program.burst_cells,
         announce_delay_mean_ms=_ms(program.announce_delay, defaults.announce_delay_mean_ms),
-        possinymity_floor=_floor(program, len(members), path),
+        possinymity_floor=together.possinymity_floor(program, len(members), path),
         socks=program.socks,
         keystore_path=words.keystore_path,
         privatekey_path=words.privatekey_path,
@@ -283,51 +277,6 @@ def _members(
 
 def _ms(seconds: float | None, default: int) -> int:
     return default if seconds is None else round(seconds * 1000)
-
-
-def _check_timing(program: ProgramModel, period_ms: int, path: str) -> None:
-    """Raise `ConfigError` where bursts could not happen as they are wanted."""
-    if program.burst_timing == "constant" and not program.max_rate:
-        raise ConfigError(
-            f"{path}: burst_timing = constant sends all the time; say how much: max_rate = 500K"
-        )
-    if program.burst_timing == "on-demand":
-        return
-    if program.burst_cells * program.burst_cell > MOST_BURST_BYTES:
-        raise ConfigError(
-            f"{path}: burst_cells = {program.burst_cells} of {program.burst_cell} bytes are more "
-            "than 1 GiB; choose fewer"
-        )
-    if program.burst_timing == "timetable" and _ms(program.burst_every, 0) % period_ms:
-        raise ConfigError(
-            f"{path}: burst_every = {program.burst_every:g} is not a multiple of the period, "
-            f"{period_ms / 1000:g} s"
-        )
-
-
-def _floor(program: ProgramModel, members: int, path: str) -> int:
-    if program.possinymity_floor > members:
-        raise ConfigError(
-            f"{path}: possinymity_floor = {program.possinymity_floor}, but the flock has only "
-            f"{members} members; nothing could ever be sent"
-        )
-    return program.possinymity_floor
-
-
-def _min_view(program: ProgramModel, members: int, path: str) -> int:
-    majority = members // 2 + 1
-    value = majority if program.min_view is None else program.min_view
-    if value > members:
-        raise ConfigError(
-            f"{path}: min_view = {value} is more than the {members} members; nothing would ever "
-            "be sent"
-        )
-    if value < SMALLEST_VIEW and not program.allow_small_view:
-        raise ConfigError(
-            f"{path}: min_view = {value} hides nobody; take at least {SMALLEST_VIEW}, or add "
-            "allow_small_view = true if you want just that"
-        )
-    return value
 
 
 def _endpoints(entries: list[Entry], key: str) -> tuple[str, ...]:

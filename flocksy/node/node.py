@@ -11,8 +11,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from flocksy import __version__, system
+from flocksy.boxes.announcing import MAX_BURST_BYTES, Timing
 from flocksy.boxes.crowd import Crowd
-from flocksy.boxes.exchange import MAX_BURST_BYTES, Exchange, Timing
+from flocksy.boxes.exchange import Exchange
 from flocksy.boxes.keeper import Keeper
 from flocksy.boxes.reader import SpoolReader
 from flocksy.boxes.scanner import Scanner

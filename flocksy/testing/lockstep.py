@@ -14,7 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flocksy.boxes.exchange import Exchange, Timing
+from flocksy.boxes.announcing import Timing
+from flocksy.boxes.exchange import Exchange
 from flocksy.boxes.keeper import Keeper
 from flocksy.boxes.reader import SpoolReader
 from flocksy.boxes.scanner import Scanner

@@ -21,7 +21,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from flocksy.boxes.exchange import Exchange, Timing
+from flocksy.boxes.announcing import Timing
+from flocksy.boxes.exchange import Exchange
 from flocksy.boxes.keeper import Keeper
 from flocksy.boxes.reader import Outbound, prepared
 from flocksy.boxes.scanner import Job, ScanReport, ScanRequest

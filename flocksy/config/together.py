@@ -1,0 +1,59 @@
+"""Settings that must fit each other, and the size of the flock."""
+
+from __future__ import annotations
+
+from flocksy.config.model import ProgramModel
+from flocksy.errors import ConfigError
+
+MOST_BURST_BYTES = 1 << 30
+"""On every link in one burst."""
+
+SMALLEST_VIEW = 2
+"""In a view of one there is nobody to hide among. Below it only with `allow_small_view`."""
+
+
+def check_timing(program: ProgramModel, period_ms: int, path: str) -> None:
+    """Raise `ConfigError` where bursts could not happen as they are wanted."""
+    if program.burst_timing == "constant" and not program.max_rate:
+        raise ConfigError(
+            f"{path}: burst_timing = constant sends all the time; say how much: max_rate = 500K"
+        )
+    if program.burst_timing == "on-demand":
+        return
+    if program.burst_cells * program.burst_cell > MOST_BURST_BYTES:
+        raise ConfigError(
+            f"{path}: burst_cells = {program.burst_cells} of {program.burst_cell} bytes are more "
+            "than 1 GiB; choose fewer"
+        )
+    if program.burst_timing == "timetable" and round(program.burst_every * 1000) % period_ms:
+        raise ConfigError(
+            f"{path}: burst_every = {program.burst_every:g} is not a multiple of the period, "
+            f"{period_ms / 1000:g} s"
+        )
+
+
+def possinymity_floor(program: ProgramModel, members: int, path: str) -> int:
+    """The floor as it was said. Raises `ConfigError` where no flock of `members` could reach it."""
+    if program.possinymity_floor > members:
+        raise ConfigError(
+            f"{path}: possinymity_floor = {program.possinymity_floor}, but the flock has only "
+            f"{members} members; nothing could ever be sent"
+        )
+    return program.possinymity_floor
+
+
+def min_view(program: ProgramModel, members: int, path: str) -> int:
+    """A strict majority where nothing else was said. Raises `ConfigError` for what hides nobody."""
+    majority = members // 2 + 1
+    value = majority if program.min_view is None else program.min_view
+    if value > members:
+        raise ConfigError(
+            f"{path}: min_view = {value} is more than the {members} members; nothing would ever "
+            "be sent"
+        )
+    if value < SMALLEST_VIEW and not program.allow_small_view:
+        raise ConfigError(
+            f"{path}: min_view = {value} hides nobody; take at least {SMALLEST_VIEW}, or add "
+            "allow_small_view = true if you want just that"
+        )
+    return value
