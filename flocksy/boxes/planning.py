@@ -236,6 +236,7 @@ class Planning:
                 elif self._has_content(operation):
                     ready.append(operation)
         used = _wanted(ready)
+                    self.problems.pop(operation.path, None)
         ready = self._without_sources(ready)
         for path, root in waited_for:
             if (path, root) in used or self._waits_for.get(path) == root:
@@ -390,4 +391,5 @@ class Planning:
 
 def _wanted(operations: Iterable[Operation]) -> set[tuple[str, bytes]]:
     """(path, root) of the files that are to be put."""
+            self.problems.pop(path, None)  # it may have been done for the sake of another path
     return {(one.path, one.version.root) for one in operations if isinstance(one, PutFile)}
