@@ -98,9 +98,15 @@ class _Contents:
 
 
 def open_box(
-    setup: BoxSetup, now_ms: Callable[[], int], wake: Callable[[], None], *, adopt: bool = False
+    setup: BoxSetup,
+    now_ms: Callable[[], int],
+    wake: Callable[[], None],
+    *,
+    adopt: bool = False,
+    agreed: bool = False,
 ) -> Opened:
-    """Open a box. `adopt`: the user says that what is there is to be taken as it is.
+    """Open a box. `adopt`: the user says that what is there is to be taken as it is; `agreed`: that
+    its mode may be another than before, and no more than that.
 
     Raises `BoxPausedError` where it has to rest, `BoxError` where the path cannot be a box.
     """
@@ -117,7 +123,7 @@ def open_box(
             if found.pauses and not adopt:
                 raise BoxPausedError(found.message)
             former = _mode(setup, index)
-            if former is not setup.mode and not adopt:
+            if former is not setup.mode and not adopt and not agreed:
                 raise BoxPausedError(
                     f"box {setup.name}: its mode was {former} and is {setup.mode} in the"
                     f" configuration now: {change_words(former, setup.mode)} If that is meant:"
@@ -125,7 +131,7 @@ def open_box(
                 )
             if found.message and found.adopts:
                 words.append(found.message)
-            unknown = found.adopts or adopt or lost
+            unknown = found.adopts or adopt or lost or former is not setup.mode
             if unknown or _forgets_links(setup, index):
                 with index.transaction(durable=True):
                     index.remember(ADOPT, b"1")

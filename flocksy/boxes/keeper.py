@@ -75,15 +75,15 @@ class Keeper:
         return kept
 
     def add(
-        self, setup: BoxSetup, now: float, *, paused: bool = False, adopt: bool = False
+        self, setup: BoxSetup, now: float, *, paused: bool = False, agreed: bool = False
     ) -> Kept:
-        """Keep one more box, and open it if it can be and is not `paused` by a person; `adopt` as
-        in `adopt`."""
+        """Keep one more box, and open it if it can be and is not `paused` by a person. `agreed`: a
+        person has been asked about its mode."""
         kept = self._kept[setup.name] = Kept(setup, by_user=paused)
         if paused:
             kept.reason = PAUSED_BY_USER
         else:
-            self._try_to_open(kept, now, adopt=adopt)
+            self._try_to_open(kept, now, agreed=agreed)
         return kept
 
     def remove(self, name: str) -> None:
@@ -201,13 +201,15 @@ class Keeper:
         elif not kept.by_user:
             self._try_to_open(kept, now)
 
-    def _try_to_open(self, kept: Kept, now: float, *, adopt: bool = False) -> None:
+    def _try_to_open(
+        self, kept: Kept, now: float, *, adopt: bool = False, agreed: bool = False
+    ) -> None:
         kept.look_at = now + LOOK_SECONDS
         try:
             others = [one.place for one in self._kept.values() if one is not kept]
-            setup = kept.setup if adopt else located(kept.setup)
+            setup = located(kept.setup)
             check_place(setup.name, setup.path, others)
-            opened = open_box(setup, self._now_ms, self._wake, adopt=adopt)
+            opened = open_box(setup, self._now_ms, self._wake, adopt=adopt, agreed=agreed)
             try:
                 remember_place(setup, opened.index)
                 box = Box(setup, opened, self._scanner, self._now_ms)

@@ -35,14 +35,12 @@ class Choosing:
     def _mode(self, arguments: Arguments) -> Answer:
         name, mode = str(arguments["name"]), str(arguments["mode"])
         kept = self._node.keeper.get(name)
-        if kept.setup.mode == mode and kept.box is not None:
-            return {"text": f"{name}: is {mode} already"}
         if kept.setup.mode == mode:
-            kept = self._node.keeper.adopt(name, self._node.loop.now())
-        else:
-            options = self._node.settings.options
-            self._node.apply(change_box(options, name, "mode", mode), adopt=name)
-            kept = self._node.keeper.get(name)
+            rests = "" if kept.box is not None else f", but rests: {kept.reason}"
+            return {"text": f"{name}: is {mode} already{rests}"}
+        options = self._node.settings.options
+        self._node.apply(change_box(options, name, "mode", mode), agreed=name)
+        kept = self._node.keeper.get(name)
         if kept.box is None:
             return {"text": f"{name}: is {mode} now, but rests: {kept.reason}"}
         return {"text": f"{name}: is {mode} now; the folder is being looked through"}

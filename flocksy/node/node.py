@@ -126,9 +126,9 @@ class Node:
         private = (settings.config_path, settings.keystore_path, settings.privatekey_path)
         return setup_of(box, settings.state_dir, private)
 
-    def apply(self, settings: NodeSettings, adopt: str | None = None) -> None:
-        """Take over changed settings: boxes that were added, changed or removed. `adopt`: the box
-        whose change a person has been asked about already."""
+    def apply(self, settings: NodeSettings, agreed: str | None = None) -> None:
+        """Take over changed settings: boxes that were added, changed or removed. `agreed`: the box
+        whose mode a person has been asked about already."""
         before = {box.name: box for box in self.settings.boxes}
         after = {box.name: box for box in settings.boxes}
         setups = {name: self.setup_of(box) for name, box in after.items()}
@@ -153,7 +153,7 @@ class Node:
         for name, box in after.items():
             if name not in kept:
                 self.keeper.add(
-                    setups[name], self.loop.now(), paused=box.paused, adopt=name == adopt
+                    setups[name], self.loop.now(), paused=box.paused, agreed=name == agreed
                 )
 
     def read_anew(self) -> str:

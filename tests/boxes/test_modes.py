@@ -24,8 +24,7 @@ def take_mode(flock: Choosing, lane: int, mode: Mode) -> None:
     flock.how[lane] = (mode, ())
     keeper = flock.nodes[lane].keeper
     keeper.remove("box")
-    keeper.add(flock.setup(lane), flock.now)
-    keeper.adopt("box", flock.now)
+    keeper.add(flock.setup(lane), flock.now, agreed=True)
     flock.settle()
 
 
@@ -174,6 +173,22 @@ def test_a_mode_that_changed_asks_and_then_adopts(flock: Choosing) -> None:
     flock.settle_equal()
     assert {flock.path(0, name).read_text() for name in flock.tree(0)} == {"first", "here"}
     assert "new" in flock.tree(2)
+
+
+def test_agreeing_to_a_mode_takes_no_other_folder_for_the_box(flock: Choosing) -> None:
+    flock.write(0, "a", "first")
+    flock.settle_equal()
+    marker = flock.path(1, ".flocksy/marker")
+    marker.rename(flock.root / "away")  # as where the disk is not mounted
+    flock.how[1] = (Mode.ARCHIVE, ())
+    keeper = flock.nodes[1].keeper
+    keeper.remove("box")
+    keeper.add(flock.setup(1), flock.now, agreed=True)
+    for _ in range(30):
+        flock.step()
+    assert flock.kept(1).box is None
+    assert "lost its marker" in flock.kept(1).reason
+    assert not marker.exists()
 
 
 def test_a_first_start_takes_its_mode_without_a_question(tmp_path: Path, spool: Path) -> None:
