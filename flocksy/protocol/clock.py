@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import statistics
 from collections import deque
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from flocksy.protocol.header import Echo, Times
@@ -143,23 +144,24 @@ class FlockClock:
         because it has a flock already and we do not.
         """
         own_us = self._correction_ns // 1000
-        shown_us = [o - own_us for o in self._one_way_us if o is not None]
+        shown_us = {lane: o - own_us for lane, o in enumerate(self._one_way_us) if o is not None}
         if len(shown_us) > 1:
-            shown_us.append(0)
+            shown_us[self._own] = 0
         if shown_us:
-            self._base_ns += median(shown_us) * 1000
+            self._base_ns += middle(shown_us) * 1000
 
     def lost(self, now_ns: int) -> bool:
         """Whether most members agree that it is *this* clock that is wrong, as after a suspend."""
-        offsets = [self.offset_ns(lane, now_ns) for lane in range(len(self._samples))]
-        known = [offset for offset in offsets if offset is not None]
-        return abs(median(known)) > self._period_ns // 4
+        offsets = {lane: self.offset_ns(lane, now_ns) for lane in range(len(self._samples))}
+        known = {lane: offset for lane, offset in offsets.items() if offset is not None}
+        return abs(middle(known)) > self._period_ns // 4
 
 
-def median(values: list[int]) -> int:
-    """The middle value; of two middle ones the one nearer to 0: for jumps and verdicts, where a
-    point between two camps is nowhere."""
-    values = sorted(values)
-    upper = len(values) // 2
-    lower = (len(values) - 1) // 2
-    return min(values[lower], values[upper], key=abs)
+def middle(values: Mapping[int, int]) -> int:
+    """The middle one of the members' values; of two middle ones the one nearer to the first
+    member's. For jumps and verdicts: a point between two camps is nowhere, and of two equally large
+    camps one has to give way."""
+    ordered = sorted(values.values())
+    first = values[min(values)]
+    candidates = (ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2])
+    return min(candidates, key=lambda value: abs(value - first))

@@ -118,8 +118,7 @@ class Emitter:
         return self._round
 
     def turn(self, now_ns: int) -> int:
-        """Do what is due at that monotonic instant; returns the next one. Call earlier when
-        something came in."""
+        """Do what is due at that instant; returns the next one. Call earlier if something came."""
         if now_ns - self._turned_ns > self._settings.period_ns:
             self._was_away(now_ns)
         self._turned_ns = now_ns
@@ -143,9 +142,12 @@ class Emitter:
         """The process stood still for more than a round (SIGSTOP, a suspend): that round is passed
         over, and nothing real leaves before a step has seen who is there now (rule 12)."""
         self._withhold()
+        self._intake.pass_over(now_ns, self._run)
         if self._run is not None:
             self._run.real = False
-        if not self._listening:
+        if self._listening:
+            self._begin(now_ns, self._clock.flock_ns(now_ns))
+        else:
             passed = round_at(self._clock.flock_ns(now_ns), self._settings.period_ns)
             self._round, self._prepared = max(self._round, passed + 1), False
 

@@ -20,7 +20,7 @@ from flocksy.protocol.padding import MAX_BURST_CELLS
 from flocksy.protocol.schedule import BurstRun
 from flocksy.seam.joint import WireSeam
 from flocksy.wire.lane import Lane
-from flocksy.wire.limits import DRAIN_CELLS, PENDING_HEADERS
+from flocksy.wire.limits import DRAIN_CELLS, LATE_DRAINS, PENDING_HEADERS
 from flocksy.wire.port import Port
 from flocksy.wire.settings import WireSettings
 from flocksy.wire.stamps import OwnStamps
@@ -90,6 +90,15 @@ class Intake:
                 headers.append((index, header))
             lane.headers.clear()
         return headers
+
+    def pass_over(self, now_ns: int, run: BurstRun | None) -> None:
+        """Take in what waits after nobody has listened for a while. It says nothing of time, since
+        nobody knows when it came in, nor of who lives."""
+        for _ in range(LATE_DRAINS):
+            if not self.drain(now_ns, run):
+                break
+        for lane in self.lanes:
+            lane.headers.clear()
 
     def eligible(self, right: int) -> int:
         """Of the lanes whose clocks are right, those whose cells can be used, and our own."""

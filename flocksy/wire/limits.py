@@ -81,6 +81,9 @@ PENDING_HEADERS = 8
 DRAIN_CELLS = 16
 """Cells taken from one lane before the others get their turn."""
 
+LATE_DRAINS = 16
+"""Times that so many are taken after the process has stood still: more than can be waiting."""
+
 PREPARE_NS = 5_000_000
 """A round is decided and its cell made so long before its instant, so that at the instant only
 the sending is left to do."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flocksy.protocol.clock import SAMPLES, FlockClock, median
+from flocksy.protocol.clock import SAMPLES, FlockClock, middle
 
 MS = 1_000_000
 PERIOD_NS = 250 * MS
@@ -118,11 +118,29 @@ def test_two_clocks_alone_meet_in_the_middle() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "middle"),
-    [([0], 0), ([0, 60], 0), ([-60, 0], 0), ([0, 60, 61], 60), ([-5, 0, 3, 90], 0)],
+    ("values", "expected"),
+    [
+        ([7], 7),
+        ([5, 1, 3], 3),
+        ([0, 0, 900, 900], 0),
+        ([900, 0, 0, 900], 900),
+        ([0, 900], 0),
+        ([900, 0], 900),
+        ([4, 900, 5, 6], 5),
+    ],
 )
-def test_the_median_of_two_camps_is_where_somebody_is(values: list[int], middle: int) -> None:
-    assert median(values) == middle
+def test_of_two_camps_the_first_members_counts(values: list[int], expected: int) -> None:
+    assert middle(dict(enumerate(values))) == expected
+
+
+def test_of_two_equal_camps_one_gives_way() -> None:
+    """Else they would call each other's clocks wrong for ever."""
+    world = World(0, 0, 90_000, 90_000)
+    for _ in range(3):
+        world.round()
+    assert [clock.lost(world.now_ns) for clock in world.clocks] == [False, False, True, True]
+    world.clocks[2].step()
+    assert world.clocks[2].flock_ns(0) < START_NS + 3 * MS + PERIOD_NS
 
 
 def test_nonsense_is_no_measurement() -> None:
