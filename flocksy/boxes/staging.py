@@ -359,7 +359,10 @@ class Staging:
 
     @property
     def trouble(self) -> str | None:
-        """Why the disk refused the last write, for people; None when it did not."""
+        """Why the disk refused the last write, for people; None when it did not, or when nothing
+        waits for it any more."""
+        if all(incoming.complete for incoming in self._incoming.values()):
+            return None
         return self._temporaries.trouble
 
     def is_broken(self, path: str, root: bytes) -> bool:
