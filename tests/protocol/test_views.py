@@ -91,3 +91,10 @@ def test_clique_is_what_trying_all_sets_finds(raw: list[int], own: int) -> None:
         key=lambda members: (len(members), [-lane for lane in members]),
     )
     assert list(members_of(largest_clique(own, rows))) == list(best)
+
+
+def test_a_clique_is_found_in_time_when_links_are_cut_in_pairs() -> None:
+    """There are 2 ** 16 largest ones. Trying them all would take a minute in every round."""
+    everybody = (1 << 32) - 1
+    rows = {lane: everybody & ~(1 << (lane ^ 1)) for lane in range(32)}
+    assert largest_clique(3, rows) == sum(1 << lane for lane in range(0, 32, 2)) - 4 + 8
