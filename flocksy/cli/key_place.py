@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 import datetime
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,6 +28,11 @@ from flocksy.keys.identity import identity
 from flocksy.keys.pair import KeyPair
 from flocksy.keys.register import Register, read_register, write_register
 from flocksy.status.client import NotRunningError, request
+
+JOINING_SECONDS = 90.0
+"""A node that joins anew finishes its burst first: half a minute, and as long again to start."""
+
+LOOK_SECONDS = 0.1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -172,11 +178,38 @@ def write_change(place: KeyPlace, change: Change) -> list[str]:
 
 
 def tell_node(options: Options) -> list[str]:
-    """Have the running node read its keys anew. Returns lines for people; none if none runs."""
+    """Have the running node read its keys anew. Returns lines for people; none if none runs.
+
+    A node that joins anew just now has perhaps read the keys already, and cannot be asked until it
+    is there again: it is waited for.
+    """
+    patience = time.monotonic() + JOINING_SECONDS
+    state_dir = load_state_dir(options)
+    while True:
+        try:
+            answer = request(control_path(state_dir), "reload")
+        except NotRunningError:
+            if not _in_use(state_dir):
+                return []
+            if time.monotonic() > patience:
+                return ["A node has its state in use, but does not answer: start it again."]
+            time.sleep(LOOK_SECONDS)
+        except FlocksyError as error:
+            return [f"The running node goes on as before: {error}"]
+        else:
+            return [str(answer["text"])] if answer.get("text") else []
+
+
+def _in_use(state_dir: str) -> bool:
+    """Whether a node has this state, answering or not."""
+    path = os.path.join(state_dir, "lock")
+    if not os.path.exists(path):
+        return False
     try:
-        answer = request(control_path(load_state_dir(options)), "reload")
-    except NotRunningError:
-        return []
-    except FlocksyError as error:
-        return [f"The running node goes on as before: {error}"]
-    return [str(answer["text"])] if answer.get("text") else []
+        lock = system.lock_file(path)
+    except OSError:
+        return False
+    if lock is None:
+        return True
+    lock.close()
+    return False

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+
 from flocksy import system
+from flocksy.config.load import reload
 from flocksy.config.settings import NodeSettings
+from flocksy.errors import FlocksyError
 from flocksy.node.log import LogFormat
 
 __all__ = ["run"]
@@ -20,6 +24,9 @@ def run(settings: NodeSettings, log_format: LogFormat, *, once: bool = False) ->
 
     set_up(log_format)
     system.forbid_core_dumps()
+    if hasattr(signal, "SIGHUP"):
+        # Between two of its nodes the process reads everything anew by itself.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     while True:
         system.lock_in_memory(settings.key_pair.private_key)
         node = Node(settings, once=once)
@@ -30,4 +37,12 @@ def run(settings: NodeSettings, log_format: LogFormat, *, once: bool = False) ->
         if node.successor is None:
             system.wipe(settings.key_pair.private_key)
             return status
-        settings = node.successor
+        settings = _newest(node.successor)
+
+
+def _newest(settings: NodeSettings) -> NodeSettings:
+    """What the files say now: they may have changed again while the node was leaving."""
+    try:
+        return reload(settings)
+    except FlocksyError:
+        return settings  # as they were when they were right

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import segno
 
-from flocksy.cli import own_keys
+from flocksy.cli import key_place, own_keys
 from flocksy.cli.main import main
 from flocksy.cli.picture import qr_lines
 from flocksy.config.load import load
@@ -29,6 +29,7 @@ from flocksy.keys.files import generate_pair, read_keystore, read_private_keys
 from flocksy.keys.fingerprint import fingerprint_words, safety_number, scannable
 from flocksy.keys.register import Trust, read_register, register_path
 from flocksy.keys.rotation import decode_rotation, encode_rotation, make_rotation
+from flocksy.status.client import NotRunningError
 from flocksy.status.control import Answer, Arguments, ControlServer
 
 Capture = pytest.CaptureFixture[str]
@@ -577,6 +578,36 @@ def test_a_running_node_is_told(people: tuple[Person, Person, Person], capsys: C
         server.close()
         lock.close()
     assert told == ["reload"]
+
+
+@pytest.mark.parametrize("joining", [True, False])
+def test_a_node_that_joins_anew_is_waited_for(
+    people: tuple[Person, Person, Person],
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    joining: bool,
+) -> None:
+    """It may have read the keys before they were changed once more."""
+    anna, ben, cleo = people
+    anna.knows(ben, capsys)
+    _, lock = claim(anna.settings())
+    if not joining:
+        lock.close()
+    asked: list[str] = []
+
+    def request(_: str, command: str) -> Answer:
+        asked.append(command)
+        if len(asked) < 3:
+            raise NotRunningError("nobody listens")
+        return {"text": "there again"}
+
+    monkeypatch.setattr(key_place, "request", request)
+    monkeypatch.setattr(key_place, "LOOK_SECONDS", 0)
+    capsys.readouterr()
+    assert anna.knows(cleo, capsys) == 0
+    assert len(asked) == (3 if joining else 1)
+    assert ("there again" in capsys.readouterr().out) is joining
+    lock.close()
 
 
 def test_a_broken_register_is_one_line(

@@ -14,7 +14,8 @@ import pytest
 
 from flocksy.errors import FlocksyError
 from flocksy.keys import z85
-from flocksy.keys.files import read_private_keys
+from flocksy.keys.bundle import encode_bundle, make_bundle
+from flocksy.keys.files import generate_pair, read_private_keys
 from flocksy.testing.rig import START_SECONDS, Rig, RigNode, wait_until
 from flocksy.wire.monitor import REFUSED
 from tests.integration.flock import command, rig_of_three, wait_for_files
@@ -313,3 +314,23 @@ def test_a_node_runs_with_its_key_under_a_passphrase(rig: Rig) -> None:
         wait_until(lambda node=node: view_of(node) == 2, "two of three again", START_SECONDS)
     (anna.box / "sealed").write_text("sealed")
     wait_for_files((ben,), ["sealed"], START_SECONDS)
+
+
+def test_two_members_in_one_text_reach_a_running_node(rig: Rig) -> None:
+    """The second is read although the node is just about to join anew with the first."""
+    anna = rig.nodes[0]
+    acquainted(rig, 1, 2)
+    rig.start(anna)
+    wait_until(lambda: members_of(anna) == 2, "it runs", START_SECONDS)
+    path = rig.root / "bundles"
+    dora = encode_bundle(make_bundle(generate_pair(), "dora", f"ipc://{rig.root}/dora.ipc"))
+    path.write_text(command(rig.nodes[2], "keys", "export") + dora)
+    command(anna, "keys", "import", str(path), "--yes")
+    wait_until(lambda: members_of(anna) == 4, "it knows all four", START_SECONDS)
+
+
+def members_of(node: RigNode) -> object:
+    try:
+        return node.status()["members"]
+    except FlocksyError:
+        return 0
