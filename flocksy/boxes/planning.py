@@ -230,13 +230,13 @@ class Planning:
                     raise AssertionError("plan never makes versions")
                 if isinstance(operation, Acknowledge):
                     self._index.set_synced(operation.path, operation.synced)
+                    self.problems.pop(operation.path, None)
                 elif isinstance(operation, Hold):
                     if operation.reason:
                         self.problems[operation.path] = operation.reason
                 elif self._has_content(operation):
                     ready.append(operation)
         used = _wanted(ready)
-                    self.problems.pop(operation.path, None)
         ready = self._without_sources(ready)
         for path, root in waited_for:
             if (path, root) in used or self._waits_for.get(path) == root:
@@ -378,6 +378,7 @@ class Planning:
                 self.problems[path] = outcome.problem
                 continue
             self._pauses.pop(path, None)
+            self.problems.pop(path, None)  # it may have been done for the sake of another path
             if outcome.result is Result.CHANGED:
                 self._retry[path] = now + CHANGED_SECONDS
             if isinstance(operation, PutFile):
@@ -391,5 +392,4 @@ class Planning:
 
 def _wanted(operations: Iterable[Operation]) -> set[tuple[str, bytes]]:
     """(path, root) of the files that are to be put."""
-            self.problems.pop(path, None)  # it may have been done for the sake of another path
     return {(one.path, one.version.root) for one in operations if isinstance(one, PutFile)}
