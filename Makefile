@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: rig test soak soak-crash soak-planner lint bench adversary adversary-quick explore-deep lock clean
+.PHONY: rig test soak soak-crash soak-many soak-million soak-planner lint bench adversary adversary-quick explore-deep lock clean
 
 rig: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.rig
@@ -35,6 +35,8 @@ $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.goodput
 	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.many
+	$(BIN)/python -m benchmarks.delta
 
 # Who sent it? Needs root (namespaces), tcpdump and iproute2. Can be stopped and goes on where it was;
 # each part takes under 50 minutes: call it again until it says nothing of the time.
@@ -65,6 +67,14 @@ soak-crash: $(VENV)/.installed-dev
 # Whole flocks in memory by the hundred thousand; some minutes. The figures are in docs/boxes.md.
 soak-planner: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.sync.soak_planner
+
+# 100,000 files on three nodes: ten minutes on two laden cores. The figures are in docs/performance.md.
+soak-many: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.crowd
+
+# 1,000,000 files in one box without a wire; some 6 GB of disk, and no more than an hour.
+soak-million: $(VENV)/.installed
+	timeout 3600 $(BIN)/python -m benchmarks.crowd --alone --files 1000000 --directories 10000
 
 # Every run of three nodes within wider bounds than the tests have; an hour and several GB.
 explore-deep: $(VENV)/.installed-dev

@@ -16,8 +16,10 @@ from flocksy import system
 from flocksy.boxes.disk import PARKED, Disk
 from flocksy.boxes.handles import Handles
 from flocksy.boxes.placing import INCOMING, describe
+from flocksy.sync.content import MAX_CHUNK_BYTES
 from flocksy.sync.names import encode_path
 
+_ZEROS = bytes(MAX_CHUNK_BYTES)
 MAX_OPEN_FILES = 64
 """Of the 1,024 that a process may commonly have."""
 WRITE_OUT_BYTES = 8 << 20
@@ -79,12 +81,16 @@ class Temporaries:
         return True
 
     def write(self, name: str, data: bytes | memoryview, offsets: Collection[int]) -> bool:
-        """The same bytes to each of these offsets; without any, the file is made. False: the disk
-        refused."""
+        """The same bytes to each of these offsets; without any, the file is made. Zeros beyond its
+        end become a hole, so that sparse files stay sparse. False: the disk refused."""
         try:
             descriptor = self._files.get(name)
+            empty = _is_zeros(data)
             for offset in offsets:
-                system.write_at(descriptor, data, offset)
+                if empty and offset >= os.fstat(descriptor).st_size:
+                    os.truncate(descriptor, offset + len(data))  # a hole reads as zeros
+                else:
+                    system.write_at(descriptor, data, offset)
         except OSError as error:
             return self._refused(error)
         written = self._unasked.get(name, 0) + len(data) * len(offsets)
@@ -160,3 +166,8 @@ class Temporaries:
             )
         finally:
             os.close(reading)
+
+
+def _is_zeros(data: bytes | memoryview) -> bool:
+    # Nearly everything that is something else has it near its beginning.
+    return data[:64] == _ZEROS[: len(data[:64])] and data == _ZEROS[: len(data)]

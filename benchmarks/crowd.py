@@ -1,0 +1,215 @@
+"""A box with very many files: first index, a start with nothing changed, one change, memory.
+
+    python -m benchmarks.crowd [--files 100000] [--directories 1000]
+    python -m benchmarks.crowd --alone --files 1000000 --directories 10000
+
+Three real nodes, profile `fast`. Node 1's box is full before anybody starts. Printed are seconds
+and processor seconds of node 1 and of node 2 (which receives everything) until all three say that
+they are in sync, and the most memory that their processes have had at a time.
+
+`--alone`: one box in this process, without a wire (`flocksy.testing.lockstep`): everything but the
+cells. For numbers of files that three nodes on one disk would take hours for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from flocksy.testing.lockstep import Lockstep
+from flocksy.testing.rig import Rig, RigError, RigNode
+
+HERE = Path(__file__).resolve().parent.parent
+FILE_BYTES = 100
+PATIENCE_S = 1800.0
+POLL_S = 0.01
+MANY_ROUNDS = 100_000
+
+
+def fill(box: Path, files: int, directories: int) -> None:
+    """So many small files, all of different content."""
+    for number in range(directories):
+        (box / f"d{number // 100}" / f"e{number}").mkdir(parents=True)
+    for number in range(files):
+        at = number % directories
+        path = box / f"d{at // 100}" / f"e{at}" / f"f{number}"
+        path.write_bytes(b"%0*d" % (FILE_BYTES, number))
+
+
+def some_file(box: Path) -> Path:
+    """One of them."""
+    return box / "d0" / "e0" / "f0"
+
+
+def index_mib(state: Path) -> float:
+    """The size of the indexes below a state directory."""
+    return sum(file.stat().st_size for file in state.rglob("*.sqlite*")) / (1 << 20)
+
+
+# -- three nodes -----------------------------------------------------------------------------------
+
+
+def processes(node: RigNode) -> list[int]:
+    """The node's processes: box, then wire and scanner."""
+    assert node.process is not None
+    pid = node.process.pid
+    return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+
+def cpu_seconds(node: RigNode) -> float:
+    """Processor time of all of them so far."""
+    ticks = 0
+    for pid in processes(node):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def peak_mib(node: RigNode) -> str:
+    """The most resident memory that each of them has had."""
+    return "+".join(
+        str(int(line.split()[1]) // 1024)
+        for pid in processes(node)
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+        if line.startswith("VmHWM:")
+    )
+
+
+def timed(rig: Rig, what: str, change: Callable[[], None], done: Callable[[], bool]) -> None:
+    """Print what a change costs until it is done, and until all are in sync."""
+    nodes = rig.nodes[:2]
+    before = [cpu_seconds(node) if node.running else 0.0 for node in nodes]
+    started = time.monotonic()
+    change()
+    while not done():
+        if time.monotonic() - started > PATIENCE_S:
+            raise RigError(f"{what}: not within {PATIENCE_S:g} s")
+        time.sleep(POLL_S)
+    seconds = time.monotonic() - started
+    rig.wait_in_sync(PATIENCE_S)
+    in_sync = time.monotonic() - started
+    cpu = [cpu_seconds(node) - was for node, was in zip(nodes, before, strict=True)]
+    print(
+        f"{what:34} {seconds:8.2f} s, in sync {in_sync:8.2f} s; CPU s {cpu[0]:7.1f} {cpu[1]:7.1f};"
+        f" peak MiB {peak_mib(nodes[0])} and {peak_mib(nodes[1])}",
+        flush=True,
+    )
+
+
+def flock(files: int, directories: int) -> None:
+    """Three nodes. Raises `RigError`."""
+    configs = [HERE / "test-configs" / f"node{number}" for number in (1, 2, 3)]
+    with Rig(configs, HERE / "keys-example") as rig:
+        try:
+            started = time.monotonic()
+            fill(rig.nodes[0].box, files, directories)
+            print(f"{files} files made in {time.monotonic() - started:.1f} s", flush=True)
+
+            def start() -> None:
+                rig.start_all()
+                rig.wait_for_view()
+
+            def changed(data: bytes) -> Callable[[], bool]:
+                targets = [some_file(node.box) for node in rig.nodes[1:]]
+                return lambda: all(target.read_bytes() == data for target in targets)
+
+            def moved() -> bool:
+                boxes = [node.box for node in rig.nodes[1:]]
+                return all((box / "moved").exists() and not (box / "d1").exists() for box in boxes)
+
+            def written(data: bytes) -> Callable[[], None]:
+                def write() -> None:
+                    some_file(rig.nodes[0].box).write_bytes(data)
+
+                return write
+
+            last = directories - 1
+            ends = [node.box / f"d{last // 100}" / f"e{last}" for node in rig.nodes[1:]]
+            timed(rig, "first index, and sent to all", start, lambda: all(e.is_dir() for e in ends))
+            if found := rig.unequal():
+                raise RigError("\n".join(found))
+            print(f"index: {index_mib(rig.root / 'home-node1'):.0f} MiB", flush=True)
+            timed(rig, "one file changed", written(b"one"), changed(b"one"))
+            for node in rig.nodes:
+                rig.stop(node)
+            timed(rig, "started with nothing changed", start, lambda: True)
+            timed(rig, "one file changed", written(b"two"), changed(b"two"))
+            if directories > 100:
+                box = rig.nodes[0].box
+                timed(
+                    rig,
+                    f"{files * 100 // directories} files moved",
+                    lambda: os.rename(box / "d1", box / "moved"),
+                    moved,
+                )
+            timed(rig, "at rest for 10 s", lambda: time.sleep(10), lambda: True)
+        except RigError as error:
+            raise RigError(f"{error}\n{rig.log_tails()}") from error
+
+
+# -- alone -----------------------------------------------------------------------------------------
+
+
+def alone(files: int, directories: int) -> None:
+    """One box, in this process."""
+
+    def timed(what: str, work: Callable[[], object]) -> None:
+        started, cpu = time.monotonic(), time.process_time()
+        work()
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        scanner = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+        print(
+            f"{what:34} {time.monotonic() - started:8.2f} s; CPU s here"
+            f" {time.process_time() - cpu:7.1f}; peak MiB {peak} (a child that ended: {scanner})",
+            flush=True,
+        )
+
+    with tempfile.TemporaryDirectory(prefix="flocksy-crowd-", dir=os.getcwd()) as directory:
+        root = Path(directory)
+        timed(f"{files} files made", lambda: fill(root / "box0", files, directories))
+        with Lockstep(root, size=1) as box:
+
+            def settle() -> None:
+                box.run_until(box.settled, MANY_ROUNDS)
+
+            timed("first index", settle)
+            print(f"index: {index_mib(root / 'state0'):.0f} MiB", flush=True)
+            some_file(root / "box0").write_bytes(b"one")
+
+            def notice() -> None:
+                time.sleep(0.2)  # the kernel tells of it, and the path has to be quiet for a while
+                box.step()
+                settle()
+
+            def start() -> None:
+                box.restart(0)
+                settle()
+
+            timed("one file changed", notice)
+            timed("stopped", lambda: box.stop(0))
+            timed("started with nothing changed", start)
+
+
+def main() -> int:
+    """Run it. Returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--files", type=int, default=100_000)
+    parser.add_argument("--directories", type=int, default=1000)
+    parser.add_argument("--alone", action="store_true")
+    given = parser.parse_args()
+    try:
+        (alone if given.alone else flock)(given.files, given.directories)
+    except RigError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
