@@ -166,7 +166,7 @@ class Box:
         copying = self.staging.advance(COPY_BYTES_PER_TURN)
         copying = self.scratch.advance(COPY_BYTES_PER_TURN) or copying
         if self.scans.complete and not self._catching_up.done:
-            self.planning.add(self._catching_up.turn())
+            self.planning.add(self._receiving.left_over(self._catching_up.turn(), now))
             again.append(0.0)
         self._receiving.believe(now)
         if not self._upkeep.busy and not self.guard.estranged():
@@ -337,8 +337,6 @@ class Box:
         self.planning.add(reverted)
         return reverted
 
-    def _carry_out(
-        self, operations: Sequence[Record | Acknowledge], fresh: Mapping[str, Fresh]
     def decide(self, now: float, *, approve: bool) -> int:
         """With no scanner at work: answer for the deletions that the last run left waiting."""
         gone = [path for path in self.intake.changed if self.index.local(path) is None]
@@ -349,6 +347,8 @@ class Box:
             pass
         return count
 
+    def _carry_out(
+        self, operations: Sequence[Record | Acknowledge], fresh: Mapping[str, Fresh]
     ) -> None:
         records = [operation for operation in operations if isinstance(operation, Record)]
         batch = secrets.token_bytes(8)

@@ -97,6 +97,8 @@ class Planning:
         self._applying: Generator[float, None, Report] | None = None
         self._pause_until = 0.0
         self._now = 0.0
+        self.doubted: Container[str] = ()
+        """Paths that are left as they are for now; to be added when they are doubted no more."""
         self.problems: dict[str, str] = {}
         """Paths that cannot be brought to what the flock has, with the reason."""
         self.rescan: set[str] = set()
@@ -206,6 +208,9 @@ class Planning:
         copies = [copy for path in paths for copy in self._copies.pop(path, ())]
         paths = list(dict.fromkeys((*paths, *copies)))
         paths += self._unblocked_by(paths)
+        for path in [path for path in paths if path in self.doubted]:
+            self._arrived.pop(path, None)
+            paths.remove(path)
         waited_for = []
         for path in paths:
             self._arrived.pop(path, None)
@@ -222,6 +227,7 @@ class Planning:
             ignore_symlinks=self._ignore_symlinks,
             keeps=self._keeps,
         )
+        operations = [operation for operation in operations if not self._is_doubted(operation)]
         self._pass_on(waited_for, operations)
         ready: list[DiskOperation] = []
         with self._index.transaction():
@@ -250,6 +256,13 @@ class Planning:
         if ready:
             self._applying = self._applier.apply(ready)
             self._pause_until = now
+
+    def _is_doubted(self, operation: Operation) -> bool:
+        """Whether the operation follows from a clash that is not believed yet."""
+        if operation.path in self.doubted:
+            return True
+        copy_of = operation.copy_of if isinstance(operation, PutFile | PutSymlink) else None
+        return copy_of is not None and copy_of[0] in self.doubted
 
     def _unblocked_by(self, paths: Sequence[str]) -> list[str]:
         """Blocked paths beside or below these: what moved there may have been in their way."""

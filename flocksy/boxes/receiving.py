@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from flocksy.boxes.planning import Planning
 from flocksy.boxes.staging import Staging
 from flocksy.index.store import BoxIndex
@@ -24,6 +26,7 @@ class Receiving:
         self._planning = planning
         self._scratch = scratch
         self.unsure: dict[str, float] = {}
+        planning.doubted = self.unsure
         self.unknown: set[str] = set()
 
     def take(self, message: Versions, *, own: bool, now: float) -> None:
@@ -31,6 +34,18 @@ class Receiving:
         with self._index.transaction():
             for entry in message.entries:
                 self._take_one(entry, message, own, now)
+
+    def left_over(self, paths: Iterable[str], now: float) -> list[str]:
+        """Of paths that an earlier run left behind, those that are to be planned now. Where there
+        is a clash that this disk does not show, that run may have waited for the ancestry; nothing
+        says that the rest of it has come."""
+        planned = []
+        for path in paths:
+            if self._index.heads_of(path) > 1 and not self._index.copies_of(path):
+                self._doubt(path, now)
+            else:
+                planned.append(path)
+        return planned
 
     def believe(self, now: float) -> None:
         """What has waited for its ancestry for long enough is planned as it is."""
@@ -57,11 +72,14 @@ class Receiving:
                 contents.put(version.root, blobs=small_list(entry.inline).blobs())
                 contents.put(version.root, blobs=((chunk_id(entry.inline), entry.inline),))
             if entry.truncated:
-                self.unsure[path] = now + UNSURE_SECONDS
-                self.unknown.add(path)
+                self._doubt(path, now)
                 return
         self.unsure.pop(path, None)
         self._planning.batch(message.batch, message.batch_size, path, now)
+
+    def _doubt(self, path: str, now: float) -> None:
+        self.unsure[path] = now + UNSURE_SECONDS
+        self.unknown.add(path)
 
     def _expect(self, entry: Entry, own: bool, moved: bool) -> None:
         path, version = entry.path, entry.version
