@@ -26,6 +26,7 @@ from flocksy.boxes.disk import PRIVATE, Disk, Stat
 from flocksy.boxes.filesystem import as_stat
 from flocksy.boxes.findings import Busy, Finding, Gone, Seen, Skipped, Unfollowed, Unreadable
 from flocksy.boxes.follower import Follower, NotShown, Shown
+from flocksy.boxes.listing import by_directory
 from flocksy.errors import HostileInput
 from flocksy.index.contents import Piece
 from flocksy.index.known import Known, KnownTree
@@ -57,12 +58,6 @@ class Symlinks(Enum):
 
 Steps = Generator[Finding | None, None, None]
 """Findings as they come; None where the walk may be interrupted (at least per chunk and entry)."""
-
-
-MANY_CHILDREN = 16
-"""So many paths in one directory, and no less than a part in `LISTED_PART` of what is known there,
-are found by listing it: one look-up in the index instead of one for each."""
-LISTED_PART = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +132,9 @@ class Walk:
         """Look at these paths: at what they are, at what directories list, and at everything
         below directories that were not known. Also at parents that were not known."""
         entered = self._entered
-        wanted, many = self._by_directory(self._to_look_at(paths))
+        wanted, many = self._to_look_at(paths), {}
+        if self._follower is None:
+            wanted, many = by_directory(wanted, self._disk, self._known)
         for folder, children in many.items():
             waiting = [_Waiting(folder, whole=False, only=children)]
             while waiting:
@@ -160,37 +157,6 @@ class Walk:
             waiting = [_Waiting(path, whole)]
             while waiting:
                 yield from self._directory(waiting.pop(), waiting)
-
-    def _by_directory(self, paths: list[str]) -> tuple[list[str], dict[str, frozenset[str]]]:
-        """Those to be looked at by themselves, and directories of which a good part is. Where such
-        a directory has gone itself, it is looked at instead of what was in it."""
-        if self._follower is not None or len(paths) < MANY_CHILDREN:
-            return paths, {}
-        children: dict[str, list[str]] = {}
-        for path in paths:
-            if path:
-                children.setdefault(parent_of(path), []).append(path)
-        many: dict[str, frozenset[str]] = {}
-        gone: set[str] = set()
-        for folder, inside in children.items():
-            if len(inside) >= MANY_CHILDREN and self._was_directory(folder):
-                try:
-                    found = self._disk.stat(folder)
-                except OSError:
-                    continue
-                if found is None:
-                    gone.add(folder)
-                elif found.kind is Kind.DIRECTORY and self._known.has_fewer_children(
-                    folder, len(inside) * LISTED_PART
-                ):
-                    many[folder] = frozenset(inside)
-        covered = many.keys() | gone
-        left = (path for path in paths if not path or parent_of(path) not in covered)
-        return sorted({*left, *gone}), many
-
-    def _was_directory(self, path: str) -> bool:
-        known = self._known.entry(path) if path else None
-        return not path or (known is not None and not _not_one(known))
 
     def _to_look_at(self, paths: Iterable[str]) -> list[str]:
         wanted = set()
