@@ -26,6 +26,7 @@ from flocksy.sync.operations import (
     PutFile,
     PutSymlink,
     Record,
+    files_put,
 )
 from flocksy.sync.planner import Held, plan
 from flocksy.sync.version import Kind, Version
@@ -84,7 +85,7 @@ class Planning:
         self._uncommitted = uncommitted
         self._held = held
         self._keeps = keeps
-        self._ignore_by: float | None = None  # until then the rest waits for its .flockignore
+        self._ignore_by = 0.0  # until then the rest waits for the content of .flockignore
         self._arrived: dict[str, None] = {}
         self._waits_for: dict[str, bytes] = {}  # path -> root of the content it still lacks
         self._batches: dict[bytes, _Batch] = {}
@@ -176,19 +177,17 @@ class Planning:
         self.add(self._waits_for)
 
     def _ignore_first(self, now: float) -> float | None:
-        """Until when the rest is to wait: `.flockignore` says what of it there is to do, so it goes
-        first and alone. Its content is waited for, but not for ever."""
+        """Until when the rest waits, for a while: `.flockignore` says what of it there is to do."""
         if IGNORE_FILE in self._arrived:
-            later = self._arrived
+            rest = {path: None for path in self._arrived if path != IGNORE_FILE}
             self._arrived = {IGNORE_FILE: None}
             self._plan(now)
-            self._arrived = later | self._arrived
-            del self._arrived[IGNORE_FILE]
+            self._arrived |= rest
             self._ignore_by = now + BATCH_SECONDS
         if self._applying is not None:
             return now
-        by = self._ignore_by if IGNORE_FILE in self._waits_for else None
-        return by if by is not None and now < by else None
+        waits = IGNORE_FILE in self._waits_for and now < self._ignore_by
+        return self._ignore_by if waits else None
 
     def finish(self) -> None:
         """Bring the batch that is being applied to its end, however long it takes."""
@@ -242,7 +241,7 @@ class Planning:
                         self.problems[operation.path] = operation.reason
                 elif self._has_content(operation):
                     ready.append(operation)
-        used = _wanted(ready)
+        used = files_put(ready)
         ready = self._without_sources(ready)
         for path, root in waited_for:
             if (path, root) in used or self._waits_for.get(path) == root:
@@ -280,7 +279,7 @@ class Planning:
         self, waited_for: Sequence[tuple[str, bytes]], operations: Iterable[Operation]
     ) -> None:
         """What was expected for one path and shall stand at another, as a conflict copy does."""
-        wanted = _wanted(operations)
+        wanted = files_put(operations)
         spare = {root: path for path, root in waited_for if (path, root) not in wanted}
         if spare:
             for path, root in sorted(wanted):
@@ -390,6 +389,8 @@ class Planning:
                 self._retry[path] = now + pause
                 self.problems[path] = outcome.problem
                 continue
+            if outcome.result is Result.CHANGED and path in self._blocked & self._retry.keys():
+                continue  # what is to stand there waits for what cannot go
             self._pauses.pop(path, None)
             self.problems.pop(path, None)  # it may have been done for the sake of another path
             if outcome.result is Result.CHANGED:
@@ -401,8 +402,3 @@ class Planning:
                     self._staging.look_again(root)
                 else:
                     self._waits_for.setdefault(path, root)
-
-
-def _wanted(operations: Iterable[Operation]) -> set[tuple[str, bytes]]:
-    """(path, root) of the files that are to be put."""
-    return {(one.path, one.version.root) for one in operations if isinstance(one, PutFile)}

@@ -8,7 +8,7 @@ What the applier leaves behind at a path is remembered as `synced_after(operatio
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from flocksy.sync.trees import DiskEntry, SyncedEntry
@@ -130,3 +130,8 @@ def synced_after(operation: DiskOperation, read_back: DiskEntry | None) -> Synce
         return operation.synced
     copy_of = None if isinstance(operation, MakeDirectory) else operation.copy_of
     return SyncedEntry(operation.synced_heads, read_back, copy_of, operation.generation)
+
+
+def files_put(operations: Iterable[Operation]) -> set[tuple[str, bytes]]:
+    """(path, root) of the files that are to be put."""
+    return {(one.path, one.version.root) for one in operations if isinstance(one, PutFile)}
