@@ -9,14 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 
 from flocksy import system
-from flocksy.boxes.disk import MODE_BITS, PARKED, PRIVATE, Disk, Stat
+from flocksy.boxes.disk import MODE_BITS, PARKED, Disk, Stat
+from flocksy.boxes.often import Often
 from flocksy.errors import BoxError
 from flocksy.sync.version import Kind
 
@@ -24,24 +23,17 @@ __all__ = ["Disk", "RealDisk", "Stat", "as_stat"]
 
 _COPY_BYTES = 1 << 20
 """Bytes per step of a copy: about a millisecond, so that a caller can slice its time."""
-
 _LATEST_NS = (1 << 63) - 1
 """April 2262: the last time that fits into the 64 signed bits of a version and of the index. File
 systems go further (ext4 to 2446, tmpfs beyond), and a camera with a flat battery may say anything.
 """
-
-_OFTEN = frozenset((f"{PRIVATE}/incoming", f"{PRIVATE}/scratch"))
-"""Directories of ours in which several things are done for each file: their handles are kept."""
-_KEPT_S = 1.0
-"""Then they are opened anew, should somebody have put others in their place."""
 
 _DIRECTORY_FLAGS = os.O_RDONLY | system.O_DIRECTORY | system.O_NOFOLLOW | system.O_CLOEXEC
 
 # Walking meets these when a component is missing or is not a directory of the box.
 _NO_WAY = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV})
 
-# A sandbox answers EPERM for calls it does not know, and a directory that is being renamed EAGAIN;
-# a path of the length that a box allows is too long for one call. The walk tells what it really is.
+# For unknown calls (a sandbox), during a rename, for a long path. The walk tells what it really is.
 _WALK_INSTEAD = frozenset({errno.EPERM, errno.EAGAIN, errno.EINVAL, errno.ENAMETOOLONG})
 
 
@@ -65,10 +57,7 @@ class RealDisk:
             raise BoxError(f"{root}: is not a directory, and a box has to be one") from None
         except OSError as error:
             raise BoxError(f"{root}: cannot be opened: {error.strerror}") from None
-        self._thread = threading.get_ident()
-        self._kept: dict[str, tuple[int, float]] = {}
-        self._outworn: dict[str, int] = {}
-        """The handles before those kept: whoever is about to use one still can."""
+        self._often = Often(lambda path: self._open(path, _DIRECTORY_FLAGS))
         self._openat2 = True
         self._exchange = True
         self._noreplace = True
@@ -77,10 +66,7 @@ class RealDisk:
         if self._root_fd >= 0:
             os.close(self._root_fd)
             self._root_fd = -1
-        for handle in (*self._outworn.values(), *(handle for handle, _ in self._kept.values())):
-            os.close(handle)
-        self._outworn.clear()
-        self._kept.clear()
+        self._often.close()
 
     def __enter__(self) -> RealDisk:
         return self
@@ -289,32 +275,15 @@ class RealDisk:
         directory, _, name = path.rpartition("/")
         if name in ("", ".", ".."):
             raise OSError(errno.EINVAL, "not the path of an entry", path)
-        if not directory:
-            yield self._root_fd, name
-            return
-        if directory in _OFTEN and threading.get_ident() == self._thread:
-            yield self._often(directory), name
+        kept = self._often.get(directory) if directory else self._root_fd
+        if kept is not None:
+            yield kept, name
             return
         handle = self._open(directory, _DIRECTORY_FLAGS)
         try:
             yield handle, name
         finally:
             os.close(handle)
-
-    def _often(self, directory: str) -> int:
-        """The kept handle of a directory of ours, if that is still there."""
-        now_s = time.monotonic()
-        handle, until_s = self._kept.get(directory, (-1, 0.0))
-        if now_s < until_s and os.fstat(handle).st_nlink:
-            return handle
-        fresh = self._open(directory, _DIRECTORY_FLAGS)
-        if handle >= 0:
-            outworn = self._outworn.pop(directory, -1)
-            if outworn >= 0:
-                os.close(outworn)
-            self._outworn[directory] = handle
-        self._kept[directory] = fresh, now_s + _KEPT_S
-        return fresh
 
     @contextmanager
     def _parents(self, first: str, second: str) -> Iterator[tuple[int, str, int, str]]:

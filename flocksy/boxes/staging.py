@@ -387,10 +387,8 @@ class Staging:
         self._looking.pop(incoming.key, None)
         for name in (*incoming.blobs, *incoming.missing):
             self._unwant(name, incoming)
-        if placed:
-            self._temporaries.done(incoming.name)
-        else:
-            self._temporaries.remove(incoming.name)
+        drop = self._temporaries.done if placed else self._temporaries.remove
+        drop(incoming.name)
 
     def sweep(self) -> None:
         """Remove temporaries of earlier runs that nobody expects any more."""

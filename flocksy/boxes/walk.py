@@ -17,16 +17,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
 from flocksy.boxes.chunking import ContentChangedError, cut_file
 from flocksy.boxes.disk import PRIVATE, Disk, Stat
-from flocksy.boxes.filesystem import as_stat
 from flocksy.boxes.findings import Busy, Finding, Gone, Seen, Skipped, Unfollowed, Unreadable
 from flocksy.boxes.follower import Follower, NotShown, Shown
 from flocksy.boxes.listing import by_directory
+from flocksy.boxes.looking import as_found, why, with_parents
 from flocksy.errors import HostileInput
 from flocksy.index.contents import Piece
 from flocksy.index.known import Known, KnownTree
@@ -132,7 +132,8 @@ class Walk:
         """Look at these paths: at what they are, at what directories list, and at everything
         below directories that were not known. Also at parents that were not known."""
         entered = self._entered
-        wanted, many = self._to_look_at(paths), {}
+        wanted = self._to_look_at(paths)
+        many: dict[str, frozenset[str]] = {}
         if self._follower is None:
             wanted, many = by_directory(wanted, self._disk, self._known)
         for folder, children in many.items():
@@ -143,7 +144,7 @@ class Walk:
                     entered.add(at.path)
                 yield from self._directory(at, waiting)
         for path in wanted:
-            if any(above in entered for above in _with_parents(path)):
+            if any(above in entered for above in with_parents(path)):
                 continue
             whole = False
             if path:
@@ -176,7 +177,7 @@ class Walk:
         try:
             found = self._disk.stat(path)
         except OSError as error:
-            yield Unreadable(path, _why(error))
+            yield Unreadable(path, why(error))
             return None, False
         known = self._known.entry(path)
         if found is not None:
@@ -216,7 +217,7 @@ class Walk:
         except OSError as error:
             if not path:
                 raise
-            yield Unreadable(path, _why(error))
+            yield Unreadable(path, why(error))
             return
         known = self._known.children(path)
         if at.only is not None:
@@ -245,8 +246,7 @@ class Walk:
             if shown.kind is Kind.DIRECTORY and (whole or not known_one or at.only is not None):
                 waiting.append(_Waiting(child, whole))
         for child in links.union(known):
-            if at.only is not None:
-                self._entered.add(child)
+            self._entered.update((child,) if at.only is not None else ())
             yield from self._gone(child)
 
     def _gone(self, path: str) -> Steps:
@@ -354,16 +354,16 @@ class Walk:
             else:
                 descriptor = self._disk.open_read(path)
                 try:
-                    reading = _as_found(descriptor, found)
+                    reading = as_found(descriptor, found)
                     seen = yield from self._read(path, descriptor, found)
-                    same_file = reading and _as_found(descriptor, found)
+                    same_file = reading and as_found(descriptor, found)
                 finally:
                     os.close(descriptor)
                 after = self._stat_again(path) if same_file else None
         except (FileNotFoundError, ContentChangedError):
             after = None
         except OSError as error:
-            yield Unreadable(path, _why(error))
+            yield Unreadable(path, why(error))
             return
         if after != found:
             yield Busy(path, time.perf_counter() - started_s)
@@ -395,29 +395,6 @@ class Walk:
         return Seen(path, found.entry(listed.root), tuple(pieces), listed.blobs())
 
 
-def _as_found(descriptor: int, found: Stat) -> bool:
-    """Whether the open file is still the one that was seen, unchanged."""
-    now = as_stat(os.fstat(descriptor))  # so that its times are told as those of `found` are
-    return (now.inode, now.size, now.mtime_ns, now.ctime_ns) == (
-        found.inode,
-        found.size,
-        found.mtime_ns,
-        found.ctime_ns,
-    )
-
-
 def _not_one(known: Known) -> bool:
     """Whether what was known is no directory."""
     return known.entry.kind is not Kind.DIRECTORY
-
-
-def _with_parents(path: str) -> Iterator[str]:
-    while path:
-        yield path
-        path = parent_of(path)
-
-
-def _why(error: OSError) -> str:
-    if isinstance(error, PermissionError):
-        return "cannot be read: permission denied; let the user that runs flocksy read it"
-    return f"cannot be read: {error.strerror or error}"
