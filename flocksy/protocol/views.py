@@ -74,8 +74,8 @@ def largest_clique(own: int, rows: Mapping[int, int]) -> int:
 def _bounds(lanes: Sequence[int], hears: Mapping[int, int]) -> list[int]:
     """By position, how many of the lanes from there on can all hear each other, at most.
 
-    Lanes are put into groups in which nobody hears anybody, greedily; of a group one counts. Without
-    it a cut along pairs takes 2 ** (members / 2) steps.
+    Lanes are put into groups in which nobody hears anybody, greedily; of a group one counts.
+    Without it a cut along pairs takes 2 ** (members / 2) steps.
     """
     groups: list[int] = []
     bounds = [0] * len(lanes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.simulator.faults import BRIEF
 from tests.simulator.mutants import Mutant, every
 from tests.simulator.test_simulator import simulate
 
@@ -13,6 +14,11 @@ def test_a_mutant_is_noticed(mutant: Mutant) -> None:
     if mutant.plan:
         what = ("--plan", f"tests/simulator/found/{mutant.plan}.json")
     else:
-        what = ("--kind", "boxes" if mutant.boxes else "wire", "--seeds", f"0:{mutant.seeds}")
+        what = (
+            "--kind",
+            "boxes" if mutant.boxes else "wire",
+            "--seeds",
+            f"{BRIEF}:{BRIEF + mutant.seeds}",
+        )
     code, said = simulate("--quiet", "--mutant", mutant.name, *what)
     assert code == 1 and mutant.sign in said, said

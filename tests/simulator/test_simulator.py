@@ -15,13 +15,13 @@ import pytest
 
 from tests.simulator import plans
 from tests.simulator.clock import LocalClock
-from tests.simulator.faults import wire_plan
+from tests.simulator.faults import BRIEF, wire_plan
 
 ROOT = Path(__file__).parents[2]
 
-WIRE_SEEDS = [(first, first + 18) for first in range(0, 72, 18)]
+WIRE_SEEDS = [(first, first + 30) for first in range(BRIEF, BRIEF + 150, 30)]
 """Two of three seeds of these."""
-BOX_SEEDS = [(first, first + 30) for first in range(1000, 1060, 30)]
+BOX_SEEDS = [(first, first + 30) for first in range(BRIEF, BRIEF + 120, 30)]
 """A third of these."""
 
 
