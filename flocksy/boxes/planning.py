@@ -9,9 +9,9 @@ content has kept everybody waiting for too long.
 from __future__ import annotations
 
 from collections.abc import Container, Generator, Iterable, Sequence
-from dataclasses import dataclass, field
 
 from flocksy.boxes.applier import Applier, Report, Result
+from flocksy.boxes.found_together import BATCH_SECONDS, Batches
 from flocksy.boxes.staging import Staging
 from flocksy.errors import LimitExceeded
 from flocksy.index.store import BoxIndex
@@ -44,19 +44,6 @@ CHANGED_SECONDS = 1.0
 """A path that was found edited is planned again after this, whatever the scan says: what was in
 the way may be gone, and then there is nothing for a scan to find."""
 
-BATCH_SECONDS = 5.0
-"""How long the paths of one batch wait for each other after the last of them moved."""
-
-MAX_BATCHES = 1_000
-"""Batches waited for at a time; what is beyond is applied as it comes."""
-
-
-@dataclass(slots=True)
-class _Batch:
-    missing: int
-    paths: set[str] = field(default_factory=set)
-    moved: float = 0.0
-
 
 class Planning:
     """Plans and applies for one box. `turn` is called again and again and never blocks long."""
@@ -88,8 +75,7 @@ class Planning:
         self._ignore_by = 0.0  # until then the rest waits for the content of .flockignore
         self._arrived: dict[str, None] = {}
         self._waits_for: dict[str, bytes] = {}  # path -> root of the content it still lacks
-        self._batches: dict[bytes, _Batch] = {}
-        self._batched: set[str] = set()  # paths of all of them
+        self._batches = Batches()
         self._retry: dict[str, float] = {}  # path -> when
         self._copies: dict[str, set[str]] = {}  # owner -> its copies that lack content
         self._deferred: dict[str, None] = {}  # until what they show has been copied elsewhere
@@ -115,17 +101,8 @@ class Planning:
 
     def batch(self, mark: bytes, size: int, path: str, now: float) -> None:
         """`path` is one of `size` of the batch `mark`: they are planned together."""
-        batch = self._batches.get(mark)
-        if batch is None:
-            if size <= 1 or len(self._batches) >= MAX_BATCHES:
-                self.add((path,))
-                return
-            batch = self._batches[mark] = _Batch(size)
-        batch.moved = now
-        if path not in batch.paths:
-            batch.paths.add(path)
-            self._batched.add(path)
-            batch.missing -= 1
+        if not self._batches.add(mark, size, path, now):
+            self.add((path,))
 
     def waits_for(self, path: str, root: bytes) -> bool:
         """Whether the path cannot be applied before the content `root` has come."""
@@ -147,13 +124,13 @@ class Planning:
     def pending(self) -> int:
         """Paths on their way to the disk."""
         waiting = {*self._waits_for, *self._arrived, *self._retry, *self._deferred}
-        return len((waiting | self._batched) - self._blocked)
+        return len((waiting | self._batches.paths) - self._blocked)
 
     def turn(self, now: float) -> float | None:
         """Do some work. Returns when to come again: 0.0 for at once, None for when called."""
         self._now = now
         for staged in self._staging.complete():
-            if staged.path not in self._batched:
+            if staged.path not in self._batches.paths:
                 self.add((staged.path,))
         for path in [path for path, when in self._retry.items() if when <= now]:
             del self._retry[path]
@@ -162,7 +139,7 @@ class Planning:
         for path in [path for path in self._deferred if not self._is_copied_from(path, copying)]:
             del self._deferred[path]
             self._arrived[path] = None
-        self._release_batches(now)
+        self.add(self._batches.ready(now))
         if self._applying is not None:
             return self._advance(now)
         if self._arrived:
@@ -193,13 +170,6 @@ class Planning:
         """Bring the batch that is being applied to its end, however long it takes."""
         while self._applying is not None:
             self._advance(float("inf"))
-
-    def _release_batches(self, now: float) -> None:
-        for mark, batch in list(self._batches.items()):
-            if batch.missing <= 0 or now - batch.moved > BATCH_SECONDS:
-                self.add(batch.paths)
-                self._batched -= batch.paths
-                del self._batches[mark]
 
     def _plan(self, now: float) -> None:
         paths = list(self._arrived)[:PATHS_PER_PLAN]
