@@ -199,13 +199,6 @@ BOXES = tuple(
             "            self._say(reconcile.opening(box.setup.tag, box.index.items))\n",
             "            pass\n",
         ),
-        Mutant(
-            "left-over directories",
-            "flocksy.boxes.catching_up",
-            "    return lives != shows\n",
-            "    return False\n",
-            plan="directory_left_over",
-        ),
     )
 )
 
