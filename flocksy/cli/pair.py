@@ -19,6 +19,7 @@ from flocksy.cli.pair_arguments import DEFAULT_PORT
 from flocksy.config.settings import Options
 from flocksy.errors import ConfigError, FlocksyError
 from flocksy.keys.bundle import Bundle
+from flocksy.keys.endpoints import is_host
 from flocksy.keys.exchange import people
 from flocksy.keys.pairing import Invitation, code_of, code_text, new_code
 from flocksy.keys.pairing_find import Announcer, find_hosts
@@ -194,6 +195,7 @@ def _address(text: str, default_port: int) -> tuple[str, int]:
         port = rest.removeprefix(":") or port
     elif host.count(":") == 1:
         host, _, port = host.partition(":")
-    if not port.isascii() or not port.isdigit() or int(port) > 65535 or not host.isprintable():
+    plain = port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535
+    if not plain or (host and not is_host(f"[{host}]" if ":" in host else host)):
         raise ConfigError(f"pair: {text!r} is no address; write HOST, HOST:PORT or [IPv6]:PORT")
     return host, int(port)

@@ -33,7 +33,26 @@ def normal_endpoint(text: str) -> str:
         raise ValueError("is no endpoint; write host:port, tcp://host:port or ipc:///path")
     if not 1 <= int(match["port"]) <= 65535:
         raise ValueError("a port is a number from 1 to 65535")
+    if not is_host(match["host"]):
+        raise ValueError("is no endpoint: no machine can have that name or address")
     return f"tcp://{match['host']}:{int(match['port'])}"
+
+
+def is_host(text: str) -> bool:
+    """Whether a machine can be called so: a name of letters, digits, - _ and dots, an address, an
+    IPv6 address in brackets, or * for all addresses of this machine.
+
+    Names that no resolver takes would stop a node at its start, and they come in bundles, too.
+    """
+    if text == "*":
+        return True
+    try:
+        if text.startswith("["):
+            ipaddress.IPv6Address(text[1:-1])
+            return text.endswith("]")
+        return bool(text.encode("idna")) and all(c.isalnum() or c in "-_." for c in text)
+    except ValueError:
+        return False
 
 
 def is_local(endpoint: str) -> bool:

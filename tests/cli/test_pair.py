@@ -248,6 +248,9 @@ def test_two_machines_with_one_endpoint_are_told(
         (("pair", "ben.example:port"), "is no address"),
         (("pair", ":80"), "is no address"),
         (("pair", "ben.example:0"), "is no address"),
+        (("pair", "ben..example"), "is no address"),
+        (("pair", "ben.example:" + "9" * 5000), "is no address"),
+        (("pair", "--listen", "a..b:80"), "is no address"),
     ],
 )
 def test_wrong_command_lines(

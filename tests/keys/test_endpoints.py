@@ -13,6 +13,11 @@ from flocksy.keys.endpoints import is_local, normal_endpoint
         ("anna.example:5000", "tcp://anna.example:5000"),
         (" tcp://10.0.0.1:05000 ", "tcp://10.0.0.1:5000"),
         ("[::1]:5000", "tcp://[::1]:5000"),
+        ("[fe80::1%eth0]:5000", "tcp://[fe80::1%eth0]:5000"),
+        ("*:5000", "tcp://*:5000"),
+        ("x" * 56 + ".onion:5000", "tcp://" + "x" * 56 + ".onion:5000"),
+        ("b\u00fccher.example.:5000", "tcp://b\u00fccher.example.:5000"),
+        ("under_score:5000", "tcp://under_score:5000"),
         ("ipc:///tmp/node1.ipc", "ipc:///tmp/node1.ipc"),
     ],
 )
@@ -36,6 +41,14 @@ def test_one_form_for_all_ways_to_write_it(text: str, normal: str) -> None:
         "x" * 400 + ":1",
         "tcp://a:1/path",
         "\x1b[1m:1",
+        "a..b:1",
+        ".a:1",
+        "x" * 64 + ".example:1",
+        "[zz]:1",
+        "[10.0.0.1]:1",
+        "a?b:1",
+        "a#b:1",
+        "a\u2100b:1",
     ],
 )
 def test_refuses_what_is_none(text: str) -> None:
