@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
 import os
 
@@ -54,7 +55,9 @@ def _announce(place: KeyPlace, parsed: argparse.Namespace) -> None:
             )
         write_private_keys(place.next_path, dict.fromkeys(place.words.hostnames, upcoming))
     else:
-        upcoming = opened(upcoming, place.next_path, parsed)
+        # Its passphrase is another one: what --new-fd gave when it was made.
+        theirs = argparse.Namespace(passphrase_fd=parsed.new_fd)
+        upcoming = opened(upcoming, place.next_path, theirs)
     rotation = announcement(place, pair, upcoming, until)
     print(encode_rotation(rotation), end="")
 
@@ -81,12 +84,11 @@ def _switch(place: KeyPlace) -> None:
         since=today(),
         first_key=first,
     )
-    # First what says whose uid the new key has: a crash then leaves the old key in use. The new
-    # one stays in its file of its own until it is in the private key file.
-    write_register(
-        place.words.keystore_path,
-        place.register.with_entry(entry, instead_of=place.pair.public_key),
-    )
+    # First what says whose uid the new key has, beside what says it of the old one: a crash then
+    # leaves the old key in use. The new one stays in its file of its own until it is in the private
+    # key file.
+    register = place.register.with_entry(entry)
+    write_register(place.words.keystore_path, register)
     for endpoint in place.words.hostnames:
         pairs[endpoint] = place.next_pair
     write_private_keys(path, pairs)
@@ -94,6 +96,12 @@ def _switch(place: KeyPlace) -> None:
         place.words.keystore_path,
         place.keystore | dict.fromkeys(place.words.hostnames, place.next_pair.public_key),
     )
+    kept = [
+        one
+        for one in register.entries
+        if one.public_key == entry.public_key or one.uid != entry.uid
+    ]
+    write_register(place.words.keystore_path, dataclasses.replace(register, entries=tuple(kept)))
     os.unlink(place.next_path)
     print(f"The new key is in {printable(path)}; the old one is gone.")
 

@@ -429,6 +429,9 @@ def test_a_switch_that_broke_off_is_done_again(
     anna, ben, _ = people
     anna.knows(ben, capsys)
     uid = anna.settings().uid
+    # The second one: by now only the register says whose uid the key in use has.
+    assert anna.keys("rotate") == 0
+    assert anna.keys("rotate", "--switch") == 0
     capsys.readouterr()
     assert anna.keys("rotate") == 0
     upcoming = decode_rotation(capsys.readouterr().out).bundle.public_key
@@ -439,9 +442,12 @@ def test_a_switch_that_broke_off_is_done_again(
     with monkeypatch.context() as patched:
         patched.setattr(own_keys, step, broken)
         assert anna.keys("rotate", "--switch") == 2
+    if step != "write_keystore":  # which then names another key, and the node says so
+        assert anna.settings().uid == uid
     assert anna.keys("rotate", "--switch") == 0
     assert anna.public_key == upcoming
     assert anna.settings().uid == uid
+    assert [entry.name for entry in read_register(str(anna.keystore)).entries].count("anna") == 1
 
 
 def test_a_rotation_that_was_begun_can_be_cancelled(
@@ -535,6 +541,22 @@ def test_a_sealed_key_rotates_to_a_sealed_one(
     assert "private_key_sealed" in anna.privatekey.read_text()
     typed[:] = ["new words"]
     assert anna.keys("export") == 0
+
+
+@pytest.mark.usefixtures("cheap")
+def test_an_announcement_is_made_again_with_both_passphrases(
+    people: tuple[Person, Person, Person], capsys: Capture
+) -> None:
+    anna, _, _ = people
+    with passed(b"old words") as old:
+        assert anna.keys("passphrase", "--new-fd", str(old)) == 0
+    announced = []
+    for _ in range(2):
+        capsys.readouterr()
+        with passed(b"old words") as old, passed(b"new words") as new:
+            assert anna.keys("rotate", "--passphrase-fd", str(old), "--new-fd", str(new)) == 0
+        announced.append(decode_rotation(capsys.readouterr().out).bundle.public_key)
+    assert announced[0] == announced[1]
 
 
 @contextlib.contextmanager
