@@ -198,6 +198,8 @@ class Links:
     def _knock_at(self, endpoints: tuple[str, ...]) -> Knock:
         targets = []
         for endpoint in endpoints:
+            if endpoint.startswith("tcp://*:"):
+                continue  # where a node listens, and no place that can be knocked at
             with contextlib.suppress(OSError):  # a name that is gone: nobody lives there
                 targets.append(self._target(endpoint))
 

@@ -240,10 +240,10 @@ def test_a_copy_of_us_that_nobody_was_told_of() -> None:
 def test_a_knock_that_comes_back_to_us_is_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flocksy.wire.knock.KNOCK_NS", S)
     own = make_settings(endpoints("tcp", ""))[0]
-    # Another name for this very machine; and one where nobody is.
+    # Another name for this very machine; one where nobody is; and where this node listened before.
     again = own.bind[0].replace("localhost", "127.0.0.1")
     nobody = endpoints("tcp", "")[0]
-    links = Links(replace(own, knock=(again, nobody)))
+    links = Links(replace(own, knock=(again, nobody, "tcp://*:5000")))
     try:
         assert links._knock is not None
         said: list[str] = []
