@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import MutableMapping
 from dataclasses import replace
 from typing import Any, Literal
 
 import tomlkit
+from tomlkit.container import OutOfOrderTableProxy
 from tomlkit.items import Table
 
 from flocksy.config import document, formats, model, original, places
@@ -135,7 +137,7 @@ def _add_toml(text: str, box: BoxSettings) -> str:
     if boxes is None:
         boxes = tomlkit.table(is_super_table=True)
         root["box"] = boxes
-    if not isinstance(boxes, Table):
+    if not isinstance(boxes, Table | OutOfOrderTableProxy):
         raise ConfigError("the boxes are a list here; write them as [box.NAME] first")
     table = tomlkit.table()
     for key, value in _values(box).items():
@@ -147,8 +149,10 @@ def _add_toml(text: str, box: BoxSettings) -> str:
 def _remove_toml(text: str, name: str) -> str:
     root = tomlkit.parse(text)
     boxes = root.get("box")
-    if not isinstance(boxes, Table):
+    if not isinstance(boxes, Table | OutOfOrderTableProxy):
         raise ConfigError("the boxes are a list here; write them as [box.NAME] first")
+    if name not in boxes:
+        raise ConfigError(f"the box {name} is in a list here; take it out by hand")
     del boxes[name]
     if not boxes:
         del root["box"]
@@ -158,10 +162,11 @@ def _remove_toml(text: str, name: str) -> str:
 def _change_toml(text: str, name: str, word: str, value: object, is_default: bool) -> str:
     root = tomlkit.parse(text)
     boxes = root.get("box")
-    if not isinstance(boxes, Table):
+    if not isinstance(boxes, Table | OutOfOrderTableProxy):
         raise ConfigError("the boxes are a list here; write them as [box.NAME] first")
-    table = boxes[name]
-    assert isinstance(table, Table)
+    table = boxes.get(name)
+    if not isinstance(table, MutableMapping):
+        raise ConfigError(f"the box {name} is in a list here; write it as [box.{name}] first")
     if not is_default:
         table[word] = value
     elif word in table:

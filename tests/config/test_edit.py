@@ -142,3 +142,33 @@ def test_a_box_that_cannot_be_changed_says_why(place: Place) -> None:
         change_box(options, "one", "mode", "archive")
     with pytest.raises(ConfigError, match="there is no box 'two'"):
         change_box(options, "two", "mode", "archive")
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        '[box]\nold = {base_path = "{old}"}\n',
+        'box.old.base_path = "{old}"\n',
+        '[box.old]\nbase_path = "{old}"\n[program]\npace = "max"\n'
+        '[box.other]\nbase_path = "{other}"\n',
+    ],
+    ids=["inline", "dotted", "apart"],
+)
+def test_all_that_toml_has_for_a_table(place: Place, form: str) -> None:
+    old, other, new = place.box("old"), place.box("other"), place.box("new")
+    boxes = form.replace("{old}", str(old)).replace("{other}", str(other))
+    options = place.write(f"{TOML}\n{boxes}")
+    assert change_box(options, "old", "mode", "archive").boxes[0].mode == "archive"
+    assert change_box(options, "old", "mode", "sync").boxes[0] == BoxSettings("old", str(old))
+    assert "new" in {box.name for box in add_box(options, BoxSettings("new", str(new))).boxes}
+    assert "old" not in {box.name for box in remove_box(options, "old").boxes}
+
+
+def test_a_box_of_a_list_beside_tables_is_for_a_person(place: Place) -> None:
+    one, two = place.box("one"), place.box("two")
+    options = place.write(f'{TOML}\n[program]\nbox = ["{one}"]\n[box.two]\nbase_path = "{two}"\n')
+    with pytest.raises(ConfigError, match="the box one is in a list"):
+        change_box(options, "one", "mode", "archive")
+    with pytest.raises(ConfigError, match="the box one is in a list"):
+        remove_box(options, "one")
+    assert len(load(options).boxes) == 2
