@@ -256,7 +256,7 @@ def list_(parsed: argparse.Namespace, options: Options) -> int:
         for person in people(place.known())
     ]
     keyless = sorted(nodes - set(place.keystore) - set(place.words.hostnames))
-    revoked = place.register.revoked
+    revoked = {one.uid: one for one in place.register.revoked}.values()
     if parsed.json:
         plain = {
             "name": place.name,

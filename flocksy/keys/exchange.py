@@ -259,8 +259,10 @@ def removing(known: Known, person: Person, *, revoke: bool = False) -> Change:
     if revoke:
         uid = known.register.uid(person.public_key)
         name = person.entry.name if person.entry else _plain_name(person.endpoints[0], ())
-        mark = Revoked(uid, person.public_key, name, known.today)
-        register = dataclasses.replace(register, revoked=(*register.revoked, mark))
+        former = person.entry.former if person.entry else ()
+        gone = (person.public_key, *(one.public_key for one in former))
+        marks = tuple(Revoked(uid, key, name, known.today) for key in gone)
+        register = dataclasses.replace(register, revoked=(*register.revoked, *marks))
     word = "REVOKES" if revoke else "REMOVES"
     return Change(
         lines=(f"{word} {person.name} at {' and '.join(person.endpoints)}",),
@@ -302,9 +304,16 @@ def _refuse(known: Known, bundle: Bundle, rotated_from: str | None = None) -> No
             f"the bundle of {bundle.name} has a sample key, whose private half everybody knows; "
             "its owner must make one with flocksy --create-private-keys"
         )
+    # The first key is what the bundle says: who has any key of a member could name another one.
+    theirs = {bundle.uid, uid_of(bundle.public_key)}
     for key in {*known.keystore.values(), *known.own_keys}:
-        same = known.register.uid(key) == bundle.uid or uid_of(key) == bundle.uid
-        if same and key not in (bundle.public_key, rotated_from):
+        if key == bundle.public_key:
+            continue
+        entry = known.register.entry(key)
+        if entry is not None and bundle.public_key in {one.public_key for one in entry.former}:
+            raise KeyFileError(f"the bundle of {bundle.name} has an old key of {entry.name}")
+        same = theirs & {known.register.uid(key), uid_of(key)}
+        if same and key != rotated_from:
             raise KeyFileError(
                 f"the bundle of {bundle.name} is of a member that has another key here; import "
                 "the announcement of its rotation, or remove the member first"

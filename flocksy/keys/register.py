@@ -96,7 +96,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """A member that is let in no more, with none of its keys."""
+    """One key of a member that is let in no more, with none of its keys."""
 
     uid: str
     public_key: str
@@ -122,8 +122,9 @@ class Register:
 
     def revocation(self, uid: str, public_key: str) -> Revoked | None:
         """Why neither this uid nor this key may come back; None when they may."""
+        uids = (uid, uid_of(public_key))  # a first key may come back under another uid
         return next(
-            (one for one in self.revoked if one.uid == uid or one.public_key == public_key), None
+            (one for one in self.revoked if one.uid in uids or one.public_key == public_key), None
         )
 
     def with_entry(self, entry: Entry, *, instead_of: str | None = None) -> Register:

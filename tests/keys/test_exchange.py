@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import itertools
 
 import pytest
 from hypothesis import settings
@@ -149,6 +150,27 @@ def test_former_keys_are_few() -> None:
     (entry,) = known.register.entries
     assert len(entry.former) == MAX_FORMER_KEYS
     assert entry.uid == uid_of(BEN.public_key)
+
+
+def test_no_key_of_a_revoked_member_comes_back_under_another_uid() -> None:
+    keys = [BEN, generate_pair(), generate_pair()]
+    known = with_ben()
+    for old, new in itertools.pairwise(keys):
+        rotation = make_rotation(old, new, BEN.public_key, "ben", "ben.example:5000", LATER)
+        known = after(known, rotating(known, rotation))
+    bundles = [
+        make_bundle(key, "eve", "eve.example:1", first_key=first)
+        for key in keys
+        for first in (None, CLEO.public_key)
+    ]
+    for bundle in bundles[:4]:  # nor do two members share one key
+        with pytest.raises(KeyFileError, match="an old key of ben"):
+            importing(known, bundle)
+    revoked = after(known, removing(known, find_person(known, "ben"), revoke=True))
+    for bundle in bundles:
+        with pytest.raises(KeyFileError, match="was revoked"):
+            importing(revoked, bundle)
+    assert after(revoked, pardoning(revoked, "ben")).register == Register()
 
 
 PAIRS = [generate_pair() for _ in range(5)]
