@@ -136,6 +136,7 @@ def _socket() -> socket.socket:
         raise FlocksyError("finding machines in the local network is not made for this system")
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, _HERE_ONLY)
+    sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, _HERE_ONLY)
     sock.setblocking(False)
     return sock
 

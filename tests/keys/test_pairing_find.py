@@ -126,3 +126,11 @@ def test_what_is_no_answer_finds_nobody(answer: bytes, monkeypatch: pytest.Monke
     monkeypatch.setattr(pairing_find, "_socket", made)
     assert find_hosts(interfaces=[]) == []
     assert asked and GROUP.startswith("239.255.")
+
+
+def test_what_it_sends_passes_no_router() -> None:
+    """Neither questions nor answers: who asks from elsewhere, unicast, hears nothing."""
+    with announcer(1) as one, pairing_find._socket() as asker:
+        for sock in (one._sock, asker):
+            for option in (socket.IP_TTL, socket.IP_MULTICAST_TTL):
+                assert sock.getsockopt(socket.IPPROTO_IP, option) == 1
