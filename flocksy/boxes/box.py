@@ -124,11 +124,11 @@ class Box:
         if not own:
             self.guard.heard(message.entries)
         self._receiving.take(message, own=own, now=now)
+        paths = [entry.path for entry in message.entries]
         if self.guard.waiting:
-            self.reject(self.guard.needed(entry.path for entry in message.entries))
-        for entry in message.entries if len(self.set_aside) else ():
-            if entry.path in self.set_aside:
-                self.intake.changed.setdefault(entry.path, ())  # it may be the same by now
+            self.reject(self.guard.needed(paths))
+        for path in (*self.guard.answered(paths), *filter(self.set_aside.__contains__, paths)):
+            self.intake.changed.setdefault(path, ())  # it may be the same by now
 
     def write(self, chunk_id: bytes, data: bytes | memoryview, *, own: bool) -> bool:
         """A verified chunk that a lane carried. Whether the box had use for it."""

@@ -152,6 +152,16 @@ class Guard:
         folders = {folder for path in live for folder in ancestors(path)}
         return sorted(folders & self.waiting.keys())
 
+    def answered(self, paths: Iterable[str]) -> list[str]:
+        """Of these paths those that wait and that the others have deleted too: no question any
+        more. They are to be recorded now."""
+        view = View(self._index)
+        waiting = (path for path in paths if path in self.waiting)
+        gone = [path for path in waiting if view.wanted(path).version is None]
+        for path in gone:
+            self.waiting.pop(path, None)
+        return gone
+
     def _is_loss(self, view: View, path: str) -> bool:
         """Whether the flock loses something with it that is nowhere else in the box."""
         synced = self._index.synced(path)

@@ -42,7 +42,8 @@ class Scans:
         self.tickets: set[int] = set()
         """Of scans that have not ended."""
         self._whole = 0
-        self._sources: dict[int, Source] = {}  # of scans of the whole box
+        self._sources: dict[int, Source] = {}
+        self._watched = False  # all the time since the whole box was looked at
         self._whole_at = 0.0
         self.complete = False
         """Whether the local tree is: the whole box has been looked at."""
@@ -53,10 +54,7 @@ class Scans:
     def source_of(self, report: ScanReport) -> Source | None:
         """How the scan came about; None: it is none of ours. It was asked for before the box was
         closed and opened anew, perhaps to look otherwise."""
-        ticket = report.ticket
-        if ticket not in self.tickets:
-            return None
-        return self._sources.get(ticket, Source.LIVE)
+        return self._sources.get(report.ticket)
 
     def ended(self, report: ScanReport, now: float) -> bool:
         """The last report of a scan has been taken in. Whether it was of the whole box."""
@@ -68,7 +66,7 @@ class Scans:
             return False
         if report.ticket != self._whole:
             return False
-        self.complete = True
+        self.complete = self._watched = True
         return True
 
     def turn(self, now: float) -> None:
@@ -106,6 +104,7 @@ class Scans:
         """Something was mounted or unmounted in the box: the kernel's watches went with it."""
         self._opened.watcher.stop()
         self._opened.watcher.start()
+        self._watched = False
         self.anew()
 
     def scan_with(self, scanner: Scanner, now: float) -> None:
@@ -115,6 +114,7 @@ class Scans:
         for ticket in self.tickets:
             self._intake.answered(ticket, failed=True)
         self.tickets.clear()
+        self._sources.clear()
         self.all(now)
 
     def _request(
@@ -141,5 +141,8 @@ class Scans:
         self._intake.asked(request.ticket, paths)
         if paths is None:
             self._whole = request.ticket
-            self._sources[request.ticket] = source if self.complete else Source.START
+        # Until the whole box has been looked at, a look at one path lists folders as well, and
+        # finds what went before anybody watched.
+        is_sure = self._watched if paths is not None else self.complete
+        self._sources[request.ticket] = source if is_sure else Source.START
         self._scanner.request(request)
