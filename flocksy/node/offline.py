@@ -22,6 +22,7 @@ from flocksy.boxes.recall import Recall
 from flocksy.boxes.restoring import Restoring
 from flocksy.boxes.scanner import Scanner
 from flocksy.boxes.setup import BoxSetup
+from flocksy.boxes.whereabouts import located
 from flocksy.config.settings import BoxSettings
 from flocksy.errors import FlocksyError
 from flocksy.index.store import BoxIndex
@@ -156,7 +157,7 @@ class Offline:
         return {"text": "\n".join(lines) or "nothing waited when the node stopped"}
 
     def _at(self, given: str) -> tuple[BoxSetup, str]:
-        name, path = past.inside([(one.name, one.path) for one in self._setups], given)
+        name, path = past.inside([(one.name, located(one).path) for one in self._setups], given)
         return next(one for one in self._setups if one.name == name), path
 
     def _all(self, given: str | None) -> list[tuple[BoxSetup, str]]:
@@ -169,6 +170,7 @@ class Offline:
 def _looking(setup: BoxSetup) -> Iterator[tuple[BoxIndex, RealDisk]]:
     if not Path(setup.index_path).exists():
         raise FlocksyError(f"{setup.name}: no node has run with this box yet")
+    setup = located(setup)
     with RealDisk(setup.path) as disk:
         index = BoxIndex.open(Path(setup.index_path))
         try:
@@ -189,6 +191,7 @@ def _working(setup: BoxSetup) -> Iterator[Box]:
         raise FlocksyError(f"{setup.name}: no node has run with this box yet")
     if setup.mode.receives_only:
         raise FlocksyError(f"{setup.name}: is {setup.mode} here, so nothing is changed from here")
+    setup = located(setup)
     opened = open_box(setup, _now_ms, lambda: None)
     if opened.adopting:
         opened.close()
@@ -199,6 +202,8 @@ def _working(setup: BoxSetup) -> Iterator[Box]:
         opened.close()
         raise
     try:
+        while box.held.moving:
+            box.held.move()  # nothing is decided before it is known what is held
         yield box
     finally:
         box.close()

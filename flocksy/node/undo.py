@@ -62,8 +62,8 @@ class Undo:
     def turn(self, now: float) -> float | None:
         """Bring the restores on. Returns when to come again."""
         for job in list(self._jobs):
-            if self._node.keeper.get(job.name).box is not job.box:
-                job.pending.fail(f"{job.name}: rests now; ask again when it goes on")
+            if all(kept.box is not job.box for kept in self._node.keeper.boxes):
+                job.pending.fail(f"{job.name}: rests now or is gone; ask again when it goes on")
                 self._jobs.remove(job)
                 continue
             if job.pending.gone:
@@ -201,7 +201,7 @@ class Undo:
     def _at(self, given: object) -> tuple[str, Box, str]:
         """The box that an absolute path lies in, and the path inside it."""
         keeper = self._node.keeper
-        folders = [(kept.setup.name, kept.setup.path) for kept in keeper.boxes]
+        folders = [(kept.setup.name, kept.place) for kept in keeper.boxes]
         name, path = past.inside(folders, str(given))
         kept = keeper.get(name)
         if kept.box is None:

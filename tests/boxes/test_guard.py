@@ -127,6 +127,21 @@ def test_answered_while_the_node_does_not_run(flock: Guarded, *, approve: bool) 
     assert flock.tree(0) == ({"b"} if approve else {"b", "folder", "folder/a"})
 
 
+def test_answered_after_the_choice_has_moved(flock: Guarded) -> None:
+    fill(flock, ["a", "b"])
+    flock.stop(2)
+    flock.path(2, "a").unlink()
+    flock.restart(2)
+    flock.settle()
+    flock.stop(2)
+    flock.write(2, ".flockignore", "*.tmp\n")
+    with _working(flock.setup(2)) as box:
+        assert box.decide(flock.now, approve=True) == 1
+    flock.restart(2)
+    flock.settle_equal()
+    assert flock.tree(0) == {"b", ".flockignore"}
+
+
 def test_after_a_pause_it_waits_as_well(flock: Guarded) -> None:
     fill(flock, ["a", "b"])
     flock.nodes[1].keeper.pause("box")
@@ -169,6 +184,34 @@ def test_what_others_deleted_too_is_no_question(flock: Guarded) -> None:
     flock.restart(2)
     flock.settle_equal()
     assert flock.tree(1) == {"b"}
+
+
+def test_what_others_delete_while_it_waits_is_no_question_any_more(flock: Guarded) -> None:
+    fill(flock, ["a", "b", "c"])
+    flock.stop(2)
+    for name in ("a", "b"):
+        flock.path(2, name).unlink()
+    flock.restart(2)
+    flock.settle()
+    assert waiting(flock, 2) == {"a", "b"}
+    flock.path(0, "a").unlink()
+    flock.settle()
+    assert waiting(flock, 2) == {"b"}, "what only this node lacks still waits"
+    assert flock.tree(1) == {"b", "c"}
+
+
+def test_a_folder_looked_at_before_the_whole_box_is_found_at_the_start(flock: Guarded) -> None:
+    fill(flock, ["folder/a", "folder/b", "c"])
+    flock.stop(2)
+    flock.path(2, "folder/a").unlink()
+    flock.restart(2)
+    # As if somebody touched the folder now. The scanner takes single paths before the whole.
+    flock.box(2).scans._request(("folder",), 1.0)
+    flock.settle()
+    assert waiting(flock, 2) == {"folder/a"}
+    flock.path(2, "folder/b").unlink()
+    flock.settle()
+    assert flock.tree(0) == {"folder", "folder/a", "c"}, "what is seen as it happens passes"
 
 
 def test_approved_beside_an_edit_of_another(flock: Guarded) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from flocksy.boxes.setup import BoxSetup
+from flocksy.node.offline import _working
 from tests.boxes.flock_of_boxes import Flock
 from tests.boxes.flock_of_boxes import spool as spool  # a fixture
 from tests.boxes.mounts import mounted
@@ -134,6 +135,11 @@ def test_unplugged_it_rests_and_elsewhere_it_goes_on(
         assert not (other / "backup/folder/a").exists()
     assert flock.path(0, "new").read_text() == "made elsewhere"
     assert flock.kept(2).place == str(other / "backup")
+    flock.stop(2)
+    with _working(flock.setup(2)) as box:
+        assert box.setup.path == str(other / "backup"), "with no node running as well"
+    flock.restart(2)
+    flock.settle()
     drive.unplug()
     flock.run_until(flock.rests, ROUNDS)
     drive.plug(tmp_path / "media/disk")
