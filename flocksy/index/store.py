@@ -386,8 +386,8 @@ class BoxIndex:
 def set_aside(path: Path, stamp: str) -> Path:
     """Move a damaged index (and its -wal, -shm) to `<name>.damaged-<stamp>`; return that."""
     target = path.with_name(f"{path.name}.damaged-{stamp}")
-    damage_note(path).unlink(missing_ok=True)
     for suffix in ("", "-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(target.with_name(target.name + suffix))
+    damage_note(path).unlink(missing_ok=True)  # last: cut off before that, it is met again
     return target

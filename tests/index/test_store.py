@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from flocksy.errors import IndexDamaged
+from flocksy.index.database import note_damage
 from flocksy.index.store import BoxIndex, set_aside
 from flocksy.sync.reconcile import item_hash, path_key
 from flocksy.sync.state import join, state_of
@@ -293,6 +294,25 @@ def test_a_damaged_index_is_named_and_set_aside(tmp_path: Path) -> None:
     aside = set_aside(path, "20260101")
     assert aside.exists()
     assert not path.exists()
+    BoxIndex.open(path).close()
+
+
+def test_damage_is_remembered_until_the_index_is_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "box.sqlite"
+    BoxIndex.open(path).close()
+    note_damage(path)
+
+    def cut(_: Path, __: Path) -> Path:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Path, "rename", cut)
+        set_aside(path, "20260101")
+    with pytest.raises(IndexDamaged):
+        BoxIndex.open(path)
+    set_aside(path, "20260102")
     BoxIndex.open(path).close()
 
 
