@@ -158,7 +158,8 @@ def read_register(keystore_path: str) -> Register:
         return decode_register(data)
     except ValueError as error:
         raise KeyFileError(
-            f"{path}: {error}; mend it, or move it away and compare the members' keys again"
+            f"{path}: {error}; mend it or restore it from a backup: it alone knows who was "
+            "revoked, and the uids of keys that were changed"
         ) from None
 
 

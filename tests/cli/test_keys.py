@@ -643,7 +643,7 @@ def test_a_broken_register_is_one_line(
     assert anna.keys("list") == 2
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1
-    assert str(path) in captured.err
+    assert str(path) in captured.err and "restore it" in captured.err
 
 
 @pytest.mark.parametrize(
