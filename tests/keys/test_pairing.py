@@ -105,7 +105,7 @@ def test_nothing_readable_and_no_size_shows() -> None:
 
     host, guest = connected()
     converse(host, guest, listen)
-    long = make_bundle(generate_pair(), "a" * 32, f"tcp://{'b' * 200}.example:5000")
+    long = make_bundle(generate_pair(), "a" * 32, f"tcp://{'b' * 60}.{'b' * 60}.example:5000")
     for sent in (ANNA, long):
         host.send(sent)
         converse(host, guest, listen)
