@@ -65,7 +65,7 @@ from flocksy.sync.operations import (
 )
 from flocksy.sync.trees import DiskEntry, SyncedEntry, Trees
 from flocksy.sync.version import Kind
-from flocksy.sync.view import View, Wanted
+from flocksy.sync.view import IMPLIED, View, Wanted
 
 __all__ = ["Held", "adopt", "commit_local", "plan"]
 
@@ -177,7 +177,7 @@ class _Plan:
             return
         if not self._capabilities.same(local, synced.disk if synced else None):
             return  # a local change: first it needs its version
-        if version is None:
+        if version is None or self._is_left_over(path, wanted):
             self._want_nothing(path, local, synced, wanted)
             return
         if self._is_symlink(local, version.kind):
@@ -193,6 +193,15 @@ class _Plan:
             )
         elif synced != after:
             self._remember(path, synced, after)
+
+    def _is_left_over(self, path: str, wanted: Wanted) -> bool:
+        """Whether a deleted directory is only there for what this disk does not hold."""
+        return (
+            self._held is not None
+            and wanted.version is IMPLIED
+            and bool(wanted.heads)
+            and not self._view.is_wanted_below(path, self._held)
+        )
 
     def _is_symlink(self, local: DiskEntry | None, wanted: Kind) -> bool:
         """Whether a symlink is in play where there can be, or shall be, none."""

@@ -16,7 +16,7 @@ A copy is no version. It is the loser, seen at another path.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from flocksy.sync.names import (
@@ -101,6 +101,20 @@ class View:
         if state is not None and any(version.is_content for version in state.heads.values()):
             return True
         return self._trees.flock_below(path)
+
+    def is_wanted_below(self, path: str, held: Callable[[str], str | None]) -> bool:
+        """Whether anything with a version of its own lives below `path` that is held, or here."""
+        todo = list(self._trees.flock_children(path))
+        while todo:
+            child = todo.pop()
+            state = self.state(child)
+            heads = () if state is None else state.heads.values()
+            if any(version.is_content for version in heads) and (
+                held(child) is None or self._trees.local(child) is not None
+            ):
+                return True
+            todo.extend(self._trees.flock_children(child))
+        return False
 
     def wanted(self, path: str) -> Wanted:
         """What is to stand at `path`. A real path goes before a copy."""

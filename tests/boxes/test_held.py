@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -228,3 +229,26 @@ def test_an_explanation(flock: Choosing) -> None:
     explain = flock.box(0).held.explain
     assert explain("build/x") == "is ignored with build/ by line 2 of .flockignore: build/"
     assert explain("a") is None
+
+
+def test_a_deleted_folder_does_not_come_back_for_what_is_ignored_in_it(flock: Choosing) -> None:
+    for name in ("project/modules/x", "project/source", "other"):
+        flock.write(0, name, name)
+    flock.settle_equal()
+    flock.write(0, IGNORE_FILE, "modules/\n")  # what was shared stays, here and there
+    flock.settle_equal()
+    shutil.rmtree(flock.path(2, "project/modules"))
+    flock.settle()
+    shutil.rmtree(flock.path(0, "project"))
+    flock.settle()
+    left = {"project", "project/modules", "project/modules/x"}
+    assert [flock.names(lane) & left for lane in range(3)] == [set(), left, set()]
+    assert "was deleted" in flock.box(1).problems["project"]
+    flock.write(2, "project/new", "something new in it")
+    flock.settle()
+    assert flock.path(0, "project/new").exists()
+    assert flock.path(1, "project/new").exists()
+    assert not flock.box(1).problems
+    flock.path(0, IGNORE_FILE).unlink()
+    flock.settle_equal()
+    assert flock.names(0) == {"other", "project/new", *left}
