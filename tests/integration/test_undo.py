@@ -156,7 +156,8 @@ def test_with_no_node_running(rig: Rig) -> None:
     one, two, three = rig.nodes
     path = three.box / "offline.txt"
     for text in ("first", "second", "third"):
-        path.write_text(text)
+        # By another node: what it replaces on the third one goes to the history there.
+        (one.box / "offline.txt").write_text(text)
         rig.wait_equal()
     (one.box / "gone.bin").write_bytes(random_bytes(50 * KIB, 7))
     rig.wait_equal()
