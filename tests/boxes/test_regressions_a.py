@@ -12,6 +12,7 @@ import pytest
 
 from flocksy.boxes.box import COMMIT_PATHS
 from flocksy.boxes.findings import Finding, Gone, Skipped
+from flocksy.boxes.guard import Source
 from flocksy.boxes.scanner import ScanReport
 from flocksy.boxes.scans import FAILED_SECONDS
 from tests.boxes.flock_of_boxes import Flock, flock, spool
@@ -29,6 +30,7 @@ def report(flock: Flock, lane: int, *findings: Finding, failed: str | None = Non
     if not ticket:
         ticket = 2**40
         box.scans.tickets.add(ticket)
+        box.scans._sources[ticket] = Source.LIVE
     return ScanReport(ticket, "box", findings, True, 1, failed)
 
 
