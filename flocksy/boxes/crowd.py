@@ -15,6 +15,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from flocksy import system
 from flocksy.errors import FlocksyError
 
 MAX_BYTES = 1 << 16
@@ -45,6 +46,19 @@ class Crowd:
     def allows(self, view: int) -> bool:
         """Whether a change of our own may be told in this view."""
         return self.left(view) >= self.floor
+
+    def admits(self, view: int, *, own: bool) -> bool:
+        """Whether changes of our own may be told in this view. If there are any (`own`), that is
+        counted now and not when they are told: in a burst nobody is to wait for a disk that only
+        the source writes to. Where there are none yet and it would have to be counted, what comes
+        up later waits for the next occasion. Raises `FlocksyError` as `tells` does."""
+        if not self.allows(view):
+            return False
+        if self._with(view) == self._members:
+            return True
+        if own:
+            self.tells(view)
+        return own
 
     def tells(self, view: int) -> None:
         """A change of our own is about to be told. Raises `FlocksyError` where it cannot be kept:
@@ -77,6 +91,16 @@ def _read(path: Path) -> frozenset[str] | None:
     return frozenset(found)
 
 
+def _flush_name(path: Path) -> None:
+    if not system.HAS_DIRECTORY_HANDLES:
+        return
+    descriptor = os.open(path.parent, os.O_RDONLY | system.O_DIRECTORY)
+    try:
+        system.flush_directory(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _write(path: Path, members: frozenset[str]) -> None:
     fresh = path.with_suffix(".new")
     try:
@@ -85,5 +109,6 @@ def _write(path: Path, members: frozenset[str]) -> None:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)
+        _flush_name(path)
     except OSError as error:
         raise FlocksyError(f"{path}: cannot be written: {error.strerror}") from error

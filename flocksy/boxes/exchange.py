@@ -22,6 +22,7 @@ from flocksy.boxes.answers import Answers
 from flocksy.boxes.box import Box
 from flocksy.boxes.crowd import Crowd
 from flocksy.boxes.feed import BoxFailedError, Carried, Feed, Parts
+from flocksy.boxes.heartbeats import Heartbeats
 from flocksy.boxes.inbox import Inbox, Unpacker
 from flocksy.boxes.peers import TAG_BYTES, Peers
 from flocksy.boxes.reader import SpoolReader
@@ -31,7 +32,7 @@ from flocksy.seam.joint import BoxSeam
 from flocksy.seam.report import KNOWN_BYTES, BoxReport, WireReport
 from flocksy.sync import messages, reconcile
 from flocksy.sync.messages import Content, Message, Versions
-from flocksy.sync.stream import SLOT_HEAD_BYTES, StreamWriter
+from flocksy.sync.stream import SLOT_HEAD_BYTES
 
 IDLE_SLOTS = 6
 """Heartbeats that a small change may take; what needs more waits for a burst."""
@@ -76,9 +77,7 @@ class Exchange:
         self._feed: Feed | None = None
         self._carried: Carried | None = None
         self._unchecked: Carried | None = None
-        self._idle_writer = StreamWriter()
-        self._idle: deque[Parts] = deque()
-        self._idle_bytes = 0
+        self._heartbeats = Heartbeats(seam)
         self._controls: deque[Parts] = deque()
         self._answers = Answers()
         self._announcing = Announcing(timing, draw)
@@ -170,7 +169,7 @@ class Exchange:
     def waiting_bytes(self) -> int:
         """Payload bytes that wait to be said."""
         pushes = sum(box.offers.pushes.bytes for box in self.boxes.values())
-        return pushes + self._answers.payload_bytes + self._idle_bytes
+        return pushes + self._answers.payload_bytes + self._heartbeats.bytes
 
     @property
     def carried_bytes(self) -> int:
@@ -185,6 +184,9 @@ class Exchange:
         for lane in range(self._seam.lanes):
             if before.view >> lane & 1 and not report.view >> lane & 1:
                 self.peers.left(lane)
+        shrank = before.view & ~report.view and self._heartbeats.own
+        if shrank and not self._tellers(report.view, own=True):
+            self._heartbeats.drop()
         burst = report.burst
         if self._feed is not None and (
             burst is None or burst.burst_id != self._feed.burst.burst_id
@@ -193,17 +195,16 @@ class Exchange:
             self._feed = None
         if burst is not None and self._feed is None and report.real_allowed:
             members, again = burst.members, self._carried if burst.repeat else None
-            if again is not None and again.own and not self.crowd.allows(members):
-                again = None
+            own = again is not None and again.own
+            tellers = self._tellers(members, own=own)
             self._feed = Feed(
                 burst,
-                self._tellers(members),
+                tellers,
                 self._controls,
                 self._answers,
                 self._spool,
-                again,
+                None if own and not tellers else again,
                 lambda box, error: self.on_failure(box, error),
-                lambda: self.crowd.tells(members),
             )
             self._announcing.nothing()
         if self._feed is not None:
@@ -211,10 +212,16 @@ class Exchange:
             self.peers.calm()
             self._repair.hold(self._now)
 
-    def _tellers(self, view: int) -> list[Box]:
-        """The boxes whose own changes may be told in this view: all, or none for too small a
-        crowd."""
-        return list(self.boxes.values()) if self.crowd.allows(view) else []
+    def _tellers(self, view: int, *, own: bool = False) -> list[Box]:
+        """The boxes whose own changes (`own`: there are some for certain) may be told in this view:
+        all, or none for too small a crowd."""
+        boxes = list(self.boxes.values())
+        own = own or any(len(box.offers.pushes) for box in boxes)
+        try:
+            return boxes if self.crowd.admits(view, own=own) else []
+        except FlocksyError as error:
+            self._problem(str(error))
+            return []
 
     def _say_what_was_left(self, carried: Carried) -> None:
         """A burst is over, our own lane is drained: what it did not bring back was in no cell."""
@@ -239,7 +246,7 @@ class Exchange:
             if report.real_allowed:
                 self._once_per_round(report)
         self._route()
-        self._fill_idle()
+        self._heartbeats.fill()
 
     def _route(self) -> None:
         """What is little goes into heartbeats; for more a need is announced."""
@@ -247,45 +254,27 @@ class Exchange:
             self._announcing.nothing()
             return
         budget = IDLE_SLOTS * (self._seam.idle_payload - SLOT_HEAD_BYTES)
-        waiting = sum(box.offers.pushes.bytes for box in self._tellers(self._report.view))
+        allowed = self.crowd.allows(self._report.view)
+        waiting = sum(box.offers.pushes.bytes for box in self.boxes.values()) if allowed else 0
         waiting += self._answers.payload_bytes + sum(_size(parts) for parts in self._controls)
         if waiting == 0:
             self._announcing.nothing()
             return
-        if waiting + self._idle_bytes <= budget:
+        if waiting + self._heartbeats.bytes <= budget:
             self._announcing.nothing()
             self._say_in_heartbeats()
             return
         self._announcing.wants(self._now, waiting, self._seam.burst_payload - SLOT_HEAD_BYTES)
 
     def _say_in_heartbeats(self) -> None:
-        view = self._report.view
-        boxes, tells = self._tellers(view), lambda: self.crowd.tells(view)
+        boxes = self._tellers(self._report.view)
+        self._heartbeats.own |= any(len(box.offers.pushes) for box in boxes)
         try:
-            for parts in Feed.for_heartbeats(
-                boxes, self._controls, self._answers, self._spool, tells
-            ):
-                self._idle.append(parts)
-                self._idle_bytes += _size(parts)
+            for parts in Feed.for_heartbeats(boxes, self._controls, self._answers, self._spool):
+                self._heartbeats.add(parts)
                 self._busy_until = self._now + LOST_SECONDS
         except BoxFailedError as failure:
             self.on_failure(failure.box, failure.error)
-
-    def _next_idle(self, _: int) -> Parts | None:
-        if not self._idle:
-            return None
-        parts = self._idle.popleft()
-        self._idle_bytes -= _size(parts)
-        return parts
-
-    def _fill_idle(self) -> None:
-        while self._idle or self._idle_writer.left:
-            slot = self._seam.idle_slot()
-            if slot is None:
-                return
-            self._idle_writer.fill(slot, self._next_idle)
-            slot.release()
-            self._seam.publish_idle()
 
     # -- once per round ---------------------------------------------------------------------
 
@@ -294,7 +283,7 @@ class Exchange:
         for box in list(self.boxes.values()):
             with self._open(box):
                 self._compare_and_ask(box, live, report.round)
-        if self._now > self._busy_until and not self._idle:
+        if self._now > self._busy_until and not self._heartbeats.waiting:
             self._busy_until = self._now + LOST_SECONDS
             for box in list(self.boxes.values()):
                 with self._open(box):

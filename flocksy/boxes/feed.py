@@ -113,11 +113,9 @@ class Feed:
         spool: SpoolReader,
         again: Carried | None,
         failed: Failed,
-        tells: Callable[[], None],
     ) -> None:
         """`boxes`: those whose own changes may be told. `again`: what the burst before carried, if
-        this one repeats it. `failed` has to `forget` what is left to be said of the box. `tells` is
-        called before a slot holds a change of our own."""
+        this one repeats it. `failed` has to `forget` what is left to be said of the box."""
         self.burst = burst
         self.carried = Carried()
         self._boxes = boxes
@@ -125,7 +123,6 @@ class Feed:
         self._answers = answers
         self._spool = spool
         self._failed = failed
-        self._tells = tells
         self._writer = StreamWriter()
         self._filled = 0
         self._room_behind = 0
@@ -141,7 +138,6 @@ class Feed:
         controls: deque[Parts],
         answers: Answers,
         spool: SpoolReader,
-        tells: Callable[[], None],
     ) -> Iterator[Parts]:
         """All there is to say, noted as said: for the little that rides in heartbeats.
 
@@ -152,7 +148,7 @@ class Feed:
             raise AssertionError("told while a slot is filled, and here is none")
 
         burst = AgreedBurst(bytes(8), 0, 0, 0, False)
-        feed = cls(burst, boxes, controls, answers, spool, None, failed, tells)
+        feed = cls(burst, boxes, controls, answers, spool, None, failed)
         for item in feed._items:
             item.note()
             yield item.parts
@@ -212,6 +208,7 @@ class Feed:
 
     def _all(self, again: Carried | None) -> Iterator[_Item]:
         if again is not None:
+            self.carried.own = again.own
             yield from self._again(again)
         while self._controls:
             parts = self._controls[0]
@@ -236,10 +233,6 @@ class Feed:
             yield _Item(parts, functools.partial(self.carried.controls.append, parts))
         for tag, group in itertools.groupby(again.records, key=lambda one: one[0].setup.tag):
             pairs = list(group)
-            if again.own:
-                self.carried.own = True
-                with _blaming(pairs[0][0]):
-                    self._tells()
             for start in range(0, len(pairs), GROUP_ENTRIES // 4):
                 some = pairs[start : start + GROUP_ENTRIES // 4]
                 entries = []
@@ -302,8 +295,6 @@ class Feed:
             yield self._group(box, group, entries)
 
     def _group(self, box: Box, group: list[Push], entries: list[Entry]) -> _Item:
-        with _blaming(box):
-            self._tells()
         first = group[0]
         parts = versions(box.setup.tag, first.batch, first.batch_size, entries)
         return _Item(parts, functools.partial(self._told, box, list(group)))

@@ -67,11 +67,11 @@ def state_findings(settings: NodeSettings) -> Iterator[Finding]:
     there = path
     while not os.path.lexists(there):
         there = os.path.dirname(there)
-    if not os.path.isdir(there) or not os.access(there, os.W_OK | os.X_OK):
+    if not os.path.isdir(there) or not os.access(there, os.R_OK | os.W_OK | os.X_OK):
         yield Finding(
             "problem",
             "state",
-            f"{path}: cannot be made or written ({there})",
+            f"{path}: cannot be made, read or written ({there})",
             "mend that, or name another directory with state_dir",
         )
         return

@@ -126,6 +126,11 @@ class BoxSeam:
         """The slot from `idle_slot` may leave in a heartbeat."""
         self._memory.idle_out.publish()
 
+    @property
+    def idle_ahead(self) -> int:
+        """Heartbeats that are filled and have not left."""
+        return self._memory.idle_out.filled
+
     def burst_slot(self) -> memoryview | None:
         """Payload of the next burst cell to be filled, or None while enough are filled ahead."""
         slot = self._memory.burst_out.reserve()

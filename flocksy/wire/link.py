@@ -94,6 +94,10 @@ class Links:
         """Let `wait` return when this descriptor is readable, too."""
         self._poller.register(fd, zmq.POLLIN)
 
+    def forget(self, fd: int) -> None:
+        """Do not watch it any more."""
+        self._poller.unregister(fd)
+
     def wait(self, timeout_ms: int) -> None:
         """Until something came in, or the time is over."""
         self._poller.poll(timeout_ms)

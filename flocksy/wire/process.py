@@ -84,6 +84,7 @@ def _loop(settings: WireSettings, seam: WireSeam, links: Links) -> None:
     gc.freeze()
     gc.disable()
     collected = 0
+    watched = True
     while True:
         # A clock that goes on in a suspend: afterwards nothing known of the others is fresh.
         now_ns = system.elapsed_ns()
@@ -95,7 +96,9 @@ def _loop(settings: WireSettings, seam: WireSeam, links: Links) -> None:
             continue
         if left_ns > EXACT_NS:
             links.wait(left_ns // 1_000_000 - 1)
-            seam.poll()
+            if watched and not seam.poll():
+                watched = False  # at its end it would be readable for ever
+                links.forget(seam.fileno())
         else:
             time.sleep(left_ns / 1e9)
         if emitter.round % COLLECT_ROUNDS == 0 and emitter.round != collected:

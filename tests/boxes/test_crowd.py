@@ -76,3 +76,15 @@ def test_changes_wait_below_the_floor_and_others_are_taken(flock: Flock) -> None
     assert flock.path(2, "waits").read_text() == "two"
     assert flock.nodes[0].exchange.crowd.size == 3
     assert flock.nodes[1].exchange.crowd.size == 2
+
+
+def test_it_is_counted_before_and_only_where_there_is_something(tmp_path: Path) -> None:
+    crowd = Crowd(UIDS, 2, tmp_path / "crowd.json")
+    assert not crowd.admits(0b0001, own=True)
+    assert not crowd.admits(0b0111, own=False)
+    assert crowd.size is None
+    assert crowd.admits(0b0111, own=True)
+    assert Crowd(UIDS, path=tmp_path / "crowd.json").size == 3
+    assert crowd.admits(0b1111, own=False)
+    assert not crowd.admits(0b0011, own=False)
+    assert crowd.size == 3
