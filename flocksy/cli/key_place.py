@@ -67,8 +67,7 @@ class KeyPlace:
     @property
     def first_key(self) -> str | None:
         """Where our key was rotated: the one that our uid comes from."""
-        entry = self.register.entry(self.pair.public_key)
-        return None if entry is None else entry.first_key
+        return self.register.first_key(self.pair.public_key)
 
     def known(self) -> Known:
         """As the functions of `flocksy.keys.exchange` want it."""
@@ -141,7 +140,7 @@ def read_place(options: Options) -> KeyPlace:
         upcoming = read_private_keys(next_path(words)).get(own)
         if upcoming is None:
             raise KeyFileError(f"{next_path(words)}: has no key for {own}; remove it")
-    register = read_register(words.keystore_path)
+    register = read_register(words.keystore_path, pair)
     return KeyPlace(options, words, own, pair, upcoming, keystore, register)
 
 

@@ -48,11 +48,7 @@ def _announce(place: KeyPlace, parsed: argparse.Namespace) -> None:
         upcoming = generate_pair()
         if pair.sealed is not None:
             passphrase = new_passphrase(parsed.new_fd)
-            upcoming = KeyPair(
-                upcoming.public_key,
-                upcoming.private_key,
-                seal(upcoming.private_key, passphrase),
-            )
+            upcoming = dataclasses.replace(upcoming, sealed=seal(upcoming.private_key, passphrase))
         write_private_keys(place.next_path, dict.fromkeys(place.words.hostnames, upcoming))
     else:
         # Its passphrase is another one: what --new-fd gave when it was made.
@@ -90,7 +86,7 @@ def _switch(place: KeyPlace) -> None:
     register = place.register.with_entry(entry)
     write_register(place.words.keystore_path, register)
     for endpoint in place.words.hostnames:
-        pairs[endpoint] = place.next_pair
+        pairs[endpoint] = dataclasses.replace(place.next_pair, first_key=first)
     write_private_keys(path, pairs)
     write_keystore(
         place.words.keystore_path,
@@ -121,11 +117,11 @@ def passphrase(parsed: argparse.Namespace, options: Options) -> int:
         if parsed.remove:
             if pair.sealed is None:
                 raise KeyFileError(f"{path}: is under no passphrase")
-            fresh = KeyPair(pair.public_key, pair.private_key)
+            fresh = dataclasses.replace(pair, sealed=None)
             said = "is under no passphrase now"
         else:
             chosen = new_passphrase(parsed.new_fd)
-            fresh = KeyPair(pair.public_key, pair.private_key, seal(pair.private_key, chosen))
+            fresh = dataclasses.replace(pair, sealed=seal(pair.private_key, chosen))
             said = "is under the passphrase now; it is asked for when the node starts"
             if parsed.keyring:
                 keep_in_keyring(pair.public_key, chosen)

@@ -128,8 +128,7 @@ def load(options: Options, text: str | None = None) -> NodeSettings:
         keystore_path=words.keystore_path,
         proxied=program.socks is not None,
     )
-    register = read_register(words.keystore_path)
-    own_entry = register.entry(pair.public_key)
+    register = read_register(words.keystore_path, pair)
     members = _members(grouped, register, words.keystore_path)
     if not 2 <= len(members) <= MAX_MEMBERS:
         raise ConfigError(
@@ -178,7 +177,7 @@ def load(options: Options, text: str | None = None) -> NodeSettings:
         state_dir=state_dir,
         control_path=state.control_path(state_dir),
         options=options,
-        first_key=None if own_entry is None else own_entry.first_key,
+        first_key=register.first_key(pair.public_key),
         own_key_elsewhere=tuple(
             sorted(
                 endpoint
@@ -196,7 +195,7 @@ def load_state_dir(options: Options) -> str:
     """
     words = load_words(options)
     _, pair = _identity(words, {})
-    register = read_register(words.keystore_path)
+    register = read_register(words.keystore_path, pair)
     return state.locate(register.uid(pair.public_key), words.state_dir)
 
 

@@ -90,9 +90,10 @@ def write_keystore(path: str, keystore: Mapping[str, str]) -> None:
 
 
 def _entry(pair: KeyPair) -> dict[str, str]:
+    first = {} if pair.first_key is None else {"first_key": pair.first_key}
     if pair.sealed is not None:
-        return {"private_key_sealed": pair.sealed, "public_key": pair.public_key}
-    return {"private_key": pair.private_key, "public_key": pair.public_key}
+        return {"private_key_sealed": pair.sealed, "public_key": pair.public_key, **first}
+    return {"private_key": pair.private_key, "public_key": pair.public_key, **first}
 
 
 def _json(entries: Mapping[str, object]) -> str:
@@ -180,14 +181,16 @@ def _public_key(value: object) -> str:
 
 def _key_pair(value: object) -> KeyPair:
     fields = dict(value) if isinstance(value, _Pairs) else {}
+    first = _public_key(fields.pop("first_key")) if "first_key" in fields else None
     if set(fields) == {"private_key_sealed", "public_key"}:
         sealed = fields["private_key_sealed"]
         if not isinstance(sealed, str):
             raise ValueError("its private_key_sealed must be a text")
-        return KeyPair(_public_key(fields["public_key"]), "", check_sealed(sealed))
+        return KeyPair(_public_key(fields["public_key"]), "", check_sealed(sealed), first)
     if set(fields) != {"private_key", "public_key"}:
         raise ValueError('must be {"private_key": ..., "public_key": ...}')
-    pair = KeyPair(_public_key(fields["public_key"]), _public_key(fields["private_key"]))
+    private = _public_key(fields["private_key"])
+    pair = KeyPair(_public_key(fields["public_key"]), private, first_key=first)
     derived = nacl.bindings.crypto_scalarmult_base(z85.decode_key(pair.private_key))
     if derived != z85.decode_key(pair.public_key):
         raise ValueError("its private and its public key do not belong together")

@@ -24,11 +24,14 @@ class KeyPair:
     public_key: str
     private_key: str = field(repr=False)
     sealed: str | None = field(default=None, repr=False)
+    first_key: str | None = None
+    """Where the pair came by rotation: the public key that the uid comes from. The register says
+    so too, but people move a key without it."""
 
     @property
     def uid(self) -> str:
-        """Identity of the node that owns this pair, if its key was never rotated."""
-        return uid_of(self.public_key)
+        """Identity of the node that owns this pair."""
+        return uid_of(self.first_key or self.public_key)
 
     @property
     def is_open(self) -> bool:

@@ -18,13 +18,13 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flocksy.errors import KeyFileError
 from flocksy.keys import z85
 from flocksy.keys.bundle import Bundle, checked_name
 from flocksy.keys.endpoints import normal_endpoint
-from flocksy.keys.pair import uid_of
+from flocksy.keys.pair import KeyPair, uid_of
 from flocksy.keys.signature import SIGNATURE_BYTES
 from flocksy.keys.writing import replace
 
@@ -110,6 +110,8 @@ class Register:
 
     entries: tuple[Entry, ...] = ()
     revoked: tuple[Revoked, ...] = ()
+    own: tuple[str, str] | None = field(default=None, compare=False)
+    """This node's key and its first one, as the private key file says; not written here."""
 
     def entry(self, public_key: str) -> Entry | None:
         """What is known of that key."""
@@ -117,8 +119,14 @@ class Register:
 
     def uid(self, public_key: str) -> str:
         """The uid of the member with that key."""
+        return uid_of(self.first_key(public_key) or public_key)
+
+    def first_key(self, public_key: str) -> str | None:
+        """Where that key came by rotation: the one that the uid comes from."""
         entry = self.entry(public_key)
-        return uid_of(public_key) if entry is None else entry.uid
+        if entry is not None and entry.first_key is not None:
+            return entry.first_key
+        return self.own[1] if self.own is not None and self.own[0] == public_key else None
 
     def revocation(self, uid: str, public_key: str) -> Revoked | None:
         """Why neither this uid nor this key may come back; None when they may."""
@@ -144,8 +152,19 @@ def register_path(keystore_path: str) -> str:
     return f"{os.path.realpath(keystore_path)}.register"
 
 
-def read_register(keystore_path: str) -> Register:
-    """The register beside the keystore; empty where there is none. Raises `KeyFileError`."""
+def read_register(keystore_path: str, own: KeyPair | None = None) -> Register:
+    """The register beside the keystore; empty where there is none. Raises `KeyFileError`.
+
+    Of our `own` key its file says itself what it was rotated from: a register that was lost, or
+    not copied with the key, must not make this node another member.
+    """
+    found = _read_register(keystore_path)
+    if own is None or own.first_key is None:
+        return found
+    return dataclasses.replace(found, own=(own.public_key, own.first_key))
+
+
+def _read_register(keystore_path: str) -> Register:
     path = register_path(keystore_path)
     try:
         with open(path, "rb") as file:

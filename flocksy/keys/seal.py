@@ -11,6 +11,7 @@ configuration, listing and comparing keys need no passphrase.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import re
 
 import nacl.bindings
@@ -77,7 +78,7 @@ def unseal(pair: KeyPair, passphrase: bytes, path: str) -> KeyPair:
         raise KeyFileError(f"{path}: this is not the passphrase of the private key") from None
     if nacl.bindings.crypto_scalarmult_base(secret) != z85.decode_key(pair.public_key):
         raise KeyFileError(f"{path}: its private and its public key do not belong together")
-    return KeyPair(pair.public_key, z85.encode_key(secret), pair.sealed)
+    return dataclasses.replace(pair, private_key=z85.encode_key(secret))
 
 
 def _stretched(passphrase: bytes, salt: bytes, operations: int, memory_bytes: int) -> bytes:

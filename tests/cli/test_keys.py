@@ -19,7 +19,7 @@ import segno
 from flocksy.cli import key_place, own_keys
 from flocksy.cli.main import main
 from flocksy.cli.picture import qr_lines
-from flocksy.config.load import load
+from flocksy.config.load import load, load_state_dir
 from flocksy.config.settings import NodeSettings, Options
 from flocksy.config.state import claim
 from flocksy.errors import KeyFileError
@@ -397,6 +397,29 @@ def test_a_rotation_keeps_uid_trust_and_state(
     # A newcomer gets the uid with the bundle, and again nobody's bundle may claim it.
     assert cleo.knows(anna, capsys) == 0
     assert read_register(str(cleo.keystore)).uid(anna.public_key) == uid
+
+
+@pytest.mark.usefixtures("cheap")
+def test_a_rotated_node_stays_the_same_member_without_its_register(
+    people: tuple[Person, Person, Person], capsys: Capture
+) -> None:
+    """The private key file says the first key as well, sealed or not, over a second rotation."""
+    anna, ben, _ = people
+    anna.knows(ben, capsys)
+    settings, lock = claim(anna.settings())
+    lock.close()
+    for _ in range(2):
+        assert anna.keys("rotate") == 0
+        assert anna.keys("rotate", "--switch") == 0
+        os.unlink(register_path(str(anna.keystore)))
+        again = anna.settings()
+        assert (again.uid, again.state_dir) == (settings.uid, settings.state_dir)
+        assert again.uid in again.uids
+        assert load_state_dir(Options(config=str(anna.config))) == settings.state_dir
+    assert decode_bundle(anna.bundle(capsys).read_text()).uid == settings.uid
+    with passed(b"summer") as new:
+        assert anna.keys("passphrase", "--new-fd", str(new)) == 0
+    assert anna.settings().uid == settings.uid
 
 
 def test_a_second_rotation_follows_the_first(
