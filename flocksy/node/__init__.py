@@ -37,7 +37,17 @@ def run(settings: NodeSettings, log_format: LogFormat, *, once: bool = False) ->
         if node.successor is None:
             system.wipe(settings.key_pair.private_key)
             return status
-        settings = _newest(node.successor)
+        settings = _succeeding(settings, node.successor)
+
+
+def _succeeding(before: NodeSettings, successor: NodeSettings) -> NodeSettings:
+    """What the next node runs with; a private key that it has not is wiped."""
+    settings = _newest(successor)
+    kept = settings.key_pair.private_key
+    for gone in (before.key_pair.private_key, successor.key_pair.private_key):
+        if gone is not kept:
+            system.wipe(gone)
+    return settings
 
 
 def _newest(settings: NodeSettings) -> NodeSettings:

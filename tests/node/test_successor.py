@@ -1,0 +1,35 @@
+"""Between two nodes of one process: what the next one has, and what is left of the one before."""
+
+from __future__ import annotations
+
+from flocksy.cli.main import main
+from flocksy.config.load import load, reload
+from flocksy.node import _succeeding
+from tests.place import PLAIN, Place
+
+
+def switch(place: Place) -> None:
+    flags = ("-c", str(place.config), "--keystore", str(place.keystore))
+    for words in (("rotate",), ("rotate", "--switch")):
+        assert main(["keys", *words, *flags, "--privatekey", str(place.privatekey)]) == 0
+
+
+def test_the_key_before_is_wiped_when_another_follows(place: Place) -> None:
+    before = load(place.write(PLAIN))
+    old = before.key_pair.private_key
+    switch(place)
+    successor = reload(before)
+    passing = successor.key_pair.private_key
+    switch(place)  # once more, while the node was leaving
+    settings = _succeeding(before, successor)
+    assert set(old) == set(passing) == {"\0"}
+    assert settings.uid == before.uid
+    assert settings.key_pair == load(place.options()).key_pair
+
+
+def test_a_key_that_stays_is_not_wiped(place: Place) -> None:
+    before = load(place.write(PLAIN))
+    place.write(PLAIN + "profile = fast\n")
+    settings = _succeeding(before, reload(before))
+    assert settings.profile == "fast"
+    assert settings.key_pair == place.pair == before.key_pair
