@@ -160,8 +160,9 @@ def changing(options: Options) -> Iterator[KeyPlace]:
         yield read_place(options)
 
 
-def write_change(place: KeyPlace, change: Change) -> list[str]:
-    """Write what a change says, and have a running node look. Returns lines for people."""
+def write_change(place: KeyPlace, change: Change, *, tell: bool = True) -> list[str]:
+    """Write what a change says, and with `tell` have a running node look. Returns lines for
+    people."""
     from flocksy.config.edit_nodes import change_nodes
 
     if change.register != place.register:
@@ -173,7 +174,7 @@ def write_change(place: KeyPlace, change: Change) -> list[str]:
     if keystore != place.keystore:
         write_keystore(place.words.keystore_path, keystore)
     said = list(change_nodes(place.options, change.more_nodes, change.fewer_nodes))
-    return said + tell_node(place.options)
+    return said + (tell_node(place.options) if tell else [])
 
 
 def tell_node(options: Options) -> list[str]:

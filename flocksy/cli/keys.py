@@ -169,10 +169,13 @@ def admit(
     options: Options,
     found: Bundle | Rotation,
     trust: Trust = Trust.UNVERIFIED,
+    *,
+    tell: bool = True,
 ) -> bool:
     """Let one bundle or announcement in, as far as the person at the terminal agrees.
 
     False: they did not, and nothing was changed. `parsed` has `yes`, `replace` and `name`.
+    Without `tell` the caller has a running node look, with `reload_node`.
     """
     with changing(options) as place:
         if isinstance(found, Rotation):
@@ -192,7 +195,7 @@ def admit(
             )
         if not _agreed(parsed, "Import this?"):
             return False
-        said = write_change(place, change)
+        said = write_change(place, change, tell=tell)
     _print_lines(said)
     if isinstance(found, Bundle) and trust is Trust.UNVERIFIED:
         print(f"{printable(name)}: imported; now compare with flocksy keys verify {name}")

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 from flocksy.cli.key_place import KeyPlace, chosen, read_place
-from flocksy.cli.keys import admit
+from flocksy.cli.keys import admit, reload_node
 from flocksy.cli.pair_arguments import DEFAULT_PORT
 from flocksy.config.settings import Options
 from flocksy.errors import ConfigError, FlocksyError
@@ -49,8 +49,10 @@ def _host(parsed: argparse.Namespace, options: Options, place: KeyPlace) -> int:
     listen_at = parsed.listen or ""
     host, port = _address(f":{listen_at}" if listen_at.isdigit() else listen_at, DEFAULT_PORT)
     failures: list[str] = []
+    came: list[Bundle] = []
 
     def joined(bundle: Bundle) -> None:
+        came.append(bundle)
         try:
             _admit_paired(parsed, options, bundle)
         except FlocksyError as error:
@@ -58,17 +60,22 @@ def _host(parsed: argparse.Namespace, options: Options, place: KeyPlace) -> int:
             print(f"flocksy: {printable(str(error))}", file=sys.stderr, flush=True)
         sys.stdout.flush()
 
-    with ExitStack() as stack:
-        listener = stack.enter_context(listen(host, port))
-        port = listener.getsockname()[1]
-        announcer = stack.enter_context(Announcer(port)) if parsed.announce else None
-        code = new_code(os.urandom)
-        until = time.monotonic() + parsed.minutes * 60
-        invitation = Invitation(code, parsed.machines, until, os.urandom)
-        _show_code(code_text(code), parsed, host or _own_host(place), port)
-        members = _members(place)
-        waiting = PairingHost(listener, invitation, own, joined, members, announcer)
-        outcome = waiting.run(until)
+    try:
+        with ExitStack() as stack:
+            listener = stack.enter_context(listen(host, port))
+            port = listener.getsockname()[1]
+            announcer = stack.enter_context(Announcer(port)) if parsed.announce else None
+            code = new_code(os.urandom)
+            until = time.monotonic() + parsed.minutes * 60
+            invitation = Invitation(code, parsed.machines, until, os.urandom)
+            _show_code(code_text(code), parsed, host or _own_host(place), port)
+            members = _members(place)
+            waiting = PairingHost(listener, invitation, own, joined, members, announcer)
+            outcome = waiting.run(until)
+    finally:
+        # Only now: a node that joins anew is waited for, and the guests would wait with it.
+        if came:
+            reload_node(options)
     for bundle in outcome.unsure:
         print(
             f"flocksy: {printable(bundle.name)}: did not say that it has everything; look there "
@@ -104,25 +111,32 @@ def _join(parsed: argparse.Namespace, options: Options, place: KeyPlace) -> int:
     if not host or not port:
         raise ConfigError(f"pair: {parsed.address!r} is no address of another machine")
     code = _asked_code()
+    came: list[Bundle] = []
 
     def met(bundle: Bundle) -> None:
+        came.append(bundle)
         _admit_paired(parsed, options, bundle)
         print("Waiting for the other machines, if there are any (Ctrl-C: go on without).")
         sys.stdout.flush()
 
     def introduced(bundle: Bundle) -> None:
         try:
-            admit(parsed, options, bundle, Trust.UNVERIFIED)
+            admit(parsed, options, bundle, Trust.UNVERIFIED, tell=False)
         except FlocksyError as error:  # the others may still be right
             print(f"flocksy: {printable(str(error))}", file=sys.stderr)
 
-    join((host, port), code, own, met, introduced)
+    try:
+        join((host, port), code, own, met, introduced)
+    finally:
+        # Only now: a node that joins anew is waited for, and the host does not wait as long.
+        if came:
+            reload_node(options)
     print("Paired. When all have met, flocksy keys number is one number on all screens.")
     return EXIT_OK
 
 
 def _admit_paired(parsed: argparse.Namespace, options: Options, bundle: Bundle) -> None:
-    admit(parsed, options, bundle, Trust.PAIRED)
+    admit(parsed, options, bundle, Trust.PAIRED, tell=False)
     print(f"{printable(bundle.name)}: verified, it knows the code")
 
 

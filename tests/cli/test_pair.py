@@ -5,20 +5,27 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from flocksy import system
 from flocksy.cli.main import main
 from flocksy.cli.pair import _address
+from flocksy.config.load import load
+from flocksy.config.settings import Options
+from flocksy.config.state import claim
 from flocksy.errors import ConfigError
 from flocksy.keys.pairing import WRONG
 from flocksy.keys.register import Trust, read_register
 from flocksy.keys.words import WORDS
+from flocksy.status.control import Answer, Arguments, ControlServer
 
 BOUND_SECONDS = 30.0
 CODE = re.compile(r"^    ([a-z]+(?:-[a-z]+){3})$")
@@ -174,6 +181,69 @@ def test_three_meet_over_one_code_and_a_fourth_hears_of_all(
         "ben": Trust.UNVERIFIED,
         "cleo": Trust.UNVERIFIED,
     }
+
+
+def test_a_running_node_is_told_once_when_all_have_met(
+    people: tuple[Person, Person, Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that joins anew is waited for: then no guest waits, and the key files are free."""
+    anna, ben, cleo = people
+    code, where = anna.host()
+    assert ben.run("pair", where, code=code).returncode == 0
+    assert anna.hosted()[0] == 0
+    for name, value in anna.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    settings, lock = claim(load(Options()))
+    keystore_lock = f"{settings.keystore_path}.lock"
+    seen: list[tuple[int, bool]] = []
+
+    def handle(command: str, _: Arguments) -> Answer:
+        if command == "reload":
+            free = system.lock_file(keystore_lock)
+            seen.append((len(anna.keystore()), free is not None))
+            if free is not None:
+                free.close()
+        return {"text": "members changed: the node joins the flock anew"}
+
+    server = ControlServer(settings.control_path, handle)
+    stop = threading.Event()
+
+    def serve() -> None:
+        while not stop.is_set():
+            if select.select([server.fileno()], [], [], 0.05)[0]:
+                server.on_readable()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        dora = new_person(anna.home.parent, "dora", 5009, monkeypatch)
+        code, where = anna.host("--for", "2")
+        waiting = [
+            subprocess.Popen(
+                [sys.executable, "-m", "flocksy", "pair", where],
+                env=one.environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for one in (cleo, dora)
+        ]
+        for process in waiting:
+            assert process.stdin is not None
+            process.stdin.write(f"{code}\n")
+            process.stdin.flush()
+        for process in waiting:
+            process.communicate(timeout=BOUND_SECONDS)
+        status, said, wrong = anna.hosted()
+    finally:
+        stop.set()
+        thread.join()
+        server.close()
+        lock.close()
+    assert (status, wrong) == (0, "")
+    assert said.count("joins the flock anew") == 1
+    assert seen == [(4, True)]
 
 
 def test_a_wrong_code_looks_the_same_on_both_sides_and_is_burnt(
