@@ -22,6 +22,7 @@ from flocksy.boxes.catching_up import CatchingUp
 from flocksy.boxes.guard import Guard
 from flocksy.boxes.held import Held
 from flocksy.boxes.here import Here
+from flocksy.boxes.ignore_first import IgnoreFirst
 from flocksy.boxes.intake import Fresh, Intake
 from flocksy.boxes.offers import Offers
 from flocksy.boxes.planning import Planning
@@ -74,14 +75,8 @@ class Box:
         self._opened = opened
         self._now_ms = now_ms
         self.adopting = opened.adopting
-        self.held = Held(
-            setup,
-            opened.index,
-            opened.disk,
-            opened.capabilities,
-            opened.links,
-            adopting=opened.adopting,
-        )
+        known = (opened.index, opened.disk, opened.capabilities, opened.links)
+        self.held = Held(setup, *known, adopting=opened.adopting)
         self.intake = Intake(opened.index, opened.links, self.held.why_not)
         self.scans = Scans(setup, opened, scanner, self.intake, self.held)
         self.set_aside = SetAside(opened.index, opened.capabilities, setup.mode)
@@ -101,6 +96,7 @@ class Box:
         self._upkeep = Upkeep(opened)
         self._receiving = Receiving(opened.index, self.planning, opened.scratch)
         self._rehearsal = Rehearsal(opened.applier, opened.scratch)
+        self._ignore_first = IgnoreFirst(opened, self.planning, self._receiving, self._adopt)
         self._adopt_after: str | None = None
         self._catching_up = CatchingUp(opened.index)
         self.offers.resume()
@@ -183,28 +179,31 @@ class Box:
             return 0.0
         return min((when for when in again if when is not None), default=None)
 
-    def adopt(self) -> bool:
-        """Look at a disk of unknown past, some paths at a time; the flock's tree is known now.
-
-        Returns whether that is done.
-        """
+    def adopt(self, now: float) -> float | None:
+        """Look at a disk of unknown past, some paths at a time, until `adopting` is false. The
+        flock's tree is known now. Returns when to come again, as `turn`."""
         if self.scans.undecided:
             self.scans.undecided = False
             self.scans.anew()
-            return False
+            return 0.0
+        if not self._ignore_first.done:
+            return self._ignore_first.turn(now)
         paths = self.index.known_paths(self._adopt_after, COMMIT_PATHS)
         if not paths:
             self.adopting = False
             self._catching_up.done = True  # every path has just been planned
             self._opened.adopted()
-            return True
+            return 0.0
         self._adopt_after = paths[-1]
+        self._adopt(paths)
+        return 0.0
+
+    def _adopt(self, paths: Sequence[str]) -> None:
         found = self.intake.changed
         fresh = {path: found.pop(path) for path in paths if path in found}
         self._carry_out(adopt(self.index, paths, self._opened.capabilities, **self._how()), fresh)
         self.set_aside.look(paths)
         self.planning.add(paths)
-        return False
 
     def rescan(self, now: float) -> None:
         """Look at the whole box, as soon as possible."""
@@ -260,7 +259,8 @@ class Box:
     @property
     def problems(self) -> dict[str, str]:
         """Paths that something is wrong with, and what; "" stands for the box."""
-        problems = {**self.intake.problems, **self.planning.problems, **self.held.problems}
+        problems = {**self._ignore_first.problems, **self.intake.problems}
+        problems |= {**self.planning.problems, **self.held.problems}
         trouble = self.staging.trouble or self._upkeep.trouble
         return {**problems, "": trouble} if trouble else problems
 

@@ -27,6 +27,7 @@ from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.holding import Choice
 from flocksy.sync.ignore import IGNORE_FILE, MAX_IGNORE_BYTES
 from flocksy.sync.version import Kind
+from flocksy.sync.view import View
 
 CHOICE = "choice"
 """Name under which the index remembers the choice that is in force."""
@@ -191,15 +192,27 @@ class Held:
             return True
         return self._former.holds(path, is_directory=self._is_directory(path))
 
+    def _is_missed(self) -> bool:
+        """Whether `.flockignore`, absent here, still lives in the flock: its deletion waits for a
+        word or for its turn, or it is on its way. Not asked where only is received: a deletion made
+        here never gets to the flock."""
+        if self._setup.mode.receives_only:
+            return False
+        return View(self._index).wanted(IGNORE_FILE).version is not None
+
     def _read(self) -> str | None:
         """The text of `.flockignore` if it is another file than at the last look. What cannot be
-        read changes nothing: what it said before stays in force."""
+        read changes nothing, nor does an absence that the flock does not know of: what it said
+        before stays in force."""
         try:
             found = self._disk.stat(IGNORE_FILE)
             if found == self._seen and self._looked and self._trouble is None:
                 return None
             if found is None:
-                self._seen, self._looked, self._trouble = None, True, None
+                self._seen, self._looked, self._trouble = None, False, None
+                if self._is_missed():
+                    return None
+                self._looked = True
                 return ""
             if found.kind is not Kind.FILE:
                 self._trouble = "is no file; what it said before stays in force"

@@ -172,9 +172,10 @@ class Keeper:
                 and self._exchange.agrees(box)
                 and box.guard.may_adopt()
             ):
-                if box.adopt():
+                when = box.adopt(now)
+                if not box.adopting:
                     log.info("box %s: looked through, sharing it now", kept.setup.name)
-                return 0.0
+                return kept.look_at if when is None else min(when, kept.look_at)
             self._introduce(box, quiet)
         except (OSError, FlocksyError) as error:
             self.failed(box, error)

@@ -108,6 +108,11 @@ class Planning:
         """Whether the path cannot be applied before the content `root` has come."""
         return self._waits_for.get(path) == root
 
+    def is_under_way(self, path: str) -> bool:
+        """Whether anything is still to be done at the path, or is being applied anywhere."""
+        waiting = (self._arrived, self._waits_for, self._retry, self._deferred, self._batches.paths)
+        return self._applying is not None or any(path in some for some in waiting)
+
     @property
     def idle(self) -> bool:
         """Whether nothing is planned, waited for or being applied. What is blocked is looked at now
@@ -126,8 +131,11 @@ class Planning:
         waiting = {*self._waits_for, *self._arrived, *self._retry, *self._deferred}
         return len((waiting | self._batches.paths) - self._blocked)
 
-    def turn(self, now: float) -> float | None:
-        """Do some work. Returns when to come again: 0.0 for at once, None for when called."""
+    def turn(self, now: float, *, ignore_only: bool = False) -> float | None:
+        """Do some work. Returns when to come again: 0.0 for at once, None for when called.
+
+        `ignore_only`: of what has arrived nothing but `.flockignore` is planned.
+        """
         self._now = now
         for staged in self._staging.complete():
             if staged.path not in self._batches.paths:
@@ -144,6 +152,8 @@ class Planning:
             return self._advance(now)
         if self._arrived:
             waits_until = self._ignore_first(now)
+            if ignore_only:
+                return waits_until
             if waits_until is None:
                 self._plan(now)
             return waits_until or 0.0

@@ -18,13 +18,16 @@ from tests.boxes.flock_of_boxes import spool as spool  # a fixture
 class Choosing(Flock):
     """Nodes that are configured differently: as `how` says, from the next start on."""
 
+    guard: int | None = None
+    """As the box's word `guard`, from the next start on."""
+
     def __init__(self, root: Path, spool: Path) -> None:
         self.how: dict[int, tuple[Mode, tuple[str, ...]]] = {}
         super().__init__(root, spool)
 
     def setup(self, lane: int) -> BoxSetup:
         mode, folders = self.how.get(lane, (Mode.SYNC, ()))
-        return replace(super().setup(lane), mode=mode, folders=folders)
+        return replace(super().setup(lane), mode=mode, folders=folders, guard_percent=self.guard)
 
     def choose(self, lane: int, *folders: str) -> None:
         """The node's configuration is another from now on."""
@@ -252,3 +255,83 @@ def test_a_deleted_folder_does_not_come_back_for_what_is_ignored_in_it(flock: Ch
     flock.path(0, IGNORE_FILE).unlink()
     flock.settle_equal()
     assert flock.names(0) == {"other", "project/new", *left}
+
+
+@pytest.mark.parametrize("had", [None, "*.tmp\n"])
+def test_who_joins_shares_nothing_that_the_flock_ignores(flock: Choosing, had: str | None) -> None:
+    flock.stop(2)  # before it has met anybody
+    flock.write(0, IGNORE_FILE, "*.tmp\n")
+    flock.settle_equal()
+    # So long that its content takes cells of its own.
+    flock.write(0, IGNORE_FILE, "*.tmp\n*.o\n.env\n" + "# \n" * 3000)
+    flock.write(0, "main.c", "source")
+    flock.settle_equal()
+    if had is not None:
+        flock.write(2, IGNORE_FILE, had)
+    flock.write(2, "junk.o", "object")
+    flock.write(2, "deep/.env", "secret")
+    flock.write(2, "mine", "shared")
+    flock.restart(2)
+    assert flock.box(2).adopting
+    flock.settle()
+    shared = {IGNORE_FILE, "main.c", "mine", "deep"}
+    assert flock.names(0) == flock.names(1) == shared
+    assert flock.names(2) == shared | {"junk.o", "deep/.env"}
+    assert flock.box(2).index.flock("junk.o") is None
+    assert not flock.box(2).problems
+
+
+def test_who_joins_waits_for_an_ignore_file_that_nobody_holds(flock: Choosing) -> None:
+    flock.guard = 100
+    flock.stop(2)
+    flock.write(0, IGNORE_FILE, "*.o\n" + "# \n" * 3000)
+    flock.settle_equal()
+    for lane in (0, 1):
+        flock.stop(lane)
+        flock.path(lane, IGNORE_FILE).unlink()
+    for lane in (0, 1):
+        flock.restart(lane)
+    flock.settle()  # the deletion waits for a word on both
+    flock.write(2, "junk.o", "object")
+    flock.write(2, "mine", "shared")
+    flock.restart(2)
+    flock.run_until(lambda: IGNORE_FILE in flock.box(2).problems)
+    for _ in range(100):
+        flock.step()
+    assert "not shared before" in flock.box(2).problems[IGNORE_FILE]
+    assert flock.box(2).index.flock("mine") is None
+    flock.write(0, IGNORE_FILE, "*.o\n")
+    flock.settle()
+    assert flock.path(2, IGNORE_FILE).read_text() == "*.o\n"
+    assert flock.names(0) == {IGNORE_FILE, "mine"}
+    assert not flock.box(2).problems
+
+
+@pytest.mark.parametrize("approve", [True, False])
+def test_an_ignore_file_is_in_force_until_its_deletion_is_answered(
+    flock: Choosing, *, approve: bool
+) -> None:
+    flock.guard = 100
+    flock.write(0, IGNORE_FILE, "*.key\n")
+    flock.settle_equal()
+    flock.write(2, "my.key", "secret")
+    flock.settle()
+    flock.stop(2)
+    flock.path(2, IGNORE_FILE).unlink()
+    flock.restart(2)
+    flock.settle()
+    flock.write(2, "other.key", "secret too")
+    flock.settle()
+    box = flock.box(2)
+    assert set(box.guard.waiting) == {IGNORE_FILE}
+    assert box.index.flock("my.key") is None
+    assert flock.names(0) == {IGNORE_FILE}
+    if approve:
+        box.approve()
+        flock.settle_equal()
+        assert flock.names(0) == {"my.key", "other.key"}
+    else:
+        box.reject()
+        flock.settle()
+        assert flock.names(0) == {IGNORE_FILE}
+        assert flock.path(2, IGNORE_FILE).read_text() == "*.key\n"

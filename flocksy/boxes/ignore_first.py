@@ -1,0 +1,67 @@
+"""Before a disk of unknown past is adopted: what the flock ignores is none of its business.
+
+Adoption shares whatever the disk holds. So where the flock has a `.flockignore` that this disk does
+not show, that path is adopted, planned and applied alone, and `Held` looks at it before the rest is
+judged. While its content has no holder everything waits: what was shared cannot be called back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from flocksy.boxes.activation import Opened
+from flocksy.boxes.planning import Planning
+from flocksy.boxes.receiving import Receiving
+from flocksy.sync.capabilities import shows_content
+from flocksy.sync.ignore import IGNORE_FILE
+from flocksy.sync.version import Kind
+from flocksy.sync.view import View
+
+COPY_BYTES = 1 << 20
+"""Copied on this disk per turn: a `.flockignore` of any size that counts."""
+
+_WAITS = (
+    "its content has not come yet; it says what is left out, so this folder is not shared before"
+)
+
+
+class IgnoreFirst:
+    """See the head of this module. `adopt` adopts the paths given and has them planned."""
+
+    def __init__(
+        self,
+        opened: Opened,
+        planning: Planning,
+        receiving: Receiving,
+        adopt: Callable[[Sequence[str]], None],
+    ) -> None:
+        self._index = opened.index
+        self._staging = opened.staging
+        self._planning = planning
+        self._receiving = receiving
+        self._adopt = adopt
+        self._begun = False
+        self.done = False
+        """Whether the rest may be adopted, once `Held` has looked again."""
+
+    def turn(self, now: float) -> float | None:
+        """Work a little, outside bursts, with the flock's tree known. When to come again."""
+        if not self._begun:
+            self._begun = True
+            wanted = View(self._index).wanted(IGNORE_FILE).version
+            shown = shows_content(self._index.local(IGNORE_FILE), wanted)
+            if wanted is None or wanted.kind is not Kind.FILE or shown:
+                self.done = True
+                return 0.0
+            self._adopt((IGNORE_FILE,))
+        self._receiving.believe(now)
+        copying = self._staging.advance(COPY_BYTES)
+        again = self._planning.turn(now, ignore_only=True)
+        unsure = IGNORE_FILE in self._receiving.unsure
+        self.done = not (copying or unsure or self._planning.is_under_way(IGNORE_FILE))
+        return 0.0 if copying or self.done else again
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """What is said while the rest waits."""
+        return {IGNORE_FILE: _WAITS} if self._begun and not self.done else {}
