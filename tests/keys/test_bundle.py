@@ -28,7 +28,9 @@ BUNDLE = make_bundle(PAIR, "anna", "anna.example:5000")
 TEXT = encode_bundle(BUNDLE)
 
 NAMES = st.from_regex(r"[A-Za-z0-9äöüжλ][A-Za-z0-9äöüжλ._-]{0,31}", fullmatch=True)
-HOSTS = st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,60}[a-z0-9])?", fullmatch=True)
+HOSTS = st.from_regex(
+    r"[a-z][a-z0-9]{0,20}(-[a-z0-9]{1,8})?(\.[a-z][a-z0-9]{0,10}){0,3}", fullmatch=True
+)
 
 
 @given(NAMES, HOSTS, st.integers(1, 65535), st.booleans())
