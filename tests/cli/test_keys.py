@@ -90,13 +90,13 @@ class Person:
 
 
 @pytest.fixture
-def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Person, Person, Person]:
+def people(
+    tmp_path: Path, short_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Person, Person, Person]:
     """Anna, Ben and Cleo: configured and with keys of their own, strangers to each other."""
-    run = tmp_path / "run"
-    run.mkdir(mode=0o700)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(run))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_path))
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
     found = []
     for name in ("anna", "ben", "cleo"):

@@ -111,11 +111,11 @@ def new_person(directory: Path, name: str, port: int, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def people(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[Person, Person, Person]]:
     """Anna, Ben and Cleo, who know nobody yet."""
     anna, ben, cleo = (
-        new_person(tmp_path, name, 5001 + number, monkeypatch)
+        new_person(short_path, name, 5001 + number, monkeypatch)
         for number, name in enumerate(("anna", "ben", "cleo"))
     )
     yield anna, ben, cleo
@@ -145,7 +145,7 @@ def test_a_port_alone_listens_at_every_address(people: tuple[Person, Person, Per
 
 
 def test_three_meet_over_one_code_and_a_fourth_hears_of_all(
-    people: tuple[Person, Person, Person], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    people: tuple[Person, Person, Person], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     anna, ben, cleo = people
     code, where = anna.host("--for", "2")
@@ -165,7 +165,7 @@ def test_three_meet_over_one_code_and_a_fourth_hears_of_all(
     assert anna.hosted()[0] == 0
     assert anna.keystore() == ben.keystore() == cleo.keystore()
     assert ben.trust() == {"anna": Trust.PAIRED, "cleo": Trust.UNVERIFIED}
-    dora = new_person(tmp_path, "dora", 5009, monkeypatch)
+    dora = new_person(anna.home.parent, "dora", 5009, monkeypatch)
     code, where = anna.host()
     assert dora.run("pair", where, code=code).returncode == 0
     status, said, _ = anna.hosted()
@@ -294,10 +294,10 @@ def test_nobody_is_there(people: tuple[Person, Person, Person]) -> None:
 
 
 def test_two_machines_with_one_endpoint_are_told(
-    people: tuple[Person, Person, Person], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    people: tuple[Person, Person, Person], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     anna, _, _ = people
-    double = new_person(tmp_path, "double", 5001, monkeypatch)
+    double = new_person(anna.home.parent, "double", 5001, monkeypatch)
     before = anna.keystore()
     code, where = anna.host()
     done = double.run("pair", where, code=code)
