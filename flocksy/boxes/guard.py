@@ -10,10 +10,10 @@ answer, given once, serves the whole flock. A deletion waits
 * when it is seen as it happens and there are more within ten minutes than the box's `guard` allows.
   By default that is all of them: a person or a program at work is not asked.
 
-A file that was moved is no deletion: its content stands elsewhere in the box. A directory waits as
-long as something in it waits. While a path waits it stays deleted here and living everywhere else;
-all other paths go on. Nothing has to be remembered: what waits at a stop is found again at the
-start.
+A file that was moved is no deletion: its content stands elsewhere in the box. Neither is what no
+lane has carried yet: nobody else had it. A directory waits as long as something in it waits. While
+a path waits it stays deleted here and living everywhere else; all other paths go on. Nothing has to
+be remembered: what waits at a stop is found again at the start.
 
 The other question is put at the first meeting of two grown trees that have little in common:
 sharing them would pour one into the other.
@@ -30,6 +30,7 @@ from flocksy.boxes.findings import Finding, Gone, Seen
 from flocksy.index.store import BoxIndex
 from flocksy.sync.messages import Entry
 from flocksy.sync.names import ancestors
+from flocksy.sync.trees import SyncedEntry
 from flocksy.sync.version import Kind
 from flocksy.sync.view import View
 
@@ -168,7 +169,23 @@ class Guard:
         disk = synced.disk if synced is not None else None
         if disk is None or disk.kind is Kind.DIRECTORY or view.wanted(path).version is None:
             return False
-        return not self._index.is_shown(disk.root)
+        assert synced is not None
+        return not self._index.is_shown(disk.root) and self._have_others(path, synced)
+
+    def _have_others(self, path: str, synced: SyncedEntry) -> bool:
+        """Whether a lane has carried anything that goes with the path. What none has, only this
+        disk had. To ask about it would save nobody's file, and would leave a head whose content
+        nobody has for as long as nobody answers."""
+        gone = synced.heads
+        if synced.copy_of is not None:
+            path, gone = synced.copy_of[0], frozenset((synced.copy_of[1],))
+        carried, known = self._index.lane_state(path), self._index.flock(path)
+        if carried is None or known is None:
+            return False
+        return any(
+            head.is_content and (name in gone or name in known.superseded)
+            for name, head in carried.heads.items()
+        )
 
     def _are_too_many(self, count: int, percent: int) -> bool:
         if not count or percent >= 100:

@@ -151,6 +151,45 @@ def test_after_a_pause_it_waits_as_well(flock: Guarded) -> None:
     assert waiting(flock, 1) == {"a"}
 
 
+def alone(flock: Guarded, lane: int, name: str, content: str) -> None:
+    """Somebody writes a file that has its version, and nobody is there to be told."""
+    others = [node.lane for node in flock.up if node.lane != lane]
+    for other in others:
+        flock.stop(other)
+    flock.write(lane, name, content)
+    flock.run_until(lambda: flock.box(lane).index.flock(name) is not None, 100)
+    for other in others:
+        flock.restart(other)
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_what_nobody_was_told_of_is_no_question(flock: Guarded, number: int) -> None:
+    """Whichever of two heads wins: while the question waited, the one whose content was gone held
+    up the other, and nobody else could know why."""
+    fill(flock, ["folder/e"])
+    alone(flock, 2, "folder/h", f"told to nobody {number}")
+    flock.kill(2)
+    # Moved over another in the last moment, and then there was somebody who wrote that anew.
+    flock.path(2, "folder/h").rename(flock.path(2, "folder/e"))
+    flock.write(2, "folder/e", "written later")
+    flock.write(0, "folder/h", "theirs" * 1_000)
+    flock.settle()
+    flock.restart(2)
+    flock.settle_equal()
+    assert flock.path(2, "folder/h").read_text() == "theirs" * 1_000
+    assert flock.tree(2) == {"folder", "folder/e", "folder/h"}
+
+
+def test_an_edit_that_nobody_was_told_of_is_one_with_what_they_have(flock: Guarded) -> None:
+    fill(flock, ["a", "b"])
+    alone(flock, 2, "a", "an edit")
+    flock.kill(2)
+    flock.path(2, "a").unlink()
+    flock.restart(2)
+    flock.settle()
+    assert waiting(flock, 2) == {"a"}, "the others would lose what they have at the path"
+
+
 def test_what_comes_back_waits_no_more(flock: Guarded) -> None:
     fill(flock, ["a", "b"])
     flock.stop(2)
