@@ -5,6 +5,10 @@
 A run is made from its seed, but for what the machine makes of the time. What must hold at every
 rest: all boxes are equal and in sync, every file is one that somebody wrote as a whole, what nobody
 touched after writing it is where it was written, and no content is gone that no hand took away.
+
+What a hand moves away from a path while no node looks (it was killed, or it is still starting) and
+then overwrites where it came to, is a deletion that the node asks a person about. The run is that
+person: whoever asks gets an answer, and it is counted.
 """
 
 from __future__ import annotations
@@ -18,15 +22,25 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from flocksy.testing.rig import Rig, RigNode
+from flocksy.status.model import BoxState
+from flocksy.testing.rig import POLL_SECONDS, Rig, RigError, RigNode
 from tests.boxes.flock_of_boxes import digest_of, visible
-from tests.integration.flock import KIB, rig_of_three
+from tests.integration.flock import KIB, box_status, command, rig_of_three
 
 REST_EVERY = 25
 """Kills between two rests, at which everything is compared."""
 
 MAX_PAUSE_SECONDS = 1.0
 """A node lives at least this long less the luck of the draw before the next is killed."""
+
+STILL_SECONDS = 60.0
+"""A flock in which so long nothing changes has stopped, however laden the machine is: what waits
+longest by itself is a path that was refused a few times."""
+
+MOST_SECONDS = 420.0
+"""For a rest, whatever moves."""
+
+BOX = "shared"
 
 NAMES = ("a", "b.txt", "c.bin", "D ü", "e", "f", "g.md", "h")
 SIZES = (10, 10, 1_000, 6_000, 40 * KIB, 250 * KIB, 2_000 * KIB)
@@ -45,6 +59,8 @@ class Killing:
         """Those that were finished, and that no hand has overwritten or deleted since."""
         self.precious: dict[str, str] = {}
         """Path and digest of what is written once and never touched again."""
+        self.answers = 0
+        """How often a node was given a person's word."""
         self._count = 0
 
     def run(self, kills: int) -> None:
@@ -71,6 +87,7 @@ class Killing:
     def rest(self) -> None:
         """Let the flock finish, and check what it has made of everything."""
         self.rig.wait_for_view()
+        self.finish()
         self.rig.wait_equal()
         for node in self.rig.nodes:
             here = visible(node.box)
@@ -80,6 +97,30 @@ class Killing:
                 assert digest_of(node.box / path) == digest, f"{node.name} has lost {path}"
         lost = self.untouched - self.contents()
         assert not lost, f"gone from all boxes and histories: {lost}"
+
+    def finish(self) -> None:
+        """Until every node says that it is in sync. Bounded by what moves, not by the clock."""
+        began = moved = time.monotonic()
+        before: list[str] = []
+        while True:
+            states = [box_status(node, BOX)["state"] for node in self.rig.nodes]
+            if all(state == BoxState.IN_SYNC for state in states):
+                return
+            for node, state in zip(self.rig.nodes, states, strict=True):
+                if state == BoxState.ASKING:
+                    self.answer(node)
+            now, said = time.monotonic(), [told(node) for node in self.rig.nodes]
+            if said != before:
+                before, moved = said, now
+            if now - moved > STILL_SECONDS or now - began > MOST_SECONDS:
+                still = f"{now - began:.0f} s, nothing has changed for the last {now - moved:.0f}"
+                raise RigError("\n  ".join([f"not in sync after {still}:", *said]))
+            time.sleep(POLL_SECONDS)
+
+    def answer(self, node: RigNode) -> None:
+        """A person's word, for what hands have deleted while nobody looked."""
+        command(node, "approve", BOX)
+        self.answers += 1
 
     def contents(self) -> set[str]:
         """Digests of every content in any box or history."""
@@ -161,6 +202,16 @@ class Killing:
         return digest
 
 
+def told(node: RigNode) -> str:
+    """What a node says of its box and its queues, but for what only counts up."""
+    box, queue = box_status(node, BOX), node.status()["queue"]
+    assert isinstance(queue, dict)
+    names = ("state", "files", "bytes", "pending", "problems", "waiting")
+    said = {name: box[name] for name in names} | queue
+    del said["bytes_carried"]
+    return f"{node.name}: {said}"
+
+
 def run(kills: int, seed: int) -> Killing:
     """A rig, so many kills, and a look at its logs."""
     with rig_of_three() as rig:
@@ -194,7 +245,7 @@ def main() -> int:
     print(
         f"{killing.kills} kills in {time.monotonic() - began:.0f} s,"
         f" {len(killing.written)} contents written, {len(killing.precious)} of them never touched"
-        " again: all boxes equal, nothing lost"
+        f" again, {killing.answers} answers given: all boxes equal, nothing lost"
     )
     return 0
 

@@ -13,6 +13,6 @@ KILLS = 12
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_killed_a_dozen_times() -> None:
     run(KILLS, random.randrange(1 << 32))
