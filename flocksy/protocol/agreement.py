@@ -148,7 +148,7 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class Latch:
-    """A need as it is shown, since `round`. `repeat_of`: it is owed to that burst."""
+    """A need as it is shown, from `round` on. `repeat_of`: it is owed to that burst."""
 
     need: int
     round: int
@@ -173,7 +173,8 @@ class State:
         epoch: the view it is in.
         highest: highest epoch number ever seen.
         history: per lane the cells still needed, newest first; own ones included.
-        latch: the shown need, and after a burst that did not serve it still.
+        latch: the shown need, and after a burst that did not serve it still: then it is shown again
+            once the rest is over.
         proposal: V, proposed, or locked in `LOCKED` modes.
         floor: largest r0 ever shown, 0 once no cell of that age is held.
         recent: the burst that runs or ran last, until it is forgotten.
@@ -517,6 +518,9 @@ class _Turn:
         assert burst is not None
         mean_ms, period_ms = self.parameters.rest_mean_ms, self.parameters.period_ms
         self.quiet_until = since + rest_rounds(burst.id, mean_ms, period_ms)
+        if self.latch is not None and self.latch.repeat_of is None:
+            # Not even in the burst of a newcomer, who does not rest.
+            self.latch = Latch(self.latch.need, max(self.latch.round, self.quiet_until))
         if self.owed is None:
             return
         if self.owed.burst == burst.id:
@@ -598,6 +602,8 @@ class _Turn:
         own, now = self.parameters.own, self.now
         quorum = self._has_quorum()
         need = self.latch if quorum and self.mode in SHOWS_NEED else None
+        if need is not None and now < need.round:
+            need = None
         shown = Shown(
             round=now,
             status=self.mode.value,

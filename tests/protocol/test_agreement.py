@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from flocksy.protocol.fsm_table import Status
@@ -182,6 +184,29 @@ def test_nobody_shows_a_need_during_the_rest() -> None:
         assert {cell.need for cell in flock.shown()} == {0}
     rests = {member.state.quiet_until for member in flock.members}
     assert len(rests) == 1 and rests.pop() > flock.round
+
+
+def test_a_need_that_waits_is_not_shown_in_the_burst_of_one_who_does_not_rest() -> None:
+    flock = ready(rest_mean_ms=60_000)
+    early, late, other = flock.members
+    early.need = 10
+    flock.tick()
+    late.need = 70  # the first burst is collected from the round before this is shown
+    flock.tick()
+    early.need = 0
+    while early.state.quiet_until <= flock.round:
+        flock.tick()
+    other.state = replace(other.state, quiet_until=0)  # as one who was not there
+    other.need = 5
+    rest = early.state.quiet_until
+    while len(late.plans) < 2:
+        flock.tick()
+        assert late.shown.need == 0 and flock.round < rest
+    other.need = 0
+    flock.run(30)
+    late.need = 0
+    flock.run(late.state.quiet_until - flock.round + 20)
+    assert [plan.length for plan in the_plans(flock)] == [64, 64, 128]
 
 
 # Aborts and repeats.

@@ -88,6 +88,13 @@ WIRE = (
         "            raised = waiting",
     ),
     Mutant(
+        "a need that waits is shown in a rest",
+        "flocksy.protocol.agreement",
+        "        if need is not None and now < need.round:",
+        "        if False:",
+        plan="need_in_a_rest",
+    ),
+    Mutant(
         "a repeat without a pause",
         "flocksy.protocol.agreement",
         "            raised = self.now >= self.owed.due",
