@@ -155,3 +155,26 @@ def test_an_explanation_names_line_pattern_and_directory() -> None:
     assert not choice.depends_on_kind("js")
     chosen = Choice(["photos"]).explain("mail/x", is_directory=False)
     assert chosen == "is outside the chosen folders of this node (photos)"
+
+
+def test_a_run_of_stars_is_one() -> None:
+    """Thirty of them, each a loop within the last, would take longer than anybody lives."""
+    ignore = Ignore("*" * 30 + "a/" + "*" * 30 + "b\nx/***/y\n\\***z\n")
+    assert ignore.problems == ()
+    assert ignore.match("*" * 60 + "c", is_directory=False) is None
+    for path in ("za/zb", "x/deep/y", "*qz"):
+        assert ignore.match(path, is_directory=False) is not None, path
+    assert ignore.match("x/y", is_directory=False) is None
+
+
+def test_two_stars_alone_still_mean_any_depth() -> None:
+    ignore = Ignore("a/**/b\n!**/keep\n** \n!**\n")
+    assert ignore.match("a/x/y/b", is_directory=False) is None, "the last line takes all in"
+    assert Ignore("a/**/b").match("a/x/y/b", is_directory=False) is not None
+
+
+@pytest.mark.parametrize("pattern", ["[z-a]", "x[[:alpha:]y*", "[a&&b]"])
+def test_a_set_that_cannot_be_read_in_one_way_is_left_out_and_said(pattern: str) -> None:
+    ignore = Ignore(f"{pattern}\n*.o\n")
+    assert ignore.problems == (f"line 1: {pattern!r} is no pattern of gitignore; it is left out",)
+    assert ignore.match("a.o", is_directory=False) is not None
