@@ -8,6 +8,7 @@ import selectors
 import socket
 import stat
 import sys
+import time
 
 from flocksy.errors import FlocksyError
 
@@ -15,7 +16,10 @@ MAX_PATH_BYTES = 103
 """The shortest limit among the systems (macOS: 104 bytes with the final zero)."""
 
 BACKLOG = 16
-"""Commands that may be started while the node is busy with a batch."""
+"""Commands that may be started while the node is busy with a batch; more of them wait."""
+
+FULL_SECONDS = 0.02
+"""Between two tries to connect while so many wait already."""
 
 _NOT_HERE = "flocksy has no control socket on this system: only on Linux, macOS and the BSDs"
 
@@ -48,14 +52,22 @@ def connect(path: str, timeout_seconds: float | None) -> socket.socket:
     """A connection to the node that listens at `path`. OSError where nobody does."""
     if sys.platform == "win32":
         raise FlocksyError(_NOT_HERE)
+    deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.settimeout(timeout_seconds)
-        sock.connect(path)
+        while True:
+            try:
+                sock.connect(path)
+            except BlockingIOError:  # with a time limit nobody waits for room in the backlog
+                if deadline is None or time.monotonic() >= deadline:
+                    raise
+                time.sleep(FULL_SECONDS)
+            else:
+                return sock
     except BaseException:
         sock.close()
         raise
-    return sock
 
 
 def check_length(path: str) -> None:

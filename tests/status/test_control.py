@@ -233,6 +233,31 @@ def test_too_much_is_refused(node: Node, data: bytes) -> None:
     assert not [command for command, _ in node.seen if command != "status"]
 
 
+def test_a_command_waits_while_the_backlog_is_full(short_path: Path) -> None:
+    server = ControlServer(str(short_path / "s"), lambda command, _: {"text": command})
+    waiting = []
+    while True:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        waiting.append(sock)
+        try:
+            sock.connect(str(short_path / "s"))
+        except BlockingIOError:
+            break
+    with pytest.raises(FlocksyError, match="cannot connect"):
+        request(str(short_path / "s"), "status", timeout_seconds=0.0)
+    found: list[Answer] = []
+    asking = threading.Thread(target=lambda: found.append(request(str(short_path / "s"), "status")))
+    asking.start()
+    while asking.is_alive():
+        select.select([server], [], [], 0.05)
+        server.on_readable()
+    assert found == [{"text": "status"}]
+    for sock in waiting:
+        sock.close()
+    server.close()
+
+
 def test_many_idle_connections_do_not_lock_us_out(node: Node) -> None:
     idle = []
     for _ in range(MAX_CLIENTS + 5):
