@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: rig test soak soak-crash soak-many soak-million soak-planner lint bench adversary adversary-quick explore-deep lock clean
+.PHONY: rig test soak soak-crash soak-long soak-many soak-million soak-planner lint bench adversary adversary-quick explore-deep lock clean
 
 rig: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.rig
@@ -86,6 +86,10 @@ SEEDS   ?= 10000
 MINUTES ?= 120
 soak: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.simulator.soak --seeds $(SEEDS) --minutes $(MINUTES)
+
+# Three real nodes with constant small changes; two hours, unless MINUTES says otherwise.
+soak-long: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.integration.soak_long --minutes $(MINUTES)
 
 # After a change of dependencies in pyproject.toml.
 LOCK = uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header \

@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from flocksy.testing import processes
 from flocksy.testing.lockstep import Lockstep
 from flocksy.testing.rig import Rig, RigError, RigNode
 
@@ -55,29 +56,21 @@ def index_mib(state: Path) -> float:
 # -- three nodes -----------------------------------------------------------------------------------
 
 
-def processes(node: RigNode) -> list[int]:
-    """The node's processes: box, then wire and scanner."""
+def node_processes(node: RigNode) -> list[int]:
+    """Box, wire and scanner process of the node."""
     assert node.process is not None
-    pid = node.process.pid
-    return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+    return list(processes.roles(node.process.pid).values())
 
 
 def cpu_seconds(node: RigNode) -> float:
     """Processor time of all of them so far."""
-    ticks = 0
-    for pid in processes(node):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+    return sum(processes.taken(pid).cpu_seconds for pid in node_processes(node))
 
 
 def peak_mib(node: RigNode) -> str:
     """The most resident memory that each of them has had."""
     return "+".join(
-        str(int(line.split()[1]) // 1024)
-        for pid in processes(node)
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
-        if line.startswith("VmHWM:")
+        str(processes.taken(pid).peak_bytes // (1 << 20)) for pid in node_processes(node)
     )
 
 

@@ -125,6 +125,7 @@ class Reporter:
             burst=burst,
             possinymity=node.exchange.crowd.size,
             held_back=self._held_back(),
+            heartbeat_late_us=report.late_us,
             errors=tuple(self._errors),
         )
 

@@ -112,6 +112,7 @@ class Status:
     anonymity_set: int  # members a change could come from now, 0 while nothing real leaves
     possinymity: int | None  # members all changes told from here could come from; None: none told
     held_back: str  # why changes made here wait though the flock flies, "" otherwise
+    heartbeat_late_us: int  # how long after its instant the newest heartbeat left
     links: tuple[LinkStatus, ...]
     boxes: tuple[BoxStatus, ...]
     queue: QueueStatus
@@ -198,6 +199,7 @@ def make_status(
     burst: BurstStatus | None = None,
     possinymity: int | None = None,
     held_back: str = "",
+    heartbeat_late_us: int = 0,
     errors: tuple[str, ...] = (),
 ) -> Status:
     """The one place where a status is made: what follows from other values follows here."""
@@ -216,6 +218,7 @@ def make_status(
         anonymity_set=len(view) if real_allowed else 0,
         possinymity=possinymity,
         held_back=held_back,
+        heartbeat_late_us=heartbeat_late_us,
         links=links,
         boxes=boxes,
         queue=queue or QueueStatus(),
