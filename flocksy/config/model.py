@@ -43,7 +43,13 @@ def _rate(value: object) -> object:
     return value
 
 
-Text = Annotated[str, Field(min_length=1, max_length=4096)]
+def _without_nul(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("should be without a NUL character, which no path can hold")
+    return value
+
+
+Text = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_without_nul)]
 Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
 
 
@@ -75,7 +81,7 @@ class ProgramModel(BaseModel):
     burst_cells: int = Field(default=256, ge=64, le=1 << 20)
     announce_delay: Seconds | None = None
     possinymity_floor: int = Field(default=0, ge=0, le=64)
-    socks: Annotated[str, Field(pattern=r"^[^\s:/@]+:[0-9]{1,5}$")] | None = None
+    socks: Annotated[str, Field(pattern=r"^[^\s:/@\x00]+:[0-9]{1,5}$")] | None = None
 
 
 def _digit(value: object) -> object:
@@ -172,7 +178,8 @@ def check(model: type[_Model], entries: Iterable[Entry]) -> _Model:
         first = error.errors(include_url=False, include_context=False)[0]
         key = str(first["loc"][0])
         position = first["loc"][1] if len(first["loc"]) > 1 else 0
-        where = places[key][position if isinstance(position, int) else 0]
+        said = places[key]  # once for a list in a block, else once for each of the list
+        where = said[position if isinstance(position, int) and position < len(said) else 0]
         raise ConfigError(f"{where}: {key}: {_reason(first['msg'])}{_given(values[key])}") from None
 
 

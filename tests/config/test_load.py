@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.config.load import MAX_ELSEWHERE, load, must_join_anew, reload
+from flocksy.config.load import MAX_ELSEWHERE, load, load_words, must_join_anew, reload
 from flocksy.config.settings import BoxSettings, Symlinks
 from flocksy.errors import ConfigError, FlocksyError, KeyFileError
 from flocksy.keys.files import create_private_keys
@@ -354,3 +354,23 @@ def test_where_else_our_own_key_is_said_to_be(place: Place) -> None:
     assert load(place.write(PLAIN)).own_key_elsewhere == tuple(sorted(more))[:MAX_ELSEWHERE]
     place.keystore.write_text(json.dumps(keys))
     assert load(place.write(PLAIN)).own_key_elsewhere == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'hostname = "anna.example:5000"\nkeystore = "/k\\u0000"\n',
+        '[box.a]\nbase_path = "/srv/a\\u0000"\n',
+        '[a]\n{"base_path" : "/srv/a\\u0000"}\n',
+        'socks = "a\\u0000:1"\n',
+    ],
+)
+def test_a_nul_that_an_escape_brings_in_is_refused(place: Place, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"config:\d: .*: (should|string should) "):
+        load_words(place.write(text))
+
+
+def test_what_is_wrong_in_the_middle_of_a_list_in_a_block_is_told(place: Place) -> None:
+    place.config.write_bytes(b'[a]\n{"base_path" : "/srv/a", "folders" : ["a", "\xbe"]}\n')
+    with pytest.raises(ConfigError, match=r"config:2: \[a\]: folders: "):
+        load_words(place.options())
