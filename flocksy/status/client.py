@@ -67,16 +67,17 @@ def request(
             raise CommandFailedError(
                 f"the connection to the node broke: {error.strerror}", EXIT_FAULT
             ) from error
-    return _result(bytes(received))
+    return result_of(bytes(received))
 
 
-def _result(line: bytes) -> dict[str, object]:
+def result_of(line: bytes) -> dict[str, object]:
+    """What the node's answer brings. Raises `CommandFailedError` with its words, or with ours."""
     try:
         answer = json.loads(line)
         if answer["ok"] is True and isinstance(answer["result"], dict):
             return answer["result"]
         text, exit_status = str(answer["error"]), int(answer["exit"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise CommandFailedError(
             "the answer is not understood; use the flocksy that the node runs with", EXIT_FAULT
         ) from None

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flocksy.errors import BoxError, ConfigError, FlocksyError
-from flocksy.status.client import CommandFailedError, NotRunningError, request
+from flocksy.status.client import CommandFailedError, NotRunningError, request, result_of
 from flocksy.status.control import Answer, Arguments, ControlServer, Pending
 from flocksy.status.wording import (
     CONTROL_VERSION,
@@ -231,6 +231,13 @@ def test_too_much_is_refused(node: Node, data: bytes) -> None:
     raw(node, data)
     assert request(node.path, "status")["text"] == "ok"
     assert not [command for command, _ in node.seen if command != "status"]
+
+
+@pytest.mark.parametrize("exit_status", ["1e999", "NaN", '"x"', "null", "[" * 9999])
+def test_an_answer_that_makes_no_sense_is_refused_in_words(exit_status: str) -> None:
+    line = f'{{"v": 1, "ok": false, "error": "no", "exit": {exit_status}}}\n'
+    with pytest.raises(CommandFailedError, match="not understood"):
+        result_of(line.encode())
 
 
 def test_a_command_waits_while_the_backlog_is_full(short_path: Path) -> None:
