@@ -81,7 +81,9 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class _Marker:
+class Marker:
+    """What the file says; empty where it says nothing that can be read."""
+
     box_id: bytes
     secret: bytes
     nonce: bytes
@@ -168,7 +170,7 @@ def activate(
     with memory.transaction(durable=True):
         memory.remember("secret", secret)
         memory.remember("pending", nonce)
-    _write(disk, _Marker(box_id, secret, nonce))
+    _write(disk, Marker(box_id, secret, nonce))
     with memory.transaction(durable=True):
         memory.remember("nonce", nonce)
         memory.remember("pending", None)
@@ -199,7 +201,7 @@ def check_place(name: str, path: str, others: Iterable[str]) -> None:
         above = os.path.dirname(above)
 
 
-def _read(disk: Disk, path: str) -> _Marker | None:
+def _read(disk: Disk, path: str) -> Marker | None:
     try:
         descriptor = disk.open_read(MARKER)
     except FileNotFoundError:
@@ -214,22 +216,24 @@ def _read(disk: Disk, path: str) -> _Marker | None:
         raise BoxError(f"{path}/{MARKER} cannot be read: {error.strerror}") from None
     finally:
         os.close(descriptor)
+    return decode(data, path)
+
+
+def decode(data: bytes, path: str) -> Marker:
+    """The marker that `data` is; `path` is the box's, for the message. Raises `BoxError`."""
     try:
         fields = json.loads(data)
         if fields["flocksy"] > _FORMAT:
             raise BoxError(f"{path} was kept by a newer flocksy: install that version here too")
-        return _Marker(*(bytes.fromhex(fields[key]) for key in ("box", "secret", "nonce")))
-    except (ValueError, KeyError, TypeError):
+        return Marker(*(bytes.fromhex(fields[key]) for key in ("box", "secret", "nonce")))
+    except (ValueError, KeyError, TypeError, RecursionError):
         # Cut off by a crash of the system, or not ours at all: in both cases nothing to go by.
-        return _Marker(b"", b"", b"")
+        return Marker(b"", b"", b"")
 
 
-def _write(disk: Disk, marker: _Marker) -> None:
-    with suppress(FileExistsError):
-        disk.make_directory(PRIVATE, 0o700)
-    with suppress(FileNotFoundError):
-        disk.remove_file(_NEW)
-    data = json.dumps(
+def encode(marker: Marker) -> bytes:
+    """The marker as its file says it."""
+    return json.dumps(
         {
             "flocksy": _FORMAT,
             "box": marker.box_id.hex(),
@@ -237,6 +241,14 @@ def _write(disk: Disk, marker: _Marker) -> None:
             "nonce": marker.nonce.hex(),
         }
     ).encode("ascii")
+
+
+def _write(disk: Disk, marker: Marker) -> None:
+    with suppress(FileExistsError):
+        disk.make_directory(PRIVATE, 0o700)
+    with suppress(FileNotFoundError):
+        disk.remove_file(_NEW)
+    data = encode(marker)
     descriptor = disk.create(_NEW)
     try:
         system.write_at(descriptor, data, 0)

@@ -162,7 +162,7 @@ def test_a_lost_index_does_not_take_a_kept_directory(place: Place, tmp_path: Pat
     other.close()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"flocksy": 1}', "{}", "\x00" * 300])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"flocksy": 1}', "{}", "\x00" * 300, "[" * 4000])
 def test_a_marker_that_is_none(place: Place, text: str) -> None:
     place.activate()
     place.marker.write_text(text)
