@@ -28,6 +28,7 @@ from flocksy.boxes.setup import BoxSetup, Mode, change_words
 from flocksy.boxes.staging import Staging
 from flocksy.boxes.watcher import Watcher
 from flocksy.errors import BoxError, FlocksyError, IndexDamaged
+from flocksy.index.database import note_damage
 from flocksy.index.store import BoxIndex, set_aside
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.version import Version
@@ -228,8 +229,12 @@ def _open_rest(
         capabilities,
         ignore_symlinks=setup.ignore_symlinks,
     )
-    for _ in applier.recover():
-        pass
+    try:
+        for _ in applier.recover():
+            pass
+    except IndexDamaged:
+        note_damage(Path(setup.index_path))  # the next opening sets it aside
+        raise
     watcher = Watcher(setup.path, wake)
     why_not = watcher.start()
     if why_not is not None:

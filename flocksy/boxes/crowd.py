@@ -78,9 +78,7 @@ class Crowd:
 def _read(path: Path) -> frozenset[str] | None:
     try:
         with path.open("rb") as file:
-            found = json.loads(file.read(MAX_BYTES))
-        if not isinstance(found, list) or not all(isinstance(uid, str) for uid in found):
-            raise ValueError("not a list of uids")
+            return decode(file.read(MAX_BYTES))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
@@ -88,7 +86,19 @@ def _read(path: Path) -> frozenset[str] | None:
             f"{path}: cannot be read ({error}); without it nobody knows among whom this node has "
             "sent so far: restore it, or remove it to begin anew"
         ) from None
+
+
+def decode(data: bytes) -> frozenset[str]:
+    """The uids in `data`. Raises `ValueError`, or `RecursionError` where it is nested too deeply."""
+    found = json.loads(data)
+    if not isinstance(found, list) or not all(isinstance(uid, str) for uid in found):
+        raise ValueError("not a list of uids")
     return frozenset(found)
+
+
+def encode(members: frozenset[str]) -> str:
+    """The uids as their file says them."""
+    return json.dumps(sorted(members))
 
 
 def _flush_name(path: Path) -> None:
@@ -105,7 +115,7 @@ def _write(path: Path, members: frozenset[str]) -> None:
     fresh = path.with_suffix(".new")
     try:
         with fresh.open("w", encoding="ascii") as file:
-            json.dump(sorted(members), file)
+            file.write(encode(members))
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)

@@ -11,8 +11,9 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from flocksy.errors import IndexDamaged
 from flocksy.index.journal import Journal as Rows
 from flocksy.index.journal import Kept
 from flocksy.sync.trees import DiskEntry, SyncedEntry
@@ -120,6 +121,8 @@ class IndexJournal:
         return [decode(path, data) for path, data in self._index.journal.open_rows()]
 
 
+_Value = TypeVar("_Value", int, str)
+
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 """Kept: `json.dumps` makes one for each call that wants no blanks."""
 
@@ -145,21 +148,29 @@ def encode(entry: JournalEntry) -> bytes:
 
 
 def decode(path: str, data: bytes) -> JournalEntry:
-    """The entry that `encode` made."""
-    row: dict[str, Any] = json.loads(data)
+    """The entry that `encode` made. Raises `IndexDamaged` for anything else."""
+    try:
+        return _entry(path, json.loads(data))
+    except (ValueError, TypeError, LookupError, RecursionError):
+        raise IndexDamaged(
+            "the open batch in the index cannot be read: it is set aside and rebuilt"
+        ) from None
+
+
+def _entry(path: str, row: dict[str, Any]) -> JournalEntry:
     synced = row["synced"]
     if synced is not None:
         copy_of = synced["copy_of"]
         synced = SyncedEntry(
             heads=frozenset(_bytes(head) for head in synced["heads"]),
             disk=_disk_in(synced["disk"]),
-            copy_of=copy_of and (copy_of[0], _bytes(copy_of[1])),
-            generation=synced["generation"],
+            copy_of=None if copy_of is None else (_of(str, copy_of[0]), _bytes(copy_of[1])),
+            generation=_of(int, synced["generation"]),
         )
     return JournalEntry(
         path,
-        row["temporary"],
-        row["kept_as"],
+        _of(str, row["temporary"]),
+        _of(str, row["kept_as"]),
         _disk_in(row["before"]),
         _disk_in(row["after"]),
         synced,
@@ -184,8 +195,16 @@ def _disk_out(entry: DiskEntry | None) -> list[Any] | None:
 def _disk_in(row: list[Any] | None) -> DiskEntry | None:
     if row is None:
         return None
-    kind, mode, mtime_ns, size, root, *rest = row
-    return DiskEntry(Kind(kind), mode, mtime_ns, size, _bytes(root), *rest)
+    kind, mode, mtime_ns, size, root, inode, ctime_ns, device = row
+    for number in (mode, mtime_ns, size, inode, ctime_ns, device):
+        _of(int, number)
+    return DiskEntry(Kind(kind), mode, mtime_ns, size, _bytes(root), inode, ctime_ns, device)
+
+
+def _of(kind: type[_Value], value: Any) -> _Value:
+    if type(value) is not kind:
+        raise TypeError(f"not {kind.__name__}")
+    return value
 
 
 def _text(data: bytes) -> str:

@@ -4,6 +4,7 @@ nothing deleted."""
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,6 +48,14 @@ def spoil_log(path: Path) -> None:
         log.write_bytes(random.Random(1).randbytes(log.stat().st_size))
 
 
+def spoil_open_batch(path: Path) -> None:
+    """The database is whole, and what a crash left open in it is not."""
+    connection = sqlite3.connect(path)
+    connection.execute("INSERT INTO journal (path, plan) VALUES (?, ?)", (b"a", b'{"synced": 1}'))
+    connection.commit()
+    connection.close()
+
+
 HARMS: dict[str, Callable[[Path], None]] = {
     "no database at all": lambda path: overwrite(path, b"this was one once"),
     "cut in half": cut_in_half,
@@ -54,6 +63,7 @@ HARMS: dict[str, Callable[[Path], None]] = {
     "most pages garbage": lambda path: spoil_pages(path, 1, 0.9),
     "some pages garbage": lambda path: spoil_pages(path, 2, 0.3),
     "its log garbage": spoil_log,
+    "its open batch garbage": spoil_open_batch,
 }
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from flocksy.boxes.journal import Applied, IndexJournal, JournalEntry, decode, encode
+from flocksy.errors import IndexDamaged
 from flocksy.index.journal import Kept
 from flocksy.index.store import BoxIndex
 from flocksy.sync.trees import DiskEntry, SyncedEntry
@@ -23,6 +26,16 @@ ENTRIES = [
 
 def test_entries_come_back_as_they_were() -> None:
     assert [decode(entry.path, encode(entry)) for entry in ENTRIES] == ENTRIES
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"[]", b"{}", b"[" * 9999, b"\xff", b'{"synced": {"heads": 1}}']
+    + [encode(ENTRIES[0]).replace(old, b"null") for old in (b"420", b'"owner"', b"7", b'"t/')],
+)
+def test_what_was_not_written_here_is_damage(data: bytes) -> None:
+    with pytest.raises(IndexDamaged):
+        decode("a", data)
 
 
 def test_a_batch_stays_open_until_it_is_committed(tmp_path: Path) -> None:
