@@ -8,6 +8,9 @@ import re
 MAX_ENDPOINT_CHARACTERS = 300
 """A host name has at most 253 characters, the path of a socket at most 107 bytes."""
 
+MAX_HOST_BYTES = 253
+"""Of a name as it is asked for: what the DNS can carry."""
+
 MAX_IPC_PATH_BYTES = 103
 """The shortest limit among the systems (macOS: 104 bytes with the final zero)."""
 
@@ -50,7 +53,8 @@ def is_host(text: str) -> bool:
         if text.startswith("["):
             ipaddress.IPv6Address(text[1:-1])
             return text.endswith("]")
-        return bool(text.encode("idna")) and all(c.isalnum() or c in "-_." for c in text)
+        asked = text.encode("idna")
+        return 0 < len(asked) <= MAX_HOST_BYTES and all(c.isalnum() or c in "-_." for c in text)
     except ValueError:
         return False
 
