@@ -32,12 +32,32 @@ _Value = TypeVar("_Value")
 
 def read_keystore(path: str) -> dict[str, str]:
     """Endpoint to public key, of everybody in the keystore at `path`."""
-    return _read(path, "keystore", _public_key)
+    return decode_keystore(_text(path, "keystore", private=False), path)
+
+
+def decode_keystore(text: str, path: str) -> dict[str, str]:
+    """The keystore that `text` is; `path` is for the message. Raises `KeyFileError`."""
+    return _decode(text, path, "keystore", _public_key)
+
+
+def encode_keystore(keystore: Mapping[str, str]) -> str:
+    """The keystore as text, in the original's form."""
+    return _json(keystore)
 
 
 def read_private_keys(path: str) -> dict[str, KeyPair]:
     """Own endpoints to their pairs. The file must be closed to everybody else."""
-    return _read(path, "private key file", _key_pair, private=True)
+    return decode_private_keys(_text(path, "private key file", private=True), path)
+
+
+def decode_private_keys(text: str, path: str) -> dict[str, KeyPair]:
+    """The private keys that `text` is; `path` is for the message. Raises `KeyFileError`."""
+    return _decode(text, path, "private key file", _key_pair)
+
+
+def encode_private_keys(pairs: Mapping[str, KeyPair]) -> str:
+    """The private keys as text. A sealed pair is written sealed."""
+    return _json({endpoint: _entry(pair) for endpoint, pair in pairs.items()})
 
 
 def generate_pair() -> KeyPair:
@@ -80,13 +100,13 @@ def create_private_keys(path: str, endpoints: tuple[str, ...]) -> KeyPair:
 
 
 def write_private_keys(path: str, pairs: Mapping[str, KeyPair]) -> None:
-    """Replace the private key file in one step. A sealed pair is written sealed."""
-    replace(path, _json({endpoint: _entry(pair) for endpoint, pair in pairs.items()}))
+    """Replace the private key file in one step."""
+    replace(path, encode_private_keys(pairs))
 
 
 def write_keystore(path: str, keystore: Mapping[str, str]) -> None:
     """Replace the keystore in one step, in the original's form."""
-    replace(path, _json(keystore), PUBLIC_MODE)
+    replace(path, encode_keystore(keystore), PUBLIC_MODE)
 
 
 def _entry(pair: KeyPair) -> dict[str, str]:
@@ -100,15 +120,14 @@ def _json(entries: Mapping[str, object]) -> str:
     return json.dumps(entries, indent=4, ensure_ascii=False) + "\n"
 
 
-def _read(
-    path: str, what: str, convert: Callable[[object], _Value], *, private: bool = False
+def _decode(
+    text: str, path: str, what: str, convert: Callable[[object], _Value]
 ) -> dict[str, _Value]:
-    text = _text(path, what, private=private)
     try:
         pairs = json.loads(text, object_pairs_hook=_Pairs)
     except json.JSONDecodeError as error:
         raise KeyFileError(f"{path}:{error.lineno}: is not JSON: {error.msg.lower()}") from None
-    except RecursionError:
+    except (ValueError, RecursionError):  # a number of thousands of digits; too deep
         raise KeyFileError(f"{path}: is not a {what}") from None
     if not isinstance(pairs, _Pairs):
         raise KeyFileError(f"{path}: a {what} is a JSON object, {{endpoint: key, ...}}")

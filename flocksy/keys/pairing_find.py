@@ -46,7 +46,7 @@ class Announcer:
 
     def __init__(self, port: int, interfaces: Sequence[int] | None = None) -> None:
         """`interfaces`: numbers of network interfaces; all by default. Raises `FlocksyError`."""
-        self._answer = os.urandom(TOKEN_BYTES) + _PORT.pack(port)
+        self._answer = waiting(os.urandom(TOKEN_BYTES), port)
         self._sock = _socket()
         try:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -71,8 +71,9 @@ class Announcer:
         for _ in range(MAX_DATAGRAMS):
             try:
                 data, sender = self._sock.recvfrom(_QUESTION_BYTES + 1)
-                if len(data) == _QUESTION_BYTES and data.startswith(ASK):
-                    self._sock.sendto(ANSWER + data[len(ASK) :] + self._answer, sender)
+                answer = answer_to(data, self._answer)
+                if answer is not None:
+                    self._sock.sendto(answer, sender)
             except OSError:
                 return  # nothing left; or it cannot be answered, and asks again
 
@@ -124,11 +125,30 @@ def _collect(
             data, sender = sock.recvfrom(_ANSWER_BYTES + 1)
         except OSError:
             return
-        if len(data) == _ANSWER_BYTES and data.startswith(ANSWER + token):
-            pairing, port_bytes = data[-TOKEN_BYTES - _PORT.size : -_PORT.size], data[-_PORT.size :]
-            (port,) = _PORT.unpack(port_bytes)
-            if port:
-                found.setdefault(pairing, (sender[0], port))
+        answer = read_answer(data, token)
+        if answer is not None:
+            pairing, port = answer
+            found.setdefault(pairing, (sender[0], port))
+
+
+def waiting(pairing: bytes, port: int) -> bytes:
+    """What every answer of one pairing ends in."""
+    return pairing + _PORT.pack(port)
+
+
+def answer_to(question: bytes, ending: bytes) -> bytes | None:
+    """What is answered to a datagram that is a question; None to any other."""
+    if len(question) != _QUESTION_BYTES or not question.startswith(ASK):
+        return None
+    return ANSWER + question[len(ASK) :] + ending
+
+
+def read_answer(data: bytes, token: bytes) -> tuple[bytes, int] | None:
+    """Which pairing waits at which port, of a datagram that answers the question with `token`."""
+    if len(data) != _ANSWER_BYTES or not data.startswith(ANSWER + token):
+        return None
+    (port,) = _PORT.unpack(data[-_PORT.size :])
+    return (data[-TOKEN_BYTES - _PORT.size : -_PORT.size], port) if port else None
 
 
 def _socket() -> socket.socket:

@@ -47,6 +47,7 @@ def test_a_bare_endpoint_in_a_keystore_means_tcp(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("{\n\n oops}", ":3: is not JSON"),
+        ('{"a:1": ' + "1" * 5000 + "}", "is not a keystore"),
         ("[]", "is a JSON object"),
         ('{\n"a:1": "short"}', ":2: 'a:1': a key has 40 characters"),
         ('{"a:1": 5}', "must be a text"),
