@@ -89,7 +89,7 @@ def _read(path: Path) -> frozenset[str] | None:
 
 
 def decode(data: bytes) -> frozenset[str]:
-    """The uids in `data`. Raises `ValueError`, or `RecursionError` where it is nested too deeply."""
+    """The uids in `data`. Raises `ValueError`, or `RecursionError` for one too deep."""
     found = json.loads(data)
     if not isinstance(found, list) or not all(isinstance(uid, str) for uid in found):
         raise ValueError("not a list of uids")
