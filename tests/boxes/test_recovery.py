@@ -250,11 +250,12 @@ def test_killed_at_random_instants(tmp_path: Path) -> None:
             finally:
                 os._exit(1)
         os.close(writing)
-        assert os.read(reading, 1) == b"!", f"seed {seed}, run {kill}: the process did not start"
-        os.close(reading)
-        time.sleep(chance.uniform(0.0, 0.12))
+        for batches in range(chance.randrange(1, 5)):
+            assert os.read(reading, 1) == b"!", f"seed {seed}, run {kill}: ended after {batches}"
+        time.sleep(chance.uniform(0.0, 0.03))  # into the middle of the next one
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+        os.close(reading)
         bench = Bench(tmp_path)
         finish(bench.applier.recover())
         # The line of a batch is written when it is applied; the last may be cut off.
@@ -268,17 +269,17 @@ def test_killed_at_random_instants(tmp_path: Path) -> None:
     assert len(lines) > KILLS
 
 
-def apply_for_ever(place: Path, chance: random.Random, log: Path, ready: int) -> None:
-    """The process that gets killed."""
+def apply_for_ever(place: Path, chance: random.Random, log: Path, done: int) -> None:
+    """The process that gets killed. It says when it has done a batch."""
     bench = Bench(place)
     with open(log, "a", encoding="ascii", buffering=1) as contents:
         contents.write("\n")  # ends a line that was cut off
-        os.write(ready, b"!")
         while True:
             operations = random_batch(bench, chance)
             bench.apply(*operations)
             roots = [bench.local(path).root.hex() for path in bench.paths() if path != "d"]
             contents.write(" ".join(root for root in roots if root) + "\n")
+            os.write(done, b"!")
 
 
 def random_batch(bench: Bench, chance: random.Random) -> list[DiskOperation]:
