@@ -24,6 +24,7 @@ from flocksy.boxes.journal import IndexJournal
 from flocksy.boxes.links import LINKS, SINCE, Links
 from flocksy.boxes.probe import probe
 from flocksy.boxes.reader import ChunkReader
+from flocksy.boxes.scratch import Scratch
 from flocksy.boxes.setup import BoxSetup, Mode, change_words
 from flocksy.boxes.staging import Staging
 from flocksy.boxes.watcher import Watcher
@@ -56,7 +57,7 @@ class Opened:
     history: History
     applier: Applier
     staging: Staging
-    scratch: Staging
+    scratch: Scratch
     reader: ChunkReader
     watcher: Watcher
     words: tuple[str, ...]
@@ -247,7 +248,7 @@ def _open_rest(
         history=history,
         applier=applier,
         staging=staging,
-        scratch=Staging(disk, index.contents, scratch=True),
+        scratch=Scratch(disk, index.contents),
         reader=ChunkReader(disk, index.contents),
         watcher=watcher,
         words=tuple(words),

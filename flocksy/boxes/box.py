@@ -159,8 +159,8 @@ class Box:
         # What an earlier run saw, and had no time to decide about, may be otherwise by now.
         if self.scans.complete and not self.scans.tickets and self._commit(now):
             again.append(0.0)
-        copying = self.staging.advance(COPY_BYTES_PER_TURN)
-        copying = self.scratch.advance(COPY_BYTES_PER_TURN) or copying
+        self.scratch.copy_rest(self.offers.pushes)
+        copying = any([one.advance(COPY_BYTES_PER_TURN) for one in (self.staging, self.scratch)])
         if self.scans.complete and not self._catching_up.done:
             self.planning.add(self._receiving.left_over(self._catching_up.turn(), now))
             again.append(0.0)

@@ -23,7 +23,8 @@ class Staged:
 @dataclass(slots=True, eq=False)
 class Incoming:
     """One content under way. `missing`: chunk id -> (offsets, length). `unlooked`: chunks that may
-    be on this disk already. `resumed`: the temporary is of an earlier run."""
+    be on this disk already. `resumed`: the temporary is of an earlier run. `carried`: a list of it
+    came through a lane, so it was new to the flock."""
 
     key: Key
     size: int
@@ -34,6 +35,7 @@ class Incoming:
     blobs: dict[bytes, None] = field(default_factory=dict)
     here_bytes: int = 0
     resumed: bool = False
+    carried: bool = False
     complete: bool = False
 
     def staged(self) -> Staged:

@@ -58,6 +58,9 @@ class Pushes:
     def __len__(self) -> int:
         return len(self._queue)
 
+    def __contains__(self, path: object) -> bool:
+        return path in self._queue
+
     def __iter__(self) -> Iterator[Push]:
         return iter(list(self._queue.values()))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from flocksy.boxes.planning import Planning
-from flocksy.boxes.staging import Staging
+from flocksy.boxes.scratch import Scratch
 from flocksy.index.store import BoxIndex
 from flocksy.sync.content import chunk_id, small_list
 from flocksy.sync.messages import Entry, Versions
@@ -20,7 +20,7 @@ class Receiving:
     """Takes messages of versions. `unsure`: paths whose clash is not believed yet, with the time
     until when. `unknown`: paths whose ancestry a member has to be asked for."""
 
-    def __init__(self, index: BoxIndex, planning: Planning, scratch: Staging) -> None:
+    def __init__(self, index: BoxIndex, planning: Planning, scratch: Scratch) -> None:
         """`scratch`: for the content of our own versions, come back."""
         self._index = index
         self._planning = planning

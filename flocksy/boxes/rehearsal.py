@@ -9,13 +9,13 @@ from collections.abc import Generator
 
 from flocksy.boxes.applier import Applier
 from flocksy.boxes.incoming import Staged
-from flocksy.boxes.staging import Staging
+from flocksy.boxes.scratch import Scratch
 
 
 class Rehearsal:
     """One box's; `turn` again and again. The applier does one batch at a time, this included."""
 
-    def __init__(self, applier: Applier, scratch: Staging) -> None:
+    def __init__(self, applier: Applier, scratch: Scratch) -> None:
         self._applier = applier
         self._scratch = scratch
         self._steps: Generator[float, None, None] | None = None

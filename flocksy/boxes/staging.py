@@ -32,37 +32,28 @@ from flocksy.sync.content import (
 
 MAX_CONTENTS = 200_000
 """Contents under way at a time; about 1 KiB of memory each, and as many files."""
-MAX_SCRATCH_CONTENTS = 10_000
-"""Of our own content; the oldest makes room. More than one burst carries."""
 MAX_BROKEN = 10_000
 """Contents remembered as impossible; honest members make none."""
 LOOK_UP_BYTES = 16 << 10
 """What asking the index for a chunk counts in the budget of `advance`: about as long as a copy."""
 
-_PREFIX = "in-"
-_SCRATCH_PREFIX = "own-"
-
 
 class Staging:
     """The incoming contents of one box, one for each (path, root): two paths that are to have the
-    same content get a temporary each.
+    same content get a temporary each. (`scratch.Scratch` does the same for our own content.)"""
 
-    With `scratch`, this is the same work for what we have already, because our own lane carried it:
-    nothing is copied from what is here, and a chunk that nobody expected is staged by itself
-    (its `Staged.path` is empty)."""
+    prefix = "in-"
+    """Of the names of the temporaries."""
 
-    def __init__(self, disk: Disk, contents: Contents, *, scratch: bool = False) -> None:
+    def __init__(self, disk: Disk, contents: Contents) -> None:
         self._contents = contents
         self._here = Here(disk, contents)
-        self._scratch = scratch
-        self._temporaries = Temporaries(disk, _SCRATCH_PREFIX if scratch else _PREFIX)
+        self._temporaries = Temporaries(disk, self.prefix)
         self._incoming: dict[Key, Incoming] = {}
         self._wanting: dict[bytes, list[Incoming]] = {}
         self._looking: dict[Key, Incoming] = {}
         self._fresh: list[Staged] = []
         self._broken: set[Key] = set()
-        if scratch:
-            self.sweep()
 
     # -- what is to come -----------------------------------------------------------------------
 
@@ -74,9 +65,7 @@ class Staging:
             return
         incoming = self._begin(key, size)
         incoming.assembly = ListAssembly(root, size)
-        if not self._scratch:
-            incoming.resumed = self._temporaries.begun(incoming.name, size)
-            self._use_known_lists(incoming)
+        self._use_what_is_here(incoming)
         self._follow_lists(incoming)
 
     def inline(self, path: str, root: bytes, data: bytes) -> None:
@@ -101,15 +90,21 @@ class Staging:
         self._finish(incoming)
 
     def _begin(self, key: Key, size: int) -> Incoming:
-        if self._scratch and len(self._incoming) >= MAX_SCRATCH_CONTENTS:
-            self.release(*next(iter(self._incoming)))
-        elif len(self._incoming) >= MAX_CONTENTS:
-            raise LimitExceeded(
-                f"{len(self._incoming)} files are on their way into one box: more wait for these"
-            )
+        self._make_room()
         incoming = Incoming(key, size, self._temporaries.name(*key), None)
         self._incoming[key] = incoming
         return incoming
+
+    def _make_room(self) -> None:
+        if len(self._incoming) >= MAX_CONTENTS:
+            raise LimitExceeded(
+                f"{len(self._incoming)} files are on their way into one box: more wait for these"
+            )
+
+    def _use_what_is_here(self, incoming: Incoming) -> None:
+        """Of an earlier run, or of other contents."""
+        incoming.resumed = self._temporaries.begun(incoming.name, incoming.size)
+        self._use_known_lists(incoming)
 
     def _use_known_lists(self, incoming: Incoming) -> None:
         """Give the assembly the lists that are on this disk, for whatever reason."""
@@ -159,12 +154,15 @@ class Staging:
         for name in incoming.missing:
             self._wanting.setdefault(name, []).append(incoming)
         self._contents.put(incoming.key[1], pieces)
-        if not self._scratch:
-            incoming.unlooked = dict.fromkeys(incoming.missing)
-            self._looking[incoming.key] = incoming
+        self._look_here(incoming)
         if not incoming.missing:
             self._looking[incoming.key] = incoming
             self._make_empty(incoming)
+
+    def _look_here(self, incoming: Incoming) -> None:
+        """Have `advance` copy what of its chunks is on this disk."""
+        incoming.unlooked = dict.fromkeys(incoming.missing)
+        self._looking[incoming.key] = incoming
 
     def _make_empty(self, incoming: Incoming) -> bool:
         """False: the disk refused it."""
@@ -181,7 +179,7 @@ class Staging:
         is not what its id says."""
         takers = self._wanting.get(name)
         if not takers:
-            return self._scratch and self._absorb(name, data)
+            return False
         top = any(incoming.key[1] == name for incoming in takers)
         if (root_of(data) if top else chunk_id(data)) != name:
             raise HostileInput("content that is not what its id says")
@@ -192,26 +190,12 @@ class Staging:
                 return False
         return True
 
-    def _absorb(self, name: bytes, data: bytes | memoryview) -> bool:
-        """A chunk that our own lane carried because somebody asked for it: a content by itself, so
-        that whoever answers does the work of those who asked."""
-        if chunk_id(data) != name and root_of(data) != name:
-            raise HostileInput("content that is not what its id says")
-        key = ("", name)
-        if key in self._incoming:
-            return True
-        incoming = self._begin(key, len(data))
-        if not self._temporaries.write_whole(incoming.name, data):
-            self.release(*key)
-            return False
-        self._finish(incoming)
-        return True
-
     def _take_blob(self, incoming: Incoming, name: bytes, data: bytes | memoryview) -> None:
         self._contents.put(incoming.key[1], blobs=((name, bytes(data)),))
         if not self._add_blob(incoming, name, data):
             return
         incoming.blobs.pop(name, None)
+        incoming.carried = True
         self._unwant(name, incoming)
         self._follow_lists(incoming)
 
@@ -267,6 +251,7 @@ class Staging:
                     self._looking[key] = self._looking.pop(key)
                     return False
                 self._looking.pop(key, None)
+                self._looked(incoming)
                 continue
             name = next(iter(incoming.unlooked))
             _, length = incoming.missing[name]
@@ -292,6 +277,9 @@ class Staging:
             chunk_id(self._temporaries.read(incoming.name, length, offset)) == name
             for offset in offsets
         )
+
+    def _looked(self, incoming: Incoming) -> None:
+        """All that is here of it has been copied; what it still lacks has to come."""
 
     def copying(self) -> frozenset[bytes]:
         """Roots of contents that are being copied from this disk: whoever shows them shall go on

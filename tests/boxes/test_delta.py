@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from collections.abc import Callable
 
 import pytest
 
+from flocksy.boxes.placing import INCOMING
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 
 __all__ = ["flock", "spool"]
@@ -33,7 +35,13 @@ def cost(flock: Flock, change: Callable[[], object]) -> int:
     before = flock.said_bytes
     change()
     flock.settle_equal()
+    flock.run_until(lambda: not under_way(flock), 20)
     return flock.said_bytes - before
+
+
+def under_way(flock: Flock) -> list[str]:
+    """Temporaries on all disks, also those of who sent it."""
+    return [name for lane in range(3) for name in os.listdir(flock.path(lane, INCOMING))]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import pytest
 from flocksy.boxes.disk import PARKED, Stat
 from flocksy.boxes.filesystem import RealDisk
 from flocksy.boxes.placing import INCOMING
+from flocksy.boxes.scratch import Scratch
 from flocksy.boxes.staging import Staging
 from flocksy.sync.operations import DiskOperation
 from flocksy.sync.version import Kind
@@ -351,7 +352,7 @@ def test_what_was_parked_is_never_swept(tmp_path: Path) -> None:
         (bench.root / INCOMING / f"{prefix}1{PARKED}").write_bytes(b"somebody's")
         (bench.root / INCOMING / f"{prefix}1").write_bytes(b"ours")
     Staging(bench.disk, bench.index.contents).sweep()
-    Staging(bench.disk, bench.index.contents, scratch=True).sweep()
+    Scratch(bench.disk, bench.index.contents)
     finish(bench.applier.recover())
     assert bench.temporaries() == [f"{name}-1{PARKED}" for name in ("apply", "in", "own")]
     bench.close()

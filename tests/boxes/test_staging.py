@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes import staging as module
+from flocksy.boxes import scratch as scratch_module
 from flocksy.boxes import temporaries
 from flocksy.boxes.chunking import cut
 from flocksy.boxes.filesystem import RealDisk
 from flocksy.boxes.placing import make_folders
+from flocksy.boxes.scratch import Scratch
 from flocksy.boxes.staging import Staging
 from flocksy.errors import HostileInput
 from flocksy.index.contents import Piece
@@ -40,8 +41,11 @@ class Bench:
     disk: RealDisk
     index: BoxIndex
 
-    def staging(self, *, scratch: bool = False) -> Staging:
-        return Staging(self.disk, self.index.contents, scratch=scratch)
+    def staging(self) -> Staging:
+        return Staging(self.disk, self.index.contents)
+
+    def scratch(self) -> Scratch:
+        return Scratch(self.disk, self.index.contents)
 
     def bytes_of(self, name: str) -> bytes:
         return (self.root / name).read_bytes()
@@ -266,19 +270,64 @@ def test_scratch_takes_the_same_calls_and_copies_nothing(bench: Bench) -> None:
     data = random.Random(7).randbytes(100_000)
     bench.put_local("ours", data)
     root = content(data)[0].root
-    scratch = bench.staging(scratch=True)
+    scratch = bench.scratch()
     scratch.expect("ours", root, len(data))
     assert not scratch.advance(BUDGET)
     for name, part in parts(data).items():
         assert scratch.write(name, part)
     (staged,) = scratch.complete()
     assert bench.bytes_of(staged.name) == data
-    bench.staging(scratch=True)
+    bench.scratch()
     assert bench.temporaries() == []
 
 
+def test_scratch_copies_what_no_lane_has_to_carry(bench: Bench) -> None:
+    before = random.Random(7).randbytes(300_000)
+    bench.put_local("ours", before)
+    data = before[:200_000] + b"in the middle" + before[200_000:]
+    bench.put_local("ours", data)
+    root = content(data)[0].root
+    scratch = bench.scratch()
+    scratch.expect("ours", root, len(data))
+    known = parts(before)
+    new = {name: part for name, part in parts(data).items() if name not in known}
+    assert new and len(new) < len(parts(data))
+    for name, part in list(new.items())[:-1]:
+        assert scratch.write(name, part)
+    scratch.copy_rest({"ours"})
+    assert not scratch.advance(BUDGET) and not scratch.complete(), "more is to be said of it"
+    scratch.copy_rest(())
+    assert not scratch.advance(BUDGET)
+    (staged,) = scratch.complete()
+    assert bench.bytes_of(staged.name) == data
+
+
+def test_scratch_keeps_nothing_of_what_did_not_travel(bench: Bench) -> None:
+    data = random.Random(7).randbytes(300_000)
+    bench.put_local("copy", data)
+    scratch = bench.scratch()
+    scratch.expect("copy", content(data)[0].root, len(data))
+    scratch.copy_rest(())
+    assert not scratch.advance(BUDGET) and not scratch.complete()
+    assert scratch.roots() == frozenset()
+    assert bench.temporaries() == []
+
+
+def test_scratch_gives_up_what_has_changed_since(bench: Bench) -> None:
+    data = random.Random(7).randbytes(300_000)
+    bench.put_local("ours", data)
+    listed, _ = content(data)
+    scratch = bench.scratch()
+    scratch.expect("ours", listed.root, len(data))
+    assert scratch.write(listed.root, listed.top)
+    (bench.root / "ours").write_bytes(b"another file by now")
+    scratch.copy_rest(())
+    assert not scratch.advance(BUDGET) and not scratch.complete()
+    assert scratch.roots() == frozenset() and bench.temporaries() == []
+
+
 def test_scratch_stages_what_was_carried_for_others(bench: Bench) -> None:
-    scratch = bench.staging(scratch=True)
+    scratch = bench.scratch()
     data = random.Random(11).randbytes(50_000)
     for _ in range(2):
         assert scratch.write(chunk_id(data), data)
@@ -291,8 +340,8 @@ def test_scratch_stages_what_was_carried_for_others(bench: Bench) -> None:
 
 
 def test_scratch_makes_room_for_the_new(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_SCRATCH_CONTENTS", 3)
-    scratch = bench.staging(scratch=True)
+    monkeypatch.setattr(scratch_module, "MAX_SCRATCH_CONTENTS", 3)
+    scratch = bench.scratch()
     for number in range(5):
         scratch.inline(f"p{number}", small_list(b"x").root, b"x")
     assert [staged.path for staged in scratch.complete()] == ["p2", "p3", "p4"]
