@@ -42,8 +42,8 @@ from flocksy.sync.version import Kind, version_id
 COMMIT_PATHS = 2_000
 """Paths turned into versions in one go: some tens of milliseconds."""
 
-COPY_BYTES_PER_TURN = 4 << 20
-"""Chunks copied on this disk per turn: some milliseconds."""
+COPY_BYTES = 4 << 20
+"""Chunks copied on this disk for each of the two per turn: some milliseconds."""
 
 
 class _How(TypedDict):
@@ -160,7 +160,7 @@ class Box:
         if self.scans.complete and not self.scans.tickets and self._commit(now):
             again.append(0.0)
         self.scratch.copy_rest(self.offers.pushes)
-        copying = any([one.advance(COPY_BYTES_PER_TURN) for one in (self.staging, self.scratch)])
+        copying = self.staging.advance(COPY_BYTES) | self.scratch.advance(COPY_BYTES)
         if self.scans.complete and not self._catching_up.done:
             self.planning.add(self._receiving.left_over(self._catching_up.turn(), now))
             again.append(0.0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,8 @@ def roles(pid: int) -> dict[str, int]:
 
 def taken(pid: int) -> Taken:
     """What a process takes now. Raises `OSError` when it has ended."""
+    if sys.platform == "win32":
+        raise OSError("there is no /proc here")
     status = dict(re.findall(r"(\w+):\s+(\d+)", Path(f"/proc/{pid}/status").read_text()))
     stat = _stat(pid)
     ticks = int(stat[_USER_TICKS]) + int(stat[_SYSTEM_TICKS])
