@@ -93,6 +93,7 @@ class Box:
             held=self.held.why_not_put,
             keeps=setup.mode is Mode.ARCHIVE,
         )
+        self.planning.missing.resume(self.held.why_not_put, adopting=opened.adopting)
         self._upkeep = Upkeep(opened)
         self._receiving = Receiving(opened.index, self.planning, opened.scratch)
         self._rehearsal = Rehearsal(opened.applier, opened.scratch)
@@ -260,7 +261,8 @@ class Box:
     def problems(self) -> dict[str, str]:
         """Paths that something is wrong with, and what; "" stands for the box."""
         problems = {**self._ignore_first.problems, **self.intake.problems}
-        problems |= {**self.planning.problems, **self.held.problems}
+        problems |= {**self.planning.missing.problems, **self.planning.problems}
+        problems |= self.held.problems
         trouble = self.staging.trouble or self._upkeep.trouble
         return {**problems, "": trouble} if trouble else problems
 
@@ -356,15 +358,9 @@ class Box:
         with self.index.transaction():
             for operation in operations:
                 if isinstance(operation, Record):
-                    name = version_id(operation.version)
-                    self.index.record(
-                        operation.path,
-                        name,
-                        operation.version,
-                        operation.superseded,
-                        batch=batch,
-                        due_ms=now_ms,
-                    )
+                    version = operation.version
+                    known = (version_id(version), version, operation.superseded)
+                    self.index.record(operation.path, *known, batch=batch, due_ms=now_ms)
                 self.index.set_synced(operation.path, operation.synced)
         for record in records:
             new = fresh.get(record.path, ())

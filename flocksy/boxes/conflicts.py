@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from flocksy.boxes.missing import obtainable
 from flocksy.errors import FlocksyError
 from flocksy.index.store import BoxIndex
 from flocksy.sync.operations import Record
+from flocksy.sync.trees import Trees
 from flocksy.sync.undo import kept_at_owner, kept_both, kept_copy
 from flocksy.sync.version import Version
 from flocksy.sync.view import IMPLIED, View
@@ -34,10 +36,11 @@ class Conflict:
 
 def conflicts(index: BoxIndex, under: str = "") -> Iterator[Conflict]:
     """All conflicts at and below `under`, by path."""
-    view = View(index)
+    trees = obtainable(index)
+    view = View(trees)
     for path in sorted(index.conflicted()):
         if not under or path == under or path.startswith(under + "/"):
-            found = _at(index, view, path)
+            found = _at(trees, view, path)
             if found.copies:
                 yield found
 
@@ -47,12 +50,13 @@ def conflict_of(index: BoxIndex, path: str) -> tuple[Conflict, Copy | None]:
 
     Raises `FlocksyError`.
     """
-    view = View(index)
-    own = _at(index, view, path)
+    trees = obtainable(index)
+    view = View(trees)
+    own = _at(trees, view, path)
     if own.copies:
         return own, None
     for owner in view.owners(path):
-        found = _at(index, view, owner)
+        found = _at(trees, view, owner)
         for copy in found.copies:
             if copy.path == path:
                 return found, copy
@@ -66,15 +70,16 @@ def resolved(index: BoxIndex, path: str, *, both: bool) -> list[Record]:
     Raises `FlocksyError`.
     """
     found, copy = conflict_of(index, path)
+    trees = obtainable(index)
     if both:
-        return kept_both(index, found.path)
+        return kept_both(trees, found.path)
     if copy is None:
-        return kept_at_owner(index, found.path)
-    return kept_copy(index, found.path, copy.head)
+        return kept_at_owner(trees, found.path)
+    return kept_copy(trees, found.path, copy.head)
 
 
-def _at(index: BoxIndex, view: View, path: str) -> Conflict:
-    seen, state = view.at(path), index.flock(path)
+def _at(trees: Trees, view: View, path: str) -> Conflict:
+    seen, state = view.at(path), trees.flock(path)
     heads = {} if state is None else state.heads
     copies = tuple(
         Copy(place, head, heads[head])

@@ -184,6 +184,8 @@ class Exchange:
         for lane in range(self._seam.lanes):
             if before.view >> lane & 1 and not report.view >> lane & 1:
                 self.peers.left(lane)
+        if before.epoch_number != report.epoch_number:
+            self._repair.view_moved()
         shrank = before.view & ~report.view and self._heartbeats.own
         if shrank and not self._tellers(report.view, own=True):
             self._heartbeats.drop()
@@ -293,11 +295,11 @@ class Exchange:
     def _compare_and_ask(self, box: Box, live: Sequence[int], round_: int) -> None:
         known = self._known_of(box)
         tag, digest = known[:TAG_BYTES], known[TAG_BYTES:]
+        shared = [lane for lane in live if self.peers.share(tag, [lane])]
         if self.peers.standing(tag, digest, live, round_):
-            shared = [lane for lane in live if self.peers.share(tag, [lane])]
             first = self._seam.own_lane < min(shared, default=self._seam.lanes)
             self._repair.differs(box, self._now, first=first)
-        self._repair.ask(box, self._now)
+        self._repair.ask(box, self._now, live, shared)
 
     def _say(self, message: Message) -> None:
         """Queue a message of the exchange itself: with what waits, in heartbeats or a burst."""

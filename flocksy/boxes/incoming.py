@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from flocksy.sync.content import ListAssembly
@@ -41,3 +42,10 @@ class Incoming:
     def staged(self) -> Staged:
         path, root = self.key
         return Staged(path, root, self.size, self.name)
+
+    def lacks(self) -> Iterator[bytes]:
+        """Lists, then chunks, that have to come from elsewhere."""
+        yield from self.blobs
+        for name in self.missing:
+            if name not in self.unlooked:
+                yield name

@@ -12,6 +12,7 @@ from collections.abc import Container, Generator, Iterable, Sequence
 
 from flocksy.boxes.applier import Applier, Report, Result
 from flocksy.boxes.found_together import BATCH_SECONDS, Batches
+from flocksy.boxes.missing import Missing
 from flocksy.boxes.staging import Staging
 from flocksy.errors import LimitExceeded
 from flocksy.index.store import BoxIndex
@@ -76,6 +77,8 @@ class Planning:
         self._arrived: dict[str, None] = {}
         self._waits_for: dict[str, bytes] = {}  # path -> root of the content it still lacks
         self._batches = Batches()
+        self.missing = Missing(index, staging, self._wait_again)
+        """Heads whose content no member that is here has: planned without, and not waited for."""
         self._retry: dict[str, float] = {}  # path -> when
         self._copies: dict[str, set[str]] = {}  # owner -> its copies that lack content
         self._deferred: dict[str, None] = {}  # until what they show has been copied elsewhere
@@ -137,7 +140,9 @@ class Planning:
         `ignore_only`: of what has arrived nothing but `.flockignore` is planned.
         """
         self._now = now
-        for staged in self._staging.complete():
+        complete = self._staging.complete()
+        self.missing.came((one.path, one.root) for one in complete)
+        for staged in complete:
             if staged.path not in self._batches.paths:
                 self.add((staged.path,))
         for path in [path for path, when in self._retry.items() if when <= now]:
@@ -161,7 +166,21 @@ class Planning:
 
     def look_again_at_all(self) -> None:
         """What is held has moved: plan anew what waits for content."""
+        self.missing.hope_for_all()
         self.add(self._waits_for)
+
+    def give_up(self, path: str, root: bytes) -> None:
+        """No member that is here has the content `root` that is expected for `path`."""
+        owner = next((one for one, copies in self._copies.items() if path in copies), path)
+        if self.missing.give_up(owner, root, path):
+            for one in (path, owner):
+                if self._waits_for.get(one) == root:
+                    del self._waits_for[one]
+            self.add((path, owner))
+
+    def _wait_again(self, path: str, root: bytes) -> None:
+        self._waits_for[path] = root
+        self.add((path,))
 
     def _ignore_first(self, now: float) -> float | None:
         """Until when the rest waits, for a while: `.flockignore` says what of it there is to do."""
@@ -192,19 +211,16 @@ class Planning:
             paths.remove(path)
         waited_for = []
         for path in paths:
+            self.missing.drop_what_is_over(path)
             self._arrived.pop(path, None)
             self._blocked.discard(path)
             self.problems.pop(path, None)
             self._deferred.pop(path, None)
             if path in self._waits_for:
                 waited_for.append((path, self._waits_for.pop(path)))
+        known = (self.missing.trees, paths, self._capabilities)
         operations = plan(
-            self._index,
-            paths,
-            self._capabilities,
-            held=self._held,
-            ignore_symlinks=self._ignore_symlinks,
-            keeps=self._keeps,
+            *known, held=self._held, ignore_symlinks=self._ignore_symlinks, keeps=self._keeps
         )
         operations = [operation for operation in operations if not self._is_doubted(operation)]
         self._pass_on(waited_for, operations)
@@ -228,7 +244,7 @@ class Planning:
                 continue
             if path in self._uncommitted and path not in self._waits_for:
                 self._waits_for[path] = root
-            else:
+            elif (path, root) not in self.missing:
                 self._staging.release(path, root)
         for path in set(paths) - {operation.path for operation in ready}:
             self._pauses.pop(path, None)

@@ -24,6 +24,13 @@ MANY_AT_ONCE = 2 * FEW_WANTED
 MAX_WANTED_RECORDS = 65_536
 """Records asked for at a time; the next reconciliation finds the rest."""
 
+TIMES_ASKED = 2
+"""Every member that is here is asked so often before its word that content is gone is believed: by
+then it has applied, or scanned again, what it was about to."""
+
+SELDOM_SECONDS = 60.0
+"""Between two questions for content that was given up. They ride in heartbeats."""
+
 REFUSED_SECONDS = 20.0
 """Between two questions for content while the disk refuses to take any: what is asked for costs all
 members a burst."""
@@ -39,6 +46,11 @@ class _Mending:
 
     content: Patience
     records: Patience
+    missing: Patience
+    """For content that was given up: seldom, but while `joined` counts down."""
+    joined: int = 0
+    gone: dict[bytes, int] = field(default_factory=dict)
+    """Wanted chunk or list -> lanes that said that it is gone there."""
     wanted: set[bytes] = field(default_factory=set)
     """Keys of paths whose records somebody else has, and we have not, or not so."""
     refused_until: float = 0.0
@@ -73,20 +85,34 @@ class Repair:
 
     def add(self, box: Box) -> None:
         """A box has been opened."""
-        self._boxes.setdefault(
-            box.setup.tag, _Mending(Patience(self._pause_s), Patience(self._pause_s))
-        )
+        content, records, missing = (Patience(self._pause_s) for _ in range(3))
+        mending = self._boxes.setdefault(box.setup.tag, _Mending(content, records, missing))
+        mending.joined = self._all_asked
+
+    @property
+    def _all_asked(self) -> int:
+        return TIMES_ASKED * len(self._uids)
+
+    def view_moved(self) -> None:
+        """Other members are here than before: they may have what those lacked."""
+        for mending in self._boxes.values():
+            mending.joined = self._all_asked
+            mending.content.attempt = 0
+            mending.gone.clear()
 
     def hold(self, now: float) -> None:
         """A burst is agreed or runs: wait for what it brings."""
         for mending in self._boxes.values():
+            mending.missing.hold(now)
             mending.content.hold(now)
             mending.records.hold(now)
 
-    def ask(self, box: Box, now: float) -> None:
-        """Ask for what has not come by itself. To be called once per round outside bursts."""
+    def ask(self, box: Box, now: float, live: Sequence[int], shared: Sequence[int]) -> None:
+        """Ask for what has not come by itself. To be called once per round outside bursts. `live`:
+        lanes of the other members of the view; `shared`: of those that have the box."""
         mending = self._boxes[box.setup.tag]
-        self._ask_content(box, mending, now)
+        self._ask_content(box, mending, now, live, shared)
+        self._ask_missing(box, mending, now)
         mending.wanted |= {reconcile.path_key(path) for path in box.unknown}
         box.unknown.clear()
         if mending.records.due(now, len(mending.wanted)):
@@ -126,20 +152,57 @@ class Repair:
                     self._offer(box, key, message.attempt, lane, view)
             case Ranges() | Items():
                 self._compare(box, lane, message, view)
+            case Gone():
+                self._gone(box, lane, message)
             case _:
-                pass  # GONE: the next attempt asks somebody else
+                pass  # versions and content are no repair's
 
-    def _ask_content(self, box: Box, mending: _Mending, now: float) -> None:
+    def _ask_content(
+        self, box: Box, mending: _Mending, now: float, live: Sequence[int], shared: Sequence[int]
+    ) -> None:
         if box.planning.disk_full or box.staging.trouble:
             # Whatever came would be refused again; now and then something has to try.
             if now < mending.refused_until:
                 return
             mending.refused_until = now + REFUSED_SECONDS
-        wanted = box.staging.wants(MANY_WANTED)
+        wanted = box.staging.wants(MANY_WANTED, without=box.planning.missing)
+        if not wanted:
+            mending.gone.clear()
         if mending.content.due(now, len(wanted)):
+            if mending.content.attempt >= TIMES_ASKED * len(live) and not box.adopting:
+                self._give_up(box, mending, wanted, shared)
             if len(wanted) <= MANY_AT_ONCE or box.staging.trouble:
                 wanted = wanted[:FEW_WANTED]
             self._say(Want(box.setup.tag, mending.content.attempt, tuple(wanted)))
+
+    def _give_up(
+        self, box: Box, mending: _Mending, wanted: Sequence[bytes], shared: Sequence[int]
+    ) -> None:
+        """Everybody was asked: wait no longer for what all who have the box say is gone."""
+        lanes = sum(1 << lane for lane in shared)
+        gone = [name for name in wanted if lanes and mending.gone.get(name, 0) & lanes == lanes]
+        with box.index.transaction():
+            for path, root in box.staging.takers(gone):
+                box.planning.give_up(path, root)
+
+    def _ask_missing(self, box: Box, mending: _Mending, now: float) -> None:
+        """Ask now and then for what was given up; soon when somebody has come."""
+        missing = box.planning.missing
+        mending.missing.pause_s = self._pause_s if mending.joined else SELDOM_SECONDS
+        if not mending.missing.due(now, len(missing)):
+            return
+        mending.joined = max(0, mending.joined - 1)
+        # A piece of some: whoever has that has more, and then all are asked for.
+        some = self._draw.sample(list(missing), min(len(missing), FEW_WANTED))
+        wanted = box.staging.samples(some)
+        if wanted:
+            self._say(Want(box.setup.tag, mending.missing.attempt, tuple(wanted)))
+
+    def _gone(self, box: Box, lane: int, message: Gone) -> None:
+        gone = self._boxes[box.setup.tag].gone
+        for name in message.chunk_ids:
+            if box.staging.takers((name,)) and (name in gone or len(gone) < MAX_WANTED_RECORDS):
+                gone[name] = gone.get(name, 0) | 1 << lane
 
     def _want(self, box: Box, lane: int, message: Want, view: int) -> None:
         gone = []
@@ -152,7 +215,7 @@ class Repair:
                 gone.append(name)
             else:
                 self._answers.add_chunk(name, box, length)
-        if gone:
+        if gone and box.scanned_once and not box.adopting:
             self._say(Gone(message.box, tuple(gone)))
 
     def _compare(self, box: Box, lane: int, message: Ranges | Items, view: int) -> None:

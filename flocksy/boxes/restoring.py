@@ -136,5 +136,7 @@ class Restoring:
 
     def _release(self, one: Recalled) -> None:
         path, root = one.path, one.version.root
-        if path in self._expected and not self._planning.waits_for(path, root):
+        if (path, root) in self._planning.missing or self._planning.waits_for(path, root):
+            return
+        if path in self._expected:
             self._staging.release(path, root)

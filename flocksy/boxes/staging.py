@@ -13,7 +13,7 @@ contents, which nobody would send again, wait in the index.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterable
 from itertools import islice
 
 from flocksy.boxes.disk import Disk
@@ -53,6 +53,7 @@ class Staging:
         self._wanting: dict[bytes, list[Incoming]] = {}
         self._looking: dict[Key, Incoming] = {}
         self._fresh: list[Staged] = []
+        self._moved: set[Key] = set()
         self._broken: set[Key] = set()
 
     # -- what is to come -----------------------------------------------------------------------
@@ -184,6 +185,7 @@ class Staging:
         if (root_of(data) if top else chunk_id(data)) != name:
             raise HostileInput("content that is not what its id says")
         for incoming in list(takers):
+            self._moved.add(incoming.key)
             if name in incoming.blobs:
                 self._take_blob(incoming, name, data)
             elif not self._take_chunk(incoming, name, data):
@@ -315,16 +317,26 @@ class Staging:
 
     # -- what is asked -------------------------------------------------------------------------
 
-    def wants(self, limit: int) -> list[bytes]:
+    def wants(self, limit: int, without: Container[Key] = ()) -> list[bytes]:
         """Ids of chunks and list blobs still missing, in the order they are best sent in."""
-        return list(islice(dict.fromkeys(self._missing()), limit))
+        every = (one for one in self._incoming.values() if one.key not in without)
+        return list(islice(dict.fromkeys(name for one in every for name in one.lacks()), limit))
 
-    def _missing(self) -> Iterator[bytes]:
-        for incoming in self._incoming.values():
-            yield from incoming.blobs
-            for name in incoming.missing:
-                if name not in incoming.unlooked:
-                    yield name
+    def samples(self, keys: Iterable[Key]) -> list[bytes]:
+        """One that is missing of each of these contents."""
+        some = (self._incoming[key] for key in keys if key in self._incoming)
+        firsts = (next(incoming.lacks(), None) for incoming in some)
+        return list(dict.fromkeys(name for name in firsts if name is not None))
+
+    def takers(self, names: Iterable[bytes]) -> list[Key]:
+        """The contents that lack any of these."""
+        found = {one.key: None for name in names for one in self._wanting.get(name, ())}
+        return list(found)
+
+    def moved(self) -> set[Key]:
+        """The contents of which something has come from a lane since the last call."""
+        moved, self._moved = self._moved, set()
+        return moved
 
     def complete(self) -> list[Staged]:
         """What became complete since the last call."""
@@ -372,6 +384,7 @@ class Staging:
         incoming = self._incoming.pop((path, root), None)
         if incoming is None:
             return
+        self._moved.discard(incoming.key)
         self._looking.pop(incoming.key, None)
         for name in (*incoming.blobs, *incoming.missing):
             self._unwant(name, incoming)

@@ -36,7 +36,7 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """Content that the view of the flock needs here and that is not complete."""
+    """Content of a head that no member has that was here lately (`flocksy.boxes.missing`)."""
 
     path: str
     version_id: bytes
@@ -195,7 +195,7 @@ class Contents:
         return len(numbers)
 
     def want(self, want: Want) -> None:
-        """Remember that this content is missing here. The first time counts for its age."""
+        """Remember that this content is missing. The first time counts for its age."""
         self._database.execute(
             "INSERT OR IGNORE INTO wants VALUES (?, ?, ?, ?, ?)",
             (
