@@ -8,7 +8,9 @@ touched after writing it is where it was written, and no content is gone that no
 
 What a hand moves away from a path while no node looks (it was killed, or it is still starting) and
 then overwrites where it came to, is a deletion that the node asks a person about. The run is that
-person: whoever asks gets an answer, and it is counted.
+person: whoever asks gets a yes or a no, and it is counted. After a no it may turn out that nobody
+has what is to come back, since its maker was killed before it had told the content to anybody: the
+nodes say so, and show the same all the same.
 """
 
 from __future__ import annotations
@@ -119,7 +121,7 @@ class Killing:
 
     def answer(self, node: RigNode) -> None:
         """A person's word, for what hands have deleted while nobody looked."""
-        command(node, "approve", BOX)
+        command(node, self.draw.choice(("approve", "reject")), BOX)
         self.answers += 1
 
     def contents(self) -> set[str]:
