@@ -25,7 +25,11 @@ class BoxError(FlocksyError):
 
 
 class IndexDamaged(FlocksyError):
-    """The index of one box is damaged or of a newer version than this program."""
+    """The index of one box is damaged: it is set aside and made anew."""
+
+
+class IndexTooNew(FlocksyError):
+    """The index of one box was written by a newer flocksy: it stays as it is, and the box rests."""
 
 
 class HostileInput(ValueError):

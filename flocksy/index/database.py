@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from flocksy.errors import FlocksyError, IndexDamaged
-from flocksy.index.migrations import migrate
+from flocksy.index.migrations import check_version, migrate
 
 CACHE_KIB = 8 * 1024
 """Page cache per box: holds the inner pages of the largest tables of a box with 100,000 paths."""
@@ -73,7 +73,8 @@ class Database:
     def __init__(self, path: Path) -> None:
         """Open or create, migrate, and check the whole file after an unclean end.
 
-        Raises `IndexDamaged`, and `FlocksyError` when the file cannot be used for other reasons.
+        Raises `IndexDamaged`, `IndexTooNew`, and `FlocksyError` when the file cannot be used for
+        other reasons.
         """
         self.name = path.name
         self._path = path
@@ -113,13 +114,14 @@ class Database:
         self.check_for_damage()
         connection = self._connection
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        check_version(connection, self._path)  # before anything is written
         connection.execute("PRAGMA journal_mode = WAL")
         self._set_synchronous("NORMAL")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute("PRAGMA temp_store = MEMORY")
-        migrate(connection, self.name)
+        migrate(connection)
         if self.row("SELECT 1 FROM remembered WHERE name = 'in use'") is not None:
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":

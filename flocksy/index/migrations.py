@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sqlite3
 from importlib import resources
+from pathlib import Path
 
-from flocksy.errors import IndexDamaged
+from flocksy.errors import IndexDamaged, IndexTooNew
 
 STEPS: tuple[str, ...] = tuple(
     resources.files("flocksy.index").joinpath(name).read_text(encoding="utf-8")
@@ -20,18 +21,28 @@ STEPS: tuple[str, ...] = tuple(
 VERSION = len(STEPS)
 
 
-def migrate(connection: sqlite3.Connection, name: str) -> None:
-    """Run the steps that are missing, each in a transaction of its own.
-
-    Raises `IndexDamaged` when the database is of a newer program.
-    """
-    (found,) = connection.execute("PRAGMA user_version").fetchone()
+def check_version(connection: sqlite3.Connection, path: Path) -> None:
+    """Only look. Raises `IndexTooNew` when the database is of a newer program: it must be left as
+    it is, and is no reason to begin anew, since it knows what the flock is still to be told."""
+    found = _version(connection)
     if found > VERSION:
-        raise IndexDamaged(
-            f"index {name} was written by a newer flocksy (version {found}, this one knows "
-            f"{VERSION}): update flocksy, or move the file away and it is rebuilt"
+        raise IndexTooNew(
+            f"{path}: this index was written by a newer flocksy (version {found}, this one knows "
+            f"{VERSION}): update flocksy; or move the file away, and it is made anew"
         )
-    for number in range(found, VERSION):
+    if found < 0:
+        raise IndexDamaged(f"index {path.name} is damaged (version {found})")
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Run the steps that are missing, each in a transaction of its own: a crash in between leaves
+    the version before or the one after, never something else."""
+    for number in range(_version(connection), VERSION):
         connection.executescript(
             f"BEGIN IMMEDIATE;\n{STEPS[number]}\nPRAGMA user_version = {number + 1};\nCOMMIT;"
         )
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(found)

@@ -61,8 +61,9 @@ class BoxIndex:
     def __init__(self, path: Path, now_ms: Callable[[], int] = _now_ms) -> None:
         """Open or create. Checks the file after an unclean end. `now_ms`: the wall clock.
 
-        Raises `IndexDamaged` when the file is damaged or of a newer flocksy; nothing is changed
-        then, and the caller sets the file aside (`set_aside`), opens a new one and adopts.
+        Raises `IndexDamaged` when the file is damaged; nothing is changed then, and the caller sets
+        it aside (`set_aside`), opens a new one and adopts. Raises `IndexTooNew` when it is of a
+        newer flocksy: nothing is changed, and nothing is to be.
         """
         self.path = path
         self._database = Database(path)

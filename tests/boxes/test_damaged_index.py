@@ -1,5 +1,5 @@
 """An index that is damaged, however and whenever it shows: set aside, made anew, nothing lost and
-nothing deleted."""
+nothing deleted. And one of a newer flocksy, which is not damaged."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from flocksy.index.migrations import VERSION
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 
 __all__ = ["flock", "spool"]
@@ -101,3 +102,33 @@ def test_damage_while_the_node_runs(flock: Flock) -> None:
     flock.settle_equal()
     assert flock.path(2, "folder 2/file 2").read_text() == "edited"
     assert flock.tree(0) >= before
+
+
+def of_version(path: Path, version: int) -> bytes:
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA user_version = {version}")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    return path.read_bytes()
+
+
+def test_a_box_whose_index_is_newer_rests_until_flocksy_is_updated(flock: Flock) -> None:
+    some_files(flock)
+    flock.stop(2)
+    index = flock.root / "state2" / "box.sqlite"
+    before = of_version(index, VERSION + 1)
+    flock.restart(2)
+    reason = flock.kept(2).reason
+    assert "newer flocksy" in reason and str(index) in reason and "\n" not in reason
+    flock.write(0, "meanwhile", "on another node")
+    flock.write(2, "here", "on this one")
+    for _ in range(40):
+        flock.step()
+    assert flock.kept(2).reason == reason, "it goes on resting"
+    assert index.read_bytes() == before
+    assert [one.name for one in index.parent.iterdir() if "sqlite" in one.name] == [index.name]
+    assert not flock.path(2, "meanwhile").exists()
+    of_version(index, VERSION)  # the update
+    flock.run_until(lambda: flock.kept(2).box is not None)
+    flock.settle_equal()
+    assert flock.path(2, "meanwhile").exists() and flock.path(0, "here").exists()

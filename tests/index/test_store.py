@@ -323,16 +323,6 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
         BoxIndex.open(path)
 
 
-def test_an_index_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "box.sqlite"
-    BoxIndex.open(path).close()
-    connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 999")
-    connection.close()
-    with pytest.raises(IndexDamaged, match="newer flocksy"):
-        BoxIndex.open(path)
-
-
 def test_fingerprints_of_ranges_are_those_of_their_items(index: BoxIndex) -> None:
     source = random.Random(11)
     with index.transaction():
