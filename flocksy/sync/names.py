@@ -105,8 +105,9 @@ def owner_of_copy(path: str) -> tuple[str, bool] | None:
     if match is None:
         return None
     extension = match["extension"] or ""
-    # A character has at most four bytes, so a cut name lacks at most three.
-    cut = len(encode_path(name)) > MAX_NAME_BYTES - 4
+    # A character has at most four bytes, so a cut name lacks at most three; of bytes that are no
+    # characters `_cut` takes up to four away.
+    cut = len(encode_path(name)) > MAX_NAME_BYTES - 5
     return f"{directory}{slash}{match['stem']}{extension}", not cut
 
 

@@ -126,6 +126,14 @@ def test_how_copies_are_called(path: str, copy: str) -> None:
     assert owner_of_copy(copy) == (path, True)
 
 
+def test_the_owner_of_a_name_that_had_to_be_cut_is_never_sure() -> None:
+    for tail in range(1, 12):  # continuation bytes without a beginning, where it is cut
+        raw = b"x" * (255 - 20 - tail) + b"\x87" * tail + b"x" * 20
+        path = raw.decode("utf-8", "surrogateescape")
+        found = owner_of_copy(conflict_name(path, bytes(16), 0))
+        assert found is not None and found[1] is False
+
+
 def test_a_further_step_shows_more_of_the_id() -> None:
     assert conflict_name("a", bytes(range(16)), 0, 2) == "a.conflict-19700101-000102-0304"
 
