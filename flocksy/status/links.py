@@ -23,6 +23,12 @@ ADVICE = {
 }
 """Words of a link's state to what they mean. States that explain themselves are not in it."""
 
+SPEAKS = "speaks version "
+_VERSIONS_DIFFER = (
+    "another version of flocksy runs there; update the one with the lower number, until then the "
+    "two are in no view together and say nothing to each other"
+)
+
 DIFFERS = "setting differs: "
 _MEMBERS_DIFFER = (
     "the two do not know the same members; flocksy keys number is one number where they do, and "
@@ -33,7 +39,7 @@ _SETTING_DIFFERS = "it must be the same on all members; set it so and start the 
 
 def advice(state: str, *, sample: bool = False) -> str:
     """What a person should know beside a link's state, or "". `sample`: its key is a sample."""
-    found = ADVICE.get(state, "")
+    found = _VERSIONS_DIFFER if state.startswith(SPEAKS) else ADVICE.get(state, "")
     if state.startswith(DIFFERS):
         setting = state.removeprefix(DIFFERS)
         # min_view follows from the number of members unless somebody set it.

@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 
 import zmq
 
-from flocksy.seam.joint import BoxSeam, Gear, Inbound
+from flocksy.seam.joint import BoxSeam, Gear, Inbound, SeamHandle
 from flocksy.seam.report import BoxReport, WireReport
 from flocksy.wire.process import run, shape_of
 from flocksy.wire.settings import Member, WireSettings
@@ -75,6 +75,8 @@ class TrivialBox:
     fill: Callable[[memoryview, bytes, int], bool] | None = None
     look: Callable[[Inbound], None] | None = None
     need: int = 0
+    wire: Callable[[WireSettings, SeamHandle], None] = run
+    """What runs in the process; another one than a node's own is importable, as spawning needs."""
     filled: dict[bytes, int] = field(default_factory=dict)
     alive: bool = True
 
@@ -83,7 +85,7 @@ class TrivialBox:
         self.seam = BoxSeam(shape_of(self.settings))
         context = multiprocessing.get_context("spawn")
         self.process: BaseProcess = context.Process(
-            target=run, args=(self.settings, self.seam.handle()), daemon=True
+            target=self.wire, args=(self.settings, self.seam.handle()), daemon=True
         )
         self.process.start()
         self.seam.launched()

@@ -26,3 +26,8 @@ def test_settings_that_differ() -> None:
     for members in ("members", "min_view"):
         assert "the same members" in advice(f"setting differs: {members}")
     assert "the same on all members" in advice("setting differs: pace", sample=True)
+
+
+def test_versions_that_differ() -> None:
+    said = advice("speaks version 2 of the protocol, we 1", sample=True)
+    assert "update the one with the lower number" in said
