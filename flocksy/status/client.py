@@ -12,6 +12,7 @@ from flocksy.status.wording import (
     CONTROL_VERSION,
     EXIT_FAULT,
     EXIT_TIMEOUT,
+    EXIT_USAGE,
     MAX_ANSWER_BYTES,
 )
 
@@ -74,6 +75,13 @@ def result_of(line: bytes) -> dict[str, object]:
     """What the node's answer brings. Raises `CommandFailedError` with its words, or with ours."""
     try:
         answer = json.loads(line)
+        version = answer["v"]
+        if version != CONTROL_VERSION and answer["ok"] is True:
+            raise CommandFailedError(
+                f"the node speaks version {str(version)[:20]} of the control protocol, this command"
+                f" {CONTROL_VERSION}; use the same flocksy for both",
+                EXIT_USAGE,
+            )
         if answer["ok"] is True and isinstance(answer["result"], dict):
             return answer["result"]
         text, exit_status = str(answer["error"]), int(answer["exit"])

@@ -175,14 +175,10 @@ class ControlServer:
         try:
             request = _Request.model_validate_json(line)
         except (ValidationError, ValueError, RecursionError):
-            self._refuse(client, "the request is not understood")
+            self._refuse(client, _other_version(line) or "the request is not understood")
             return
         if request.v != CONTROL_VERSION:
-            self._refuse(
-                client,
-                f"this node speaks version {CONTROL_VERSION} of the control protocol (flocksy "
-                f"{__version__}), the command version {request.v}; use the same flocksy for both",
-            )
+            self._refuse(client, _versions(request.v))
             return
         form = COMMANDS.get(request.command)
         if form is None:
@@ -250,6 +246,23 @@ class ControlServer:
         client.sock.close()
         for pending in client.pending:
             pending.gone = True
+
+
+def _other_version(line: bytes) -> str:
+    """What to say of a request that is not ours because another version made it, or ""."""
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        return ""
+    version = fields.get("v") if isinstance(fields, dict) else None
+    return _versions(version) if type(version) is int and version != CONTROL_VERSION else ""
+
+
+def _versions(theirs: int) -> str:
+    return (
+        f"this node speaks version {CONTROL_VERSION} of the control protocol (flocksy "
+        f"{__version__}), the command version {theirs}; use the same flocksy for both"
+    )
 
 
 def _success(request_id: int, result: Answer) -> bytes:

@@ -240,6 +240,36 @@ def test_an_answer_that_makes_no_sense_is_refused_in_words(exit_status: str) -> 
         result_of(line.encode())
 
 
+def test_a_command_of_another_version_is_told_so_whatever_else_it_says(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = (
+        b'{"v": 7, "command": "status"}',
+        b'{"v": 7, "ask": ["status"], "new": 1}',
+        b'{"v": 0}',
+    )
+    for line in lines:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            sock.settimeout(BOUND_SECONDS)
+            sock.connect(node.path)
+            sock.sendall(line + b"\n")
+            answer = json.loads(sock.makefile("rb").readline())
+        assert "speaks version 1 of the control protocol" in answer["error"]
+        assert answer["exit"] == EXIT_USAGE
+    monkeypatch.setattr("flocksy.status.client.CONTROL_VERSION", 2)
+    with pytest.raises(CommandFailedError, match=r"version 1 .* the command version 2") as caught:
+        request(node.path, "status")
+    assert caught.value.exit_status == EXIT_USAGE and "\n" not in str(caught.value)
+
+
+def test_a_node_of_another_version_is_not_misread() -> None:
+    with pytest.raises(CommandFailedError, match=r"node speaks version 2 .* this command 1"):
+        result_of(b'{"v": 2, "id": 1, "ok": true, "result": {"status": {}}}\n')
+    with pytest.raises(CommandFailedError, match="in its own words") as caught:
+        result_of(b'{"v": 2, "ok": false, "error": "in its own words", "exit": 2}\n')
+    assert caught.value.exit_status == 2
+
+
 def test_a_command_waits_while_the_backlog_is_full(short_path: Path) -> None:
     server = ControlServer(str(short_path / "s"), lambda command, _: {"text": command})
     waiting = []
