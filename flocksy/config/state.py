@@ -1,7 +1,8 @@
 """Where a node keeps its state: a directory drawn at first start and found again by its uid.
 
-`$XDG_STATE_HOME/flocksy/<16 hex>/` holds a file `uid`, a `lock`, and what the other parts put in.
-The digits of the directory also name the control socket, in `$XDG_RUNTIME_DIR/flocksy/`.
+`$XDG_STATE_HOME/flocksy/<16 hex>/` holds a file `uid`, a `lock`, the `version` of the directory,
+and what the other parts put in. The digits of the directory also name the control socket, in
+`$XDG_RUNTIME_DIR/flocksy/`.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ from flocksy.config.settings import NodeSettings
 from flocksy.errors import ConfigError, FlocksyError
 
 NAME = re.compile(r"[0-9a-f]{16}")
-MAX_UID_FILE_BYTES = 256
-"""128 digits and a newline."""
+MAX_FILE_BYTES = 256
+"""Of a uid: 128 digits and a newline."""
+
+VERSION = 1
+"""Of the directory: which files there are, and what they mean. Indexes have their own."""
 
 
 def state_home() -> str:
@@ -77,10 +81,15 @@ def claim(settings: NodeSettings) -> tuple[NodeSettings, system.FileLock]:
             "see flocksy status"
         )
     try:
-        _write_uid(settings.state_dir, settings.uid)
+        _check_version(settings.state_dir)
+        _write(settings.state_dir, "version", str(VERSION))
+        _write(settings.state_dir, "uid", settings.uid)
     except OSError as error:
         lock.close()
         raise FlocksyError(f"{settings.state_dir}: cannot be written: {error.strerror}") from error
+    except FlocksyError:
+        lock.close()
+        raise
     return settings, lock
 
 
@@ -103,18 +112,32 @@ def _make(settings: NodeSettings) -> NodeSettings:
         found = _find(settings.uid)
         if found is None:
             os.mkdir(settings.state_dir, mode=0o700)
-            _write_uid(settings.state_dir, settings.uid)
+            _write(settings.state_dir, "uid", settings.uid)
             return settings
     return dataclasses.replace(settings, state_dir=found, control_path=control_path(found))
 
 
-def _write_uid(state_dir: str, uid: str) -> None:
-    path = os.path.join(state_dir, "uid")
-    if _uid_in(state_dir) == uid:
+def _check_version(state_dir: str) -> None:
+    """Raise `FlocksyError` where the directory is a newer flocksy's; nothing is changed then."""
+    if not os.path.lexists(os.path.join(state_dir, "version")):
+        return  # a new directory, or one from before it was written down
+    found = _content(state_dir, "version") or ""
+    if found == str(VERSION):
         return
+    number = f"version {found}" if found.isdigit() else "its version is no number"
+    raise FlocksyError(
+        f"{state_dir}: is the state of a newer flocksy ({number}, this one knows {VERSION}): "
+        "update flocksy, or name another directory with --state-dir"
+    )
+
+
+def _write(state_dir: str, name: str, content: str) -> None:
+    if _content(state_dir, name) == content:
+        return
+    path = os.path.join(state_dir, name)
     new = f"{path}.new"  # the lock is ours: nobody else writes here
     with open(new, "w", encoding="ascii") as file:
-        file.write(f"{uid}\n")
+        file.write(f"{content}\n")
         file.flush()
         os.fsync(file.fileno())
     os.replace(new, path)
@@ -134,8 +157,13 @@ def _find(uid: str) -> str | None:
 
 
 def _uid_in(state_dir: str) -> str | None:
+    return _content(state_dir, "uid")
+
+
+def _content(state_dir: str, name: str) -> str | None:
+    """What one of the small files says; None where it is not there or is no text."""
     try:
-        with open(os.path.join(state_dir, "uid"), encoding="ascii") as file:
-            return file.read(MAX_UID_FILE_BYTES).strip()
+        with open(os.path.join(state_dir, name), encoding="ascii") as file:
+            return file.read(MAX_FILE_BYTES).strip()
     except (OSError, ValueError):
         return None

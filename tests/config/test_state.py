@@ -10,7 +10,7 @@ import pytest
 
 from flocksy.config.load import load, load_state_dir
 from flocksy.config.state import AlreadyRunningError, claim
-from flocksy.errors import ConfigError
+from flocksy.errors import ConfigError, FlocksyError
 from tests.place import PLAIN, Place
 
 
@@ -56,3 +56,32 @@ def test_a_named_directory_belongs_to_one_node(place: Place) -> None:
     (named / "uid").write_text("somebody else\n")
     with pytest.raises(ConfigError, match="of another node"):
         load(place.options(state_dir=str(named)))
+
+
+@pytest.mark.parametrize("version", ["2\n", "", "next", "\xff", "1.5"])
+def test_the_state_of_a_newer_flocksy_is_refused_and_left_as_it_is(
+    place: Place, version: str
+) -> None:
+    options = place.write(PLAIN)
+    settings, lock = claim(load(options))
+    lock.close()
+    state = Path(settings.state_dir)
+    assert (state / "version").read_text() == "1\n"
+    (state / "version").write_text(version, encoding="latin-1")
+    before = {one.name: one.read_bytes() for one in state.iterdir()}
+    for _ in range(2):
+        with pytest.raises(FlocksyError, match="newer flocksy") as caught:
+            claim(load(options))
+        assert "\n" not in str(caught.value) and str(state) in str(caught.value)
+    assert {one.name: one.read_bytes() for one in state.iterdir()} == before
+    (state / "version").write_text("1\n")
+    claim(load(options))[1].close()
+
+
+def test_a_state_from_before_versions_were_written_down_is_used(place: Place) -> None:
+    options = place.write(PLAIN)
+    settings, lock = claim(load(options))
+    lock.close()
+    (Path(settings.state_dir) / "version").unlink()
+    claim(load(options))[1].close()
+    assert (Path(settings.state_dir) / "version").read_text() == "1\n"
