@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: rig test soak soak-crash soak-long soak-many soak-million soak-planner lint bench adversary adversary-quick explore-deep lock clean
+.PHONY: rig test fuzz soak soak-crash soak-long soak-many soak-million soak-planner lint bench adversary adversary-quick explore-deep lock clean
 
 rig: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.rig
@@ -91,6 +91,17 @@ soak: $(VENV)/.installed-dev
 soak-long: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.integration.soak_long --minutes $(MINUTES)
 
+# Hostile bytes for every decoder under coverage guidance: docs/reliability.md. One process; for TARGETS
+# alone if some are named. Stops after so many minutes, and goes on from there when called again.
+EXECUTIONS ?= 10000000
+TARGETS    ?=
+fuzz: $(VENV)/.installed-fuzz
+	$(BIN)/python -m tests.fuzz --executions $(EXECUTIONS) --minutes $(MINUTES) $(TARGETS)
+
+$(VENV)/.installed-fuzz: requirements-fuzz.lock $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements-fuzz.lock
+	touch $@
+
 # After a change of dependencies in pyproject.toml.
 LOCK = uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header \
 	--no-annotate --no-emit-index-url --no-emit-find-links --no-strip-extras
@@ -100,6 +111,7 @@ lock: $(VENV)/bin/python
 	$(BIN)/$(LOCK) pyproject.toml build-backend.txt -o requirements.lock
 	$(BIN)/$(LOCK) pyproject.toml build-backend.txt --extra dev -o requirements-dev.lock
 	$(BIN)/$(LOCK) pyproject.toml build-backend.txt --extra adversary -o requirements-adversary.lock
+	$(BIN)/$(LOCK) pyproject.toml build-backend.txt --extra fuzz -o requirements-fuzz.lock
 	rm build-backend.txt
 
 clean:

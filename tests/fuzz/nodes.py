@@ -1,0 +1,292 @@
+"""Targets inside one node: its control socket, what it keeps in files, hostile members."""
+
+from __future__ import annotations
+
+import json
+import socket
+import tempfile
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from flocksy.boxes import crowd, journal, marker
+from flocksy.boxes.journal import JournalEntry
+from flocksy.errors import BoxError, ConfigError, FlocksyError, HostileInput, IndexDamaged
+from flocksy.protocol.agreement import Parameters, initial, step
+from flocksy.protocol.cell import Codec
+from flocksy.protocol.clock import FlockClock
+from flocksy.protocol.header import KNOWN_BYTES, Echo, Gear, Header, Times
+from flocksy.protocol.shown import Inputs, Outcome, Output, StartBurst
+from flocksy.status.client import CommandFailedError, result_of
+from flocksy.status.control import Arguments, ControlServer, Pending, _Client
+from flocksy.status.wording import CONTROL_VERSION, MAX_ANSWER_BYTES
+from flocksy.sync.trees import DiskEntry, SyncedEntry
+from flocksy.sync.version import Kind
+from tests.fuzz.lanes import ROUND, SESSION, SETTINGS, name_proposal, shown
+from tests.fuzz.target import Feed, Target
+
+_pending: list[Pending] = []
+
+
+def handle(command: str, arguments: Arguments) -> dict[str, object] | Pending:
+    """Answers as a node does: at once, later, never, or with an error. What it is given could
+    go on to the disk."""
+    for value in arguments.values():
+        if isinstance(value, str):
+            assert len(value) <= 4096
+            value.encode("utf-8")
+    match command:
+        case "wait":
+            _pending.append(Pending())
+            return _pending[-1]
+        case "box_add":
+            raise ConfigError("there is such a box")
+        case "history":
+            raise FlocksyError("no such path")
+        case _:
+            return {"command": command, "arguments": arguments}
+
+
+@cache
+def server() -> ControlServer:
+    """One for all inputs; the lines come over socket pairs."""
+    directory = tempfile.mkdtemp(prefix="flocksy-fuzz-")
+    return ControlServer(str(Path(directory) / "s"), handle)
+
+
+def requests(data: bytes) -> None:
+    """Whatever comes down a connection, each answer is a line of JSON with a result or an error
+    that the command understands, and the server goes on."""
+    ours, theirs = socket.socketpair()
+    control = server()
+    theirs.setblocking(False)
+    client = _Client(theirs)
+    control._clients.append(client)
+    try:
+        control._selector.register(theirs, 1, client)
+        for piece in data.split(b"\xff\xff"):
+            ours.sendall(piece)
+            control._read(client)
+            if client not in control._clients:
+                break
+        while _pending:
+            _pending.pop().answer({"waited": True})
+        received = bytearray()
+        ours.settimeout(0)
+        try:
+            while more := ours.recv(1 << 16):
+                received += more
+        except (BlockingIOError, ConnectionResetError):
+            pass
+    finally:
+        if client in control._clients:
+            control._drop(client)
+        ours.close()
+    for line in bytes(received).split(b"\n")[:-1]:
+        answer = json.loads(line)
+        assert answer["v"] == CONTROL_VERSION
+        assert answer["ok"] is True or (answer["error"] and answer["exit"] in (1, 2))
+        try:
+            result_of(line)
+        except CommandFailedError as error:
+            assert error.exit_status in (1, 2)
+    assert len(received) <= MAX_ANSWER_BYTES
+
+
+def request_lines() -> Iterable[bytes]:
+    """Commands of all kinds, whole and in pieces, two at once, of another version."""
+    said = (
+        {"v": 1, "id": 7, "command": "status", "arguments": {}},
+        {"v": 1, "id": 8, "command": "box_add", "arguments": {"name": "a", "path": "/srv/a"}},
+        {"v": 1, "command": "history", "arguments": {"path": "/srv/a/ü\ud83d"}},
+        {"v": 1, "command": "wait", "arguments": {"timeout": 1.5}},
+        {"v": 1, "command": "box_folders", "arguments": {"name": "a", "folders": ["x", "y"]}},
+        {"v": 1, "command": "box_mode", "arguments": {"name": "a", "mode": "archive"}},
+        {"v": 1, "command": "deleted", "arguments": {"limit": 2000}},
+        {"v": 2, "command": "fly", "new": "word"},
+        {"v": 1, "command": "fly"},
+    )
+    lines = [json.dumps(one).encode() + b"\n" for one in said]
+    yield from lines
+    yield b"".join(lines)
+    yield lines[0][:20] + b"\xff\xff" + lines[0][20:] + lines[3]
+
+
+def answer(data: bytes) -> None:
+    """An answer is a result, or an error in words with an exit status that a process can have."""
+    try:
+        result = result_of(data)
+    except CommandFailedError as error:
+        assert isinstance(error.exit_status, int)
+        return
+    assert isinstance(result, dict)
+
+
+def answer_lines() -> Iterable[bytes]:
+    """A result, an error, and what is none."""
+    yield b'{"v": 1, "id": 1, "ok": true, "result": {"status": {}}}\n'
+    yield b'{"v": 1, "id": 0, "ok": false, "error": "no such box", "exit": 2}\n'
+    yield b'{"v": 1, "ok": false, "error": null, "exit": 1e3}'
+    yield b'{"v": 2, "ok": false, "error": "", "exit": "1"}'
+    yield b'{"v": 2, "ok": true, "result": {"status": {}}}\n'
+
+
+def kept_marker(data: bytes) -> None:
+    """A marker says what was written, nothing at all, or that it is of a newer flocksy."""
+    try:
+        found = marker.decode(data, "/srv/box")
+    except BoxError as error:
+        assert "newer" in str(error)
+        return
+    assert marker.decode(marker.encode(found), "/srv/box") == found
+
+
+def markers() -> Iterable[bytes]:
+    """Ours, cut off, of another version, nested."""
+    whole = marker.encode(marker.Marker(b"b" * 64, b"s" * 16, b"n" * 16))
+    yield whole
+    yield whole[:50]
+    yield whole.replace(b'"flocksy": 1', b'"flocksy": 2')
+    yield b"[" * 1200
+
+
+def kept_crowd(data: bytes) -> None:
+    """The members are those that were written, or the file is refused."""
+    try:
+        found = crowd.decode(data)
+    except (ValueError, RecursionError):
+        return
+    assert crowd.decode(crowd.encode(found).encode()) == found
+
+
+def crowds() -> Iterable[bytes]:
+    """Some, none, and no list."""
+    return (b'["' + b"0a" * 64 + b'", "b"]', b"[]", b'{"a": 1}', b'["\\ud800"]')
+
+
+def kept_batch(data: bytes) -> None:
+    """An entry of the open batch is the one that was written, or the index counts as damaged."""
+    try:
+        found = journal.decode("a/b", data)
+    except IndexDamaged:
+        return
+    assert journal.decode("a/b", journal.encode(found)) == found
+
+
+def batches() -> Iterable[bytes]:
+    """A new file, a change, a removal, a copy in conflict."""
+    entry = DiskEntry(Kind.FILE, 0o644, 1, 2, b"r" * 32, 2**64 - 5, 4, 5)
+    synced = SyncedEntry(frozenset((b"h" * 16, b"i" * 16)), entry, ("a", b"h" * 16), 3)
+    for before, after, kept in ((None, entry, None), (entry, entry, synced), (entry, None, None)):
+        yield journal.encode(JournalEntry("a/b", ".flocksy/incoming/x", "", before, after, kept))
+
+
+LANES = 3
+PERIOD_NS = 250_000_000
+PARAMETERS = Parameters(LANES, 0, 2, 250, 2000)
+
+
+def members(data: bytes) -> None:
+    """Whatever two members show, round after round, a node goes on, and what it shows is a cell
+    that the others accept."""
+    feed = Feed(data)
+    codec = Codec(LANES, SETTINGS, SESSION, 4096)
+    clock = FlockClock(LANES, 0, PERIOD_NS, ROUND * PERIOD_NS)
+    state = initial(PARAMETERS)
+    output: Output | None = None
+    outcome: Outcome | None = None
+    for number in range(1, 25):
+        if not feed.left and number > 12:
+            break
+        heard: list[tuple[int, Header]] = []
+        for lane in (1, 2):
+            cell = _shown_by(feed, codec, output, number)
+            if cell is None:
+                continue
+            try:
+                heard.append((lane, codec.unpack(cell)))
+            except HostileInput:
+                continue
+        now_ns = number * PERIOD_NS
+        for lane, header in heard:
+            if header.prefix.gear == Gear.IDLE:
+                clock.heard(lane, header.times, now_ns)
+        clock.slew(now_ns, PERIOD_NS)
+        assert abs(clock.flock_ns(now_ns) - ROUND * PERIOD_NS - now_ns) <= number * 100_000
+        right = feed.number() & 7 if feed.left else 7
+        inputs = Inputs(
+            round=ROUND + number,
+            cells=tuple((lane, header.shown) for lane, header in heard),
+            eligible=right | 1,
+            need=feed.number() * 16,
+            sustain_us=800,
+            outcome=outcome,
+        )
+        outcome = None
+        state, output = step(PARAMETERS, state, inputs)
+        for command in output.commands:
+            if isinstance(command, StartBurst):
+                assert 0 < command.plan.length <= 4096
+                outcome = list(Outcome)[feed.number() % 3]
+        buffer = bytearray(codec.size)
+        codec.pack(buffer, Gear.IDLE, number, output.shown, bytes(KNOWN_BYTES), clock.times(now_ns))
+        assert codec.unpack(buffer).shown == output.shown
+        assert sum(map(len, state.history)) <= LANES * 32
+
+
+def _shown_by(feed: Feed, codec: Codec, output: Output | None, number: int) -> bytearray | None:
+    """The cell of one member in one round, if any: what an honest one would show, with changes."""
+    how = feed.number()
+    if how & 1:
+        return None
+    round_ = ROUND + number - 1
+    seen = output.shown if output is not None and not how & 2 else None
+    honest = shown(LANES, round=round_, echo=(round_ - 1,) * LANES, need=(how >> 4) * 8)
+    if seen is not None:  # goes along with us
+        honest = shown(
+            LANES,
+            round=round_,
+            echo=(round_ - 1,) * LANES,
+            status=seen.status,
+            epoch=seen.epoch,
+            highest=seen.highest,
+            candidate=seen.candidate,
+            need=seen.need,
+            repeat_of=seen.repeat_of,
+            proposal=seen.proposal,
+            confirmed=seen.confirmed,
+        )
+    sent_us = round_ * PERIOD_NS // 1000
+    times = Times(sent_us, 0, (Echo(sent_us & 0xFFFFFFFF, sent_us & 0xFFFFFFFF),) * LANES)
+    buffer = bytearray(codec.size)
+    codec.pack(buffer, Gear.IDLE, number, honest, bytes(KNOWN_BYTES), times)
+    for _ in range(how >> 2 & 3):
+        at, width = 68 + feed.number(), 1 << (feed.number() & 3)
+        if at + width <= codec.size:
+            buffer[at : at + width] = feed.take(width).ljust(width, b"\0")
+    name_proposal(buffer)
+    return buffer
+
+
+def lives() -> Iterable[bytes]:
+    """Members that are quiet, that want something, that change fields."""
+    yield bytes(5 * 14)
+    yield bytes([0x30, 0, 7, 9, 0]) * 20
+    yield bytes([0x34, 90, 3, *bytes(8), 0, 7, 1, 0]) * 12
+    yield bytes([0, 1, 7, 3, 0, 2, 7, 5]) * 12
+
+
+_JSON = (
+    *(b'"v": 1', b'"id": ', b'"command": "', b'"arguments": {', b'"path": "', b'"name": "'),
+    *(b'"box": "', b'"timeout": ', b'"folders": [', b'"mode": "', b"\\ud800", b"1e999", b"NaN"),
+    *(b'"ok": ', b'"result": {', b'"error": "', b'"exit": ', b"\n", b"\xff\xff", b"true", b"null"),
+)
+
+TARGETS = (
+    Target("crowd", "boxes/crowd.py", kept_crowd, crowds, 400),
+    Target("marker", "boxes/marker.py", kept_marker, markers, 4096, (b'"flocksy": ', b'"box": "')),
+    Target("answer", "status/client.py", answer, answer_lines, 400, _JSON),
+    Target("batch", "boxes/journal.py", kept_batch, batches, 800),
+    Target("request", "status/control.py", requests, request_lines, 1000, _JSON),
+    Target("members", "protocol/agreement.py, clock.py", members, lives, 800),
+)

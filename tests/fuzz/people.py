@@ -1,0 +1,234 @@
+"""Targets that take what a person writes: configurations in both formats, ignore files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from unittest import mock
+
+from flocksy.config import edit, edit_nodes, places, together
+from flocksy.config.document import MAX_CONFIG_BYTES
+from flocksy.config.load import Words, load_words
+from flocksy.config.settings import BoxSettings, Options, Symlinks
+from flocksy.errors import ConfigError
+from flocksy.sync.ignore import IGNORE_FILE, Ignore
+from tests.fuzz.target import Feed, Target
+
+PLACE = "/nowhere/config"
+OPTIONS = Options(config=PLACE)
+
+
+def text_of(data: bytes) -> str | None:
+    """As `document.read_text` gives it; None where that refuses the bytes."""
+    if b"\0" in data or len(data) > MAX_CONFIG_BYTES:
+        return None
+    return data.decode("utf-8-sig", "surrogateescape")
+
+
+def config(data: bytes) -> None:
+    """A configuration is refused in one line, or every path in it can be asked the system for."""
+    text = text_of(data)
+    if text is None:
+        return
+    try:
+        words = load_words(OPTIONS, text)
+        together.min_view(words.program, 3, PLACE)
+        together.possinymity_floor(words.program, 3, PLACE)
+        together.check_timing(words.program, 250, PLACE)
+    except ConfigError as error:
+        assert _one_line(error, text)
+        return
+    for path in (words.keystore_path, words.privatekey_path, words.state_dir):
+        with suppress(OSError):
+            os.stat(path or "/")
+    try:
+        places.check_boxes(words.boxes, {"configuration": PLACE}, "/nowhere/state")
+    except ConfigError as error:
+        assert _one_line(error, text)
+
+
+def _one_line(error: ConfigError, text: str) -> bool:
+    """What is quoted may be of several lines in a file that is."""
+    return "\n" not in str(error) or "\n" in text or "\\n" in text or "\\u" in text
+
+
+def edits(data: bytes) -> None:
+    """A change by command is what the file says afterwards, and nothing else in it is another."""
+    feed = Feed(data)
+    which = feed.number() % 6
+    text = text_of(feed.rest())
+    if text is None:
+        return
+    try:
+        before = load_words(OPTIONS, text)
+    except ConfigError:
+        return
+    boxes = {box.name: box for box, _ in before.boxes}
+    some = next(iter(boxes), "none")
+    wanted = dict(boxes)
+    nodes = list(before.nodes)
+    act: Callable[[], object]
+    match which:
+        case 0:
+            new = BoxSettings("fresh", "/srv/fresh # 1")
+            act, wanted["fresh"] = (lambda: edit.add_box(OPTIONS, new)), new
+        case 1:
+            new = BoxSettings("fresh", "/srv/fresh", Symlinks.IGNORE, True, "archive", ("a/b",))
+            act, wanted["fresh"] = (lambda: edit.add_box(OPTIONS, new)), new
+        case 2:
+            act = lambda: edit.remove_box(OPTIONS, some)  # noqa: E731
+            wanted.pop(some, None)
+        case 3:
+            act = lambda: edit.change_box(OPTIONS, some, "paused", True)  # noqa: E731
+            if some in wanted:
+                wanted[some] = replace(wanted[some], paused=True)
+        case 4:
+            act = lambda: edit.change_box(OPTIONS, some, "folders", ())  # noqa: E731
+            if some in wanted:
+                wanted[some] = replace(wanted[some], folders=())
+        case _:
+            more, fewer = ["tcp://new.example:1"], nodes[:1]
+            act = lambda: edit_nodes.change_nodes(OPTIONS, more, fewer)  # noqa: E731
+            nodes = [*nodes[1:], *(node for node in more if node not in nodes[1:])]
+            if fewer == more:
+                nodes = list(before.nodes)
+    after = _edited(act, text)
+    if after is None:
+        return
+    assert {box.name: box for box, _ in after.boxes} == wanted
+    assert sorted(after.nodes) == sorted(nodes)
+    words = {"box": (), "node": ()}
+    assert after.program.model_copy(update=words) == before.program.model_copy(update=words)
+
+
+def _edited(act: Callable[[], object], text: str) -> Words | None:
+    """What the file says after `act`; None where it refused."""
+    written: list[str] = []
+
+    def tried(_options: Options, _path: str, new: str) -> None:
+        load_words(OPTIONS, new)
+        written.append(new)
+
+    with (
+        mock.patch("flocksy.config.document.read_text", lambda _: text),
+        mock.patch("flocksy.config.document.replace_text", lambda _, new: written.append(new)),
+        mock.patch.object(edit, "_replace", tried),
+        mock.patch("os.path.exists", lambda _: True),
+    ):
+        try:
+            act()
+        except ConfigError as error:
+            assert str(error)
+            return None
+    return load_words(OPTIONS, written[-1] if written else text)
+
+
+TOML = b"""# the flock
+hostname = "anna.example:5000"
+node = ["ben.example:5000", "cleo.example:5000"]
+profile = 'fast'
+max_rate = "2.5M"
+burst_timing = "timetable"
+
+[box.shared]
+base_path = "/srv/shared"   # here
+symlinks = 1
+folders = ["a", "b/c"]
+
+[box."other one"]
+base_path = '/srv/other'
+guard = "off"
+history_cap = "20G"
+"""
+LINES = b"""# the flock
+hostname = anna.example:5000
+node = ben.example:5000
+node = cleo.example:5000   # hers
+box = shared@/srv/shared
+period = 0.25
+min_view = 2
+"""
+BLOCKS = b"""[program]
+hostname = anna.example:5000
+node = ben.example:5000
+[mainbox]
+{
+    "base_path" : "/home/anna/shared",
+    "symlinks"  : '2',              // 0=follow, 1=ignore, 2=copy
+    "folders" : ["a", "b"], 'paused' : true
+}
+[second]
+{ "base_path" : "/srv/\\u00fc \\"x\\"", # what for
+  "guard": 30 }
+"""
+
+
+def configs() -> Iterable[bytes]:
+    """Both formats, lists and tables, and some that are wrong."""
+    yield TOML
+    yield LINES
+    yield BLOCKS
+    yield b'[program]\nnode = "b:1"\nhostname = ["a:1"]\n[[box]]\nx = 1\n'
+    yield b'box = ["a@/srv/a", "/srv/b"]\nnode = ["b:1"]\n'
+    yield b'box.a.base_path = "/srv/a"\nnode = []\nbox.b = {base_path = "/b"}\n'
+    yield b"\xef\xbb\xbfhostname = \xff:1\nperiod = nan\n"
+    yield b'[b]\n{"base_path" : "/x\\ud800\\u0000"}\n'
+
+
+def config_edits() -> Iterable[bytes]:
+    """Each change to each file."""
+    return (bytes([which]) + text for which in range(6) for text in configs())
+
+
+def ignore(data: bytes) -> None:
+    """Whatever an ignore file says, a path is judged, alike each time, and lines are told right."""
+    feed = Feed(data)
+    path = feed.take(feed.number()).decode("utf-8", "surrogateescape").strip("/") or "a/b"
+    text = feed.rest().decode("utf-8", "surrogateescape")
+    rules = Ignore(text)
+    lines = text.splitlines()
+    assert len(rules.problems) <= len(lines)
+    for is_directory in (False, True):
+        match = rules.match(path, is_directory=is_directory)
+        assert match == Ignore(text).match(path, is_directory=is_directory)
+        if match is not None:
+            assert match.pattern == lines[match.line - 1].strip()
+            assert path == match.path or path.startswith(match.path + "/")
+    assert rules.match(IGNORE_FILE, is_directory=False) is None
+
+
+def ignores() -> Iterable[bytes]:
+    """gitignore's syntax, and what it says of paths."""
+    for path in (b"a/b/c.txt", b"build", b"x.o", b"d\xff/e"):
+        head = bytes([len(path)]) + path
+        yield head + b"*.o\n!x.o\n/build/\n# no\n\\#yes\nd[a-z]/**/e\n**/c.txt\n"
+        yield head + b"a/*\n!a/b\na/b/*.t?t\n[!x]*\n\\ \n"
+        yield head + b"a*b*c*d\n" + b"*/" * 9 + b"\n" + b"***" * 3 + b"\n[\n"
+
+
+_WORDS = (
+    *(b"hostname", b"node", b"box", b"keystore", b"privatekey", b"state_dir", b"profile", b"pace"),
+    *(b"max_rate", b"min_view", b"allow_small_view", b"idle_cell", b"burst_cell", b"period"),
+    *(b"settle", b"rest", b"stall_timeout", b"burst_timing", b"burst_every", b"burst_cells"),
+    *(b"announce_delay", b"possinymity_floor", b"socks", b"name", b"base_path", b"symlinks"),
+    *(b"removable", b"mode", b"folders", b"paused", b"guard", b"history_cap", b"[program]"),
+    *(b"[box.", b"[[box]]", b" = ", b'"""', b"'''", b"true", b"1e999", b"nan", b"0x1", b"\\u0000"),
+    *(
+        b"1979-05-27T07:32:00Z",
+        b"timetable",
+        b"constant",
+        b"send-only",
+        b"10%",
+        b"20G",
+        b"#",
+        b"//",
+    ),
+)
+
+TARGETS = (
+    Target("ignore", "sync/ignore.py", ignore, ignores, 400, (b"**/", b"/**", b"[!", b"\\", b"!")),
+    Target("config", "config", config, configs, 1000, _WORDS),
+    Target("config_edit", "config/edit.py", edits, config_edits, 800, _WORDS),
+)

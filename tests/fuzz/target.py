@@ -1,0 +1,52 @@
+"""What a target is, and how it takes values from the bytes that the fuzzer gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One decoder under hostile bytes.
+
+    `check` returns when the decoder accepted the input or refused it by its named error, and
+    raises whatever else happened, a property that does not hold included. It keeps nothing from
+    one input to the next. `seeds` are inputs that get far, for the fuzzer to begin with.
+    """
+
+    name: str
+    of: str
+    """The module whose decoder it is, below `flocksy/`."""
+    check: Callable[[bytes], None]
+    seeds: Callable[[], Iterable[bytes]]
+    max_bytes: int = 4096
+    words: tuple[bytes, ...] = ()
+    """What the format's texts are made of: the fuzzer puts them in."""
+
+
+class Feed:
+    """Values taken from the front of an input; zeros once it is used up."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    @property
+    def left(self) -> int:
+        """Bytes not taken yet."""
+        return max(0, len(self._data) - self._at)
+
+    def take(self, count: int) -> bytes:
+        """The next bytes, fewer at the end."""
+        taken = self._data[self._at : self._at + count]
+        self._at += count
+        return taken
+
+    def number(self, count: int = 1) -> int:
+        """The next bytes as a number, little endian."""
+        return int.from_bytes(self.take(count), "little")
+
+    def rest(self) -> bytes:
+        """All that is left."""
+        return self.take(self.left)

@@ -1,0 +1,70 @@
+"""No decoder does anything with hostile bytes but accept them or refuse them by its named error:
+on the committed corpus, and on some hundreds of inputs that are changes of it."""
+
+from __future__ import annotations
+
+import random
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz import corpus
+from tests.fuzz.changes import changed
+from tests.fuzz.table import TARGETS
+from tests.fuzz.target import Target
+
+CHANGED = 300
+"""Of each target: some seconds for all of them."""
+
+PACKAGE = Path(__file__).parents[2] / "flocksy"
+
+
+def tried(target: Target, one: bytes) -> None:
+    """A failure says what to put into the corpus once it is mended."""
+    try:
+        target.check(one)
+    except Exception as error:
+        raise AssertionError(
+            f"{target.name}: {corpus.written(one)} does harm: {error!r}"
+        ) from error
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_what_is_committed_does_no_harm(name: str) -> None:
+    target = TARGETS[name]
+    for one in (*target.seeds(), *corpus.committed(name)):
+        tried(target, one)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_changes_of_it_do_no_harm(name: str) -> None:
+    target = TARGETS[name]
+    inputs = [*target.seeds(), *corpus.committed(name)]
+    for one in islice(changed(inputs, random.Random(name), target), CHANGED):
+        tried(target, one)
+
+
+def test_a_fault_that_one_change_reaches_is_found() -> None:
+    def check(data: bytes) -> None:
+        if data[:4] == b"open":
+            list(data)[data[4]]
+
+    target = Target("toy", "toy", check, lambda: (b"open\0 sesame",), 20)
+    with pytest.raises(AssertionError, match=r"toy: .* does harm: IndexError"):
+        for one in islice(changed([*target.seeds()], random.Random(1), target), CHANGED):
+            tried(target, one)
+
+
+def test_every_corpus_has_its_target_and_every_target_its_decoder() -> None:
+    assert {path.stem for path in corpus.HERE.iterdir()} <= set(TARGETS)
+    for target in TARGETS.values():
+        first = target.of.split(",")[0]
+        assert (PACKAGE / first).exists(), f"{target.name}: {first}"
+
+
+@pytest.mark.parametrize("one", [b"", b"plain", b'"quoted"', bytes(range(256)), b"\0" * 40])
+def test_a_line_of_a_corpus_is_read_as_it_was_written(one: bytes) -> None:
+    line = corpus.written(one)
+    assert corpus.read(line) == one
+    assert line and line.isascii() and "\n" not in line and not line.startswith("#")
