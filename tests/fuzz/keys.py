@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import socket
 from collections.abc import Iterable
 from contextlib import suppress
 from unittest import mock
@@ -36,12 +37,14 @@ from flocksy.keys.pairing import (
     NONCE_BYTES,
     GuestRun,
     HostRun,
+    Invitation,
     PairingError,
     Run,
     code_of,
     code_text,
 )
 from flocksy.keys.pairing_find import ASK, TOKEN_BYTES, answer_to, read_answer, waiting
+from flocksy.keys.pairing_link import PairingHost
 from flocksy.keys.register import (
     Entry,
     FormerKey,
@@ -347,6 +350,65 @@ def boxes(data: bytes) -> None:
         assert len(encode_bundle(one)) <= MAX_BUNDLE_BYTES
 
 
+class _Listener:
+    """Gives the connections it was made with, one after the other."""
+
+    def __init__(self, guests: list[socket.socket]) -> None:
+        self._guests = guests
+
+    def accept(self) -> tuple[socket.socket, object]:
+        if not self._guests:
+            raise BlockingIOError
+        return self._guests.pop(), None
+
+
+def guest(data: bytes) -> None:
+    """A host takes one bundle of a guest who knows the code and is broken; whatever else it says,
+    and in whatever pieces, ends that connection and nothing more."""
+    feed = Feed(data)
+    invitation = Invitation(CODE, 2, 10.0, bytes)
+    ours, theirs = socket.socketpair()
+    joined: list[Bundle] = []
+    listener = _Listener([theirs])
+    host = PairingHost(
+        listener,  # type: ignore[arg-type]  # all that is asked of it
+        invitation,
+        next(iter(_bundles())),
+        joined.append,
+        now=lambda: 0.0,
+    )
+    try:
+        host._accept()
+        (known,) = host._guests
+        run = known.run
+        run._key = b"k" * 32  # as after SPAKE2
+        run._check(run._derived("guest confirms"))
+        host._progress(known)
+        for number in range(4):
+            if not feed.left:
+                break
+            nonce = number.to_bytes(nacl.bindings.crypto_secretbox_NONCEBYTES, "little")
+            plain = feed.take(1 + feed.number(2) % 800).ljust(_PLAIN_BYTES, b"\0")
+            box = nacl.bindings.crypto_secretbox(plain, nonce, run._derived("guest seals"))
+            cut = feed.number(2) % BOX_BYTES
+            for piece in (box[:cut], box[cut:]):
+                if known not in host._guests:
+                    break  # it has hung up
+                ours.sendall(piece)
+                while known in host._guests and run.missing_bytes and piece:
+                    before = run.missing_bytes
+                    host._read(known)
+                    if run.missing_bytes == before:
+                        break
+        assert invitation.places == 1
+        assert len(joined) <= 1 and joined == host._all
+    finally:
+        for one in list(host._guests):
+            host._drop(one)
+        host._selector.close()
+        ours.close()
+
+
 def boxed() -> Iterable[bytes]:
     """Bundles and an end."""
     said = b""
@@ -382,6 +444,7 @@ TARGETS = (
     Target("private_keys", "keys/files.py, seal.py", private_keys, private_key_files, 800, _JSON),
     Target("register", "keys/register.py", register, registers, 1500, _JSON),
     Target("boxes", "keys/pairing.py", boxes, boxed, 1500, _LINES),
+    Target("guest", "keys/pairing_link.py", guest, boxed, 1500, _LINES),
     Target("rotation", "keys/rotation.py", text_with_bundles, rotation_texts, 2500, _LINES),
     Target("pairing", "keys/pairing.py", pairing, greetings, 200, (MAGIC,)),
 )
