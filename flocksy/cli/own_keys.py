@@ -8,7 +8,12 @@ import datetime
 import os
 
 from flocksy.cli.key_place import KeyPlace, changing, tell_node, today
-from flocksy.cli.passphrase import keep_in_keyring, new_passphrase, opened
+from flocksy.cli.passphrase import (
+    forget_in_keyring,
+    keep_in_keyring,
+    new_passphrase,
+    opened,
+)
 from flocksy.config.settings import Options
 from flocksy.errors import KeyFileError
 from flocksy.keys.files import (
@@ -99,6 +104,7 @@ def _switch(place: KeyPlace) -> None:
     ]
     write_register(place.words.keystore_path, dataclasses.replace(register, entries=tuple(kept)))
     os.unlink(place.next_path)
+    forget_in_keyring(place.pair.public_key)
     print(f"The new key is in {printable(path)}; the old one is gone.")
 
 
@@ -131,5 +137,7 @@ def passphrase(parsed: argparse.Namespace, options: Options) -> int:
             for endpoint, known in read_private_keys(path).items()
         }
         write_private_keys(path, pairs)
+        if not parsed.keyring:
+            forget_in_keyring(pair.public_key)
     print(f"{printable(path)}: {said}")
     return EXIT_OK

@@ -6,6 +6,7 @@ Never from an argument or the environment, which other programs can read.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import getpass
 import os
 import sys
@@ -34,7 +35,11 @@ def opened(pair: KeyPair, path: str, parsed: argparse.Namespace) -> KeyPair:
         return _unsealed(pair, read_descriptor(parsed.passphrase_fd), path)
     stored = from_keyring(pair.public_key)
     if stored is not None:
-        return _unsealed(pair, stored, path)
+        try:
+            return _unsealed(pair, stored, path)
+        except KeyFileError:
+            # Of before a change, or somebody else's: then a person is asked, as without it.
+            print("flocksy: the system's keyring holds another passphrase", file=sys.stderr)
     if not sys.stdin.isatty():
         raise KeyFileError(
             f"{path}: the private key is under a passphrase, and there is no terminal to ask for "
@@ -84,32 +89,53 @@ def read_descriptor(descriptor: int) -> bytes:
 
 
 def from_keyring(public_key: str) -> bytes | None:
-    """The passphrase that the system's keyring holds for this key; None without a keyring."""
+    """The passphrase that the system's keyring holds for this key; None where it gives none."""
     try:
         import keyring
-        import keyring.errors
-    except ImportError:
-        return None
-    try:
+
         stored = keyring.get_password(SERVICE, public_key)
-    except keyring.errors.KeyringError:
-        return None  # locked, or no session: then a person is asked
+    except Exception:  # noqa: BLE001  # see _reason; then a person is asked
+        return None
     return None if stored is None else str(stored).encode()
 
 
 def keep_in_keyring(public_key: str, passphrase: bytes) -> None:
     """Have the system's keyring hold the passphrase. Raises `FlocksyError` where it cannot."""
     try:
+        text = passphrase.decode("utf-8", "strict")
+    except UnicodeDecodeError:
+        raise FlocksyError(
+            "the system's keyring takes text only, and the passphrase is none"
+        ) from None
+    try:
         import keyring
-        import keyring.errors
     except ImportError:
         raise FlocksyError(
             "the system's keyring is not in reach: pip install 'flocksy[keyring]'"
         ) from None
     try:
-        keyring.set_password(SERVICE, public_key, passphrase.decode("utf-8", "strict"))
-    except (keyring.errors.KeyringError, UnicodeDecodeError) as error:
-        raise FlocksyError(f"the system's keyring does not take it: {error}") from None
+        keyring.set_password(SERVICE, public_key, text)
+    except Exception as error:  # noqa: BLE001  # see _reason
+        raise FlocksyError(f"the system's keyring does not take it: {_reason(error)}") from None
+
+
+def forget_in_keyring(public_key: str) -> None:
+    """Have the system's keyring forget what it holds for this key, if it does and can."""
+    with contextlib.suppress(Exception):  # see _reason; what stays there opens nothing any more
+        import keyring
+
+        if keyring.get_password(SERVICE, public_key) is not None:
+            keyring.delete_password(SERVICE, public_key)
+
+
+def _reason(error: Exception) -> str:
+    """One line about what a keyring raised.
+
+    Which one there is, the system decides, and each raises what it likes: without a session, for
+    one, the error is `RuntimeError`, and a name that is wrong in its settings a failed import.
+    """
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _unsealed(pair: KeyPair, passphrase: bytes, path: str) -> KeyPair:

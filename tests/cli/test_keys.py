@@ -8,10 +8,12 @@ import json
 import os
 import select
 import stat
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import segno
@@ -580,6 +582,101 @@ def test_an_announcement_is_made_again_with_both_passphrases(
             assert anna.keys("rotate", "--passphrase-fd", str(old), "--new-fd", str(new)) == 0
         announced.append(decode_rotation(capsys.readouterr().out).bundle.public_key)
     assert announced[0] == announced[1]
+
+
+class Keyring(ModuleType):
+    """Stands for the `keyring` package: no test can count on a session with one."""
+
+    def __init__(self) -> None:
+        super().__init__("keyring")
+        self.held: dict[tuple[str, str], str] = {}
+        self.broken: Exception | None = None
+
+    def get_password(self, service: str, user: str) -> str | None:
+        if self.broken is not None:
+            raise self.broken
+        return self.held.get((service, user))
+
+    def set_password(self, service: str, user: str, password: str) -> None:
+        if self.broken is not None:
+            raise self.broken
+        self.held[service, user] = password
+
+    def delete_password(self, service: str, user: str) -> None:
+        del self.held[service, user]
+
+
+@pytest.fixture
+def keyring(monkeypatch: pytest.MonkeyPatch) -> Keyring:
+    """The system's keyring."""
+    stand_in = Keyring()
+    monkeypatch.setitem(sys.modules, "keyring", stand_in)
+    return stand_in
+
+
+@pytest.mark.usefixtures("cheap")
+def test_the_keyring_keeps_a_passphrase_for_the_start(
+    people: tuple[Person, Person, Person], keyring: Keyring, capsys: Capture
+) -> None:
+    anna, _, _ = people
+    with passed(b"one") as new:
+        assert anna.keys("passphrase", "--keyring", "--new-fd", str(new)) == 0
+    assert list(keyring.held.values()) == ["one"]
+    assert list(keyring.held) == [("flocksy", anna.public_key)]
+    assert anna.keys("export") == 0, "nobody is asked"
+    keyring.held["flocksy", anna.public_key] = "of somebody else"
+    with passed(b"one") as given:
+        assert anna.keys("export", "--passphrase-fd", str(given)) == 0
+    assert anna.keys("export") == 2
+    said = capsys.readouterr().err
+    assert "keyring holds another" in said and "--passphrase-fd" in said
+    with passed(b"one") as given:
+        assert anna.keys("passphrase", "--remove", "--passphrase-fd", str(given)) == 0
+    assert not keyring.held, "nothing is left behind"
+
+
+@pytest.mark.usefixtures("cheap")
+def test_a_passphrase_that_changes_leaves_no_old_one_in_the_keyring(
+    people: tuple[Person, Person, Person], keyring: Keyring
+) -> None:
+    anna, _, _ = people
+    for passphrase, more, held in ((b"one", ["--keyring"], ["one"]), (b"two", [], [])):
+        with passed(passphrase) as new:
+            assert anna.keys("passphrase", "--new-fd", str(new), *more) == 0
+        assert list(keyring.held.values()) == held
+    with passed(b"two") as given, passed(b"three") as new:
+        words = ("--passphrase-fd", str(given), "--new-fd", str(new))
+        assert anna.keys("passphrase", "--keyring", *words) == 0
+    with passed(b"four") as new:
+        assert anna.keys("rotate", "--new-fd", str(new)) == 0
+    assert anna.keys("rotate", "--switch") == 0
+    assert not keyring.held, "the old key is gone"
+
+
+@pytest.mark.usefixtures("cheap")
+@pytest.mark.parametrize(
+    "broken", [RuntimeError("no session\nand more"), ImportError("no backend")]
+)
+def test_a_keyring_that_fails_is_as_good_as_none(
+    people: tuple[Person, Person, Person],
+    keyring: Keyring,
+    capsys: Capture,
+    typed: list[str],
+    broken: Exception,
+) -> None:
+    anna, _, _ = people
+    keyring.broken = broken
+    before = anna.privatekey.read_text()
+    with passed(b"one") as new:
+        assert anna.keys("passphrase", "--keyring", "--new-fd", str(new)) == 1
+    said = capsys.readouterr().err
+    assert "keyring does not take it" in said and said.count("\n") == 1
+    assert anna.privatekey.read_text() == before
+    with passed(b"one") as new:
+        assert anna.keys("passphrase", "--new-fd", str(new)) == 0
+    typed[:] = ["one"]
+    assert anna.keys("export") == 0
+    assert not typed
 
 
 @contextlib.contextmanager
