@@ -14,6 +14,9 @@ from flocksy.errors import ConfigError
 MAX_CONFIG_BYTES = 1024 * 1024
 """Hundreds of nodes and boxes fit ten times over; a wrong file (a video) is refused early."""
 
+_PRIVATE = (b'"private_key"', b'"private_key_sealed"')
+"""What only a file of private keys holds."""
+
 Format = Literal["original", "toml"]
 
 
@@ -57,6 +60,11 @@ def read_text(path: str) -> str:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     if len(data) > MAX_CONFIG_BYTES:
         raise ConfigError(f"{path}: larger than {MAX_CONFIG_BYTES} bytes, this is no config file")
+    if any(word in data for word in _PRIVATE):
+        # What is wrong with a line is said with the line, and nobody is to read these.
+        raise ConfigError(
+            f"{path}: holds private keys, this is no config file; name them with --privatekey"
+        )
     if b"\0" in data:
         raise ConfigError(f"{path}: holds bytes that are no text, this is no config file")
     return data.decode("utf-8-sig", "surrogateescape")

@@ -116,7 +116,10 @@ def load(options: Options, text: str | None = None) -> NodeSettings:
     words = load_words(options, text)
     program, path = words.program, words.config_path
     if not words.nodes:
-        raise ConfigError(f"{path}: no node, the endpoint of another member; add node = host:port")
+        raise ConfigError(
+            f"{path}: no node, the endpoint of another member; meet one with flocksy pair, or add "
+            "node = host:port"
+        )
     keystore = read_keystore(words.keystore_path)
     own, pair = _identity(words, keystore)
     own_endpoints = (own, *(endpoint for endpoint in words.hostnames if endpoint != own))

@@ -283,6 +283,16 @@ def test_a_file_that_is_no_text_is_refused(place: Place, content: bytes) -> None
         load(place.options())
 
 
+@pytest.mark.parametrize("indent", [None, 4])
+def test_private_keys_in_place_of_a_configuration_are_not_repeated(
+    place: Place, indent: int | None
+) -> None:
+    place.config.write_text(json.dumps(json.loads(place.privatekey.read_text()), indent=indent))
+    with pytest.raises(ConfigError, match="holds private keys") as caught:
+        load(place.options())
+    assert place.pair.private_key not in str(caught.value)
+
+
 def refused(place: Place, path: Path | str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         load(place.write(f"{PLAIN}box = one@{path}\n"))
