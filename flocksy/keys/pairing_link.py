@@ -260,8 +260,13 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         where = f"{host}:{port}" if host else f"port {port}"
         raise PairingError(
-            f"{where}: cannot listen: {error.strerror or error}; name another with --listen"
+            f"{where}: cannot listen: {_reason(error)}; name another with --listen"
         ) from None
+
+
+def _reason(error: OSError) -> str:
+    """What the system says, without what `create_server` adds to it."""
+    return (error.strerror or str(error)).partition(" (while ")[0]
 
 
 def join(
@@ -281,7 +286,7 @@ def join(
         sock = socket.create_connection(address, CONNECT_SECONDS)
     except OSError as error:
         raise PairingError(
-            f"{host}:{port}: cannot connect: {error.strerror or error}; is the other machine "
+            f"{host}:{port}: cannot connect: {_reason(error)}; is the other machine "
             "waiting with its code, and is that port open?"
         ) from None
     run = GuestRun(code)
