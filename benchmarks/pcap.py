@@ -6,6 +6,7 @@ Read: the classic format with stamps in micro- or nanoseconds, Ethernet or raw I
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ _ETHERNET, _RAW = 1, 101
 _IPV4, _IPV6, _TCP = 0x0800, 0x86DD, 6
 _FILE = struct.Struct("<IHHiIII")
 _PACKET = struct.Struct("<IIII")
+_TCP_HEAD_BYTES = 20
+_OPTIONS_END, _OPTION_NOTHING, _OPTION_STAMPS = 0, 1, 8
 
 
 class Segment(NamedTuple):
@@ -33,9 +36,26 @@ class Segment(NamedTuple):
     length: int
     """Bytes of payload it had, also where the capture holds fewer."""
     payload: bytes
+    hops: int
+    """TTL, or the hop limit."""
+    service: int
+    """The byte of DSCP and ECN."""
+    identification: int
+    """Of the IP packet; 0 with IPv6."""
+    stamp: int
+    """TSval of TCP's time stamps; -1 without."""
 
 
 SYN, FIN, RST, ACK = 0x02, 0x01, 0x04, 0x10
+
+
+FILE_HEAD = _FILE.pack(_NANOSECONDS, 2, 4, 0, 0, 0xFFFF, _ETHERNET)
+"""Of a capture that is written here: nanoseconds, Ethernet."""
+
+
+def packet_head(ns: int, kept: int, whole: int) -> bytes:
+    """What stands before `kept` bytes of a packet of `whole` ones."""
+    return _PACKET.pack(ns // 1_000_000_000, ns % 1_000_000_000, kept, whole)
 
 
 def segments(path: Path) -> Iterator[Segment]:
@@ -55,27 +75,46 @@ def segments(path: Path) -> Iterator[Segment]:
                 kind, data = int.from_bytes(data[12:14], "big"), data[14:]
             else:
                 kind = _IPV6 if data[:1] and data[0] >> 4 == 6 else _IPV4
-            if found := _tcp(kind, data):
-                source, target, body, size = found
-                yield _segment(
-                    seconds * 1_000_000_000 + fraction * unit, source, target, body, size
-                )
+            packet = _tcp(kind, data)
+            if packet is not None and len(packet.body) >= _TCP_HEAD_BYTES:
+                yield _segment(seconds * 1_000_000_000 + fraction * unit, packet)
 
 
-def _tcp(kind: int, data: bytes) -> tuple[str, str, bytes, int] | None:
-    """Addresses, TCP header and payload, and how many bytes that should be."""
+class _Packet(NamedTuple):
+    source: str
+    target: str
+    body: bytes
+    """TCP header and what was kept of the payload."""
+    size: int
+    """Bytes that the body should have."""
+    hops: int
+    service: int
+    identification: int
+
+
+def _tcp(kind: int, data: bytes) -> _Packet | None:
     if kind == _IPV4 and len(data) >= 20 and data[9] == _TCP:
         start = (data[0] & 15) * 4
-        size = int.from_bytes(data[2:4], "big") - start
-        addresses = data[12:16], data[16:20]
-        return *(".".join(map(str, a)) for a in addresses), data[start:], size  # type: ignore[return-value]
+        whole, identification = struct.unpack_from(">HH", data, 2)
+        source, target = _dotted(data[12:16]), _dotted(data[16:20])
+        return _Packet(
+            source, target, data[start:], whole - start, data[8], data[1], identification
+        )
     if kind == _IPV6 and len(data) >= 40 and data[6] == _TCP:
         size = int.from_bytes(data[4:6], "big")
-        return data[8:24].hex(":", 2), data[24:40].hex(":", 2), data[40:], size
+        service = int.from_bytes(data[:2], "big") >> 4 & 0xFF
+        source, target = data[8:24].hex(":", 2), data[24:40].hex(":", 2)
+        return _Packet(source, target, data[40:], size, data[7], service, 0)
     return None
 
 
-def _segment(ns: int, source: str, target: str, body: bytes, size: int) -> Segment:
+@functools.lru_cache(1024)
+def _dotted(address: bytes) -> str:
+    return ".".join(map(str, address))
+
+
+def _segment(ns: int, packet: _Packet) -> Segment:
+    source, target, body, size, hops, service, identification = packet
     ports = struct.unpack_from(">HH", body)
     sequence, acknowledged, offset, flags, window = struct.unpack_from(">IIBBH", body, 4)
     start = (offset >> 4) * 4
@@ -88,8 +127,25 @@ def _segment(ns: int, source: str, target: str, body: bytes, size: int) -> Segme
         flags,
         window,
         size - start,
-        body[start : start + size - start],
+        body[start:size],
+        hops,
+        service,
+        identification,
+        _stamp(body[_TCP_HEAD_BYTES:start]),
     )
+
+
+def _stamp(options: bytes) -> int:
+    at = 0
+    while at < len(options) and options[at] != _OPTIONS_END:
+        if options[at] == _OPTION_NOTHING:
+            at += 1
+            continue
+        length = options[at + 1] if at + 1 < len(options) else 0
+        if options[at] == _OPTION_STAMPS and length == 10 and at + 10 <= len(options):
+            return int.from_bytes(options[at + 2 : at + 6], "big")
+        at += max(length, 2)
+    return -1
 
 
 class Stream:
