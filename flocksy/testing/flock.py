@@ -17,7 +17,7 @@ from multiprocessing.process import BaseProcess
 import zmq
 
 from flocksy.seam.joint import BoxSeam, Gear, Inbound, SeamHandle
-from flocksy.seam.report import BoxReport, WireReport
+from flocksy.seam.report import KNOWN_BYTES, BoxReport, WireReport
 from flocksy.wire.process import run, shape_of
 from flocksy.wire.settings import Member, WireSettings
 
@@ -77,6 +77,7 @@ class TrivialBox:
     need: int = 0
     wire: Callable[[WireSettings, SeamHandle], None] = run
     """What runs in the process; another one than a node's own is importable, as spawning needs."""
+    known: bytes = bytes(KNOWN_BYTES)
     filled: dict[bytes, int] = field(default_factory=dict)
     alive: bool = True
 
@@ -118,7 +119,7 @@ class TrivialBox:
                 done += 1
                 moved = True
             self.filled[burst.burst_id] = done
-        seam.state(BoxReport(need=self.need))
+        seam.state(BoxReport(need=self.need, known=self.known))
         return moved
 
     def kill(self) -> None:
