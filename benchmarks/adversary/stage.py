@@ -30,6 +30,7 @@ KEPT_BYTES = 128
 """Of each packet: all headers. What comes after them is encrypted, and its lengths are known."""
 _CLONE_NEWNET = 0x40000000
 _START_SECONDS = 20.0
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Stage:
@@ -60,13 +61,11 @@ class Stage:
     def enter(self, number: int) -> Callable[[], None]:
         """To be called in a new process: its network is that of the node."""
         path = f"/run/netns/{self._nodes[number]}"
-        libc = ctypes.CDLL(None, use_errno=True)
 
         def enter() -> None:
             descriptor = os.open(path, os.O_RDONLY)
             try:
-                if libc.setns(descriptor, _CLONE_NEWNET) != 0:
-                    raise OSError(ctypes.get_errno(), "setns")
+                enter_namespace(descriptor)
             finally:
                 os.close(descriptor)
 
@@ -93,29 +92,36 @@ class Stage:
             raise RuntimeError(f"the capture is not whole: {said}")
 
     def _make(self) -> None:
-        _ip("netns", "add", self._bridge)
+        ip("netns", "add", self._bridge)
         self._in_bridge("link", "add", "br0", "type", "bridge")
         self._in_bridge("link", "set", "br0", "promisc", "on", "up")
         for number, node in enumerate(self._nodes):
             outer = f"p{number}"
-            _ip("netns", "add", node)
-            _ip(
+            ip("netns", "add", node)
+            ip(
                 *("link", "add", "eth0", "netns", node, "type", "veth"),
                 *("peer", "name", outer, "netns", self._bridge),
             )
-            _ip("-n", node, "addr", "add", f"{self.addresses[number]}/24", "dev", "eth0")
-            _ip("-n", node, "link", "set", "lo", "up")
-            _ip("-n", node, "link", "set", "eth0", "gso_max_segs", "1", "up")
+            ip("-n", node, "addr", "add", f"{self.addresses[number]}/24", "dev", "eth0")
+            ip("-n", node, "link", "set", "lo", "up")
+            ip("-n", node, "link", "set", "eth0", "gso_max_segs", "1", "up")
             self._in_bridge("link", "set", outer, "master", "br0", "gso_max_segs", "1", "up")
 
     def _in_bridge(self, *words: str) -> None:
-        _ip("-n", self._bridge, *words)
+        ip("-n", self._bridge, *words)
 
     def _remove(self) -> None:
         for name in (*self._nodes, self._bridge):
             with contextlib.suppress(subprocess.CalledProcessError):
-                _ip("netns", "del", name)
+                ip("netns", "del", name)
 
 
-def _ip(*words: str) -> None:
+def enter_namespace(descriptor: int) -> None:
+    """Have this process in another network namespace from here on. (`os.setns` is too new.)"""
+    if _LIBC.setns(descriptor, _CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def ip(*words: str) -> None:
+    """Run `ip`. Raises `CalledProcessError`."""
     subprocess.run(["ip", *words], check=True, capture_output=True, text=True)

@@ -1,0 +1,62 @@
+"""What is asked of a row of sessions, and how its files are called.
+
+who-honest-max-3      which of the nodes was the source?
+single-honest-max-3   was this one node it, alone on its core among players?
+whether-timetable-max-3   was there a change at all?
+active-cut-max-3      who was it, when one link or node is hindered?
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Question = Literal["who", "single", "whether", "active"]
+BUILDS = ("honest", "original", "skew", "hashing")
+"""The honest one, and those with a leak put in: see `leaky`."""
+CHANNELS = ("heartbeats", "timetable", "constant")
+"""Where nobody is to see that there was a change."""
+MANIPULATIONS = ("delay", "throttle", "drop", "cut", "mute")
+"""What is done to a link or to a node: see `manipulation`."""
+GAP_SECONDS, HURRIED_SECONDS = (1.0, 3.5), (0.5, 1.0)
+DETAILS: dict[str, tuple[str, ...]] = {
+    "who": BUILDS,
+    "single": BUILDS,
+    "whether": CHANNELS,
+    "active": MANIPULATIONS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """All sessions of one kind. `detail`: one of those of its question."""
+
+    question: Question
+    detail: str = "honest"
+    pace: str = "max"
+    nodes: int = 3
+    hurried: bool = field(default=False, compare=False)
+    """With short times between events: for a trial, whose figures are worth nothing."""
+
+    @property
+    def name(self) -> str:
+        """How its files begin."""
+        return f"{self.question}-{self.detail}-{self.pace}-{self.nodes}"
+
+    @property
+    def build(self) -> str:
+        """Which program flies."""
+        return self.detail if self.question in ("who", "single") else "honest"
+
+    @property
+    def gap_seconds(self) -> tuple[float, float]:
+        """From the arrival of a change to the next one, at least and at most."""
+        return HURRIED_SECONDS if self.hurried else GAP_SECONDS
+
+
+def parse(name: str) -> Series:
+    """The series of that name. Raises `ValueError`."""
+    parts = name.split("-")
+    if len(parts) != 4 or parts[1] not in DETAILS.get(parts[0], ()) or not parts[3].isdecimal():
+        raise ValueError(f"{name}: not the name of a series, such as {Series('who').name}")
+    return Series(parts[0], parts[1], parts[2], int(parts[3]))  # type: ignore[arg-type]
