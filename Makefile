@@ -4,6 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 
 .PHONY: rig test fuzz soak soak-crash soak-long soak-many soak-million soak-planner lint bench adversary adversary-quick explore-deep lock clean
+.PHONY: rig test soak soak-crash soak-many soak-million soak-planner lint bench adversary adversary-single adversary-active adversary-report adversary-quick explore-deep lock clean
 
 rig: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.rig
@@ -38,21 +39,27 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.many
 	$(BIN)/python -m benchmarks.delta
 
-# Who sent it? Needs root (namespaces), tcpdump and iproute2. Can be stopped and goes on where it was;
-# each part takes under 50 minutes: call it again until it says nothing of the time.
+# Who sent it? Needs root (namespaces), tcpdump, iproute2, and a machine with nothing else to do. Each
+# call takes under 50 minutes and says whether it is complete; call it again to go on. What it found
+# is then printed by adversary-report, which takes half an hour for all of them (docs/anonymity.md).
 ADVERSARY = $(BIN)/python -m benchmarks.adversary
+MEASURED ?= build/adversary
 adversary: $(VENV)/.installed-adversary
-	$(ADVERSARY) collect build/adversary --pace max --sessions 40
-	$(ADVERSARY) collect build/adversary --pace grid --sessions 40
-	$(ADVERSARY) collect build/adversary --build original --sessions 6
-	$(ADVERSARY) collect build/adversary --build skew --sessions 40
-	$(ADVERSARY) analyse build/adversary
+	$(ADVERSARY) measure $(MEASURED) who whether
 
-# For every day: under five minutes, and finds only what is gross.
+adversary-single: $(VENV)/.installed-adversary
+	$(ADVERSARY) measure $(MEASURED) single
+
+adversary-active: $(VENV)/.installed-adversary
+	$(ADVERSARY) measure $(MEASURED) active
+
+adversary-report: $(VENV)/.installed-adversary
+	$(ADVERSARY) analyse $(MEASURED)
+
+# For every day: some of everything, under five minutes, and finds only what is gross.
 adversary-quick: $(VENV)/.installed-adversary
 	rm -rf build/adversary-quick
-	$(ADVERSARY) collect build/adversary-quick --sessions 3 --events 16 --quiet 1
-	$(ADVERSARY) collect build/adversary-quick --sessions 2 --events 16 --quiet 1 --build original
+	$(ADVERSARY) measure build/adversary-quick quick
 	$(ADVERSARY) analyse build/adversary-quick
 
 $(VENV)/.installed-adversary: requirements-adversary.lock $(VENV)/.installed

@@ -3,46 +3,65 @@
 from __future__ import annotations
 
 import argparse
+import sys
+import time
 from pathlib import Path
 
-from benchmarks.adversary.leaks import BUILDS
+from benchmarks.adversary.series import DETAILS, Series
+
+DEFAULTS = {"who": "honest", "single": "honest", "whether": "heartbeats", "active": "cut"}
 
 
 def main() -> None:
     """Collect or analyse."""
-    parser = argparse.ArgumentParser(prog="benchmarks.adversary", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.adversary",
+        description=sys.modules["benchmarks.adversary"].__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("collect", help="fly sessions and keep their features")
     one.add_argument("directory", type=Path)
+    one.add_argument("question", choices=sorted(DETAILS), help="what is asked")
+    one.add_argument(
+        "detail",
+        nargs="?",
+        help="; ".join(f"{question}: {', '.join(of)}" for question, of in DETAILS.items()),
+    )
     one.add_argument("--pace", choices=("max", "grid"), default="max")
-    one.add_argument("--build", choices=BUILDS, default="honest")
-    one.add_argument("--nodes", type=int, default=3)
-    one.add_argument("--sessions", type=int, default=4)
-    one.add_argument("--events", type=int, default=40)
-    one.add_argument("--quiet", type=float, default=10.0, help="seconds before and after an event")
-    one.add_argument("--minutes", type=float, default=45.0, help="begin no session after these")
+    one.add_argument("--nodes", type=int, choices=(3, 4, 5), default=3)
+    one.add_argument("--judged", type=int, default=1200, help="events to judge, all sessions")
+    one.add_argument("--events", type=int, default=60, help="of a session")
+    one.add_argument("--minutes", type=float, default=40.0, help="begin no session after these")
     one.add_argument("--seed", type=int, default=1)
+    whole = commands.add_parser("measure", help="fly a part of a plan; again to go on")
+    whole.add_argument("directory", type=Path)
+    whole.add_argument("plan", choices=("who", "whether", "single", "active", "quick"), nargs="+")
+    whole.add_argument("--minutes", type=float, default=40.0, help="begin no session after these")
+    whole.add_argument("--seed", type=int, default=1)
     two = commands.add_parser("analyse", help="say what the features tell")
     two.add_argument("directory", type=Path)
     given = parser.parse_args()
-    if given.command == "collect":
-        from benchmarks.adversary.collect import collect
-
-        collect(
-            given.directory,
-            given.pace,
-            given.build,
-            given.nodes,
-            given.sessions,
-            given.events,
-            given.quiet,
-            given.minutes * 60,
-            given.seed,
-        )
-    else:
+    if given.command == "analyse":
         from benchmarks.adversary.analyse import analyse
 
         analyse(given.directory)
+        return
+    if given.command == "measure":
+        from benchmarks.adversary.plan import measure
+
+        end = time.monotonic() + given.minutes * 60
+        for plan in given.plan:
+            if not measure(given.directory, plan, end - time.monotonic(), given.seed):
+                return
+        return
+    detail = given.detail or DEFAULTS[given.question]
+    if detail not in DETAILS[given.question]:
+        parser.error(f"{given.question} has no {detail}, but {', '.join(DETAILS[given.question])}")
+    from benchmarks.adversary.collect import collect
+
+    series = Series(given.question, detail, given.pace, given.nodes)
+    collect(given.directory, series, given.judged, given.events, given.minutes * 60, given.seed)
 
 
 if __name__ == "__main__":

@@ -1,91 +1,142 @@
-"""The report: who sent it, whether anything was sent, and the controls."""
+"""What can be said of the sessions in a directory: one finding for each series."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.metrics import roc_auc_score
 
-from benchmarks.adversary.judge import BOOTSTRAPS, Table, judge, strongest
+from benchmarks.adversary.judge import Table, Verdict, judge, strongest
+from benchmarks.adversary.reactions import table
+from benchmarks.adversary.report import Finding, report
+from benchmarks.adversary.series import Series, parse
 
-LEAST_EVENTS = 20
+LEAST_EVENTS = 10
+LEAST_SESSIONS = 2
+REPORT = "report.md"
 
 
 def analyse(directory: Path) -> None:
-    """Print what can be said of the sessions in `directory`."""
+    """Print a finding for each series, and write them all as Markdown beside the sessions."""
     groups: dict[str, list[Path]] = {}
     for path in sorted(directory.glob("*.npz")):
         groups.setdefault(path.stem.rpartition("-")[0], []).append(path)
-    for group, paths in groups.items():
-        print(f"\n## {group}: {len(paths)} sessions")
-        table = load(paths)
-        if len(paths) < 2 or len(table.source) < LEAST_EVENTS:
-            print(f"{len(table.source)} bursts: too few to say anything")
-            continue
-        print(f"source:     {judge(table)}")
-        shuffled = np.random.default_rng(1).integers(table.rows.shape[1], size=len(table.source))
-        blind = Table(table.names, table.rows, table.raw, shuffled, table.session)
-        print(f"A/A:        {judge(blind)}")
-        for name, difference, p in strongest(table)[:8]:
-            print(f"  {name:45} {difference:6.3f} sd, p = {p:.4f}")
-        print(f"anything:   {anything(paths)}")
+    findings = []
+    for name, paths in groups.items():
+        finding = find(parse(name), paths)
+        findings.append(finding)
+        print(finding.text(), flush=True)
+    target = directory / REPORT
+    target.write_text(report(findings))
+    print(f"\nwritten to {target}")
 
 
-def load(paths: list[Path]) -> Table:
-    """All events of these sessions with a burst and a source."""
-    parts = []
+def find(series: Series, paths: list[Path]) -> Finding:
+    """Judge one series."""
+    loaded = load(series, paths)
+    table = loaded.table
+    verdict: Verdict | None = None
+    blind: Verdict | None = None
+    features: list[tuple[str, float, float]] = []
+    if table is not None and _enough(table):
+        verdict, features = judge(table), strongest(table)
+        # The blind control is of the build that is to be believed in.
+        blind = judge(table.blind(1)) if series.build == "honest" else None
+    return Finding(
+        series,
+        len(paths),
+        loaded.events,
+        loaded.bursts,
+        loaded.odd,
+        verdict,
+        blind,
+        features,
+        _reactions(series, paths) if series.question == "active" else (),
+    )
+
+
+def _reactions(series: Series, paths: list[Path]) -> tuple[str, ...]:
+    """What followed the acts of all sessions."""
+    oracles, phases, sessions = [], [], []
     for number, path in enumerate(paths):
         with np.load(path) as file:
-            if not file["burst"].any():
+            oracles.append(file["oracle"])
+            phases.append(file["phase"][file["event"]])
+            sessions.append(np.full(len(file["event"]), number))
+    hindered, bursts, cells = np.concatenate(oracles).T
+    phase, session = np.concatenate(phases), np.concatenate(sessions)
+    return table(series.detail, hindered == 1, phase, bursts, cells, session)
+
+
+@dataclass(slots=True)
+class Loaded:
+    """The files of a series."""
+
+    table: Table | None = None
+    events: int = 0
+    """That can be judged."""
+    bursts: int = 0
+    odd: int = 0
+    """Bursts that not all lanes carried to the end."""
+    parts: list[Table] = field(default_factory=list)
+
+
+def load(series: Series, paths: list[Path]) -> Loaded:
+    """All bursts (or units) of these sessions that belong to a question with an answer."""
+    loaded = Loaded()
+    names: tuple[str, ...] = ()
+    for number, path in enumerate(paths):
+        with np.load(path) as file:
+            loaded.bursts += int(file["bursts"])
+            loaded.odd += int(file["odd"])
+            if not len(file["rows"]):
                 continue
-            kept = file["burst"] & (file["source"] >= 0)
-            parts.append(
-                Table(
-                    tuple(file["names"]),
-                    file["rows"][kept],
-                    file["raw"][kept],
-                    file["source"][kept],
-                    np.full(int(kept.sum()), number),
-                )
-            )
-    return Table(
-        parts[0].names,
-        np.nan_to_num(np.concatenate([part.rows for part in parts])),
-        np.concatenate([part.raw for part in parts]),
-        np.concatenate([part.source for part in parts]),
-        np.concatenate([part.session for part in parts]),
-    )
+            names = names or tuple(file["names"])
+            loaded.parts.append(_part(series, dict(file), names, number))
+    if loaded.parts:
+        parts = loaded.parts
+        width = min(part.raw.shape[2] for part in parts)
+        loaded.table = Table(
+            names,
+            np.nan_to_num(np.concatenate([part.rows for part in parts])),
+            np.concatenate([part.raw[:, :, :width] for part in parts]),
+            np.concatenate([part.truth for part in parts]),
+            np.concatenate([part.event for part in parts]),
+            np.concatenate([part.session for part in parts]),
+        )
+        loaded.events = len(np.unique(loaded.table.event))
+    return loaded
 
 
-def anything(paths: list[Path]) -> str:
-    """Whether a change that rode in heartbeats can be told from a time in which nothing was."""
-    rows, sent, session = [], [], []
-    for number, path in enumerate(paths):
-        with np.load(path) as file:
-            kept = ~file["burst"]
-            # Without a burst only the windows have something to say: of the whole group.
-            each = np.nan_to_num(file["rows"][kept])
-            rows.append(np.concatenate([each.mean(axis=1), each.max(axis=1)], axis=1))
-            sent.append(file["source"][kept] >= 0)
-            session.append(np.full(int(kept.sum()), number))
-    values, truth, group = np.concatenate(rows), np.concatenate(sent), np.concatenate(session)
-    if truth.sum() < LEAST_EVENTS // 2 or (~truth).sum() < LEAST_EVENTS // 2:
-        return f"{truth.sum()} with, {(~truth).sum()} without: too few to say anything"
-    scores = np.zeros(len(truth))
-    for one in np.unique(group):
-        forest = RandomForestClassifier(400, min_samples_leaf=3, n_jobs=2, random_state=0)
-        forest.fit(values[group != one], truth[group != one])
-        scores[group == one] = forest.predict_proba(values[group == one])[:, 1]
-    draw = np.random.default_rng(0)
-    areas = []
-    for _ in range(BOOTSTRAPS):
-        picked = draw.integers(len(truth), size=len(truth))
-        if truth[picked].any() and not truth[picked].all():
-            areas.append(roc_auc_score(truth[picked], scores[picked]))
-    low, high = np.percentile(areas, [2.5, 97.5])
-    return (
-        f"AUC {roc_auc_score(truth, scores):.3f} [{low:.3f}, {high:.3f}], "
-        f"{truth.sum()} with, {(~truth).sum()} without"
-    )
+EVENTS_PER_SESSION = 1_000_000
+"""More than any session has: what numbers the events of all sessions."""
+
+
+def _part(
+    series: Series, file: dict[str, np.ndarray], names: tuple[str, ...], number: int
+) -> Table:
+    event, rows = file["event"], file["rows"]
+    column = {name: at for at, name in enumerate(file["names"])}
+    # A figure that no unit of a session had is nought in it.
+    padded = np.concatenate([rows, np.zeros((*rows.shape[:2], 1), rows.dtype)], axis=2)
+    rows = padded[:, :, [column.get(name, -1) for name in names]]
+    raw = file["raw"] if len(file["raw"]) else np.zeros((*rows.shape[:2], 1))
+    source = file["source"][event]
+    if series.question == "whether":
+        truth = (source >= 0)[:, None]
+    elif series.question == "single":
+        tested = int(file["tested"])
+        rows, raw = rows[:, tested : tested + 1], raw[:, tested : tested + 1]
+        truth = (source == tested)[:, None]
+    else:
+        truth = np.arange(rows.shape[1])[None, :] == source[:, None]
+    session = np.full(len(event), number)
+    return Table(names, rows, raw, truth, event + number * EVENTS_PER_SESSION, session)
+
+
+def _enough(table: Table) -> bool:
+    events = len(np.unique(table.event))
+    answers = table.truth.any(axis=0).sum() + (table.nodes == 1 and not table.truth.all())
+    sessions = len(np.unique(table.session))
+    return bool(events >= LEAST_EVENTS and sessions >= LEAST_SESSIONS and answers >= table.classes)

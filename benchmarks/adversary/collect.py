@@ -8,72 +8,95 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.adversary.features import rows
-from benchmarks.adversary.play import BURST_CELL, IDLE_CELL, Session, play
-from benchmarks.adversary.stage import PORT
-from benchmarks.adversary.traffic import read
+from benchmarks.adversary.active import play_active
+from benchmarks.adversary.play import Session, play
+from benchmarks.adversary.rows import Rows, rows_of
+from benchmarks.adversary.series import Series
+from benchmarks.adversary.single import play_single
+from flocksy.errors import FlocksyError
+from flocksy.testing.rig import RigError
+
+MOST_FAILURES = 3
+"""Sessions in a row that may fail (on a laden machine nodes lose each other) before it is given up.
+"""
 
 
 def collect(
-    directory: Path,
-    pace: str,
-    build: str,
-    nodes: int,
-    sessions: int,
-    events: int,
-    quiet_s: float,
-    seconds: float,
-    seed: int,
-) -> None:
-    """Until there are `sessions`, or `seconds` are over: a session is never cut short for it."""
+    directory: Path, series: Series, judged: int, events: int, seconds: float, seed: int
+) -> bool:
+    """Until there are `judged` events that say something, or `seconds` are over: a session, of
+    `events`, is never cut short for it. Whether there are enough."""
     directory.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + seconds
-    for number in range(sessions):
-        target = directory / f"{build}-{pace}-{nodes}-{number:03}.npz"
+    number = failures = 0
+    while (have := count(directory, series)) < judged:
+        target = directory / f"{series.name}-{number:03}.npz"
         if target.exists():
+            number += 1
             continue
         if time.monotonic() > end:
-            print("time is over: run it again to go on")
-            return
-        with tempfile.TemporaryDirectory(prefix="flocksy-adversary-") as temporary:
-            place = Path(temporary)
-            capture = place / "capture.pcap"
-            (place / "flock").mkdir()
-            began = time.monotonic()
-            session = play(
-                seed + number, pace, build, nodes, events, quiet_s, place / "flock", capture
-            )
-            size = capture.stat().st_size
-            save(target, session, capture, quiet_s)
-        seconds_taken = time.monotonic() - began
-        print(f"{target.name}: {events} events, {size >> 20} MiB captured, {seconds_taken:.0f} s")
+            print(f"{series.name}: time is over at {have} of {judged}")
+            return False
+        began = time.monotonic()
+        try:
+            told = _one(target, series, seed + number, events)
+            failures = 0
+        except (RigError, RuntimeError, FlocksyError) as error:
+            failures += 1
+            print(f"{target.name}: failed: {error}")
+            if failures == MOST_FAILURES:
+                raise
+            seed += 1000
+            continue
+        print(f"{target.name}: {told}, {time.monotonic() - began:.0f} s", flush=True)
+    return True
 
 
-def save(target: Path, session: Session, capture: Path, window_s: float) -> None:
-    """The rows of a session: one per event and node, and one array of raw values."""
-    traffic = read(capture, session.addresses, PORT, IDLE_CELL, BURST_CELL)
-    table, raws, bursts = [], [], []
-    names: list[str] = []
-    last_ns = session.events[-1].ended_ns + int(window_s * 1e9)
-    starts = [event.began_ns for event in session.events[1:]] + [last_ns]
-    for event, until_ns in zip(session.events, starts, strict=True):
-        features, raw = rows(session, traffic, event, until_ns, window_s)
-        if raw is not None and len(features) > len(names):
-            names = list(features)
-        table.append(features)
-        raws.append(raw)
-        bursts.append(raw is not None)
-    nodes = len(session.addresses)
+def count(directory: Path, series: Series) -> int:
+    """Events so far that can be judged."""
+    total = 0
+    for path in directory.glob(f"{series.name}-*.npz"):
+        with np.load(path) as file:
+            total += int(file["judged"])
+    return total
+
+
+def _one(target: Path, series: Series, seed: int, events: int) -> str:
+    with tempfile.TemporaryDirectory(prefix="flocksy-adversary-") as temporary:
+        place = Path(temporary)
+        capture = place / "capture.pcap"
+        (place / "flock").mkdir()
+        fly = {"single": play_single, "active": play_active}.get(series.question, play)
+        session = fly(series, seed, events, place / "flock", capture)
+        size = capture.stat().st_size
+        rows = rows_of(session, capture)
+        save(target, session, rows)
+    return f"{rows.judged} of {events} events judged, {size >> 20} MiB captured"
+
+
+def save(target: Path, session: Session, rows: Rows) -> None:
+    """Write them, with the labels beside them."""
+    nodes = 1 if session.series.question == "whether" else len(session.addresses)
+    names = sorted({name for row in rows.columns for name in row})
     empty = np.zeros(nodes)
-    width = max((raw.shape[1] for raw in raws if raw is not None), default=1)
-    names = names or list(table[0])
-    np.savez_compressed(
-        target,
-        names=np.array(names),
-        rows=np.array([np.stack([row.get(name, empty) for name in names], 1) for row in table]),
-        raw=np.array([np.zeros((nodes, width)) if raw is None else raw for raw in raws]),
-        source=np.array([-1 if e.source is None else e.source for e in session.events]),
-        kind=np.array([event.kind for event in session.events]),
-        size=np.array([event.size for event in session.events]),
-        burst=np.array(bursts),
-    )
+    table = [np.stack([row.get(name, empty) for name in names], axis=1) for row in rows.columns]
+    events = session.events
+    temporary = target.with_suffix(".part")
+    with temporary.open("wb") as file:
+        np.savez_compressed(
+            file,
+            judged=rows.judged,
+            bursts=rows.bursts,
+            odd=rows.odd,
+            tested=session.tested,
+            names=np.array(names),
+            rows=np.array(table, dtype=np.float32),
+            raw=np.array(rows.raw, dtype=np.float32),
+            event=np.array(rows.event, dtype=int),
+            source=np.array([-1 if event.source is None else event.source for event in events]),
+            kind=np.array([event.kind for event in events]),
+            size=np.array([event.size for event in events]),
+            phase=np.array([event.act.phase.value if event.act else "" for event in events]),
+            oracle=np.array(rows.oracles, dtype=int).reshape(-1, 3),
+        )
+    temporary.rename(target)

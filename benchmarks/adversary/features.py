@@ -1,74 +1,190 @@
-"""What of a node's traffic around an event might tell that it was the source.
+"""What of a node's traffic around a burst might tell that it was the source.
 
-One row per node and event. Every figure stands twice: as it is, and as its difference to the median
-of the group, because what slows all nodes alike hides what slows one.
+One row per node. Every figure stands twice: as it is, and as its difference to the median of the
+group, because what slows all nodes alike hides what slows one. Windows before and after a burst end
+at the bursts next to it, and whatever grows with their length is given per second.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from benchmarks.adversary.play import Event, Session
-from benchmarks.adversary.traffic import Array, Lane, Traffic
+from benchmarks.adversary.traffic import (
+    ACKNOWLEDGED,
+    BYTES,
+    HOPS,
+    IDENTIFICATION,
+    SERVICE,
+    STAMP,
+    TIME,
+    WINDOW,
+    Array,
+    Burst,
+    Lane,
+    Traffic,
+)
 
 RAW_CELLS = 64
 """Every burst has that many (docs/protocol.md): their lateness and gaps are kept as they are."""
+WINDOW_S = 10.0
+"""Looked at before and after, at most."""
+TOGETHER_S = 0.0003
+"""Cells of a lane that are no further apart left in one go."""
+SMALL_BYTES = (256, 1100)
+"""Edges of the histogram of segments; the next is the largest that was seen."""
+STAMPS_PER_SECOND = 1000
+"""Of Linux's TCP time stamps."""
+_SHORTEST_S = 0.05
+
+Columns = dict[str, Array]
+"""By name one figure for each node."""
 
 
-def rows(
-    session: Session, traffic: Traffic, event: Event, until_ns: int, window_s: float
-) -> tuple[dict[str, Array], Array | None]:
-    """Features by name, one value per node; and raw lateness and gaps, None without a burst.
+@dataclass(frozen=True)
+class Watch:
+    """Everything that is the same for all bursts of a session."""
 
-    `until_ns`: when the next event begins. `window_s`: how long before and after is looked at.
-    """
-    began = (event.began_ns - traffic.origin_ns) / 1e9
-    found = traffic.bursts(began, (until_ns - traffic.origin_ns) / 1e9)
-    nodes = range(len(session.addresses))
-    lanes = [[traffic.lanes[a, b] for b in nodes if (a, b) in traffic.lanes] for a in nodes]
-    features: dict[str, Array] = {}
-    raw = None
-    # Without a burst the observer does not know when it was over: every event is as long.
-    start, end = began, began + window_s
-    if found:
-        times = np.array([[lane.bursts[found[0]] for lane in own] for own in lanes])
-        start, end = float(times.min()), float(times.max())
-        features |= _burst(times)
-        raw = _raw(times)
-    for name, since, till in (
-        ("before", start - window_s, start),
-        ("during", start, end),
-        ("after", end, end + window_s),
-    ):
-        features |= {
-            f"{name} {key}": value for key, value in _window(lanes, session, since, till).items()
+    traffic: Traffic
+    nodes: int
+    period_s: float
+
+    @cached_property
+    def sent(self) -> list[list[Lane]]:
+        """The lanes that each node sends."""
+        return [
+            [lane for (a, _), lane in self.traffic.lanes.items() if a == node]
+            for node in range(self.nodes)
+        ]
+
+    @cached_property
+    def taken(self) -> list[list[Lane]]:
+        """The lanes that each node takes."""
+        return [
+            [lane for (_, b), lane in self.traffic.lanes.items() if b == node]
+            for node in range(self.nodes)
+        ]
+
+    @cached_property
+    def phase_s(self) -> float:
+        """Where in a period the heartbeats of all leave: the grid of rounds as it shows."""
+        beats = np.concatenate([lane.heartbeats for lane in self.traffic.lanes.values()])
+        # The grid may lie across the end of a period: turn it so that its middle is not there.
+        turned = np.exp(2j * np.pi * beats / self.period_s).mean()
+        return float(np.angle(turned) / (2 * np.pi) * self.period_s)
+
+    @cached_property
+    def off_grid(self) -> dict[int, Array]:
+        """By the identity of a lane: how late each heartbeat was, against the lane's median."""
+        return {id(lane): self._off_grid(lane) for lane in self.traffic.lanes.values()}
+
+    @cached_property
+    def clocks(self) -> dict[int, Array]:
+        """By the identity of a lane: how far ahead of the capture the time stamp of each segment
+        is. Each connection counts from a base of its own, so only changes can be compared."""
+        found = {}
+        for lane in self.traffic.lanes.values():
+            ahead = lane.data[:, STAMP] / STAMPS_PER_SECOND - lane.data[:, TIME]
+            found[id(lane)] = ahead - np.median(ahead) if len(ahead) else ahead
+        return found
+
+    def grid_offset(self, times: Array) -> Array:
+        """How far from the grid, in seconds."""
+        half = self.period_s / 2
+        return np.asarray(np.mod(times - self.phase_s + half, self.period_s) - half)
+
+    def _off_grid(self, lane: Lane) -> Array:
+        off = self.grid_offset(lane.heartbeats)
+        return off - np.median(off) if len(off) else off
+
+    def row(self, burst: Burst) -> tuple[Columns, Array]:
+        """The features of a burst by name, and raw lateness and gaps, a row for each node."""
+        times = np.array(
+            [[t for (a, _), t in burst.cells.items() if a == node] for node in range(self.nodes)]
+        )
+        found = self._cells(times)
+        before = self.traffic.quiet_before(burst.start, WINDOW_S)
+        after = self.traffic.quiet_after(burst.end, WINDOW_S)
+        for name, since, till in (
+            ("before", before, burst.start),
+            ("during", burst.start, burst.end),
+            ("after", burst.end, after),
+        ):
+            found |= {f"{name} {key}": value for key, value in self.window(since, till).items()}
+        return with_group(found), _raw(times)
+
+    def _cells(self, times: Array) -> Columns:
+        """`times`: node, link, cell → instant."""
+        own = times.mean(axis=1)
+        middle = np.median(own, axis=0)
+        late = own - middle
+        gaps = np.diff(own, axis=1)
+        eighth = max(1, own.shape[1] // 8)
+        together = (gaps < TOGETHER_S).mean(axis=1)
+        found = {
+            "first cell": late[:, 0],
+            "first cell from the grid": self.grid_offset(own[:, 0]),
+            "last cell": late[:, -1],
+            "rank of first cell": np.argsort(np.argsort(own[:, 0])).astype(np.float64),
+            "rank of last cell": np.argsort(np.argsort(own[:, -1])).astype(np.float64),
+            "lateness at the beginning": late[:, :eighth].mean(axis=1),
+            "lateness at the end": late[:, -eighth:].mean(axis=1),
+            "between links": np.ptp(times, axis=1).mean(axis=1),
+            "most between links": np.ptp(times, axis=1).max(axis=1),
+            "cells first of all": (own == own.min(axis=0)).mean(axis=1),
+            "cells last of all": (own == own.max(axis=0)).mean(axis=1),
+            "cells in one go": together,
+            "longest gap at": gaps.argmax(axis=1) / gaps.shape[1],
         }
-    with_group = dict(features)
-    for name, values in features.items():
-        with_group[f"{name}, from the group"] = values - np.median(values)
-    return with_group, raw
+        return found | _spread("lateness", late) | _spread("gap", gaps)
+
+    def window(self, since: float, till: float) -> Columns:
+        """What every node sent and got in that time."""
+        rows = [self._node(node, since, till) for node in range(self.nodes)]
+        return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+    def _node(self, node: int, since: float, till: float) -> dict[str, float]:
+        seconds = max(till - since, _SHORTEST_S)
+        sent, taken = self.sent[node], self.taken[node]
+        data = [_within(lane.data, since, till) for lane in sent]
+        all_data = np.concatenate(data)
+        found = {
+            "segments": len(all_data) / seconds,
+            "bytes": float(all_data[:, BYTES].sum()) / seconds,
+            "bytes between links": float(np.ptp([each[:, BYTES].sum() for each in data])),
+            "sent again": sum(_count(lane.again, since, till) for lane in sent) / seconds,
+            "got again": sum(_count(lane.again, since, till) for lane in taken) / seconds,
+            "connects": sum(_count(lane.opened, since, till) for lane in taken) / seconds,
+            "resets": sum(_count(lane.broken, since, till) for lane in (*sent, *taken)) / seconds,
+        }
+        found |= _sizes(all_data[:, BYTES])
+        clocks = [self.clocks[id(lane)][_between(lane.data[:, TIME], since, till)] for lane in sent]
+        found |= _headers(data, np.concatenate(clocks))
+        # Others acknowledge what the node sends; what it gives back for theirs shows when it reads.
+        for whose, lanes in (("got", sent), ("given", taken)):
+            found |= _acknowledgements(whose, lanes, since, till, seconds)
+        late = [self.off_grid[id(lane)] for lane in sent]
+        kept = [
+            off[(lane.heartbeats >= since) & (lane.heartbeats < till)]
+            for off, lane in zip(late, sent, strict=True)
+        ]
+        beats = np.concatenate(kept)
+        found["heartbeats"] = len(beats) / seconds
+        found |= {f"heartbeat {name}": value for name, value in _summary(beats).items()}
+        first = kept[0]
+        found["heartbeat autocorrelation"] = (
+            float(_autocorrelation(first[None, :])[0]) if len(first) > 2 else 0.0
+        )
+        return found
 
 
-def _burst(times: Array) -> dict[str, Array]:
-    """`times`: node, link, cell → instant."""
-    own = times.mean(axis=1)
-    middle = np.median(own, axis=0)
-    late = own - middle
-    gaps = np.diff(own, axis=1)
-    eighth = max(1, own.shape[1] // 8)
-    features = {
-        "first cell": own[:, 0] - middle[0],
-        "last cell": own[:, -1] - middle[-1],
-        "rank of first cell": np.argsort(np.argsort(own[:, 0])).astype(np.float64),
-        "lateness at the beginning": late[:, :eighth].mean(axis=1),
-        "lateness at the end": late[:, -eighth:].mean(axis=1),
-        "order of links": np.ptp(times, axis=1).mean(axis=1),
-        "cells first of all": (own == own.min(axis=0)).mean(axis=1),
-        "cells last of all": (own == own.max(axis=0)).mean(axis=1),
+def with_group(found: Columns) -> Columns:
+    """Every figure, and how far it is from the median of the group."""
+    return found | {
+        f"{name}, from the group": values - np.median(values) for name, values in found.items()
     }
-    return features | _spread("lateness", late) | _spread("gap", gaps)
 
 
 def _raw(times: Array) -> Array:
@@ -78,70 +194,103 @@ def _raw(times: Array) -> Array:
     return np.concatenate([late, gaps], axis=1) * 1e3
 
 
-def _spread(name: str, values: Array) -> dict[str, Array]:
-    features = {
+def _spread(name: str, values: Array) -> Columns:
+    found = {
         f"{name} mean": values.mean(axis=1),
         f"{name} sd": values.std(axis=1),
         f"{name} least": values.min(axis=1),
         f"{name} most": values.max(axis=1),
+        f"{name} autocorrelation": _autocorrelation(values),
     }
-    for part in (5, 50, 95, 99):
-        features[f"{name} p{part}"] = np.percentile(values, part, axis=1)
+    for part in (5, 25, 50, 75, 95, 99):
+        found[f"{name} p{part}"] = np.percentile(values, part, axis=1)
+    return found
+
+
+def _autocorrelation(values: Array) -> Array:
     centred = values - values.mean(axis=1, keepdims=True)
     power = (centred**2).sum(axis=1)
     next_to = (centred[:, 1:] * centred[:, :-1]).sum(axis=1)
-    features[f"{name} autocorrelation"] = next_to / np.where(power > 0, power, 1)
-    return features
+    return np.asarray(next_to / np.where(power > 0, power, 1))
 
 
-def _window(
-    lanes: list[list[Lane]], session: Session, since: float, till: float
-) -> dict[str, Array]:
-    """What every node sent and got in that time."""
-    columns: dict[str, list[float]] = {}
+def _sizes(sizes: Array) -> dict[str, float]:
+    """The histogram of segments."""
+    if not len(sizes):
+        return dict.fromkeys(
+            ("mean segment", "small segments", "middle segments", "full segments", "sizes"), 0.0
+        )
+    small, middle = SMALL_BYTES
+    counts = np.unique(sizes, return_counts=True)[1] / len(sizes)
+    return {
+        "mean segment": float(sizes.mean()),
+        "small segments": float((sizes < small).mean()),
+        "middle segments": float(((sizes >= small) & (sizes < middle)).mean()),
+        "full segments": float((sizes == sizes.max()).mean()),
+        "sizes": float(-(counts * np.log2(counts)).sum()),  # entropy
+    }
 
-    def add(name: str, value: float) -> None:
-        columns.setdefault(name, []).append(value)
 
-    for own in lanes:
-        data = np.concatenate([_within(lane.data, since, till) for lane in own])
-        back = np.concatenate([_within(lane.back, since, till) for lane in own])
-        add("segments", len(data))
-        add("bytes", float(data[:, 1].sum()))
-        add("mean segment", float(data[:, 1].mean()) if len(data) else 0)
-        add("acknowledgements back", len(back))
-        add("window back", float(back[:, 1].mean()) if len(back) else 0)
-        add("least window back", float(back[:, 1].min()) if len(back) else 0)
-        add("again", sum(((lane.again >= since) & (lane.again < till)).sum() for lane in own))
-        late = np.concatenate([_lateness(lane, session.period_ms, since, till) for lane in own])
-        add("heartbeats", len(late))
-        for name, value in _summary(late).items():
-            add(f"heartbeat {name}", value)
-    return {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
+def _headers(links: list[Array], clock: Array) -> dict[str, float]:
+    """Header fields that nobody needs to set by role."""
+    data = np.concatenate(links)
+    if not len(data):
+        return dict.fromkeys(
+            ("hops", "services", "identification step", "clock", "clock sd", "stamps"), 0.0
+        )
+    steps = [np.diff(each[:, IDENTIFICATION]) % 65536 for each in links]
+    return {
+        "hops": float(data[:, HOPS].mean()),
+        "services": float(data[:, SERVICE].mean()),
+        "identification step": float(np.concatenate([*steps, [0.0]]).mean()),
+        "clock": float(clock.mean()),
+        "clock sd": float(clock.std()),
+        "stamps": len(np.unique(data[:, STAMP])) / len(data),
+    }
+
+
+def _acknowledgements(
+    whose: str, lanes: list[Lane], since: float, till: float, seconds: float
+) -> dict[str, float]:
+    links = [_within(lane.back, since, till) for lane in lanes]
+    sent = sum(_count(lane.data[:, TIME], since, till) for lane in lanes)
+    rows = np.concatenate(links)
+    gaps = np.concatenate([np.diff(each[:, TIME]) for each in links])
+    steps = np.concatenate([np.diff(each[:, ACKNOWLEDGED]) % 2**32 for each in links])
+    steps = steps[steps < 2**31]
+    windows = rows[:, WINDOW]
+    return {
+        f"acknowledgements {whose}": len(rows) / seconds,
+        f"acknowledgements {whose} per segment": len(rows) / max(sent, 1),
+        f"acknowledgements {whose} between links": float(np.ptp([len(each) for each in links])),
+        f"bytes per acknowledgement {whose}": float(steps.mean()) if len(steps) else 0.0,
+        f"longest wait for an acknowledgement {whose}": float(gaps.max()) if len(gaps) else 0.0,
+        f"window {whose}": float(windows.mean()) if len(windows) else 0.0,
+        f"least window {whose}": float(windows.min()) if len(windows) else 0.0,
+        f"window sd {whose}": float(windows.std()) if len(windows) else 0.0,
+    }
 
 
 def _summary(values: Array) -> dict[str, float]:
     if not len(values):
-        return dict.fromkeys(("mean", "sd", "p95", "most"), 0.0)
+        return dict.fromkeys(("mean", "sd", "p95", "most", "least"), 0.0)
     return {
         "mean": float(values.mean()),
         "sd": float(values.std()),
         "p95": float(np.percentile(values, 95)),
         "most": float(values.max()),
+        "least": float(values.min()),
     }
 
 
 def _within(values: Array, since: float, till: float) -> Array:
-    times: np.ndarray[Any, Any] = values[:, 0]
-    return values[(times >= since) & (times < till)]
+    return values[_between(values[:, TIME], since, till)]
 
 
-def _lateness(lane: Lane, period_ms: int, since: float, till: float) -> Array:
-    """Of heartbeats, against the median of their own lane over the whole session."""
-    period = period_ms / 1000
-    phase = np.mod(lane.heartbeats, period)
-    # The grid may lie across the end of a period: turn it so that its middle is not there.
-    angle = np.angle(np.exp(2j * np.pi * phase / period).mean()) / (2 * np.pi) * period
-    off = np.mod(lane.heartbeats - angle + period / 2, period) - period / 2
-    kept = (lane.heartbeats >= since) & (lane.heartbeats < till)
-    return np.asarray(off[kept] - np.median(off), dtype=np.float64)
+def _count(times: Array, since: float, till: float) -> int:
+    return len(times[_between(times, since, till)])
+
+
+def _between(times: Array, since: float, till: float) -> slice:
+    first, last = np.searchsorted(times, (since, till))
+    return slice(int(first), int(last))

@@ -17,5 +17,6 @@ from flocksy.node import processes
 
 if __name__ == "__main__":
     build, file, name, *flags = sys.argv[1:]
-    processes.run = functools.partial(run_leaky, build, file, name)  # type: ignore[assignment]
+    leak = functools.partial(run_leaky, build, file, name)
+    setattr(processes, "run", leak)  # noqa: B010  # the name that the node starts its wire by
     sys.exit(main(flags))

@@ -1,24 +1,51 @@
-"""One session: fresh processes, a fresh shuffling of nodes over addresses, some tens of changes."""
+"""One session: fresh processes, a fresh shuffling of nodes over addresses, some tens of changes.
+
+Which node makes a change, which change, and when, is drawn; what happens between two changes is a
+random while, so that no event falls on a grid. In sessions that ask *whether* there was a change
+the time is cut into units of equal length, and a coin says of each whether there is one.
+"""
 
 from __future__ import annotations
 
-import json
+import contextlib
+import math
 import random
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.adversary.changes import (
+    SMALL_BYTES,
+    SMALL_KINDS,
+    Change,
+    Files,
+    arrived,
+    await_change,
+    sham,
+)
+from benchmarks.adversary.manipulation import Act
+from benchmarks.adversary.series import Series
 from benchmarks.adversary.stage import PORT, Stage
+from flocksy.testing.cells import count_cells
 from flocksy.testing.over_tcp import write_flock
-from flocksy.testing.rig import Rig, RigNode
+from flocksy.testing.rig import Rig, RigError, RigNode
 
-LEAST_BYTES, MOST_BYTES = 1 << 10, 8 << 20
-MORE_SECONDS = 2.0
-"""At most that much more, so that no event falls on a grid."""
-KINDS = ("new",) * 4 + ("edit",) * 4 + ("rename", "delete")
-PATIENCE_SECONDS = 60.0
-POLL_SECONDS = 0.05
 IDLE_CELL, BURST_CELL = 1024, 65536
+CONSTANT_CELL = 16384
+PERIOD_MS = 100
+EVERY_SECONDS = 10
+"""Between two bursts on a timetable."""
+UNIT_SECONDS = {"heartbeats": 4.0, "timetable": EVERY_SECONDS * 1.0, "constant": 8.0}
+EARLY_SECONDS = (0.2, 0.3)
+"""A change is made so long after its unit begins: the least, and the share of it at most."""
+CHANNEL_BYTES = {"heartbeats": SMALL_BYTES, "timetable": (1 << 10, 2 << 20)}
+POLLS_BEFORE_SECONDS = 0.3
+"""Before the end of a unit: then it is seen whether all have the change."""
+REST_SECONDS = 3.0
+"""Without a burst after the start, before the first event."""
+RESTS = 20
+CONSTANT_BYTES = (1 << 10, 256 << 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,140 +54,174 @@ class Event:
 
     began_ns: int
     ended_ns: int
+    """When all had it; of a unit, its end."""
     source: int | None
     kind: str
     size: int
+    act: Act | None = None
+    """What was done to a link or a node meanwhile, and from when to when."""
+    acted_ns: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What `collect` writes beside the capture."""
+    """What is kept beside the capture."""
 
-    seed: int
-    pace: str
-    build: str
+    series: Series
     addresses: tuple[str, ...]
-    period_ms: int
+    burst_cell: int
     events: tuple[Event, ...]
-
-    def save(self, path: Path) -> None:
-        """As JSON."""
-        path.write_text(json.dumps(asdict(self)))
-
-    @classmethod
-    def load(cls, path: Path) -> Session:
-        """What `save` wrote."""
-        read = json.loads(path.read_text())
-        events = tuple(Event(**event) for event in read.pop("events"))
-        return cls(**{**read, "addresses": tuple(read["addresses"]), "events": events})
+    tested: int = 0
+    """Index of the address of the node under test, where there is one."""
 
 
-def play(
-    seed: int,
-    pace: str,
-    build: str,
-    nodes: int,
-    events: int,
-    quiet_s: float,
-    place: Path,
-    capture: Path,
-) -> Session:
-    """Fly the nodes, make the changes, capture. `place`: an empty directory. `quiet_s`: how
-    long the features look before and after an event; between two there is at least twice that."""
-    draw = random.Random(seed)
-    shuffled = list(range(nodes))
+def settings_of(series: Series) -> list[str]:
+    """Lines of everybody's configuration."""
+    channel = series.detail if series.question == "whether" else ""
+    cell = CONSTANT_CELL if channel == "constant" else BURST_CELL
+    lines = ["profile = fast", f"pace = {series.pace}", f"idle_cell = {IDLE_CELL}"]
+    lines.append(f"burst_cell = {cell}")
+    if channel in ("timetable", "constant"):
+        lines += [f"burst_timing = {channel}", "burst_cells = 64"]
+        lines.append(f"burst_every = {EVERY_SECONDS}")
+    if channel == "constant":
+        lines.append("max_rate = 1M")
+    if series.question == "active":
+        lines.append("stall_timeout = 1")
+    return lines
+
+
+@dataclass(slots=True)
+class Flight:
+    """Nodes that fly on a stage."""
+
+    rig: Rig
+    shuffled: list[int]
+    """Index of the address of each node of the rig."""
+    draw: random.Random
+    files: Files
+
+    def source(self) -> tuple[RigNode, int] | None:
+        """A node and its address, or nobody: all equally likely."""
+        at = self.draw.randrange(len(self.rig.nodes) + 1)
+        return (self.rig.nodes[at], self.shuffled[at]) if at < len(self.rig.nodes) else None
+
+    def told(self, node: RigNode | None) -> None:
+        """Leaky builds are told who is the source: see `leaky`."""
+        (self.rig.root / "source").write_text(node.name if node is not None else "")
+
+
+def play(series: Series, seed: int, events: int, place: Path, capture: Path) -> Session:
+    """Fly the nodes, make the changes, capture. `place`: an empty directory."""
+    with Stage(series.nodes) as stage, flying(stage, series, seed, place) as flight:
+        with stage.capturing(capture):
+            take_off(flight)
+            run = _units if series.question == "whether" else _changes
+            done = tuple(run(flight, series, events))
+        addresses = tuple(stage.addresses)
+    cell = CONSTANT_CELL if series.detail == "constant" else BURST_CELL
+    return Session(series, addresses, cell, done)
+
+
+@contextlib.contextmanager
+def flying(stage: Stage, series: Series, seed: int, place: Path) -> Iterator[Flight]:
+    """The nodes, ready to be started; ended afterwards."""
+    draw = random.Random(f"{series.name} {seed}")
+    shuffled = list(range(series.nodes))
     draw.shuffle(shuffled)
-    with Stage(nodes) as stage:
-        settings = ["profile = fast", f"pace = {pace}", f"burst_cell = {BURST_CELL}"]
-        settings.append(f"idle_cell = {IDLE_CELL}")
-        endpoints = [f"{stage.addresses[number]}:{PORT}" for number in shuffled]
-        configs = write_flock(place, endpoints, settings)
-        with Rig(configs, place) as rig:
-            leak = rig.root / "source"
-            for node, number in zip(rig.nodes, shuffled, strict=True):
-                node.before_start = stage.enter(number)
-                if build != "honest":
-                    node.program = ("benchmarks.adversary.leaky", build, str(leak), node.name)
-            with stage.capturing(capture):
-                rig.start_all()
-                rig.wait_for_view()
-                rig.wait_in_sync()
-                done = tuple(_events(rig, shuffled, draw, events, quiet_s, leak))
-    return Session(seed, pace, build, tuple(stage.addresses), 100, done)
+    endpoints = [f"{stage.addresses[number]}:{PORT}" for number in shuffled]
+    configs = write_flock(place, endpoints, settings_of(series))
+    with Rig(configs, place) as rig:
+        for node, number in zip(rig.nodes, shuffled, strict=True):
+            node.before_start = stage.enter(number)
+            if series.build != "honest":
+                told = str(rig.root / "source")
+                node.program = ("benchmarks.adversary.leaky", series.build, told, node.name)
+        making = rig.root / "making"
+        making.mkdir()
+        yield Flight(rig, shuffled, draw, Files(making, draw))
 
 
-def _events(
-    rig: Rig, shuffled: list[int], draw: random.Random, count: int, quiet_s: float, leak: Path
-) -> list[Event]:
-    files: list[str] = []
-    done = []
-    for number in range(count):
-        time.sleep(2 * quiet_s + draw.random() * MORE_SECONDS)
-        at = draw.randrange(len(rig.nodes) + 1)
-        source = rig.nodes[at] if at < len(rig.nodes) else None
-        kind = draw.choice(KINDS) if source else "nobody"
-        size = int(LEAST_BYTES * (MOST_BYTES / LEAST_BYTES) ** draw.random())
-        began_ns = time.time_ns()
-        if source is not None:
-            leak.write_text(source.name)
-            kind = _change(rig, source, kind, size, files, number, draw)
-        done.append(
-            Event(
-                began_ns,
-                time.time_ns(),
-                shuffled[at] if source is not None else None,
-                kind,
-                size if kind in ("new", "edit") else 0,
+def take_off(flight: Flight) -> None:
+    """Start, and wait until what follows a start is over: nothing of it belongs to an event."""
+    flight.rig.start_all()
+    flight.rig.wait_for_view()
+    flight.rig.wait_in_sync()
+
+
+def come_to_rest(flight: Flight) -> None:
+    """Until no burst has run for a while. Raises `RigError` when there is no end of them."""
+    before = None
+    for _ in range(RESTS):
+        burst_cells = [burst for _, burst in count_cells(flight.rig).values()]
+        if burst_cells == before:
+            return
+        before = burst_cells
+        time.sleep(REST_SECONDS)
+    raise RigError("bursts go on although nothing has changed")
+
+
+def _changes(flight: Flight, series: Series, count: int) -> Iterator[Event]:
+    come_to_rest(flight)
+    for _number in range(count):
+        time.sleep(flight.draw.uniform(*series.gap_seconds))
+        yield one_change(flight)
+    time.sleep(series.gap_seconds[1])
+
+
+def one_change(flight: Flight) -> Event:
+    """A change by whoever is drawn, made and arrived."""
+    source = flight.source()
+    if source is None:
+        sham(flight.files)
+        now_ns = time.time_ns()
+        return Event(now_ns, now_ns, None, "nobody", 0)
+    node, address = source
+    change = flight.files.prepare()
+    flight.told(node)
+    began_ns = time.time_ns()
+    change.make(node.box)
+    await_change(flight.rig.nodes, change, flight.rig.log_tails)
+    return Event(began_ns, time.time_ns(), address, change.kind, change.size)
+
+
+def _units(flight: Flight, series: Series, count: int) -> Iterator[Event]:
+    """Nothing that the harness does between two changes depends on whether there is one."""
+    channel, draw, files = series.detail, flight.draw, flight.files
+    unit_s = UNIT_SECONDS[channel]
+    files.sizes = CHANNEL_BYTES.get(channel, CONSTANT_BYTES)
+    if channel == "heartbeats":
+        files.kinds = SMALL_KINDS
+    # On a timetable a unit has its burst in its middle: what a change does before it is seen too.
+    shift_s = unit_s / 2 if channel == "timetable" else 0.0
+    begins_s = math.ceil((time.time() + 1 - shift_s) / unit_s) * unit_s + shift_s
+    for _ in range(count):
+        source = draw.choice(list(zip(flight.rig.nodes, flight.shuffled, strict=True)))
+        is_one = draw.random() < 0.5
+        change: Change | None = None
+        if is_one:
+            change = files.prepare()
+        else:
+            sham(files)
+        early, share = EARLY_SECONDS
+        _sleep_until(begins_s + draw.uniform(early, unit_s * share))
+        if change is not None:
+            change.make(source[0].box)
+        ends_s = begins_s + unit_s
+        _sleep_until(ends_s - POLLS_BEFORE_SECONDS)
+        if change is not None and not arrived(flight.rig.nodes, change):
+            await_change(flight.rig.nodes, change, flight.rig.log_tails)
+        if time.time() < ends_s:  # else it took too long: the unit says nothing
+            yield Event(
+                int(begins_s * 1e9),
+                int((ends_s - POLLS_BEFORE_SECONDS) * 1e9),
+                source[1] if change is not None else None,
+                change.kind if change is not None else "nobody",
+                change.size if change is not None else 0,
             )
-        )
-    time.sleep(2 * quiet_s)
-    return done
+        passed = math.ceil((max(ends_s, time.time()) - shift_s) / unit_s)
+        begins_s = passed * unit_s + shift_s
 
 
-def _change(
-    rig: Rig,
-    source: RigNode,
-    kind: str,
-    size: int,
-    files: list[str],
-    number: int,
-    draw: random.Random,
-) -> str:
-    """Make the change and wait until all have it. Returns what it was."""
-    if not files and kind != "new":
-        kind = "new"
-    if kind in ("new", "edit"):
-        name = f"file {number}" if kind == "new" else draw.choice(files)
-        hidden = source.box / ".flocksy" / f"making {number}"
-        hidden.write_bytes(draw.randbytes(size))
-        hidden.rename(source.box / name)
-        if kind == "new":
-            files.append(name)
-        _await(rig, lambda node: _size(node.box / name) == size)
-    elif kind == "rename":
-        old = files.pop(draw.randrange(len(files)))
-        new = f"moved {number}"
-        (source.box / old).rename(source.box / new)
-        files.append(new)
-        _await(rig, lambda node: _size(node.box / new) >= 0 > _size(node.box / old))
-    else:
-        name = files.pop(draw.randrange(len(files)))
-        (source.box / name).unlink()
-        _await(rig, lambda node: _size(node.box / name) < 0)
-    return kind
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return -1
-
-
-def _await(rig: Rig, holds: object) -> None:
-    assert callable(holds)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not all(holds(node) for node in rig.nodes):
-        if time.monotonic() > deadline:
-            raise RuntimeError(rig.log_tails())
-        time.sleep(POLL_SECONDS)
+def _sleep_until(wall_s: float) -> None:
+    time.sleep(max(0.0, wall_s - time.time()))

@@ -1,0 +1,162 @@
+"""Findings in words and tables: what the anonymity page says of a measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchmarks.adversary.series import Series
+
+if TYPE_CHECKING:  # the words here do without what judges
+    from benchmarks.adversary.judge import Verdict
+
+GOAL = 0.08
+"""Upper 95 % bound of the advantage that is wanted (docs/anonymity.md)."""
+GOAL_EVENTS = 1200
+CONTROL_AUC = 0.9
+SHOWN_FEATURES = 6
+SURE = 0.05
+BUDGETS = (0.25, 0.5)
+"""Advantages that a source may be willing to risk over all its linked bursts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found of one series."""
+
+    series: Series
+    sessions: int
+    events: int
+    bursts: int
+    odd: int
+    verdict: Verdict | None
+    blind: Verdict | None
+    features: list[tuple[str, float, float]]
+    reactions: tuple[str, ...] = ()
+    """Of an active adversary: further lines, see `reactions`."""
+
+    @property
+    def holds(self) -> str:
+        """Whether it is as it should be, in words."""
+        verdict, series = self.verdict, self.series
+        if verdict is None:
+            return "too few to say anything"
+        if series.build == "skew":
+            return "found" if verdict.auc_low > 0.5 else "NOT FOUND: nothing here can be believed"
+        if series.build != "honest":
+            found = verdict.auc > CONTROL_AUC
+            return "found" if found else "NOT FOUND: nothing here can be believed"
+        if not verdict.auc_low <= 0.5 <= verdict.auc_high:
+            return "LEAKS: the AUC's interval is not that of guessing"
+        if series.question == "whether":
+            return "not distinguishable"
+        if verdict.advantage[2] > GOAL:
+            return f"chance, but the bound is above {GOAL}"
+        if verdict.events < GOAL_EVENTS:
+            return f"chance, on fewer than {GOAL_EVENTS} events"
+        return "holds"
+
+    def text(self) -> str:
+        """For the terminal."""
+        lines = [
+            f"\n## {self.series.name}: {self.sessions} sessions, {self.events} events judged, "
+            f"{self.bursts} bursts ({self.odd} not whole): {self.holds}"
+        ]
+        if self.verdict is not None:
+            lines.append(f"verdict: {_words(self.verdict)}")
+        if self.blind is not None:
+            lines.append(f"A/A:     {_words(self.blind)}")
+        lines += [
+            f"  {name:55} {difference:6.3f} sd, p = {p:.4f}"
+            for name, difference, p in self.features[:SHOWN_FEATURES]
+        ]
+        return "\n".join([*lines, *self.reactions])
+
+
+def report(findings: Sequence[Finding]) -> str:
+    """A piece of Markdown for docs/anonymity.md."""
+    lines = [
+        "| sessions | events | right | advantage, 95 % | AUC, 95 % | hits at 1 % false alarms |"
+        " chosen | |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for finding in findings:
+        lines.append(_row(finding.series.name, finding.verdict, finding.events, finding.holds))
+        if finding.blind is not None:
+            is_chance = "chance" if finding.blind.is_chance else "NOT CHANCE"
+            lines.append(_row("… the same, drawn blindly", finding.blind, 0, is_chance))
+    lines += ["", "Strongest features (standardised difference of the source, p after Holm):", ""]
+    for finding in findings:
+        if finding.features:
+            told = "; ".join(
+                f"{name} {difference:.2f} ({p:.3f})" for name, difference, p in finding.features[:3]
+            )
+            lines.append(f"* {finding.series.name}: {told}")
+    for finding in findings:
+        if finding.reactions:
+            lines += ["", f"{finding.series.name}:", "", *finding.reactions]
+    return "\n".join([*lines, "", *_budget(findings), ""])
+
+
+def linked_bursts(bound: float, budget: float) -> tuple[int, int]:
+    """How many linked bursts may be sent until the advantage may reach `budget`, where a single
+    one gives at most `bound`: if all of them tell as much as they can, and if what they tell adds
+    up like noise.
+
+    The advantage between two hypotheses is the total variation distance of what is observed, and
+    that of k independent observations is at most k times that of one (Levin, Peres and Wilmer 2009,
+    exercise 4.4). Where each observation is a weak signal in noise the distance grows with the
+    square root of k (the same for normal distributions, whose distance is about proportional to
+    the shift of the mean).
+    """
+    if bound <= 0:
+        raise ValueError("a bound is above nought")
+    return int(budget / bound), int((budget / bound) ** 2)
+
+
+def _budget(findings: Sequence[Finding]) -> list[str]:
+    lines = []
+    for finding in findings:
+        verdict = finding.verdict
+        if verdict is None or finding.series.question != "who" or finding.series.build != "honest":
+            continue
+        bound = max(verdict.advantage[2], 1e-3)
+        told = [
+            "an advantage of {} takes at least {} linked bursts, and about {} if what they tell"
+            " adds up like noise".format(budget, *linked_bursts(bound, budget))
+            for budget in BUDGETS
+        ]
+        lines.append(
+            f"* {finding.series.name}: with at most {bound:.3f} a burst, " + "; ".join(told) + "."
+        )
+    return ["Leak budget:", "", *lines] if lines else []
+
+
+def _words(verdict: Verdict) -> str:
+    advantage, low, high = verdict.advantage
+    return (
+        f"{verdict.right} of {verdict.events} right: {verdict.accuracy:.3f} "
+        f"[{verdict.low:.3f}, {verdict.high:.3f}], chance {1 / verdict.classes:.3f}; "
+        f"advantage {advantage:+.3f} [{low:+.3f}, {high:+.3f}]; "
+        f"AUC {verdict.auc:.3f} [{verdict.auc_low:.3f}, {verdict.auc_high:.3f}]; "
+        f"hits at 1 % false alarms {verdict.hits_at_one_percent:.3f}; "
+        f"chosen {', '.join(sorted(set(verdict.chosen)))}"
+    )
+
+
+def _row(name: str, verdict: Verdict | None, events: int, holds: str) -> str:
+    if verdict is None:
+        return f"| {name} | {events} | | | | | | {holds} |"
+    advantage, low, high = verdict.advantage
+    cells = (
+        name,
+        str(verdict.events),
+        str(verdict.right),
+        f"{advantage:+.3f}, {low:+.3f} to {high:+.3f}",
+        f"{verdict.auc:.3f}, {verdict.auc_low:.3f} to {verdict.auc_high:.3f}",
+        f"{verdict.hits_at_one_percent:.3f}",
+        ", ".join(sorted(set(verdict.chosen))),
+        holds,
+    )
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,107 @@
+"""What is kept of a session: rows of features, and of which event each is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.adversary import active
+from benchmarks.adversary.features import Columns, Watch
+from benchmarks.adversary.play import IDLE_CELL, PERIOD_MS, Event, Session
+from benchmarks.adversary.stage import PORT
+from benchmarks.adversary.traffic import Array, Burst, Traffic, read
+
+
+@dataclass(slots=True)
+class Rows:
+    """One for each burst, unit of time, or act."""
+
+    bursts: int
+    odd: int
+    """Bursts that some lane left early, or never began."""
+    columns: list[Columns] = field(default_factory=list)
+    raw: list[Array] = field(default_factory=list)
+    event: list[int] = field(default_factory=list)
+    """Of each row, the number of its event in the session."""
+    oracles: list[tuple[bool, int, int]] = field(default_factory=list)
+    """Of each act, see `active.oracle`."""
+
+    @property
+    def judged(self) -> int:
+        """Events that have rows."""
+        return len(set(self.event))
+
+    def add(self, number: int, columns: Columns, raw: Array | None = None) -> None:
+        """A row of an event."""
+        self.event.append(number)
+        self.columns.append(columns)
+        if raw is not None:
+            self.raw.append(raw)
+
+
+def rows_of(session: Session, capture: Path) -> Rows:
+    """All rows of a session."""
+    traffic = read(capture, session.addresses, PORT, IDLE_CELL, session.burst_cell)
+    watch = Watch(traffic, len(session.addresses), PERIOD_MS / 1000)
+    rows = Rows(len(traffic.bursts), sum(not burst.whole for burst in traffic.bursts))
+    events = session.events
+    ends_ns = [event.began_ns for event in events[1:]]
+    ends_ns.append(traffic.origin_ns + int(traffic.end * 1e9))
+    for number, (event, until_ns) in enumerate(zip(events, ends_ns, strict=True)):
+        match session.series.question:
+            case "whether":
+                unit = _unit(watch, event, session.series.detail)
+                if unit is not None:
+                    rows.add(number, unit)
+            case "active":
+                rows.add(number, *active.row(watch, event, until_ns))
+                rows.oracles.append(active.oracle(watch, event, until_ns))
+            case _:
+                for burst in bursts_of(traffic, event, until_ns):
+                    rows.add(number, *watch.row(burst))
+    return rows
+
+
+def bursts_of(traffic: Traffic, event: Event, until_ns: int) -> list[Burst]:
+    """The bursts that came of an event, the next of which begins at `until_ns`: none if its change
+    arrived without one. A burst after the arrival repeats what was said: it counts as well, for an
+    observer sees that it follows. Bursts that some lane left early are left out, and counted."""
+    began, arrived, until = (
+        traffic.seconds(ns) for ns in (event.began_ns, event.ended_ns, until_ns)
+    )
+    found = [burst for burst in traffic.bursts if began <= burst.start < until]
+    if event.source is None or not found or found[0].start > arrived:
+        return []
+    return [burst for burst in found if burst.whole]
+
+
+def _unit(watch: Watch, event: Event, channel: str) -> Columns | None:
+    """One unit of time, all nodes together. None where a burst makes it say nothing."""
+    traffic = watch.traffic
+    since, till = traffic.seconds(event.began_ns), traffic.seconds(event.ended_ns)
+    near = [burst for burst in traffic.bursts if burst.end >= since and burst.start < till]
+    if channel == "heartbeats" and near:
+        return None
+    rows = [watch.window(since, till)]
+    inside = [burst for burst in near if burst.whole and since <= burst.start]
+    burst_rows = [watch.row(burst)[0] for burst in inside]
+    if burst_rows:
+        rows.append(
+            {
+                f"burst {name}": np.mean([row[name] for row in burst_rows], axis=0)
+                for name in burst_rows[0]
+            }
+        )
+    found: Columns = {"bursts": np.array([float(len(near))])}
+    found["cells"] = np.array([float(sum(sum(map(len, b.cells.values())) for b in near))])
+    for row in rows:
+        for name, values in row.items():
+            for how, value in (
+                ("mean", values.mean()),
+                ("most", values.max()),
+                ("least", values.min()),
+            ):
+                found[f"{name}, {how}"] = np.array([float(value)])
+    return found

@@ -1,0 +1,174 @@
+"""What of the adversary can be tried without namespaces, and without what judges."""
+
+from __future__ import annotations
+
+import random
+import select
+import socket
+import threading
+from collections.abc import Iterator
+from multiprocessing import Pipe
+from pathlib import Path
+
+import pytest
+
+from benchmarks.adversary.manipulation import Act, Phase
+from benchmarks.adversary.player import slots_of
+from benchmarks.adversary.report import Finding, linked_bursts, report
+from benchmarks.adversary.series import DETAILS, Series, parse
+from benchmarks.adversary.switch import Switch
+from flocksy.config.settings import BoxSettings
+from flocksy.sync.content import ListAssembly, chunk_id
+from flocksy.sync.messages import Content, Versions, decode
+from flocksy.sync.stream import StreamReader
+
+NODES = 3
+WAIT_S = 10.0
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        Series(question, detail, pace)  # type: ignore[arg-type]  # the table has all questions
+        for question, details in DETAILS.items()
+        for detail in details
+        for pace in ("max", "grid")
+    ],
+    ids=lambda series: series.name,
+)
+def test_the_name_of_a_series_says_all_of_it(series: Series) -> None:
+    assert parse(series.name) == series
+
+
+@pytest.mark.parametrize("name", ["", "who-honest-max", "who-cut-max-3", "whose-honest-max-3"])
+def test_other_names_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="not the name of a series"):
+        parse(name)
+
+
+@pytest.mark.parametrize(
+    ("bound", "budget", "surely", "about"), [(0.08, 0.5, 6, 39), (0.5, 0.25, 0, 0), (1, 1, 1, 1)]
+)
+def test_a_leak_budget(bound: float, budget: float, surely: int, about: int) -> None:
+    assert linked_bursts(bound, budget) == (surely, about)
+
+
+def test_too_few_events_are_said_to_be_too_few() -> None:
+    finding = Finding(Series("who"), 1, 3, 3, 0, None, None, [])
+    assert "too few" in finding.text()
+    assert "| who-honest-max-3 | 3 |" in report([finding])
+
+
+@pytest.mark.parametrize(
+    ("kind", "other", "touched"),
+    [
+        ("cut", 1, {(0, 1), (1, 0)}),
+        ("cut", None, {(0, 1), (1, 0), (0, 2), (2, 0)}),
+        ("mute", None, {(0, 1), (0, 2)}),
+    ],
+)
+def test_whom_an_act_touches(kind: str, other: int | None, touched: set[tuple[int, int]]) -> None:
+    act = Act(kind, Phase.BURST, 0, other, 1.0, 1)
+    pairs = {(a, b) for a in range(NODES) for b in range(NODES) if a != b}
+    assert {pair for pair in pairs if act.touches(*pair)} == touched
+
+
+def test_every_node_is_the_victim_as_often() -> None:
+    draw = random.Random(1)
+    victims = [Act.drawn("cut", NODES, draw).victim for _ in range(3000)]
+    assert all(900 < victims.count(node) < 1100 for node in range(NODES))
+
+
+def test_a_player_sends_what_a_receiver_takes_for_the_file(tmp_path: Path) -> None:
+    content = random.Random(1).randbytes(300_000)
+    reader = StreamReader()
+    box = BoxSettings("shared", str(tmp_path))
+    found = [
+        decode(message)
+        for slot in slots_of(box, "played", content, 16_000)
+        for message in reader.feed(memoryview(slot), gap=False)
+    ]
+    head, *rest = found
+    assert isinstance(head, Versions)
+    (entry,) = head.entries
+    assert (entry.path, entry.version.size) == ("played", len(content))
+    contents = {one.chunk_id: bytes(one.data) for one in rest if isinstance(one, Content)}
+    assembly = ListAssembly(entry.version.root, len(content))
+    while missing := assembly.missing():
+        for name in missing:
+            assembly.add(name, contents[name])
+    pieces = [contents[chunk.chunk_id] for chunk in assembly.chunks()]
+    assert b"".join(pieces) == content
+    assert all(chunk_id(piece) in contents for piece in pieces)
+
+
+class Wires:
+    """Three nodes at a switch: datagrams stand for frames."""
+
+    def __init__(self, path: Path) -> None:
+        pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(NODES)]
+        self.nodes = [node for node, _ in pairs]
+        self._taps = [tap for _, tap in pairs]
+        for tap in self._taps:
+            tap.setblocking(False)
+        self.far, there = Pipe()
+        self._file = path.open("wb")
+        switch = Switch([tap.fileno() for tap in self._taps], there, self._file)
+        self._thread = threading.Thread(target=switch.run)
+        self._thread.start()
+
+    def send(self, source: int, target: int, text: bytes, size: int = 0) -> None:
+        to, whence = bytes(5) + bytes([target]), bytes(5) + bytes([source])
+        ip_head = bytes(9) + b"\6" + bytes(10)
+        frame = to + whence + b"\x08\x00" + ip_head + text
+        self.nodes[source].send(frame.ljust(size, b"."))
+
+    def receive(self, node: int, timeout_s: float = WAIT_S) -> bytes:
+        if not select.select([self.nodes[node]], [], [], timeout_s)[0]:
+            return b""
+        return self.nodes[node].recv(9100)[34:].rstrip(b".")
+
+    def close(self) -> None:
+        self.far.send(None)
+        self._thread.join(WAIT_S)
+        assert not self._thread.is_alive()
+        for one in (*self.nodes, *self._taps):
+            one.close()
+        self._file.close()
+        self.far.close()
+
+
+@pytest.fixture
+def wires(tmp_path: Path) -> Iterator[Wires]:
+    made = Wires(tmp_path / "a.pcap")
+    yield made
+    made.close()
+
+
+def test_a_switch_carries_frames_to_whom_they_are_for(wires: Wires) -> None:
+    wires.send(0, 1, b"to one")
+    wires.send(2, 0, b"to nought")
+    assert wires.receive(1) == b"to one"
+    assert wires.receive(0) == b"to nought"
+
+
+def test_who_is_muted_is_heard_again_afterwards(wires: Wires) -> None:
+    wires.far.send(Act("mute", Phase.BURST, 0, None, 0.2, 1))
+    wires.send(1, 2, b"a cell", size=2000)  # the burst has begun
+    assert wires.receive(2) == b"a cell"
+    wires.send(0, 1, b"muted")
+    wires.send(2, 1, b"another")
+    assert wires.receive(1) == b"another"
+    assert wires.far.poll(WAIT_S)
+    began_ns, ended_ns = wires.far.recv()
+    assert ended_ns - began_ns >= 200_000_000
+    wires.send(0, 1, b"again")
+    assert wires.receive(1) == b"again"
+
+
+def test_what_is_delayed_comes_later_and_whole(wires: Wires) -> None:
+    wires.far.send(Act("delay", Phase.ANNOUNCEMENT, 0, 1, 0.3, 1))
+    sent = [b"frame %d" % number for number in range(5)]
+    for text in sent:
+        wires.send(0, 1, text)
+    assert [wires.receive(1) for _ in sent] == sent
