@@ -104,7 +104,7 @@ class Emitter:
         self._eligible = 0
         self._served_ns = now_ns
         self._moved = False
-        self._woken_ns = now_ns
+        self._woken_ns = self._look_ns = now_ns
         self._turned_ns = now_ns
 
     @property
@@ -125,11 +125,11 @@ class Emitter:
         moved = self._intake.drain(now_ns, self._run)
         deadline_ns = self._listen(now_ns) if self._listening else self._keep_rounds(now_ns)
         run = self._run
-        if run is not None and now_ns >= run.start_ns:
-            moved |= self._advance(run, now_ns)
-            deadline_ns = min(deadline_ns, self._look_again(run, now_ns))
-        elif run is not None:
-            deadline_ns = min(deadline_ns, run.start_ns)
+        if run is not None:
+            if now_ns >= max(run.start_ns, self._look_ns):
+                moved |= self._advance(run, now_ns)
+                self._look_ns = self._look_again(run, now_ns)
+            deadline_ns = min(deadline_ns, max(run.start_ns, self._look_ns))
         self._moved |= moved
         if not self._moved:
             return deadline_ns
@@ -340,7 +340,7 @@ class Emitter:
         return True
 
     def _look_again(self, run: BurstRun, now_ns: int) -> int:
-        """When to see next whether cells of the burst may leave."""
+        """When to see next whether cells may leave. Earlier would tell when others came in."""
         if self._run is not run:
             return now_ns
         due_ns = run.due_ns

@@ -1,0 +1,97 @@
+"""What the links of all nodes have in common, seen from the system: names, socket options."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+import zmq
+
+from flocksy.testing.flock import make_settings
+from flocksy.wire.link import Links
+from tests.wire.test_process import endpoints
+
+WAIT_S = 20.0
+TURN_MS = 20
+OPTIONS = {
+    "TOS": (socket.IPPROTO_IP, socket.IP_TOS),
+    "TTL": (socket.IPPROTO_IP, socket.IP_TTL),
+    "no delay": (socket.IPPROTO_TCP, socket.TCP_NODELAY),
+    "keep alive": (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+    "bytes to send": (socket.SOL_SOCKET, socket.SO_SNDBUF),
+}
+
+
+@pytest.fixture
+def flock(tmp_path: object) -> Iterator[list[Links]]:
+    made = [Links(each) for each in make_settings(endpoints("tcp", str(tmp_path)))]
+    yield made
+    for links in made:
+        links.close()
+
+
+def connected(flock: list[Links]) -> bool:
+    return not any(
+        links.link_state(lane)
+        for own, links in enumerate(flock)
+        for lane in range(len(flock))
+        if lane != own
+    )
+
+
+def serve_until_connected(flock: list[Links]) -> None:
+    end = time.monotonic() + WAIT_S
+    while not connected(flock):
+        assert time.monotonic() < end, [links.complaints() for links in flock]
+        for links in flock:
+            links.serve()
+            links.wait(TURN_MS)
+
+
+def test_no_name_is_looked_up_after_the_start(
+    flock: list[Links], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither by us, nor by libzmq, which would do so at each attempt to connect: it is given
+    addresses. (A look-up near an event shows to whoever watches name servers.)"""
+
+    def refuse(*_: object, **__: object) -> object:
+        raise AssertionError("a name is looked up")
+
+    for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "getnameinfo"):
+        monkeypatch.setattr(socket, name, refuse)
+    serve_until_connected(flock)
+    for links in flock:
+        sockets = [links._pub, *links._subs.values()]
+        for each in sockets:
+            given = each.getsockopt(zmq.LAST_ENDPOINT)
+            assert isinstance(given, bytes)
+            host = given.decode().rstrip("\0").removeprefix("tcp://").rpartition(":")[0]
+            assert host in ("127.0.0.1", "[::1]", "[::ffff:127.0.0.1]"), host
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sockets are found in /proc")
+def test_all_sockets_have_the_same_options(flock: list[Links]) -> None:
+    """TTL, DSCP and ECN, and what decides how bytes become packets."""
+    serve_until_connected(flock)
+    found = [dict(each) for each in own_tcp_options()]
+    # Both ends of every link.
+    assert len(found) == 2 * len(flock) * (len(flock) - 1)
+    for name in OPTIONS:
+        assert len({each[name] for each in found}) == 1, name
+    assert found[0]["TOS"] == 0 and found[0]["no delay"] == 1
+
+
+def own_tcp_options() -> Iterator[dict[str, int]]:
+    """Of each connected TCP socket of this process."""
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if not os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
+                continue
+            with socket.socket(fileno=os.dup(int(name))) as copy:
+                if copy.family in (socket.AF_INET, socket.AF_INET6) and copy.getpeername():
+                    yield {key: copy.getsockopt(*option) for key, option in OPTIONS.items()}
