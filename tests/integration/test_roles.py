@@ -50,6 +50,9 @@ def test_no_file_log_or_status_names_a_source(rig: Rig) -> None:
         "home": source.environment["HOME"].encode(),
         "box": bytes(source.box),
     }
+    # What is looked for is found where it may be.
+    own = b"".join(content for _, content in kept_by(source))
+    assert names["uid"] in own and CANARY.encode() in own
     for node in rig.nodes:
         told = json.dumps(node.status())
         assert CANARY not in told

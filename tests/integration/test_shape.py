@@ -117,3 +117,5 @@ def test_all_links_look_the_same_whoever_sends(watched: Watched) -> None:
     assert max(idle) - min(idle) <= GEAR_CHANGE_CELLS
     # What goes back (handshake, subscription, pings) is the same in kind on every link.
     assert len({frozenset(link.back) for link in recorder.links}) == 1
+    handshakes = {frozenset(link.commands) for link in recorder.links}
+    assert len(handshakes) == 1 and handshakes != {frozenset()}
