@@ -24,6 +24,7 @@ from sklearn.preprocessing import QuantileTransformer
 Array = np.ndarray[Any, np.dtype[Any]]
 Z = 1.96
 BOOTSTRAPS = 1000
+LEAST_DRAWN = 10
 PERMUTATIONS = 20_000
 """Enough that p times as many features as there are can still be small."""
 PERMUTED_AT_ONCE = 200
@@ -224,9 +225,12 @@ def verdict(table: Table, scores: Array, chosen: tuple[str, ...], seed: int) -> 
 
 
 def area(truth: Array, scores: Array, session: Array, seed: int) -> tuple[float, float, float]:
-    """Under the curve, with its 95 % interval from a bootstrap over sessions."""
+    """Under the curve, with its 95 % interval from a bootstrap over sessions. (So few sessions can
+    be drawn in few ways, all alike: below `LEAST_DRAWN` of them events are drawn instead.)"""
     draw = np.random.default_rng(seed)
     where = [np.flatnonzero(session == one) for one in np.unique(session)]
+    if len(where) < LEAST_DRAWN:
+        where = [np.array([one]) for one in range(len(session))]
     areas = []
     for _ in range(BOOTSTRAPS):
         picked = np.concatenate([where[one] for one in draw.integers(len(where), size=len(where))])
