@@ -47,7 +47,7 @@ class Finding:
         if series.build != "honest":
             found = verdict.auc > CONTROL_AUC
             return "found" if found else "NOT FOUND: nothing here can be believed"
-        if not verdict.auc_low <= 0.5 <= verdict.auc_high:
+        if not verdict.is_chance:
             return "LEAKS: the AUC's interval is not that of guessing"
         if series.question == "whether":
             return "not distinguishable"
@@ -105,10 +105,10 @@ def linked_bursts(bound: float, budget: float) -> tuple[int, int]:
     up like noise.
 
     The advantage between two hypotheses is the total variation distance of what is observed, and
-    that of k independent observations is at most k times that of one (Levin, Peres and Wilmer 2009,
-    exercise 4.4). Where each observation is a weak signal in noise the distance grows with the
-    square root of k (the same for normal distributions, whose distance is about proportional to
-    the shift of the mean).
+    that of k independent observations is at most k times that of one (Levin, Peres and Wilmer
+    2009, "Markov Chains and Mixing Times", on products of distributions). Where each observation
+    is a weak signal in noise the distance grows with the square root of k (for normal
+    distributions it is about proportional to the shift of the mean).
     """
     if bound <= 0:
         raise ValueError("a bound is above nought")
