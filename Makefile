@@ -41,7 +41,7 @@ bench: $(VENV)/.installed
 
 # Who sent it? Needs root (namespaces), tcpdump, iproute2, and a machine with nothing else to do. Each
 # call takes under 50 minutes and says whether it is complete; call it again to go on. What it found
-# is then printed by adversary-report, which takes half an hour for all of them (docs/anonymity.md).
+# is then printed by adversary-report, all of it or what SERIES names (docs/anonymity.md).
 ADVERSARY = $(BIN)/python -m benchmarks.adversary
 MEASURED ?= build/adversary
 adversary: $(VENV)/.installed-adversary
@@ -54,7 +54,7 @@ adversary-active: $(VENV)/.installed-adversary
 	$(ADVERSARY) measure $(MEASURED) active
 
 adversary-report: $(VENV)/.installed-adversary
-	$(ADVERSARY) analyse $(MEASURED)
+	$(ADVERSARY) analyse $(MEASURED) $(SERIES)
 
 # For every day: some of everything, under five minutes, and finds only what is gross.
 adversary-quick: $(VENV)/.installed-adversary

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import sys
 import time
 from pathlib import Path
 
 from benchmarks.adversary.series import DETAILS, Series
+from flocksy.errors import FlocksyError
+from flocksy.testing.rig import RigError
 
 DEFAULTS = {"who": "honest", "single": "honest", "whether": "heartbeats", "active": "cut"}
 
@@ -41,11 +45,30 @@ def main() -> None:
     whole.add_argument("--seed", type=int, default=1)
     two = commands.add_parser("analyse", help="say what the features tell")
     two.add_argument("directory", type=Path)
+    two.add_argument("series", nargs="*", help="how the names begin; none: all")
     given = parser.parse_args()
+    if given.command != "analyse" and (missing := _missing()):
+        sys.exit(f"flying a flock in network namespaces needs {missing}")
+    try:
+        _run(parser, given)
+    except (RigError, FlocksyError) as error:
+        sys.exit(str(error))
+
+
+def _missing() -> str:
+    """What this machine or user lacks, in words."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return "root on Linux"
+    paths = f"{os.environ.get('PATH', '')}:/usr/sbin"
+    lacking = [name for name in ("ip", "tcpdump") if shutil.which(name, path=paths) is None]
+    return " and ".join(lacking)
+
+
+def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
     if given.command == "analyse":
         from benchmarks.adversary.analyse import analyse
 
-        analyse(given.directory)
+        analyse(given.directory, given.series)
         return
     if given.command == "measure":
         from benchmarks.adversary.plan import measure

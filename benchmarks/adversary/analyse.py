@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,13 +18,16 @@ LEAST_SESSIONS = 2
 REPORT = "report.md"
 
 
-def analyse(directory: Path) -> None:
-    """Print a finding for each series, and write them all as Markdown beside the sessions."""
+def analyse(directory: Path, names: Sequence[str] = ()) -> None:
+    """Print a finding for each series whose name begins with one of `names` (none: for all), and
+    write them as Markdown beside the sessions."""
     groups: dict[str, list[Path]] = {}
     for path in sorted(directory.glob("*.npz")):
         groups.setdefault(path.stem.rpartition("-")[0], []).append(path)
     findings = []
     for name, paths in groups.items():
+        if names and not name.startswith(tuple(names)):
+            continue
         finding = find(parse(name), paths)
         findings.append(finding)
         print(finding.text(), flush=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flocksy.testing.rig import RigNode
+from flocksy.testing.rig import RigError, RigNode
 
 LARGE_BYTES = (1 << 10, 8 << 20)
 """Least and most of a file; as many between 1 and 2 KiB as between 4 and 8 MiB."""
@@ -99,11 +99,11 @@ def sham(files: Files) -> None:
 
 
 def await_change(nodes: list[RigNode], change: Change, told: Callable[[], str]) -> None:
-    """Until all these boxes have it. Raises `RuntimeError`, with what was `told` (the logs)."""
+    """Until all these boxes have it. Raises `RigError`, with what was `told` (the logs)."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not arrived(nodes, change):
         if time.monotonic() > deadline:
-            raise RuntimeError(f"{change.kind} of {change.size} bytes did not arrive\n{told()}")
+            raise RigError(f"{change.kind} of {change.size} bytes did not arrive\n{told()}")
         time.sleep(POLL_SECONDS)
 
 

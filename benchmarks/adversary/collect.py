@@ -41,7 +41,7 @@ def collect(
         try:
             told = _one(target, series, seed + number, events)
             failures = 0
-        except (RigError, RuntimeError, FlocksyError) as error:
+        except (RigError, FlocksyError) as error:
             failures += 1
             print(f"{target.name}: failed: {error}")
             if failures == MOST_FAILURES:

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from flocksy.testing.rig import wait_until
+from flocksy.testing.rig import RigError, wait_until
 
 NETWORK = "10.77.0"
 PORT = 23500
@@ -89,7 +89,7 @@ class Stage:
                 process.send_signal(signal.SIGINT)
                 _, said = process.communicate()
         if "0 packets dropped by kernel" not in said.splitlines():
-            raise RuntimeError(f"the capture is not whole: {said}")
+            raise RigError(f"the capture is not whole: {said}")
 
     def _make(self) -> None:
         ip("netns", "add", self._bridge)

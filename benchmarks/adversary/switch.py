@@ -27,6 +27,7 @@ from typing import BinaryIO
 from benchmarks.adversary.manipulation import Act, Hindrance, Phase
 from benchmarks.adversary.stage import KEPT_BYTES, Stage, enter_namespace, ip
 from benchmarks.pcap import FILE_HEAD, packet_head
+from flocksy.testing.rig import RigError
 
 MTU = 9000
 _TUNSETIFF = 0x400454CA
@@ -64,7 +65,7 @@ class SwitchedStage(Stage):
         self._far = here
         try:
             if not here.poll(START_SECONDS):
-                raise RuntimeError("the switch has not started")
+                raise RigError("the switch has not started")
             here.recv()
             yield
         finally:
