@@ -53,6 +53,7 @@ def find(series: Series, paths: list[Path]) -> Finding:
         loaded.events,
         loaded.bursts,
         loaded.odd,
+        loaded.strays if series.question in ("who", "single") else 0,
         verdict,
         blind,
         features,
@@ -83,6 +84,8 @@ class Loaded:
     bursts: int = 0
     odd: int = 0
     """Bursts that not all lanes carried to the end."""
+    strays: int = 0
+    """Bursts that came of no event."""
     parts: list[Table] = field(default_factory=list)
 
 
@@ -94,6 +97,7 @@ def load(series: Series, paths: list[Path]) -> Loaded:
         with np.load(path) as file:
             loaded.bursts += int(file["bursts"])
             loaded.odd += int(file["odd"])
+            loaded.strays += int(file["strays"])
             if not len(file["rows"]):
                 continue
             names = names or tuple(file["names"])

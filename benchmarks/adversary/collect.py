@@ -88,6 +88,7 @@ def save(target: Path, session: Session, rows: Rows) -> None:
             judged=rows.judged,
             bursts=rows.bursts,
             odd=rows.odd,
+            strays=rows.strays,
             tested=session.tested,
             names=np.array(names),
             rows=np.array(table, dtype=np.float32),

@@ -30,6 +30,7 @@ class Finding:
     events: int
     bursts: int
     odd: int
+    strays: int
     verdict: Verdict | None
     blind: Verdict | None
     features: list[tuple[str, float, float]]
@@ -61,7 +62,7 @@ class Finding:
         """For the terminal."""
         lines = [
             f"\n## {self.series.name}: {self.sessions} sessions, {self.events} events judged, "
-            f"{self.bursts} bursts ({self.odd} not whole): {self.holds}"
+            f"{self.bursts} bursts ({self.odd} not whole, {self.strays} of no event): {self.holds}"
         ]
         if self.verdict is not None:
             lines.append(f"verdict: {_words(self.verdict)}")

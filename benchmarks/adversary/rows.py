@@ -21,6 +21,8 @@ class Rows:
     bursts: int
     odd: int
     """Bursts that some lane left early, or never began."""
+    strays: int = 0
+    """Bursts after the first event that came of none: of nobody, a join, or a change before."""
     columns: list[Columns] = field(default_factory=list)
     raw: list[Array] = field(default_factory=list)
     event: list[int] = field(default_factory=list)
@@ -47,6 +49,9 @@ def rows_of(session: Session, capture: Path) -> Rows:
     watch = Watch(traffic, len(session.addresses), PERIOD_MS / 1000)
     rows = Rows(len(traffic.bursts), sum(not burst.whole for burst in traffic.bursts))
     events = session.events
+    rows.strays = sum(
+        burst.start >= traffic.seconds(events[0].began_ns) for burst in traffic.bursts
+    )
     ends_ns = [event.began_ns for event in events[1:]]
     ends_ns.append(traffic.origin_ns + int(traffic.end * 1e9))
     for number, (event, until_ns) in enumerate(zip(events, ends_ns, strict=True)):
@@ -59,22 +64,25 @@ def rows_of(session: Session, capture: Path) -> Rows:
                 rows.add(number, *active.row(watch, event, until_ns))
                 rows.oracles.append(active.oracle(watch, event, until_ns))
             case _:
-                for burst in bursts_of(traffic, event, until_ns):
-                    rows.add(number, *watch.row(burst))
+                found = bursts_of(traffic, event, until_ns)
+                rows.strays -= len(found)
+                for burst in found:
+                    if burst.whole:
+                        rows.add(number, *watch.row(burst))
     return rows
 
 
 def bursts_of(traffic: Traffic, event: Event, until_ns: int) -> list[Burst]:
     """The bursts that came of an event, the next of which begins at `until_ns`: none if its change
     arrived without one. A burst after the arrival repeats what was said: it counts as well, for an
-    observer sees that it follows. Bursts that some lane left early are left out, and counted."""
+    observer sees that it follows."""
     began, arrived, until = (
         traffic.seconds(ns) for ns in (event.began_ns, event.ended_ns, until_ns)
     )
     found = [burst for burst in traffic.bursts if began <= burst.start < until]
     if event.source is None or not found or found[0].start > arrived:
         return []
-    return [burst for burst in found if burst.whole]
+    return found
 
 
 def _unit(watch: Watch, event: Event, channel: str) -> Columns | None:

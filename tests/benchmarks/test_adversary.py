@@ -54,7 +54,7 @@ def test_a_leak_budget(bound: float, budget: float, surely: int, about: int) -> 
 
 
 def test_too_few_events_are_said_to_be_too_few() -> None:
-    finding = Finding(Series("who"), 1, 3, 3, 0, None, None, [])
+    finding = Finding(Series("who"), 1, 3, 3, 0, 0, None, None, [])
     assert "too few" in finding.text()
     assert "| who-honest-max-3 | 3 |" in report([finding])
 
