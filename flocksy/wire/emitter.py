@@ -126,10 +126,10 @@ class Emitter:
         deadline_ns = self._listen(now_ns) if self._listening else self._keep_rounds(now_ns)
         run = self._run
         if run is not None:
-            if now_ns >= max(run.start_ns, self._look_ns):
+            if now_ns >= self._look_ns:
                 moved |= self._advance(run, now_ns)
                 self._look_ns = self._look_again(run, now_ns)
-            deadline_ns = min(deadline_ns, max(run.start_ns, self._look_ns))
+            deadline_ns = min(deadline_ns, self._look_ns)
         self._moved |= moved
         if not self._moved:
             return deadline_ns
@@ -279,8 +279,7 @@ class Emitter:
     def _start(self, plan: Plan, now_ns: int) -> None:
         settings = self._settings
         start_ns = self._instant_ns(plan.start_round)
-        self._plan = plan
-        self._resume = 0
+        self._plan, self._resume, self._look_ns = plan, 0, start_ns
         self._run = run = BurstRun(
             plan.id,
             plan.members,
