@@ -23,7 +23,6 @@ OPTIONS = {
     "TTL": (socket.IPPROTO_IP, socket.IP_TTL),
     "no delay": (socket.IPPROTO_TCP, socket.TCP_NODELAY),
     "keep alive": (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
-    "bytes to send": (socket.SOL_SOCKET, socket.SO_SNDBUF),
 }
 
 
