@@ -6,7 +6,8 @@ import random
 import select
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from multiprocessing import Pipe
 from pathlib import Path
 
@@ -152,18 +153,37 @@ def test_a_switch_carries_frames_to_whom_they_are_for(wires: Wires) -> None:
     assert wires.receive(0) == b"to nought"
 
 
-def test_who_is_muted_is_heard_again_afterwards(wires: Wires) -> None:
-    wires.far.send(Act("mute", Phase.BURST, 0, None, 0.2, 1))
-    wires.send(1, 2, b"a cell", size=2000)  # the burst has begun
+def passes(wires: Wires) -> bool:
+    """Whether a frame goes from 0 to 1 now, a burst being under way."""
+    wires.send(1, 2, b"a cell", size=2000)
     assert wires.receive(2) == b"a cell"
-    wires.send(0, 1, b"muted")
-    wires.send(2, 1, b"another")
-    assert wires.receive(1) == b"another"
+    wires.send(0, 1, b"probe")
+    wires.send(0, 2, b"behind it")
+    assert wires.receive(2) == b"behind it"
+    return wires.receive(1, 0.0) == b"probe"
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < end
+
+
+def test_a_link_that_is_cut_carries_nothing_until_it_is_whole_again(wires: Wires) -> None:
+    assert passes(wires)
+    wires.far.send(Act("cut", Phase.BURST, 0, 1, 3600.0, 1))
+    until(lambda: not passes(wires))
+    assert not passes(wires)
+    wires.far.send(Act.NOTHING)
+    until(lambda: passes(wires))
+
+
+def test_an_act_ends_by_itself_and_says_when_it_was(wires: Wires) -> None:
+    wires.far.send(Act("mute", Phase.ANNOUNCEMENT, 0, None, 0.1, 1))
     assert wires.far.poll(WAIT_S)
     began_ns, ended_ns = wires.far.recv()
-    assert ended_ns - began_ns >= 200_000_000
-    wires.send(0, 1, b"again")
-    assert wires.receive(1) == b"again"
+    assert ended_ns - began_ns >= 100_000_000
+    assert passes(wires)
 
 
 def test_what_is_delayed_comes_later_and_whole(wires: Wires) -> None:
