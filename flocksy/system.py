@@ -400,6 +400,19 @@ def write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
         left = left[written:]
 
 
+def is_hole(descriptor: int, offset: int, length: int) -> bool:
+    """Whether nothing was ever written there, so that it reads as zeros. False where the system
+    does not know. Moves where the file stands."""
+    to_data = getattr(os, "SEEK_DATA", None)
+    if to_data is None:
+        return False
+    try:
+        return os.lseek(descriptor, offset, to_data) >= offset + length
+    except OSError as error:
+        # Beyond the last data is a hole, too; but only up to the end of the file.
+        return error.errno == errno.ENXIO and offset + length <= os.fstat(descriptor).st_size
+
+
 def write_out(descriptor: int) -> None:
     """Ask the system to bring what was written to a file to its disk, and to keep none of it in
     memory that is there already. Returns at once; a system that cannot do it does nothing.

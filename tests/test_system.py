@@ -203,3 +203,19 @@ def test_a_crash_leaves_no_image_of_the_memory() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout == "True (0, 0)\n"
+
+
+def test_what_nothing_was_written_to_is_a_hole(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * 4096)
+    os.truncate(path, 1 << 20)
+    with path.open("r+b") as file:
+        handle = file.fileno()
+        if system.is_hole(handle, 0, 4096) or not system.is_hole(handle, 1 << 19, 4096):
+            pytest.skip("this file system has no holes")
+        assert system.is_hole(handle, 4096, (1 << 20) - 4096)
+        assert not system.is_hole(handle, 4096, 1 << 20), "not beyond its end"
+        assert not system.is_hole(handle, 0, 1 << 20)
+        system.write_at(handle, b"y", 1 << 19)
+        assert not system.is_hole(handle, 1 << 18, 1 << 19)
+        assert system.is_hole(handle, 4096, 4096)

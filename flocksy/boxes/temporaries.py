@@ -81,15 +81,16 @@ class Temporaries:
         return True
 
     def write(self, name: str, data: bytes | memoryview, offsets: Collection[int]) -> bool:
-        """The same bytes to each of these offsets; without any, the file is made. Zeros beyond its
-        end become a hole, so that sparse files stay sparse. False: the disk refused."""
+        """The same bytes to each of these offsets; without any, the file is made. Zeros where
+        nothing was written become a hole, so that sparse files stay sparse. False: the disk
+        refused."""
         try:
             descriptor = self._files.get(name)
             empty = _is_zeros(data)
             for offset in offsets:
                 if empty and offset >= os.fstat(descriptor).st_size:
                     os.truncate(descriptor, offset + len(data))  # a hole reads as zeros
-                else:
+                elif not (empty and system.is_hole(descriptor, offset, len(data))):
                     system.write_at(descriptor, data, offset)
         except OSError as error:
             return self._refused(error)

@@ -106,6 +106,13 @@ def test_a_sparse_file_stays_sparse_everywhere(flock: Flock) -> None:
         assert found.st_size == size + 3
         assert found.st_blocks * 512 < size / 4
     assert flock.said_bytes < 8_000_000
+    # Of what changes something far inside comes first, and the nothing before it afterwards.
+    with path.open("r+b") as file:
+        file.seek(size // 2)
+        file.write(b"middle")
+    flock.settle_equal()
+    for lane in (1, 2):
+        assert flock.path(lane, "disk.img").stat().st_blocks * 512 < size / 4
 
 
 def test_zeros_are_written_where_something_else_may_be(flock: Flock) -> None:
