@@ -21,6 +21,7 @@ from flocksy.index.database import Database
 from flocksy.index.items import LaneItems
 from flocksy.index.past import Past
 from flocksy.index.paths import Paths
+from flocksy.index.recent import MAX_KEPT, Recent
 from flocksy.index.rows import path_text
 from flocksy.sync.trees import PathState
 from flocksy.sync.version import Kind, Version, decode_record, encode_record
@@ -29,7 +30,7 @@ FLOCK = 1
 LANE = 2
 BOTH = FLOCK | LANE
 
-_decoded = lru_cache(maxsize=4096)(decode_record)
+_decoded = lru_cache(maxsize=2 * MAX_KEPT)(decode_record)
 """The planner asks for the same few paths several times over; a version is about 0.5 KiB."""
 
 
@@ -98,20 +99,24 @@ class FlockTree:
         self._items = items
         self._past = past
         self._now_ms = now_ms
+        self._recent = Recent(database, self._read_heads)
 
     def state(self, path: str, which: int) -> PathState | None:
         """The path's state, FLOCK's or LANE's; None when there is none."""
         number = self._paths.find(path)
         if number is None:
             return None
-        heads = {
-            version_id: _decoded(record)
-            for version_id, record in self._database.rows(
-                "SELECT id, record FROM heads WHERE path = ? AND seen & ?", (number, which)
-            )
-        }
+        heads = self._recent.get((number, which))
         superseded = Superseded(self._database, number, 1 if which == LANE else 0)
         return PathState(heads, superseded) if heads or superseded else None
+
+    def _read_heads(self, key: tuple[int, int]) -> Mapping[bytes, Version]:
+        return {
+            version_id: _decoded(record)
+            for version_id, record in self._database.rows(
+                "SELECT id, record FROM heads WHERE path = ? AND seen & ?", key
+            )
+        }
 
     def join(
         self,
@@ -184,6 +189,8 @@ class FlockTree:
     ) -> None:
         """Write the difference, and what follows from it: marks, item, queue."""
         execute = self._database.execute
+        for which in (FLOCK, LANE):
+            self._recent.drop((number, which))
         had, flock = _seen_as(FLOCK, before), _seen_as(FLOCK, after)
         self._past.lay_down(number, sorted(had - flock), self._now_ms())
         for head in before.keys() - after.keys():

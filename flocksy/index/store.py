@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from flocksy.index.contents import Contents
@@ -20,7 +21,8 @@ from flocksy.index.items import LaneItems
 from flocksy.index.journal import Journal
 from flocksy.index.past import Past
 from flocksy.index.paths import Paths
-from flocksy.index.rows import entry_of, entry_row, joined_ids, path_bytes, path_text, split_ids
+from flocksy.index.recent import Recent, read_local, read_synced
+from flocksy.index.rows import entry_row, joined_ids, path_bytes, path_text
 from flocksy.sync.trees import DiskEntry, PathState, SyncedEntry
 from flocksy.sync.version import Kind, Version
 
@@ -73,6 +75,8 @@ class BoxIndex:
         self.journal = Journal(self._database)
         self.past = Past(self._database)
         self._flock = FlockTree(self._database, self._paths, self.items, self.past, now_ms)
+        self._local = Recent(self._database, partial(read_local, self._database))
+        self._synced = Recent(self._database, partial(read_synced, self._database, self._paths))
         self._totals: tuple[int, int, int] | None = None
         self._database.on_rollback(self._forget_totals)
 
@@ -101,29 +105,10 @@ class BoxIndex:
     # -- the three trees (flocksy.sync.trees.Trees) -------------------------------------------
 
     def local(self, path: str) -> DiskEntry | None:
-        row = self._database.row(
-            "SELECT kind, mode, mtime_ns, size, root, inode, ctime_ns, device FROM paths"
-            " JOIN local ON local.path = paths.id WHERE paths.path = ?",
-            (path_bytes(path),),
-        )
-        return None if row is None else entry_of(row)
+        return self._local.get(path)
 
     def synced(self, path: str) -> SyncedEntry | None:
-        row = self._database.row(
-            "SELECT kind, mode, mtime_ns, size, root, inode, ctime_ns, device,"
-            " synced.heads, copy_owner, copy_head, generation FROM paths"
-            " JOIN synced ON synced.path = paths.id WHERE paths.path = ?",
-            (path_bytes(path),),
-        )
-        if row is None:
-            return None
-        *disk, heads, owner, head, generation = row
-        return SyncedEntry(
-            split_ids(heads),
-            None if disk[0] is None else entry_of(disk),
-            None if owner is None else (self._paths.name(owner), head),
-            generation,
-        )
+        return self._synced.get(path)
 
     def flock(self, path: str) -> PathState | None:
         return self._flock.state(path, FLOCK)
@@ -170,6 +155,7 @@ class BoxIndex:
         assert path, "the box itself has no entry"
         with self.transaction():
             self._count_local(path, entry)
+            self._local.drop(path)
             if entry is None:
                 self._database.execute(
                     "DELETE FROM local WHERE path = (SELECT id FROM paths WHERE path = ?)",
@@ -186,6 +172,7 @@ class BoxIndex:
         """What this disk was seen to hold of the flock (None: forget)."""
         assert path, "the box itself has no entry"
         with self.transaction():
+            self._synced.drop(path)
             if entry is None:
                 self._database.execute(
                     "DELETE FROM synced WHERE path = (SELECT id FROM paths WHERE path = ?)",

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from flocksy.errors import IndexDamaged
+from flocksy.index import recent
 from flocksy.index.database import note_damage
+from flocksy.index.flock import FLOCK, LANE
 from flocksy.index.store import BoxIndex, set_aside
 from flocksy.sync.reconcile import item_hash, path_key
 from flocksy.sync.state import join, state_of
@@ -227,6 +229,61 @@ def test_a_failed_transaction_leaves_nothing_behind(index: BoxIndex) -> None:
     join_one(index, "other/path", file_version("other"))
     assert index.flock("new/path") is None
     assert index.flock("other/path") is not None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_kept_in_memory_is_what_the_tables_have(
+    index: BoxIndex, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is written, read in between, and taken back."""
+    monkeypatch.setattr(recent, "MAX_KEPT", 6)  # also at the bound
+    draw = random.Random(seed)
+    paths = ["a", "a/b", "c", "d", "e"]
+    versions = dict.fromkeys(paths, 0)
+
+    def write() -> None:
+        path = draw.choice(paths)
+        state = index.flock(path)
+        heads = {} if state is None else state.heads
+        versions[path] += 1
+        version = file_version(
+            f"{path} {versions[path]}",
+            parents=tuple(draw.sample(sorted(heads), draw.randint(0, len(heads)))),
+            generation=versions[path],
+        )
+        name, gone = version_id(version), dict.fromkeys(version.parents, b"")
+        match draw.randrange(5):
+            case 0:
+                index.set_local(path, draw.choice((None, file_entry(size=versions[path]))))
+            case 1:
+                entry = SyncedEntry(frozenset(heads), file_entry(size=versions[path]))
+                index.set_synced(path, draw.choice((None, entry)))
+            case 2:
+                index.join(path, {name: version}, gone)
+            case 3:
+                index.record(path, name, version, gone, batch=BATCH, due_ms=0)
+            case _:
+                index.mark_sent(path, frozenset(heads))
+
+    def check() -> None:
+        for path in draw.sample(paths, 3):
+            assert index.local(path) == index._local._read(path)
+            assert index.synced(path) == index._synced._read(path)
+            for which, state in ((FLOCK, index.flock(path)), (LANE, index.lane_state(path))):
+                number = index._paths.find(path)
+                there = {} if number is None else index._flock._read_heads((number, which))
+                assert ({} if state is None else state.heads) == there
+
+    for _ in range(150):
+        write()
+        check()
+        if draw.random() < 0.2:
+            with pytest.raises(RuntimeError), index.transaction():
+                for _ in range(draw.randint(1, 4)):
+                    write()
+                    check()
+                raise RuntimeError
+            check()
 
 
 def test_counts_follow_the_local_tree(index: BoxIndex) -> None:
