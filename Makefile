@@ -5,6 +5,7 @@ BIN     = $(VENV)/bin
 
 .PHONY: rig test fuzz soak soak-crash soak-long soak-many soak-million soak-planner lint bench adversary adversary-quick explore-deep lock clean
 .PHONY: rig test soak soak-crash soak-many soak-million soak-planner lint bench adversary adversary-single adversary-active adversary-report adversary-quick explore-deep lock clean
+.PHONY: rig test play soak soak-crash soak-long soak-many soak-million soak-planner lint bench adversary adversary-quick explore-deep lock clean
 
 rig: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.rig
@@ -74,6 +75,10 @@ soak-crash: $(VENV)/.installed-dev
 # Whole flocks in memory by the hundred thousand; some minutes. The figures are in docs/boxes.md.
 soak-planner: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.sync.soak_planner
+
+# Git, photos, mail, a build and a drive that comes and goes, as people have them; some minutes.
+play: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.integration.play --rounds 5
 
 # 100,000 files on three nodes: ten minutes on two laden cores. The figures are in docs/performance.md.
 soak-many: $(VENV)/.installed

@@ -2,6 +2,10 @@
 
     with mounted("exfat", place) as folder: ...
 
+    drive = Drive(image, "ext4")   # to be plugged in and out
+    drive.make()
+    drive.plug(folder)
+
 Loop devices and FUSE want root and the tools of the file system (exfatprogs with exfat-fuse where
 the kernel has no exFAT, dosfstools with fusefat, ntfs-3g, e2fsprogs).
 """
@@ -24,7 +28,7 @@ Undo = Sequence[tuple[str, ...]]
 """Commands that end it."""
 
 
-def _run(*command: str) -> str:
+def run(*command: str) -> str:
     """Run a command; what goes wrong is the reason why the test cannot be."""
     if shutil.which(command[0]) is None:
         pytest.skip(f"there is no {command[0]} on this machine")
@@ -46,40 +50,40 @@ def _kernel_has(kind: str) -> bool:
 
 
 def _tmpfs(_: Path, folder: Path, size: int) -> Undo:
-    _run("mount", "-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs", str(folder))
+    run("mount", "-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs", str(folder))
     return [("umount", str(folder))]
 
 
 def _ext4(image: Path, folder: Path, _: int) -> Undo:
-    _run("mkfs.ext4", "-q", "-m", "0", str(image))
-    _run("mount", "-o", "loop", str(image), str(folder))
+    run("mkfs.ext4", "-q", "-m", "0", str(image))
+    run("mount", "-o", "loop", str(image), str(folder))
     return [("umount", str(folder))]
 
 
 def _fat(image: Path, folder: Path, _: int) -> Undo:
-    _run("mkfs.vfat", str(image))
+    run("mkfs.vfat", str(image))
     if _kernel_has("vfat"):
-        _run("mount", "-t", "vfat", "-o", "loop,utf8", str(image), str(folder))
+        run("mount", "-t", "vfat", "-o", "loop,utf8", str(image), str(folder))
     else:
-        _run("fusefat", "-o", "rw+", str(image), str(folder))
+        run("fusefat", "-o", "rw+", str(image), str(folder))
     return [("umount", str(folder))]
 
 
 def _exfat(image: Path, folder: Path, _: int) -> Undo:
-    _run("mkfs.exfat", str(image))
+    run("mkfs.exfat", str(image))
     if _kernel_has("exfat"):
-        _run("mount", "-t", "exfat", "-o", "loop", str(image), str(folder))
+        run("mount", "-t", "exfat", "-o", "loop", str(image), str(folder))
         return [("umount", str(folder))]
     if shutil.which("mount.exfat-fuse") is None:
         pytest.skip("neither the kernel has exFAT nor is there exfat-fuse")
-    device = _run("losetup", "--find", "--show", str(image))
-    _run("mount.exfat-fuse", device, str(folder))
+    device = run("losetup", "--find", "--show", str(image))
+    run("mount.exfat-fuse", device, str(folder))
     return [("umount", str(folder)), ("losetup", "--detach", device)]
 
 
 def _ntfs(image: Path, folder: Path, _: int) -> Undo:
-    _run("mkfs.ntfs", "-F", "-Q", "-q", str(image))
-    _run("ntfs-3g", "-o", "windows_names", str(image), str(folder))
+    run("mkfs.ntfs", "-F", "-Q", "-q", str(image))
+    run("ntfs-3g", "-o", "windows_names", str(image), str(folder))
     return [("umount", str(folder))]
 
 
@@ -116,4 +120,49 @@ def mounted(
 
 def remount(folder: Path, *, writable: bool) -> None:
     """Mount it anew, for reading only or for writing too."""
-    _run("mount", "-o", f"remount,{'rw' if writable else 'ro'}", str(folder))
+    run("mount", "-o", f"remount,{'rw' if writable else 'ro'}", str(folder))
+
+
+class Drive:
+    """One drive, as the image that it is: plugged in and out, copied."""
+
+    def __init__(self, image: Path, kind: str, *, size: int = 48 * MIB) -> None:
+        self.image = image
+        self.kind = kind
+        self.at: Path | None = None
+        self._size = size
+        self._device = ""
+
+    def make(self) -> None:
+        """Make the image, with an empty file system in it."""
+        with open(self.image, "wb") as file:
+            file.truncate(self._size)
+        run(*{"ext4": ("mkfs.ext4", "-q", "-m", "0"), "exfat": ("mkfs.exfat",)}.get(
+            self.kind, ("mkfs.vfat",)
+        ), str(self.image))  # fmt: skip
+
+    def plug(self, point: Path) -> None:
+        """Plug it in."""
+        point.mkdir(exist_ok=True)
+        if self.kind == "fat":
+            run("fusefat", "-o", "rw+", str(self.image), str(point))
+        else:
+            self._device = run("losetup", "--find", "--show", str(self.image))
+            if self.kind == "ext4":
+                run("mount", self._device, str(point))
+            else:
+                run("mount.exfat-fuse", self._device, str(point))
+        self.at = point
+
+    def unplug(self) -> None:
+        """Pull it out, whoever uses it."""
+        if self.at is not None:
+            run("umount", "--lazy", str(self.at))
+            self.at = None
+        if self._device:
+            subprocess.run(["losetup", "--detach", self._device], check=False)
+            self._device = ""
+
+    def in_use(self) -> bool:
+        """Whether somebody still has something of it open since it was pulled out."""
+        return bool(run("losetup", "--associated", str(self.image)))

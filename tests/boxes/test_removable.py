@@ -17,55 +17,9 @@ from flocksy.boxes.setup import BoxSetup
 from flocksy.node.offline import _working
 from tests.boxes.flock_of_boxes import Flock
 from tests.boxes.flock_of_boxes import spool as spool  # a fixture
-from tests.boxes.mounts import mounted
+from tests.boxes.mounts import Drive, mounted, run
 
 ROUNDS = 600
-
-
-class Drive:
-    """One drive, as the image that it is: plugged in and out, copied."""
-
-    def __init__(self, image: Path, kind: str) -> None:
-        self.image = image
-        self.kind = kind
-        self.at: Path | None = None
-        self._device = ""
-
-    def make(self) -> None:
-        with open(self.image, "wb") as file:
-            file.truncate(48 << 20)
-        run(*{"ext4": ("mkfs.ext4", "-q", "-m", "0"), "exfat": ("mkfs.exfat",)}.get(
-            self.kind, ("mkfs.vfat",)
-        ), str(self.image))  # fmt: skip
-
-    def plug(self, point: Path) -> None:
-        point.mkdir(exist_ok=True)
-        if self.kind == "fat":
-            run("fusefat", "-o", "rw+", str(self.image), str(point))
-        else:
-            self._device = run("losetup", "--find", "--show", str(self.image))
-            if self.kind == "ext4":
-                run("mount", self._device, str(point))
-            else:
-                run("mount.exfat-fuse", self._device, str(point))
-        self.at = point
-
-    def unplug(self) -> None:
-        if self.at is not None:
-            run("umount", "--lazy", str(self.at))
-            self.at = None
-        if self._device:
-            subprocess.run(["losetup", "--detach", self._device], check=False)
-            self._device = ""
-
-
-def run(*command: str) -> str:
-    if shutil.which(command[0]) is None:
-        pytest.skip(f"there is no {command[0]} on this machine")
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    if done.returncode:
-        pytest.skip(f"{command[0]}: {(done.stderr or done.stdout).strip()}")
-    return done.stdout.strip()
 
 
 class Backups(Flock):
