@@ -54,7 +54,7 @@ class Choosing:
         text = f"{name}: all of it is held here"
         if chosen:
             text = f"{name}: held here: {', '.join(chosen)}"
-        if folders is not None:
+        if folders:
             text += "; what was here of the rest stays, and is not synchronised any more"
         return {"folders": list(chosen), "text": text}
 

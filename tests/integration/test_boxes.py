@@ -91,13 +91,13 @@ def test_modes_folders_and_what_is_ignored(rig: Rig) -> None:
     command(two, "box", "mode", name, "sync", "--yes")
     wait_until(lambda: is_in_sync(two, name), "it is in sync", SOON)
 
-    command(three, "box", "folders", name, "photos")
+    assert "stays, and is not" in command(three, "box", "folders", name, "photos")
     (three.box / "b").unlink()
     (one.box / "photos" / "c").write_text("c")
     wait_for_files([three], ["photos/c"], SOON)
     assert (one.box / "b").exists()
     assert "only photos" in command(three, "status")
-    command(three, "box", "folders", name, "--all")
+    assert command(three, "box", "folders", name, "--all") == "shared: all of it is held here\n"
     wait_for_files([three], ["b"], SOON)
     rig_is_equal(rig)
 
