@@ -42,8 +42,9 @@ class Upkeep:
         if self._tidy and self._pruning is None:
             # Not while it prunes: nothing is planned then, and what came meanwhile would be taken
             # for unused.
-            self._tidy = False
-            opened.index.tidy(opened.staging.roots() | opened.scratch.roots())
+            self._tidy = opened.index.tidy(opened.staging.roots() | opened.scratch.roots())
+            if self._tidy:
+                return now
             self.trouble = opened.watcher.shortage()
         if self._pruning is None and now >= self._prune_at:
             self._prune_at = now + PRUNE_SECONDS

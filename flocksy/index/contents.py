@@ -51,6 +51,7 @@ class Contents:
     def __init__(self, database: Database, paths: Paths) -> None:
         self._database = database
         self._paths = paths
+        self._looked_at = 0  # number of the content that `forget_unused` saw last
 
     def put(
         self,
@@ -174,25 +175,25 @@ class Contents:
         row = self._database.row("SELECT name FROM history WHERE root = ? LIMIT 1", (root,))
         return None if row is None else f"{HISTORY}/{path_text(row[0])}"
 
-    def forget_unused(self, limit: int, keep: Collection[bytes] = ()) -> int:
-        """Drop up to `limit` contents that nothing on this disk, in the history or among the
-        wants has, except `keep` (roots being received). Returns how many; cheap enough to be
-        called after each rescan, not after each change.
+    def forget_unused(self, limit: int, keep: Collection[bytes] = ()) -> bool:
+        """Of the next `limit` contents drop those that nothing on this disk, in the history or
+        among the wants has, except `keep` (roots being received). Whether there are more to look
+        at; after the last it begins anew.
         """
-        unused = self._database.rows(
-            "SELECT number, root FROM contents"
-            " WHERE NOT EXISTS (SELECT 1 FROM local WHERE local.root = contents.root)"
-            " AND NOT EXISTS (SELECT 1 FROM history WHERE history.root = contents.root)"
-            " AND NOT EXISTS (SELECT 1 FROM wants WHERE wants.root = contents.root)"
-            " LIMIT ?",
-            (limit + len(keep),),
+        found = self._database.rows(
+            "SELECT number, root, EXISTS (SELECT 1 FROM local WHERE local.root = contents.root)"
+            " OR EXISTS (SELECT 1 FROM history WHERE history.root = contents.root)"
+            " OR EXISTS (SELECT 1 FROM wants WHERE wants.root = contents.root)"
+            " FROM contents WHERE number > ? ORDER BY number LIMIT ?",
+            (self._looked_at, limit),
         )
         kept = frozenset(keep)
-        numbers = [(number,) for number, root in unused if root not in kept][:limit]
+        numbers = [(number,) for number, root, used in found if not used and root not in kept]
         self._database.execute_many("DELETE FROM chunks WHERE content = ?", numbers)
         self._database.execute_many("DELETE FROM blobs WHERE content = ?", numbers)
         self._database.execute_many("DELETE FROM contents WHERE number = ?", numbers)
-        return len(numbers)
+        self._looked_at = found[-1][0] if len(found) == limit else 0
+        return len(found) == limit
 
     def want(self, want: Want) -> None:
         """Remember that this content is missing. The first time counts for its age."""

@@ -59,11 +59,30 @@ def test_contents_that_nobody_has_are_forgotten(index: BoxIndex) -> None:
         index.contents.put(root, PIECES, [(root, b"list")])
     index.contents.want(Want("w", b"v" * 16, b"w" * 32, 150, 1))
     index.journal.keep(Kept("2026/h", "h", None, b"h" * 32, 150, 1))
-    assert index.contents.forget_unused(100, keep=[b"s" * 32]) == 1
+    assert not index.contents.forget_unused(100, keep=[b"s" * 32])
     assert index.contents.blob(OTHER) is None
     for root in (ROOT, *kept):
         assert index.contents.blob(root) == b"list"
         assert list(index.contents.pieces(root)) == PIECES
+
+
+def test_few_are_looked_at_in_one_go(index: BoxIndex) -> None:
+    roots = [bytes([number]) * 32 for number in range(7)]
+    for number, root in enumerate(roots):
+        index.contents.put(root, PIECES)
+        if number % 2:
+            put_file(index, f"file {number}", root)
+    rounds = 1
+    while index.contents.forget_unused(2):
+        rounds += 1
+        assert rounds < 10, "there is no end to it"
+    for number, root in enumerate(roots):
+        assert bool(index.contents.pieces(root)) == bool(number % 2)
+    assert rounds == 4
+    index.contents.put(OTHER, PIECES)
+    while index.contents.forget_unused(2):
+        pass
+    assert not list(index.contents.pieces(OTHER)), "it begins anew"
 
 
 def test_tidying_keeps_what_is_needed(index: BoxIndex) -> None:
