@@ -156,11 +156,6 @@ class Placer:
             found = self.disk.stat(parked) if parked is not None else None
             if parked is None or found is None:
                 return
-            if found.kind is Kind.DIRECTORY:
-                # The history holds no directories. What somebody put in since stays parked.
-                with suppress(OSError):
-                    self.disk.remove_directory(parked)
-                return
             root = entry.before.root if entry.before and self.same(found, entry.before) else b""
             self.keep(parked, entry.path, found, root)
         except OSError as error:
@@ -219,7 +214,7 @@ class Placer:
 
     def _keep_unknown(self, entry: JournalEntry) -> None:
         found = self.disk.stat(entry.temporary)
-        if found is not None and found.kind is not Kind.DIRECTORY:
+        if found is not None:
             self.keep(entry.temporary, entry.path, found, b"")
 
     def remove(self, entry: JournalEntry, linked_inode: int | None = None) -> None:
@@ -268,7 +263,9 @@ class Placer:
         try:
             self.disk.move(entry.kept_as, entry.path)
         except FileExistsError:
-            if found.kind is not Kind.DIRECTORY:
+            if found.kind is Kind.DIRECTORY:
+                self.keep(entry.kept_as, entry.path, found, b"")
+            else:
                 self.note_kept(entry.kept_as, entry.path, found, b"")
 
     def set_metadata(self, path: str, expected: DiskEntry, wanted: DiskEntry) -> Stat:
@@ -299,7 +296,13 @@ class Placer:
         return self.disk.set_metadata(path, mode, mtime_ns)
 
     def keep(self, temporary: str, path: str, found: Stat, root: bytes) -> None:
-        """Move what was taken from `path` to the history."""
+        """Move what was taken from `path` to the history; of a directory, which the history does
+        not hold, all that is in it."""
+        if found.kind is Kind.DIRECTORY:
+            for name, below in self.disk.scan(temporary):
+                self.keep(f"{temporary}/{name}", f"{path}/{name}", below, b"")
+            self.disk.remove_directory(temporary)
+            return
         place = self.history.reserve(path)
         self.disk.move(temporary, place)
         self.note_kept(place, path, found, root)

@@ -291,6 +291,40 @@ def test_two_edits_around_the_exchange_are_both_kept(raced: tuple[Bench, Interfe
     assert list(bench.kept().values()) == [b"first edit"]
 
 
+def folder_in_place(path: Path, content: bytes) -> None:
+    """Somebody puts a directory with a file in it where a file was."""
+    path.unlink()
+    (path / "deeper").mkdir(parents=True)
+    (path / "deeper" / "file").write_bytes(content)
+
+
+def test_two_edits_around_the_exchange_the_first_a_directory(
+    raced: tuple[Bench, Interfering],
+) -> None:
+    bench, disk = raced
+    bench.apply(bench.put("f", b"old"))
+    disk.before["exchange f"] = lambda: folder_in_place(bench.root / "f", b"theirs")
+    disk.after["exchange f"] = lambda: replace(bench.root / "f")
+    report = bench.apply(bench.put("f", b"new"))
+    assert results(report) == [Result.CHANGED]
+    assert bench.read("f") == b"an edit"
+    assert list(bench.kept().values()) == [b"theirs"]
+    assert bench.rows() == dict.fromkeys(bench.kept(), "f/deeper/file")
+    assert not bench.temporaries()
+
+
+def test_a_directory_and_a_newcomer_around_the_removal(raced: tuple[Bench, Interfering]) -> None:
+    bench, disk = raced
+    bench.apply(bench.put("f", b"old"))
+    disk.before["move f"] = lambda: folder_in_place(bench.root / "f", b"theirs")
+    disk.after["move f"] = lambda: (bench.root / "f").write_bytes(b"an edit") and None
+    report = bench.apply(bench.remove("f"))
+    assert results(report) == [Result.CHANGED]
+    assert bench.read("f") == b"an edit"
+    assert list(bench.kept().values()) == [b"theirs"]
+    assert bench.rows() == dict.fromkeys(bench.kept(), "f/deeper/file")
+
+
 def test_an_edit_and_a_deletion_around_the_exchange(raced: tuple[Bench, Interfering]) -> None:
     bench, disk = raced
     bench.apply(bench.put("f", b"old"))
