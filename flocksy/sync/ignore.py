@@ -8,14 +8,16 @@ Each directory on the way to a path is judged by itself, and then the path: so a
 match the whole of what is judged, and not only a directory above it. `GitIgnoreSpec` judges a path
 in one go, and goes wrong where patterns take in and out in turn.
 
-What it says may come from anybody in the flock. A pattern becomes a regular expression whose worst
-case grows with every `*` in it, so what has too many is left out, and said.
+What it says may come from anybody in the flock, so it is not the library that matches: it makes one
+regular expression of a pattern, which tries out every way to share a path out among its stars and
+takes hours for some. Here names are matched one by one, from the left, and no star is tried twice.
 """
 
 from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pathspec import GitIgnoreSpec
@@ -30,12 +32,10 @@ MAX_IGNORE_BYTES = 64 << 10
 """A larger one is none that somebody wrote."""
 
 MAX_PATTERNS = 500
-"""Each path is held against all of them: some tenths of a millisecond."""
+"""Each path is held against all of them: some tenths of a millisecond, a second at worst."""
 
-MAX_STARS = 6
-MAX_STARS_PER_NAME = 3
-"""Runs of `*` in a pattern, and between two `/` of it: a name of 255 bytes takes some tens of
-milliseconds at worst."""
+MAX_PATTERN_CHARACTERS = 4096
+"""As long as a path can be."""
 
 MAX_REMEMBERED = 10_000
 """Directories whose answer is kept: most paths asked for lie beside each other."""
@@ -51,23 +51,98 @@ class Match:
     path: str
 
 
+class _Pattern:
+    """One line: which paths it speaks of, and what it says of them."""
+
+    def __init__(self, number: int, line: str, *, leaves_out: bool) -> None:
+        """`line` is a pattern that the library has taken; `leaves_out`: it does not begin with !"""
+        self.number = number
+        self.line = line.strip()
+        self.leaves_out = leaves_out
+        text = (line if leaves_out else line[1:]).rstrip("\n")
+        if not text.endswith("\\ "):
+            text = text.rstrip()
+        names = text.split("/")
+        self.directories_only = len(names) > 1 and not names[-1]
+        if self.directories_only:
+            del names[-1]
+        if len(names) == 1:
+            names.insert(0, ANY_DEPTH)  # without a / it is meant at every depth
+        elif not names[0]:
+            del names[0]
+        self._names = [None if _is_any_depth(name) else _name(name) for name in names]
+
+    def speaks_of(self, names: Sequence[str], *, is_directory: bool) -> bool:
+        """Whether the path with these names is meant, itself and not by a directory above it."""
+        if self.directories_only and not is_directory:
+            return False
+        wanted = self._names
+        at = then = 0
+        again: tuple[int, int] | None = None  # behind the last `**`, and where it was tried last
+        while at < len(names):
+            if then < len(wanted):
+                name = wanted[then]
+                if name is None:
+                    then += 1
+                    if then == len(wanted):
+                        return True  # whatever lies below
+                    again = (then, at)
+                    continue
+                if name.fullmatch(names[at]):
+                    at, then = at + 1, then + 1
+                    continue
+            if again is None:
+                return False
+            then, at = again[0], again[1] + 1
+            again = (then, at)
+        return then == len(wanted)
+
+
+ANY_DEPTH = "**"
+_STAR = "[^/]*"
+_SUFFIX = "/x(?:(?P<ps_d>/)|$)"
+_NOTHING = re.compile("(?!)")
+
+
+def _is_any_depth(name: str) -> bool:
+    """To git more than two stars are two."""
+    return len(name) > 1 and not name.strip("*")
+
+
+def _name(name: str) -> re.Pattern[str]:
+    """What one name of a pattern matches, compiled so that no star is tried twice: each takes as
+    little as lets what follows it fit, the last one as much, and that stands."""
+    if not name:
+        return _NOTHING  # between two /
+    # With a name behind it, since at the end of a line spaces do not count.
+    (pattern,) = GitIgnoreSpec.from_lines([f"/{_single_stars(name)}/x"]).patterns
+    assert isinstance(pattern, RegexPattern) and isinstance(pattern.regex, re.Pattern)
+    found = pattern.regex.pattern
+    assert found.startswith("^") and found.endswith(_SUFFIX), found
+    first, *others = found[1 : -len(_SUFFIX)].split(_STAR)
+    if not others:
+        return re.compile(first, re.DOTALL)
+    middle = "".join(f"(?>{_STAR}?{other})" for other in others[:-1])
+    return re.compile(f"{first}{middle}(?>{_STAR}{others[-1]})", re.DOTALL)
+
+
 class Ignore:
     """The patterns of one text. `problems`: the lines that are no patterns, in words."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.problems: tuple[str, ...] = ()
-        self._patterns: list[tuple[int, str, bool, re.Pattern[str]]] = []
+        self._patterns: list[_Pattern] = []
         problems: list[str] = []
         for number, line in enumerate(text.splitlines(), 1):
             if not line.strip() or line.startswith("#"):
                 continue
             try:
-                self._patterns.append((number, line.strip(), *self._compiled(line)))
+                self._patterns.append(self._pattern(number, line))
             except ValueError as error:
                 problems.append(f"line {number}: {line.strip()[:80]!r} {error}; it is left out")
         self.problems = tuple(problems)
-        self.tells_kinds_apart = any(line.endswith("/") for _, line, *_ in self._patterns)
+        self.tells_kinds_apart = any(one.directories_only for one in self._patterns)
         """Whether there are patterns for directories only."""
         self._above: dict[str, Match | None] = {}
 
@@ -90,59 +165,34 @@ class Ignore:
 
     def _look(self, path: str, *, is_directory: bool) -> Match | None:
         """The last pattern that speaks of the path itself, if it leaves it out."""
-        for number, line, leaves_out, regex in reversed(self._patterns):
-            # Where a pattern may end at a directory, its one group is the "/" behind that.
-            mark = next(iter(regex.groupindex), None)
-            shown = path + "/" if is_directory and mark is not None else path
-            found = regex.search(shown)
-            while (
-                found is not None and mark is not None and found.end(mark) not in (-1, len(shown))
-            ):
-                found = regex.search(shown, found.end())  # it spoke of a directory above
-            if found is not None:
-                return Match(number, line, path) if leaves_out else None
+        names = path.split("/")
+        for pattern in reversed(self._patterns):
+            if pattern.speaks_of(names, is_directory=is_directory):
+                found = Match(pattern.number, pattern.line, path)
+                return found if pattern.leaves_out else None
         return None
 
-    def _compiled(self, line: str) -> tuple[bool, re.Pattern[str]]:
-        """Whether the pattern leaves out (or takes in), and what it matches. Raises `ValueError`
-        with words."""
+    def _pattern(self, number: int, line: str) -> _Pattern:
+        """Raises `ValueError` with words."""
         if len(self._patterns) >= MAX_PATTERNS:
             raise ValueError(f"is one pattern too many, there can be {MAX_PATTERNS}")
-        names = [_single_stars(name) for name in line.split("/")]
-        counts = [_stars(name) for name in names]
-        if max(counts) > MAX_STARS_PER_NAME or sum(counts) > MAX_STARS:
-            raise ValueError(
-                f"has too many *: {MAX_STARS_PER_NAME} in a name and {MAX_STARS} in all are the"
-                " most"
-            )
+        if len(line) > MAX_PATTERN_CHARACTERS:
+            raise ValueError(f"is longer than {MAX_PATTERN_CHARACTERS} characters")
         try:
             with warnings.catch_warnings():
                 # A set that another Python might read as something else: members would not agree.
                 warnings.simplefilter("error", FutureWarning)
-                (pattern,) = GitIgnoreSpec.from_lines(["/".join(names)]).patterns
+                (whole,) = GitIgnoreSpec.from_lines([line]).patterns
+                if whole.include is not None:
+                    return _Pattern(number, line, leaves_out=whole.include)
         except (ValueError, re.error, OverflowError, RecursionError, FutureWarning):
             raise ValueError("is no pattern of gitignore") from None
-        if pattern.include is None or not isinstance(pattern, RegexPattern):
-            raise ValueError("says nothing")
-        assert isinstance(pattern.regex, re.Pattern)
-        return pattern.include, pattern.regex
+        raise ValueError("says nothing")
 
 
 _ESCAPED_OR_STARS = re.compile(r"\\.|\*+", re.DOTALL)
 
 
 def _single_stars(name: str) -> str:
-    """One `*` for each run of them, which means the same, but for a name that is `**`: every star
-    would become a loop within loops, and thirty of them take for ever."""
-    if name.removeprefix("!").rstrip() == "**":
-        return name
-    return _ESCAPED_OR_STARS.sub(lambda found: _one(found[0]), name)
-
-
-def _one(found: str) -> str:
-    return "*" if found.startswith("*") else found
-
-
-def _stars(name: str) -> int:
-    """How many runs of `*` there are that are no plain signs."""
-    return sum(found.startswith("*") for found in _ESCAPED_OR_STARS.findall(name))
+    """One `*` for each run of them, which means the same."""
+    return _ESCAPED_OR_STARS.sub(lambda found: "*" if found[0][0] == "*" else found[0], name)

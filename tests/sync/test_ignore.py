@@ -49,14 +49,30 @@ def test_what_patterns_leave_out(text: str, paths: list[str], out: set[str]) -> 
 
 names = st.sampled_from(["a", "b", "ab", "a.b", "b.a"])
 paths = st.lists(names, min_size=1, max_size=4).map("/".join)
-parts = st.sampled_from(["a", "b", "*", "a*", "*.b", "**", "?", "[ab]", "ab"])
+parts = st.sampled_from(
+    [
+        "a",
+        "b",
+        "*",
+        "a*",
+        "*.b",
+        "**",
+        "?",
+        "[ab]",
+        "ab",
+        "*a*b",
+        "a*b*",
+        "[!a]",
+        "a?*",
+        "***",
+        "**a",
+    ]
+)
 patterns = st.tuples(
     st.sampled_from(["", "!", "/", "!/"]),
     st.lists(parts, min_size=1, max_size=3).map("/".join),
     st.sampled_from(["", "/"]),
 ).map("".join)
-# The library takes "a/**/" for "a/": the one oddity that differs.
-patterns = patterns.filter(lambda pattern: not pattern.endswith("**/"))
 
 
 def says_git(root: Path, text: str, asked: Sequence[str]) -> set[str]:
@@ -96,7 +112,7 @@ def test_git_says_the_same(tmp_path: Path) -> None:
     same()
 
 
-@pytest.mark.parametrize("line", ["!", "a*b*c*d*e", "*/*/*/*/*/*/*/*", "x" * 10 + "*" + "a*" * 3])
+@pytest.mark.parametrize("line", ["!", "/", "x" * 5000])
 def test_a_line_that_is_no_pattern_is_left_out_and_said(line: str) -> None:
     ignore = Ignore(f"*.o\n{line}\n*.tmp")
     assert [problem.split(":")[0] for problem in ignore.problems] == ["line 2"]
@@ -106,8 +122,9 @@ def test_a_line_that_is_no_pattern_is_left_out_and_said(line: str) -> None:
 
 
 def test_no_pattern_takes_for_ever() -> None:
-    ignore = Ignore("a*a*a*b\na*a*/a*a*/b\n**/a*a*a/**/b")
+    ignore = Ignore("a*a*a*b\n*a*a*/*a*a*b\n" + "**/*a*" * 50 + "b\n" + "*a" * 1000 + "b")
     assert not ignore.problems
+    ignore.match("a/" * 126 + "a", is_directory=False)
     began = time.process_time()
     ignore.match("/".join(["a" * 255] * 15), is_directory=False)
     # No measure of speed: what is not bounded runs for hours here.
@@ -162,9 +179,8 @@ def test_a_run_of_stars_is_one() -> None:
     ignore = Ignore("*" * 30 + "a/" + "*" * 30 + "b\nx/***/y\n\\***z\n")
     assert ignore.problems == ()
     assert ignore.match("*" * 60 + "c", is_directory=False) is None
-    for path in ("za/zb", "x/deep/y", "*qz"):
+    for path in ("za/zb", "x/deep/y", "x/y", "*qz"):
         assert ignore.match(path, is_directory=False) is not None, path
-    assert ignore.match("x/y", is_directory=False) is None
 
 
 def test_two_stars_alone_still_mean_any_depth() -> None:
