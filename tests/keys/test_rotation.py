@@ -35,7 +35,7 @@ def test_an_announcement_is_read_as_it_was_written() -> None:
 
 
 def test_the_longest_announcement_fits() -> None:
-    endpoint = "tcp://" + ".".join(["ä" * 55] * 5) + ":65535"
+    endpoint = "tcp://" + ".".join(["ä" * 55] * 4) + ":65535"
     rotation = make_rotation(OLD, NEW, generate_pair().public_key, "𐐀" * 32, endpoint, UNTIL)
     assert len(encode_rotation(rotation).encode()) < MAX_ROTATION_BYTES
     assert decode_rotation(encode_rotation(rotation)) == rotation
