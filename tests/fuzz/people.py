@@ -187,12 +187,12 @@ def ignore(data: bytes) -> None:
     feed = Feed(data)
     path = feed.take(feed.number()).decode("utf-8", "surrogateescape").strip("/") or "a/b"
     text = feed.rest().decode("utf-8", "surrogateescape")
-    rules = Ignore(text)
+    rules, same = Ignore(text), Ignore(text)
     lines = text.splitlines()
     assert len(rules.problems) <= len(lines)
     for is_directory in (False, True):
         match = rules.match(path, is_directory=is_directory)
-        assert match == Ignore(text).match(path, is_directory=is_directory)
+        assert match == same.match(path, is_directory=is_directory)
         if match is not None:
             assert match.pattern == lines[match.line - 1].strip()
             assert path == match.path or path.startswith(match.path + "/")
