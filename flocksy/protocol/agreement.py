@@ -41,6 +41,11 @@ burst with r0 not before the first cell that showed it is long enough for it.
 round in which the last one was done is seen by all, and rest and pause are counted from there.
 A burst that was left, or in which anybody saw a gap, is owed one repeat by every member alike.
 
+*After a join*, a view with somebody who was not there before, all who share it owe a `programme`:
+some bursts of one length, whether or not anybody needs anything. That it is a join is part of V, so
+all begin it in the same round; until then nobody shows an ordinary need, and an ordinary need
+shown later is in it. A burst of the epoch that is no repeat is one less, for all who are in it.
+
 The state machine (`fsm_table`) says which state follows on which event and what is to be done;
 this module finds the events of the round and does it.
 """
@@ -48,11 +53,12 @@ this module finds the events of the round and does it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flocksy.protocol.draws import pause_rounds, rest_rounds
 from flocksy.protocol.fsm_table import INITIAL, TABLE, Action, Event, Mode, Status
 from flocksy.protocol.padding import MAX_BURST_CELLS
+from flocksy.protocol.programme import STEP_ROUNDS, Programme, joined, one_less
 from flocksy.protocol.proposals import (
     History,
     all_show,
@@ -126,6 +132,7 @@ class Parameters:
         min_view: members that a view must have for anything real to leave (rule 12).
         period_ms: length of a round.
         rest_mean_ms: mean of the rest after a burst (rule 8), and of the pause before a repeat.
+        programme_cells: of each burst after a join (rule 9); 0 where bursts happen anyway.
     """
 
     lanes: int
@@ -133,6 +140,7 @@ class Parameters:
     min_view: int
     period_ms: int
     rest_mean_ms: int
+    programme_cells: int = 0
 
     @property
     def lead_rounds(self) -> int:
@@ -148,11 +156,13 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class Latch:
-    """A need as it is shown, from `round` on. `repeat_of`: it is owed to that burst."""
+    """A need as it is shown, from `round` on. `repeat_of`: it is owed to that burst. `for_join`: it
+    is there for the programme alone."""
 
     need: int
     round: int
     repeat_of: bytes | None = None
+    for_join: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +194,8 @@ class State:
         ended: round in which `recent` was finished or left, 0 if it is forgotten or runs.
         newest: r0 of the newest burst this node was ever bound to. Never forgotten: whoever was cut
             off, or stood still, may show a burst long after it was over for all others.
+        known: members of the newest view it was in, also after it left that.
+        programme: what is owed because of joins.
     """
 
     mode: Mode
@@ -200,6 +212,8 @@ class State:
     quiet_until: int = 0
     ended: int = 0
     newest: int = 0
+    known: int = 0
+    programme: Programme | None = None
 
 
 def initial(parameters: Parameters) -> State:
@@ -255,6 +269,8 @@ class _Turn:
         self.quiet_until = state.quiet_until
         self.ended = state.ended
         self.newest = state.newest
+        self.known = state.known
+        self.programme = state.programme
         self.settled = self.now
         self.slack = self._slack()
         self.history = self._received(state.history)
@@ -340,7 +356,9 @@ class _Turn:
         if self.owed is not None:
             self.latch = Latch(self.owed.length, self.now, self.owed.burst)
         elif self.latch is None:
-            self.latch = Latch(min(self.inputs.need, MAX_BURST_CELLS), self.now)
+            wanted = min(self.inputs.need, MAX_BURST_CELLS)
+            least = self.parameters.programme_cells if self.programme is not None else 0
+            self.latch = Latch(max(wanted, least), self.now, for_join=wanted == 0)
 
     def _show(self, proposal: Proposal | None) -> None:
         assert proposal is not None and proposal.round > self.floor
@@ -354,6 +372,8 @@ class _Turn:
         self.floor = max(self.floor, proposal.round)
         self.gap_of = self.left = None
         self.ended = 0
+        if not proposal.repeat:
+            self.programme = one_less(self.programme)
         if self.owed is not None and (proposal.repeat or proposal.length >= self.owed.length):
             self.owed = None
         plan = Plan(
@@ -372,7 +392,8 @@ class _Turn:
         if latch is not None:
             # An ordinary burst has collected every need shown in r0; a repeat has its own length.
             long_enough = burst.length >= latch.need
-            if long_enough if burst.repeat else burst.round >= latch.round:
+            collected = latch.for_join or burst.round >= latch.round
+            if long_enough if burst.repeat else collected:
                 self.latch = None
         self.proposal = None
         self.ended = self.now
@@ -436,7 +457,7 @@ class _Turn:
             if ours.kind is Kind.VIEW:
                 shown_by_others = any(c.epoch == ours.epoch for c in self._heard(ours.members))
                 if agreed or shown_by_others:
-                    self._enter_view(ours.epoch)
+                    self._enter_view(ours)
                 elif ours.members != self.candidate or self._expired(ours):
                     self.proposal = None
             elif agreed:
@@ -451,11 +472,14 @@ class _Turn:
             return self.now >= proposal.round + VIEW_ROUNDS
         return self.now >= self._start(proposal)
 
-    def _enter_view(self, epoch: Epoch) -> None:
+    def _enter_view(self, view: Proposal) -> None:
         self.proposal = None
-        self.epoch = epoch
-        self.highest = max(self.highest, epoch.number)
-        self.commands.append(ViewChanged(epoch))
+        self.epoch = view.epoch
+        self.known = view.members
+        self.highest = max(self.highest, view.number)
+        self.commands.append(ViewChanged(view.epoch))
+        if view.joins:
+            self.programme = joined(self.programme, view.round)
         self.feed(Event.VIEW_FORMED)
 
     def _has_quorum(self) -> bool:
@@ -517,10 +541,13 @@ class _Turn:
         burst = self.recent
         assert burst is not None
         mean_ms, period_ms = self.parameters.rest_mean_ms, self.parameters.period_ms
-        self.quiet_until = since + rest_rounds(burst.id, mean_ms, period_ms)
+        rest = rest_rounds(burst.id, mean_ms, period_ms)
+        if self.programme is not None:
+            rest = max(rest, STEP_ROUNDS)
+        self.quiet_until = since + rest
         if self.latch is not None and self.latch.repeat_of is None:
             # Not even in the burst of a newcomer, who does not rest.
-            self.latch = Latch(self.latch.need, max(self.latch.round, self.quiet_until))
+            self.latch = replace(self.latch, round=max(self.latch.round, self.quiet_until))
         if self.owed is None:
             return
         if self.owed.burst == burst.id:
@@ -536,9 +563,12 @@ class _Turn:
             self.feed(Event.LEAVE_REQUESTED)
 
     def need(self) -> None:
-        """Raise the need whose time has come: a repeat before one's own."""
+        """Raise the need whose time has come: a repeat before one's own, or the programme's."""
+        programme = self.programme
         if self.owed is not None:
             raised = self.now >= self.owed.due
+        elif programme is not None:
+            raised = self.now >= max(self.quiet_until, programme.begins)
         else:
             waiting = self.latch is not None or self.inputs.need > 0
             raised = waiting and self.now >= self.quiet_until
@@ -624,6 +654,7 @@ class _Turn:
             left=self.left,
             sustain_us=self.inputs.sustain_us,
             leaving=self.mode is Mode.LEAVING,
+            joins=self.parameters.programme_cells > 0 and bool(self.candidate & ~self.known),
         )
         state = State(
             mode=self.mode,
@@ -640,6 +671,8 @@ class _Turn:
             quiet_until=self.quiet_until if self.quiet_until > now else 0,
             ended=self.ended,
             newest=self.newest,
+            known=self.known,
+            programme=self.programme,
         )
         real = quorum and self.mode in REAL
         return state, Output(shown, real, tuple(self.commands))

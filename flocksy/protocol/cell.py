@@ -61,7 +61,7 @@ _PREFIX = struct.Struct(f"<BBH16s{2 * MAX_SETTINGS}s8sQ")
 _HOT = struct.Struct("<8sIII")
 _CLOCK = struct.Struct("<qq")
 _SHOWN = struct.Struct("<QHQIQIIIHI8s8s8s")
-_PROPOSAL = struct.Struct("<8sB?QQIII")
+_PROPOSAL = struct.Struct("<8sBBQQIII")
 _LANE = struct.Struct("<IIH")
 _SEQUENCE = struct.Struct("<Q")
 
@@ -79,8 +79,9 @@ _LANES_AT = _PROPOSAL_AT + _PROPOSAL.size
 _NO_ECHO = 0xFFFF
 """Age of an echo that says: none, or older than anybody cares."""
 
-_CONFIRMED, _LEAVING, _REPEAT_OF, _GAP_OF, _LEFT, _PROPOSES = (1 << i for i in range(6))
-_FLAGS = (1 << 6) - 1
+_CONFIRMED, _LEAVING, _REPEAT_OF, _GAP_OF, _LEFT, _PROPOSES, _JOINS = (1 << i for i in range(7))
+_FLAGS = (1 << 7) - 1
+_PROPOSES_REPEAT, _PROPOSES_JOIN = 1, 2
 _STATUSES = frozenset(int(status) for status in Status)
 
 
@@ -244,6 +245,7 @@ class Codec:
             left=left if flags & _LEFT else None,
             sustain_us=sustain_us,
             leaving=bool(flags & _LEAVING),
+            joins=bool(flags & _JOINS),
         )
 
     def _unpack_proposal(
@@ -253,18 +255,18 @@ class Codec:
         if not present:
             _require(raw == bytes(_PROPOSAL.size), "proposal")
             return None
-        id_, kind, repeat, round_, number, members, length, delta_us = _PROPOSAL.unpack(raw)
-        _require(kind in (Kind.VIEW, Kind.BURST) and raw[9] <= 1, "proposal")
+        id_, kind, what, round_, number, members, length, delta_us = _PROPOSAL.unpack(raw)
+        _require(kind in (Kind.VIEW, Kind.BURST), "proposal")
+        repeat, joins = what == _PROPOSES_REPEAT, what == _PROPOSES_JOIN
+        _require(what == 0 or (repeat if kind == Kind.BURST else joins), "proposal")
         _require(0 < round_ <= now and number < MAX_EPOCH_NUMBER, "proposal")
         _require(members & ~self._members == 0 and members != 0, "proposal")
         _require(length <= self._most_cells and delta_us <= MAX_DELTA_US, "proposal")
         _require((length > 0) == (kind == Kind.BURST), "proposal")
         _require(not length or length == padded(length), "proposal")
-        _require(
-            id_ == proposal_id(Kind(kind), round_, number, members, length, delta_us, repeat),
-            "proposal",
-        )
-        return Proposal(id_, Kind(kind), round_, number, members, length, delta_us, repeat)
+        fields = (Kind(kind), round_, number, members, length, delta_us, repeat, joins)
+        _require(id_ == proposal_id(*fields), "proposal")
+        return Proposal(id_, *fields)
 
 
 def _pack_shown(buffer: bytearray | memoryview, shown: Shown) -> None:
@@ -275,6 +277,7 @@ def _pack_shown(buffer: bytearray | memoryview, shown: Shown) -> None:
         | _GAP_OF * (shown.gap_of is not None)
         | _LEFT * (shown.left is not None)
         | _PROPOSES * (shown.proposal is not None)
+        | _JOINS * shown.joins
     )
     _SHOWN.pack_into(
         buffer,
@@ -302,7 +305,7 @@ def _pack_shown(buffer: bytearray | memoryview, shown: Shown) -> None:
             _PROPOSAL_AT,
             v.id,
             v.kind,
-            v.repeat,
+            _PROPOSES_REPEAT * v.repeat | _PROPOSES_JOIN * v.joins,
             v.round,
             v.number,
             v.members,

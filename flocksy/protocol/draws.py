@@ -19,9 +19,11 @@ def proposal_id(
     length: int,
     delta_us: int,
     repeat: bool,
+    joins: bool,
 ) -> bytes:
-    """The id of a proposal: 8 bytes, a BLAKE2b of all its fields as 8-byte little-endian words."""
-    words = (int(kind), round_, number, members, length, delta_us, int(repeat))
+    """The id of a proposal: 8 bytes, a BLAKE2b of all its fields as 8-byte little-endian words,
+    repeat (1) and joins (2) in one."""
+    words = (int(kind), round_, number, members, length, delta_us, repeat + 2 * joins)
     packed = b"".join(word.to_bytes(8, "little") for word in words)
     return blake2b(packed, digest_size=BURST_ID_BYTES, person=b"flocksy burst").digest()
 

@@ -56,9 +56,9 @@ def all_show(cells: Iterable[Shown], proposal: Proposal) -> bool:
 def collected(cells: Sequence[Shown], members: int) -> Proposal | None:
     """The proposal that follows from one round's cells of all `members`, if any.
 
-    A view, if all wish for exactly these members and do not yet all share an epoch of them. Else a
-    burst, if all share that epoch and some show a need. A repeat goes before ordinary needs, at
-    its own length (rule 7).
+    A view, if all wish for exactly these members and do not yet all share an epoch of them; it is
+    a join if any of them sees one. Else a burst, if all share that epoch and some show a need. A
+    repeat goes before ordinary needs, at its own length (rule 7).
     """
     round_ = cells[0].round
     if any(c.candidate != members or c.status in ENGAGED or c.leaving for c in cells):
@@ -68,7 +68,8 @@ def collected(cells: Sequence[Shown], members: int) -> Proposal | None:
         if epoch.members == members and all(_is_entering(cell, epoch) for cell in cells):
             return None
         number = 1 + max(cell.highest for cell in cells)
-        return make_proposal(Kind.VIEW, round_, number, members, 0, 0, False)
+        joins = any(cell.joins for cell in cells)
+        return make_proposal(Kind.VIEW, round_, number, members, 0, 0, joins=joins)
     if any(cell.status not in COLLECTING for cell in cells):
         return None
     repeats = [cell.need for cell in cells if cell.repeat_of is not None]
@@ -77,7 +78,7 @@ def collected(cells: Sequence[Shown], members: int) -> Proposal | None:
         return None
     delta_us = max(cell.sustain_us for cell in cells)
     return make_proposal(
-        Kind.BURST, round_, epoch.number, members, padded(length), delta_us, bool(repeats)
+        Kind.BURST, round_, epoch.number, members, padded(length), delta_us, repeat=bool(repeats)
     )
 
 
@@ -94,8 +95,16 @@ def _is_entering(cell: Shown, epoch: Epoch) -> bool:
 
 
 def make_proposal(
-    kind: Kind, round_: int, number: int, members: int, length: int, delta_us: int, repeat: bool
+    kind: Kind,
+    round_: int,
+    number: int,
+    members: int,
+    length: int,
+    delta_us: int,
+    *,
+    repeat: bool = False,
+    joins: bool = False,
 ) -> Proposal:
     """A proposal with its id."""
-    id_ = proposal_id(kind, round_, number, members, length, delta_us, repeat)
-    return Proposal(id_, kind, round_, number, members, length, delta_us, repeat)
+    id_ = proposal_id(kind, round_, number, members, length, delta_us, repeat, joins)
+    return Proposal(id_, kind, round_, number, members, length, delta_us, repeat, joins)

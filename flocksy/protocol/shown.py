@@ -51,6 +51,7 @@ class Proposal:
         length: cells of the burst, padded. 0 for a view.
         delta_us: microseconds between two cells of the burst at pace grid. 0 for a view.
         repeat: the burst repeats an earlier one (rule 7) and is not repeated itself.
+        joins: with the view somebody comes who was not there before: a programme follows (rule 9).
     """
 
     id: bytes
@@ -61,6 +62,7 @@ class Proposal:
     length: int
     delta_us: int
     repeat: bool
+    joins: bool = False
 
     @property
     def epoch(self) -> Epoch:
@@ -100,6 +102,7 @@ class Shown:
         left: the burst the node left before its end.
         sustain_us: shortest time between two burst cells that the node can sustain.
         leaving: the node is about to stop.
+        joins: somebody in `candidate` was not in the last view of this node, or it had none.
     """
 
     round: int
@@ -118,6 +121,7 @@ class Shown:
     left: bytes | None
     sustain_us: int
     leaving: bool
+    joins: bool = False
 
 
 class Outcome(Enum):

@@ -23,7 +23,8 @@ from flocksy.wire.settings import Member, WireSettings
 
 
 def make_settings(endpoints: Sequence[str], **overrides: object) -> list[WireSettings]:
-    """Settings of a whole flock with fresh keys, by lane (so not in the order of `endpoints`)."""
+    """Settings of a whole flock with fresh keys, by lane (so not in the order of `endpoints`).
+    Bursts are those that the caller's boxes need: none follow a join."""
     pairs = []
     for endpoint in endpoints:
         public, secret = (key.decode("ascii") for key in zmq.curve_keypair())
@@ -44,6 +45,7 @@ def make_settings(endpoints: Sequence[str], **overrides: object) -> list[WireSet
             rest_mean_ms=50,
             settle_ms=20,
             stall_timeout_ms=1000,
+            programme_bytes=0,
         )
         made = replace(made, **overrides)  # type: ignore[arg-type]  # names are the caller's
         settings.append(with_hashes(made))

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from flocksy.protocol.agreement import Parameters, initial, step
+from flocksy.protocol.agreement import initial, step
 from flocksy.protocol.cell import Codec
 from flocksy.protocol.clock import FlockClock
 from flocksy.protocol.flock_settings import FlockSettings
@@ -66,9 +66,7 @@ class Emitter:
         self._own = settings.own_lane
         self._lanes = len(settings.members)
         self._hashes = FlockSettings.of(settings.flock_settings)
-        self._parameters = Parameters(
-            self._lanes, self._own, settings.min_view, settings.period_ms, settings.rest_mean_ms
-        )
+        self._parameters = settings.parameters
         self._lead_ns = min(PREPARE_NS, settings.period_ns // PREPARE_SHARE)
         self._sustain = Sustain(settings.burst_cell, self._lanes, settings.pace, settings.max_rate)
         self._intake = Intake(settings, self._hashes, seam, port)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from flocksy.protocol.agreement import Parameters
+from flocksy.protocol.programme import PROGRAMME_BYTES, programme_cells
 from flocksy.protocol.timing import ON_DEMAND, BurstTiming
 from flocksy.wire.limits import LEAST_TICK_NS, TICK_BYTES_PER_SECOND, TICK_NS, WINDOW
 
@@ -57,6 +59,9 @@ class WireSettings:
     """Endpoints that are not ours, though the keystore has our own key for them."""
     timing: BurstTiming = ON_DEMAND
     """When bursts happen. Flock-wide."""
+    programme_bytes: int = PROGRAMME_BYTES
+    """Of each burst after a join, on every link; 0: no such bursts. Equal on all nodes, and no
+    setting of a user."""
     socks: str = ""
     """`host:port` of a SOCKS5 proxy for outgoing links, or empty."""
 
@@ -70,6 +75,25 @@ class WireSettings:
         """How often a burst at pace `max` looks whether cells may leave."""
         window_ns = self.window * self.burst_cell * 1_000_000_000 // TICK_BYTES_PER_SECOND
         return max(LEAST_TICK_NS, min(TICK_NS, window_ns))
+
+    @property
+    def programme_cells(self) -> int:
+        """Cells of each burst after a join; 0 where bursts happen anyway."""
+        if self.timing.kind != "on-demand" or not self.programme_bytes:
+            return 0
+        return programme_cells(self.programme_bytes, self.burst_cell, self.max_rate)
+
+    @property
+    def parameters(self) -> Parameters:
+        """What the agreement is told of them."""
+        return Parameters(
+            len(self.members),
+            self.own_lane,
+            self.min_view,
+            self.period_ms,
+            self.rest_mean_ms,
+            self.programme_cells,
+        )
 
     @property
     def period_ns(self) -> int:

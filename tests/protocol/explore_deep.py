@@ -1,7 +1,9 @@
 """The explorer with wider bounds than in every test run; for a night.
 
     python -m tests.protocol.explore_deep                     all of `DEEP`
-    python -m tests.protocol.explore_deep 4 2 2 0 [LATENCY]   losses, crashes, rejoins, needs
+    python -m tests.protocol.explore_deep 4 2 2 0 [LATENCY [PROGRAMME]]
+
+The numbers are losses, crashes, rejoins, needs, rounds that a cell takes, bursts after a join.
 
 Prints the size of the space and the time; ends with the run that breaks a promise, if one does.
 A million states take about ten minutes and 2 GB.
@@ -18,10 +20,11 @@ from tests.protocol.test_explorer import explore
 DEEP: tuple[Bounds, ...] = (
     Bounds(losses=4, crashes=0, rejoins=0, needs=2),
     Bounds(losses=2, crashes=1, rejoins=1, needs=1),
-    Bounds(losses=1, crashes=1, rejoins=1, needs=1, latency=2),
-    Bounds(losses=2, crashes=0, rejoins=0, needs=2, latency=2),
+    Bounds(losses=1, crashes=1, rejoins=1, needs=1, programme=1),
+    Bounds(losses=1, crashes=1, rejoins=1, needs=1, latency=2, programme=1, live_rounds=60),
+    Bounds(losses=2, crashes=0, rejoins=0, needs=2, latency=2, programme=1, live_rounds=60),
     # At the edge: a cell that is lost leaves the next one too old to count as alive.
-    Bounds(losses=1, crashes=1, rejoins=0, needs=1, latency=3, live_rounds=80),
+    Bounds(losses=1, crashes=1, rejoins=0, needs=1, latency=3, programme=1, live_rounds=80),
     Bounds(losses=4, crashes=2, rejoins=2, needs=0),
     Bounds(losses=1, crashes=2, rejoins=2, needs=1, sizes=(SMALL,)),
     Bounds(losses=4, crashes=2, rejoins=2, needs=1, sizes=(SMALL,)),
@@ -33,8 +36,9 @@ def main(arguments: list[str]) -> int:
     """Explore; 1 if a promise is broken."""
     wanted = DEEP
     if arguments:
-        losses, crashes, rejoins, needs, *latency = (int(argument) for argument in arguments)
-        wanted = (Bounds(losses, crashes, rejoins, needs, latency[0] if latency else 1),)
+        losses, crashes, rejoins, needs, *more = (int(argument) for argument in arguments)
+        latency, programme = (*more, *(1, 0)[len(more) :])
+        wanted = (Bounds(losses, crashes, rejoins, needs, latency, programme=programme),)
     for bounds in wanted:
         began = time.monotonic()
         try:

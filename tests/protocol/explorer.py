@@ -14,7 +14,8 @@ whatever no later step reads is blanked, and flocks that differ only in which no
 equally many cells from the same start; real bytes leave only with a fresh two-way echo of all
 members of a large enough view; a need is released only by a burst at least as long. *Liveness*:
 from every reached state, if nothing more goes wrong, all needs are served and all live nodes
-share a view within 40 rounds.
+share a view within 40 rounds; and whoever has seen somebody join its view has been in as many
+bursts since as a programme has.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from unittest import mock
 
-from flocksy.protocol import agreement, proposals
+from flocksy.protocol import agreement, programme, proposals
 from flocksy.protocol.agreement import Latch, Owed, Parameters, State, initial
 from flocksy.protocol.fsm_table import Mode
+from flocksy.protocol.programme import Programme
 from flocksy.protocol.proposals import History
 from flocksy.protocol.shown import (
+    NO_EPOCH,
     Epoch,
     Inputs,
     Kind,
@@ -37,6 +40,7 @@ from flocksy.protocol.shown import (
     Proposal,
     Shown,
     StartBurst,
+    ViewChanged,
 )
 
 NODES = 3
@@ -62,6 +66,8 @@ class Bounds:
     needs: int
     latency: int = 1
     sizes: tuple[int, ...] = (SMALL, LARGE)
+    programme: int = 0
+    """Bursts after a join; 0: there is no programme (as on a timetable)."""
     live_rounds: int = LIVE_ROUNDS
 
 
@@ -89,17 +95,29 @@ class Node:
     need: int
     plan: tuple[int, int] | None
     run: Run | None
+    known: int = 0
+    """Members of the last view it was in, by the explorer's own books."""
+    owes: int = 0
+    """Bursts it has to be in since somebody joined its view, likewise."""
 
 
 # Canonical form.
 
 
 def _id(
-    kind: Kind, round_: int, number: int, members: int, length: int, delta_us: int, repeat: bool
+    kind: Kind,
+    round_: int,
+    number: int,
+    members: int,
+    length: int,
+    delta_us: int,
+    repeat: bool,
+    joins: bool,
 ) -> bytes:
     """Stands in for the hash: the fields themselves, so that they can be shifted."""
     del delta_us
-    return bytes((*round_.to_bytes(2, "big"), kind, number, members, length // 64, repeat))
+    what = repeat + 2 * joins
+    return bytes((*round_.to_bytes(2, "big"), kind, number, members, length // 64, what))
 
 
 class _Canon:
@@ -162,6 +180,7 @@ class _Canon:
             p.length,
             p.delta_us,
             p.repeat,
+            p.joins,
         )
 
     def cell(self, c: Shown, echo: tuple[int, ...], row: int) -> Shown:
@@ -182,6 +201,7 @@ class _Canon:
             self.identity(c.left),
             c.sustain_us,
             c.leaving,
+            c.joins,
         )
 
     def flying(self, c: Shown) -> Shown:
@@ -226,7 +246,13 @@ class _Canon:
         latch = None
         if s.latch is not None:
             repeat_of = b"" if s.latch.repeat_of is not None else None
-            latch = Latch(s.latch.need, max(s.latch.round + self.by, NOW - 20), repeat_of)
+            latch = Latch(
+                s.latch.need, max(s.latch.round + self.by, NOW - 20), repeat_of, s.latch.for_join
+            )
+        owing = s.programme
+        if owing is not None:
+            begins = max(owing.begins + self.by, NOW)
+            owing = Programme(owing.left, begins, max(owing.since + self.by, NOW - 20))
         return State(
             s.mode,
             self.epoch(s.epoch),
@@ -242,6 +268,8 @@ class _Canon:
             self.round(s.quiet_until, NOW + 1),
             max(s.ended + self.by, NOW - 30) if s.ended else 0,
             self.round(s.newest, NOW - 30),
+            self.bitmap(s.known),
+            owing,
         )
 
     def node(self, n: Node) -> Node:
@@ -250,7 +278,8 @@ class _Canon:
         run = n.run
         if run is not None and self.lanes is not None:
             run = replace(run, taken=self.by_lane(run.taken))
-        return Node(self.lane(n.own), state, flying, n.need, n.plan, run)
+        known = self.bitmap(n.known)
+        return Node(self.lane(n.own), state, flying, n.need, n.plan, run, known, n.owes)
 
 
 def _numbers(n: Node) -> frozenset[int]:
@@ -298,7 +327,7 @@ def _rank(n: Node) -> tuple[int, ...]:
 
 
 @contextmanager
-def modelled() -> Iterator[None]:
+def modelled(bursts: int = 1) -> Iterator[None]:
     """Short waits and transparent ids, so that the space is finite and small."""
     with ExitStack() as stack:
         for module, name, value in (
@@ -307,6 +336,10 @@ def modelled() -> Iterator[None]:
             (agreement, "pause_rounds", lambda *_: 2),
             (agreement, "SETTLE_ROUNDS", 4),
             (agreement, "MEMORY_ROUNDS", 5),
+            (agreement, "STEP_ROUNDS", 1),
+            (programme, "PROGRAMME_BURSTS", bursts),
+            (programme, "JOIN_ROUNDS", 2),
+            (programme, "MOST_JOIN_ROUNDS", 4),
         ):
             stack.enter_context(mock.patch.object(module, name, value))
         yield
@@ -318,7 +351,10 @@ class Explorer:
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
         period_ms = agreement.LONGEST_WAY_MS // bounds.latency
-        self.parameters = tuple(Parameters(NODES, own, 2, period_ms, 100) for own in range(NODES))
+        cells = SMALL if bounds.programme else 0
+        self.parameters = tuple(
+            Parameters(NODES, own, 2, period_ms, 100, cells) for own in range(NODES)
+        )
         self.silence: tuple[tuple[Shown | None, int], ...] = ((None, -1),) * bounds.latency
         self.nodes: list[Node] = []
         self.numbers: list[frozenset[int]] = []
@@ -379,12 +415,17 @@ class Explorer:
         before = node.state
         inputs = Inputs(NOW, tuple(cells), ALL, node.need, 1000, False, outcome)
         state, output = agreement.step(self.parameters[node.own], before, inputs)
-        plan, need = node.plan, node.need
+        plan, need, known, owes = node.plan, node.need, node.known, node.owes
         for command in output.commands:
             if isinstance(command, StartBurst):
                 assert state.proposal is not None
                 start = command.plan.start_round - state.proposal.round
                 plan = (start, command.plan.length)
+                owes -= owes > 0 and not command.plan.repeat
+            elif isinstance(command, ViewChanged) and command.epoch != NO_EPOCH:
+                if command.epoch.members & ~known:
+                    owes = self.bounds.programme
+                known = command.epoch.members
         if output.real_allowed:
             self._check_real(node.own, state)
         if before.mode in agreement.LOCKED and state.mode not in agreement.LOCKED:
@@ -412,7 +453,7 @@ class Explorer:
                 if run.waited >= self.bounds.latency:
                     cell = None
         flying = (*node.flying[1:], (cell, sends_k))
-        after = Node(node.own, state, flying, need, plan, run)
+        after = Node(node.own, state, flying, need, plan, run, known, owes)
         return self.later.node(after)
 
     @staticmethod
@@ -562,7 +603,7 @@ class Explorer:
             if node.state is None:
                 if rejoins:
                     # Its sockets are new: what was under way to it is gone.
-                    fresh = replace(node, state=initial(self.parameters[own]))
+                    fresh = replace(node, state=initial(self.parameters[own]), known=0, owes=0)
                     deaf = tuple((other, own) for other in OTHERS[own])
                     rest = (losses, crashes, rejoins - 1, needs)
                     self._round(self._with(ids, own, fresh), rest, deaf, at)
@@ -617,7 +658,9 @@ class Explorer:
                 and n.state.mode is Mode.READY
                 and n.state.owed is None
                 and n.state.latch is None
+                and n.state.programme is None
                 and n.need == 0
+                and n.owes == 0
                 for n in live
             )
         )
@@ -665,6 +708,8 @@ class Explorer:
             shows = f" {p.kind.name}({p.round - NOW},{p.number},{p.members})" if p else ""
             latch = f" latch {s.latch.need}" if s.latch else ""
             owes = f" owes {s.owed.due - NOW}" if s.owed else ""
+            if node.owes or s.programme:
+                owes += f" programme {node.owes} {s.programme}"
             held = [[c.round - NOW for c in cells] for cells in s.history]
             parts.append(
                 f"{s.mode.name} e{s.epoch.number}:{s.epoch.members} need {node.need}"

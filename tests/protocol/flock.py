@@ -59,12 +59,18 @@ class Flock:
     """`size` members that hear each other, but for what `lost` and `cut` say."""
 
     def __init__(
-        self, size: int = 3, min_view: int = 2, rest_mean_ms: int = 0, period_ms: int = 250
+        self,
+        size: int = 3,
+        min_view: int = 2,
+        rest_mean_ms: int = 0,
+        period_ms: int = 250,
+        programme_cells: int = 0,
     ) -> None:
         self.round = FIRST_ROUND
         self.rest_mean_ms = rest_mean_ms
         self.min_view = min_view
         self.period_ms = period_ms
+        self.programme_cells = programme_cells
         self.slow: set[tuple[int, int]] = set()
         """Links whose cells take two rounds."""
         self.eligible = (1 << size) - 1
@@ -72,7 +78,9 @@ class Flock:
         self.members = [self._fresh(size, own) for own in range(size)]
 
     def _fresh(self, size: int, own: int) -> Member:
-        parameters = Parameters(size, own, self.min_view, self.period_ms, self.rest_mean_ms)
+        parameters = Parameters(
+            size, own, self.min_view, self.period_ms, self.rest_mean_ms, self.programme_cells
+        )
         return Member(parameters, initial(parameters))
 
     def restart(self, own: int) -> None:

@@ -45,10 +45,17 @@ def burst(
 ) -> Proposal:
     """A proposal as an honest member makes it."""
     length = padded(cells)
-    name = proposal_id(Kind.BURST, round_, number, members, length, delta_us, repeat)
+    name = proposal_id(Kind.BURST, round_, number, members, length, delta_us, repeat, False)
     return Proposal(name, Kind.BURST, round_, number, members, length, delta_us, repeat)
 
 
+def view(round_: int, number: int, members: int, joins: bool) -> Proposal:
+    """Likewise."""
+    name = proposal_id(Kind.VIEW, round_, number, members, 0, 0, False, joins)
+    return Proposal(name, Kind.VIEW, round_, number, members, 0, 0, False, joins)
+
+
+views = st.builds(view, st.integers(1, ROUND), numbers, st.integers(1, 2**LANES - 1), st.booleans())
 proposals = st.builds(
     burst,
     st.integers(1, ROUND),
@@ -69,13 +76,14 @@ shown = st.builds(
     echo=echoes,
     need=st.integers(0, MAX_BURST_CELLS),
     repeat_of=st.none() | ids,
-    proposal=st.none() | proposals,
+    proposal=st.none() | proposals | views,
     confirmed=st.just(False),
     position=st.none(),
     gap_of=st.none() | ids,
     left=st.none() | ids,
     sustain_us=st.integers(0, 60_000_000),
     leaving=st.booleans(),
+    joins=st.booleans(),
 )
 lane_times = st.builds(Echo, st.integers(1, 2**32 - 1), st.integers(1, 2**32 - 1))
 known = st.binary(min_size=32, max_size=32)
@@ -174,6 +182,9 @@ def test_no_flipped_byte_does_more_than_be_refused() -> None:
         {"round": ROUND + 1},
         {"length": 129},
         {"length": 1 << 20},
+        {"joins": True},
+        {"joins": True, "repeat": True},
+        {"kind": Kind.VIEW, "length": 0, "repeat": True},
     ],
     ids=str,
 )
@@ -186,7 +197,14 @@ def test_a_proposal_that_no_honest_member_makes_is_refused(change: dict[str, obj
         odd = replace(
             odd,
             id=proposal_id(
-                odd.kind, odd.round, odd.number, odd.members, odd.length, odd.delta_us, odd.repeat
+                odd.kind,
+                odd.round,
+                odd.number,
+                odd.members,
+                odd.length,
+                odd.delta_us,
+                odd.repeat,
+                odd.joins,
             ),
         )
     codec = Codec(LANES, SETTINGS, SESSION, longest=1024)

@@ -9,12 +9,13 @@ from flocksy.protocol.shown import BURST_ID_BYTES, Kind
 
 
 def test_id_depends_on_every_field() -> None:
-    base = (Kind.BURST, 7, 3, 0b111, 64, 1000, False)
+    base = (Kind.BURST, 7, 3, 0b111, 64, 1000, False, False)
     variants = [
         base,
         (Kind.VIEW, *base[1:]),
         *((*base[:i], int(base[i]) + 1, *base[i + 1 :]) for i in range(1, 6)),
-        (*base[:6], True),
+        (*base[:6], True, False),
+        (*base[:6], False, True),
     ]
     ids = {proposal_id(*variant) for variant in variants}  # type: ignore[arg-type]  # a table
     assert len(ids) == len(variants)

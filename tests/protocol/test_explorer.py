@@ -33,7 +33,7 @@ def without_collector() -> Iterator[None]:
 
 def explore(bounds: Bounds) -> Explorer:
     """All promises hold within these bounds."""
-    with modelled(), without_collector():
+    with modelled(bounds.programme), without_collector():
         explorer = Explorer(bounds)
         explorer.explore()
         slowest = explorer.slowest()
@@ -44,9 +44,20 @@ def explore(bounds: Bounds) -> Explorer:
 @pytest.mark.parametrize(
     "bounds",
     [
-        pytest.param(Bounds(losses=2, crashes=0, rejoins=0, needs=2), id="needs-merge-and-grow"),
-        pytest.param(Bounds(losses=1, crashes=1, rejoins=1, needs=1), id="crash-and-rejoin"),
-        pytest.param(Bounds(losses=1, crashes=0, rejoins=0, needs=2, latency=2), id="slow-links"),
+        pytest.param(
+            Bounds(losses=2, crashes=0, rejoins=0, needs=2, programme=1), id="needs-merge-and-grow"
+        ),
+        pytest.param(
+            Bounds(losses=1, crashes=1, rejoins=1, needs=1, sizes=(SMALL,), programme=1),
+            id="crash-and-rejoin",
+        ),
+        pytest.param(
+            Bounds(losses=1, crashes=0, rejoins=0, needs=2, latency=2, programme=1),
+            id="slow-links",
+        ),
+        pytest.param(
+            Bounds(losses=1, crashes=1, rejoins=1, needs=0, programme=3), id="the-whole-programme"
+        ),
     ],
 )
 def test_promises_hold(bounds: Bounds) -> None:
@@ -105,7 +116,7 @@ def digest_of_the_round_before() -> AbstractContextManager[object]:
             c.proposal is not None and c.proposal.length == ours.length for c in cells
         ):
             certain = proposals.make_proposal(
-                ours.kind, complete, ours.number, ours.members, ours.length, ours.delta_us, False
+                ours.kind, complete, ours.number, ours.members, ours.length, ours.delta_us
             )
             turn.feed(Event.PROPOSAL_CONFIRMED, certain)
 
@@ -149,6 +160,17 @@ def no_confirm() -> AbstractContextManager[object]:
     return both()
 
 
+def programme_only_with_need() -> AbstractContextManager[object]:
+    """After a join there are bursts only where somebody needs one."""
+    original = Turn.need
+
+    def need(turn: Turn) -> None:
+        if turn.owed is not None or turn.latch is not None or turn.inputs.need:
+            original(turn)
+
+    return patched("need", need)
+
+
 @pytest.mark.parametrize(
     ("mutant", "bounds", "says"),
     [
@@ -157,6 +179,7 @@ def no_confirm() -> AbstractContextManager[object]:
         (digest_of_the_round_before, Bounds(1, 0, 0, 1), "two plans"),
         (one_way_liveness, Bounds(0, 1, 1, 0), "two-way echo"),
         (no_confirm, Bounds(1, 0, 0, 1, latency=2), "two plans"),
+        (programme_only_with_need, Bounds(0, 0, 0, 0, programme=1), "not served"),
     ],
 )
 def test_mutants_are_caught(
@@ -170,3 +193,4 @@ def test_the_same_bounds_hold_without_a_mutant() -> None:
     """The catches above are the mutants' fault."""
     explore(Bounds(1, 0, 0, 1, sizes=(SMALL, LARGE)))
     explore(Bounds(0, 1, 1, 0))
+    explore(Bounds(0, 0, 0, 0, programme=1))

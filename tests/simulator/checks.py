@@ -10,18 +10,21 @@
   and a repeat not before its pause (rule 7).
 * **Equal reactions.** Who has heard that another left a burst emits nothing more of it.
 * **Latch.** A need that is shown does not change until a burst has ended or the view has (4.4).
+* **Programme.** Who sees somebody join its view is in as many bursts afterwards as a programme has,
+  and no more of them are run without anybody's need. None is asked for before its time (rule 9).
 """
 
 from __future__ import annotations
 
 from collections import Counter
 
-from flocksy.protocol.agreement import LOCKED
+from flocksy.protocol.agreement import LOCKED, State
 from flocksy.protocol.cell import glance
 from flocksy.protocol.draws import pause_rounds, rest_rounds
 from flocksy.protocol.fsm_table import Mode
 from flocksy.protocol.header import Gear
-from flocksy.protocol.shown import Kind, Outcome, Shown
+from flocksy.protocol.programme import PROGRAMME_BURSTS
+from flocksy.protocol.shown import NO_EPOCH, Epoch, Kind, Outcome, Proposal, Shown
 from flocksy.protocol.views import members_of
 from tests.simulator.node import Node
 
@@ -48,11 +51,13 @@ class BrokenPromiseError(AssertionError):
 class Checks:
     """Looks over the shoulders of all nodes."""
 
-    def __init__(self, nodes: list[Node], *, hostile: bool) -> None:
+    def __init__(self, nodes: list[Node], *, hostile: bool, programme: bool) -> None:
         self._nodes = nodes
+        self._bursts = PROGRAMME_BURSTS if programme else 0
+        """That follow a join."""
         self._hostile = hostile
         """Cells may be forged: then views need not be real ones."""
-        self._states: list[object] = [None] * len(nodes)
+        self._states: list[State | None] = [None] * len(nodes)
         self._shown: list[Shown | None] = [None] * len(nodes)
         self._outcomes: list[Outcome | None] = [None] * len(nodes)
         self._ended: list[dict[bytes, int]] = [{} for _ in nodes]
@@ -66,6 +71,16 @@ class Checks:
         """When a node first showed that it left a burst."""
         self._heard_left: dict[tuple[int, bytes], int] = {}
         """When a node took a cell that shows it of another."""
+        self._known = [0] * len(nodes)
+        """Members of the last view a node was in."""
+        self.owes = [0] * len(nodes)
+        """Bursts a node has still to be in since somebody joined its view."""
+        self._wanted = [False] * len(nodes)
+        """Whether the need that a node shows, or showed last, is one of its boxes."""
+        self._agreed: set[bytes] = set()
+        """Bursts that somebody has armed."""
+        self._needless: Counter[Epoch] = Counter()
+        self._joins: set[Epoch] = set()
         self.rounds = 0
         self.cells = 0
         self.real_cells = 0
@@ -75,6 +90,8 @@ class Checks:
         lane = node.lane
         self._states[lane] = self._shown[lane] = self._outcomes[lane] = None
         self._ended[lane] = {}
+        self._known[lane] = self.owes[lane] = 0
+        self._wanted[lane] = False
         for key in [key for key in self._heard_left if key[0] == lane]:
             del self._heard_left[key]
         self._beat[lane] = None
@@ -194,6 +211,8 @@ class Checks:
         shown, old = output.shown, self._shown[lane]
         self._latch(node, shown, old)
         self._rest(node, shown, before)
+        if before is not None and not self._hostile:
+            self._programme(node, shown, before)
         self._shown[lane] = shown
         return True
 
@@ -219,11 +238,57 @@ class Checks:
     def _latch(self, node: Node, shown: Shown, old: Shown | None) -> None:
         if old is None or not old.need or not shown.need:
             return
-        if (shown.need, shown.repeat_of) == (old.need, old.repeat_of):
+        if (shown.need, shown.repeat_of) == (old.need, old.repeat_of) or shown.epoch != old.epoch:
             return
         raise BrokenPromiseError(
             f"node {node.lane}: its need changed from {old.need} to {shown.need} while shown"
         )
+
+    def _programme(self, node: Node, shown: Shown, before: State) -> None:
+        emitter, lane = node.emitter, node.lane
+        assert emitter is not None
+        state, burst = emitter._state, emitter._state.proposal
+        if shown.need and shown.repeat_of is None and not (before.latch and before.latch.need):
+            self._wanted[lane] = node.wire_seam is not None and node.wire_seam.box().need > 0
+        if state.epoch not in (before.epoch, NO_EPOCH):
+            view = before.proposal
+            if view is not None and view.joins:
+                self._joins.add(state.epoch)
+            if state.epoch.members & ~self._known[lane]:
+                self.owes[lane] = self._bursts
+                if (state.programme.left if state.programme else 0) != self._bursts:
+                    raise BrokenPromiseError(
+                        f"node {lane}: somebody joined its view of {self._known[lane]:b}, which is "
+                        f"{state.epoch.members:b} now, and it owes {state.programme}"
+                    )
+            self._known[lane] = state.epoch.members
+        owed = state.programme
+        if shown.need and not shown.repeat_of and owed is not None and shown.round < owed.begins:
+            raise BrokenPromiseError(
+                f"node {lane}: a need in round {shown.round}, before the programme begins: {owed}"
+            )
+        if burst is None or state.mode not in LOCKED or before.newest == state.newest:
+            return
+        if not burst.repeat:
+            self._count(burst)
+            self.owes[lane] -= self.owes[lane] > 0
+
+    def _count(self, burst: Proposal) -> None:
+        """One more burst that is no repeat; only the first who is bound to it is looked at."""
+        if burst.id in self._agreed:
+            return
+        self._agreed.add(burst.id)
+        if any(self._wanted[lane] for lane in members_of(burst.members)):
+            return
+        self._needless[burst.epoch] += 1
+        if self._needless[burst.epoch] > self._bursts:
+            raise BrokenPromiseError(
+                f"{self._needless[burst.epoch]} bursts in epoch {burst.epoch} that nobody needed"
+            )
+        if self._needless.total() > self._bursts * len(self._joins):
+            raise BrokenPromiseError(
+                f"{self._needless.total()} bursts that nobody needed after {len(self._joins)} joins"
+            )
 
     def _rest(self, node: Node, shown: Shown, before: object) -> None:
         assert node.emitter is not None
@@ -274,4 +339,5 @@ def is_ready(node: Node, members: int) -> bool:
         and emitter._output.real_allowed
         and state.owed is None
         and state.latch is None
+        and state.programme is None
     )

@@ -46,6 +46,8 @@ class Plan:
     faults: tuple[Fault, ...]
     calm_ns: int
     """From here on nothing goes wrong any more."""
+    programme: bool = False
+    """Bursts follow a join, as on demand. Without, there is more time for all that has none."""
 
 
 class _Drawing:
@@ -279,6 +281,7 @@ def box_plan(seed: int) -> Plan:
         gentle=False,
         faults=faults,
         calm_ns=max([until_ns, *(fault.at_ns for fault in faults)]),
+        programme=seed % 2 == 1,
     )
 
 
@@ -322,4 +325,5 @@ def wire_plan(seed: int) -> Plan:
         gentle,
         tuple(sorted(faults, key=lambda fault: fault.at_ns)),
         max([until_ns, *(fault.at_ns for fault in faults)]),
+        programme=seed % 2 == 1,
     )

@@ -65,6 +65,7 @@ def settings_of(plan: Plan) -> list[WireSettings]:
         rest_mean_ms=plan.rest_mean_ms,
         stall_timeout_ms=2000,
         window=plan.window,
+        programme_bytes=64 * 4096 * plan.programme,
     )
     return [with_hashes(replace(base, own_uid=member.uid)) for member in members]
 
@@ -95,7 +96,7 @@ class Flock:
             Node(lane, settings, random.Random(draw.random()))
             for lane, settings in enumerate(settings_of(plan))
         ]
-        self.checks = Checks(self.nodes, hostile=plan.hostile)
+        self.checks = Checks(self.nodes, hostile=plan.hostile, programme=plan.programme)
         self._shown: list[object] = [None] * plan.nodes
         self._digest = hashlib.blake2b(digest_size=8)
 
@@ -178,8 +179,10 @@ class Flock:
     def at_rest(self) -> bool:
         """Whether everybody has all that it could wish for."""
         everybody = (1 << self.plan.nodes) - 1
-        return all(is_ready(node, everybody) for node in self.nodes) and not any(
-            wish.cells for wish in self.wishes
+        return (
+            all(is_ready(node, everybody) for node in self.nodes)
+            and not any(wish.cells for wish in self.wishes)
+            and not any(self.checks.owes)
         )
 
     def unrest(self) -> str:
@@ -194,7 +197,7 @@ class Flock:
             lanes = [lane.difference for lane in emitter._intake.lanes if lane.difference]
             words.append(
                 f"node {node.lane} {state.mode.name} {state.epoch} latch {state.latch} "
-                f"owed {state.owed} wish {self.wishes[node.lane].cells} "
+                f"owed {state.owed} {state.programme} wish {self.wishes[node.lane].cells} "
                 f"eligible {emitter._eligible:b} {lanes}"
             )
         return "\n  ".join(words)

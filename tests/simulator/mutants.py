@@ -84,8 +84,8 @@ WIRE = (
     Mutant(
         "no rest",
         "flocksy.protocol.agreement",
-        "            raised = waiting and self.now >= self.quiet_until",
-        "            raised = waiting",
+        "        self.quiet_until = since + rest",
+        "        self.quiet_until = since",
     ),
     Mutant(
         "a need that waits is shown in a rest",
@@ -99,6 +99,25 @@ WIRE = (
         "flocksy.protocol.agreement",
         "            raised = self.now >= self.owed.due",
         "            raised = True",
+    ),
+    Mutant(
+        "a join only has bursts where somebody needs them",
+        "flocksy.protocol.agreement",
+        "        elif programme is not None:\n",
+        "        elif programme is not None and self.inputs.need:\n",
+        seeds=6,
+    ),
+    Mutant(
+        "the debts of joins add up",
+        "flocksy.protocol.programme",
+        "    return Programme(PROGRAMME_BURSTS, begins, since)",
+        "    return Programme(PROGRAMME_BURSTS + (owed.left if owed else 0), begins, since)",
+    ),
+    Mutant(
+        "needs do not wait for the programme",
+        "flocksy.protocol.agreement",
+        "            raised = self.now >= max(self.quiet_until, programme.begins)",
+        "            raised = self.now >= self.quiet_until",
     ),
     Mutant(
         "a gap that is not said",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from flocksy.protocol.programme import PROGRAMME_BURSTS
 from flocksy.protocol.timing import SLOT_ROUNDS, BurstTiming
 from flocksy.seam.joint import BoxSeam, Gear, WireSeam
 from flocksy.seam.report import BoxReport
@@ -149,6 +150,40 @@ def test_in_a_burst_every_lane_carries_data_to_everybody(pace: str) -> None:
     flock.run(2)
     for sent in flock.network.sent:
         assert sum(length == 4096 for _, length in sent) == 128
+    flock.close()
+
+
+def burst_cells(flock: Simulation) -> list[int]:
+    return [sum(length == 4096 for _, length in sent) for sent in flock.network.sent]
+
+
+@pytest.mark.parametrize("needs", [(0, 0, 0), (0, 30, 0), (64, 1, 0)])
+def test_a_join_is_followed_by_the_same_bursts_whoever_needs_what(needs: tuple[int, ...]) -> None:
+    flock = Simulation(programme_bytes=64 * 4096)
+    each = PROGRAMME_BURSTS * 64
+    flock.needs = list(needs)
+    flock.boxes[0].state(BoxReport(need=needs[0]))
+    assert flock.run(60, lambda: len(flock.finished[0]) >= 1)
+    flock.needs = [0] * NODES
+    flock.run(60)
+    assert burst_cells(flock) == [each] * NODES
+    flock.emitters[2] = None
+    flock.run(2)
+    assert flock.views()[:2] == [0b011] * 2
+    flock.start(2)
+    flock.run(60)
+    assert flock.views() == [7] * NODES
+    assert burst_cells(flock) == [2 * each] * NODES
+    flock.close()
+
+
+def test_on_a_timetable_a_join_has_no_bursts_of_its_own() -> None:
+    flock = Simulation(
+        programme_bytes=64 * 4096, timing=BurstTiming("timetable", every=1_000_000, cells=64)
+    )
+    flock.run(60)
+    assert flock.views() == [7] * NODES
+    assert burst_cells(flock) == [0] * NODES
     flock.close()
 
 

@@ -1,0 +1,251 @@
+"""After a join comes one fixed programme of bursts, whoever needs what (design 4.3, rule 9)."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from flocksy.protocol.padding import MIN_BURST_CELLS
+from flocksy.protocol.programme import (
+    JOIN_ROUNDS,
+    MOST_JOIN_ROUNDS,
+    PROGRAMME_BURSTS,
+    PROGRAMME_BYTES,
+    PROGRAMME_SECONDS,
+    STEP_ROUNDS,
+    Programme,
+    joined,
+    one_less,
+    programme_cells,
+)
+from flocksy.protocol.shown import Outcome, Plan
+from tests.protocol.flock import Flock
+
+CELLS = 64
+LONG = JOIN_ROUNDS + PROGRAMME_BURSTS * (STEP_ROUNDS + 12)
+"""Rounds in which a programme is over."""
+
+
+def fresh(size: int = 3, **settings: int) -> Flock:
+    return Flock(size, size // 2 + 1, programme_cells=CELLS, **settings)
+
+
+def at_rest(size: int = 3) -> Flock:
+    """The programme of the first start is over."""
+    flock = fresh(size)
+    flock.settle()
+    flock.run(LONG)
+    for member in flock.members:
+        assert member.state.programme is None
+        member.plans.clear()
+    return flock
+
+
+def plans(flock: Flock) -> list[Plan]:
+    """The bursts so far, which must be the same for all live members."""
+    found = [member.plans for member in flock.members if member.alive]
+    assert all(other == found[0] for other in found)
+    return found[0]
+
+
+def lengths(flock: Flock) -> list[tuple[int, bool]]:
+    return [(plan.length, plan.repeat) for plan in plans(flock)]
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_a_first_start_is_followed_by_the_programme_and_then_by_silence(size: int) -> None:
+    flock = fresh(size)
+    flock.settle()
+    flock.run(2 * LONG)
+    assert lengths(flock) == [(CELLS, False)] * PROGRAMME_BURSTS
+
+
+def test_its_first_need_is_shown_so_long_after_the_view_was_collected() -> None:
+    flock = fresh()
+    while not any(member.output and member.output.shown.need for member in flock.members):
+        flock.tick()
+        assert flock.round < 10_000
+    view = flock.members[0].state.programme
+    assert view is not None
+    assert {member.shown.round for member in flock.members} == {view.since + JOIN_ROUNDS}
+    assert {member.shown.need for member in flock.members} == {CELLS}
+
+
+def test_a_member_that_comes_back_makes_all_owe_it() -> None:
+    flock = at_rest()
+    flock.members[2].alive = False
+    flock.run(10)
+    assert not plans(flock)
+    flock.restart(2)
+    flock.run(LONG)
+    assert lengths(flock) == [(CELLS, False)] * PROGRAMME_BURSTS
+
+
+def test_so_does_one_that_was_only_not_heard_for_a_while() -> None:
+    """It has no idea that anybody was away; the others have."""
+    flock = at_rest()
+    flock.cut = {(2, 0), (2, 1), (0, 2), (1, 2)}
+    flock.run(10)
+    flock.cut = set()
+    flock.run(8)
+    assert [member.state.programme is not None for member in flock.members] == [True] * 3
+    flock.run(LONG)
+    assert lengths(flock) == [(CELLS, False)] * PROGRAMME_BURSTS
+
+
+def test_so_does_one_that_restarts_before_it_is_missed() -> None:
+    """Nobody else has seen a view without it; it knows that it had none."""
+    flock = at_rest()
+    flock.restart(1)
+    flock.run(LONG)
+    assert lengths(flock) == [(CELLS, False)] * PROGRAMME_BURSTS
+
+
+def test_who_is_lost_is_no_join() -> None:
+    flock = at_rest(5)
+    flock.members[3].alive = False
+    flock.run(LONG)
+    assert not plans(flock)
+
+
+def test_needs_are_in_it_and_do_not_begin_before_it() -> None:
+    """Neither number nor instants say whether anybody needed anything."""
+    quiet, busy = fresh(), fresh()
+    busy.members[1].need = 40
+    for flock in (quiet, busy):
+        flock.settle()
+        flock.run(2 * LONG)
+        busy.members[1].need = 0
+    starts = [[plan.start_round for plan in plans(flock)] for flock in (quiet, busy)]
+    assert starts[0] == starts[1][:PROGRAMME_BURSTS]
+    assert lengths(quiet) == lengths(busy)[:PROGRAMME_BURSTS]
+
+
+def test_a_larger_need_makes_its_burst_longer() -> None:
+    flock = fresh()
+    flock.settle()
+    flock.members[0].need = 300
+    flock.run(JOIN_ROUNDS + 2)
+    flock.members[0].need = 0
+    flock.run(LONG)
+    assert lengths(flock) == [(512, False), *[(CELLS, False)] * (PROGRAMME_BURSTS - 1)]
+
+
+def test_between_its_bursts_there_is_time_to_ask() -> None:
+    flock = fresh()
+    flock.settle()
+    flock.run(LONG)
+    starts = [plan.start_round for plan in plans(flock)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(starts)]
+    assert all(gap >= STEP_ROUNDS + flock.members[0].parameters.lead_rounds for gap in gaps)
+
+
+def test_a_gap_is_repeated_beside_it() -> None:
+    flock = fresh()
+    flock.settle()
+    flock.members[2].outcome = Outcome.FINISHED_WITH_GAP
+    while not any(member.plans for member in flock.members):
+        flock.tick()
+    flock.run(8)
+    flock.members[2].outcome = Outcome.FINISHED
+    flock.run(LONG)
+    first, *others = lengths(flock)
+    assert first == (CELLS, False)
+    assert sorted(others) == [*[(CELLS, False)] * (PROGRAMME_BURSTS - 1), (CELLS, True)]
+
+
+def test_an_abort_is_repeated_and_no_join_and_the_programme_goes_on() -> None:
+    flock = fresh()
+    flock.settle()
+    flock.members[1].outcome = Outcome.STALLED
+    while not any(member.plans for member in flock.members):
+        flock.tick()
+    flock.run(8)
+    flock.members[1].outcome = Outcome.FINISHED
+    flock.run(2 * LONG)
+    assert sorted(lengths(flock)) == [*[(CELLS, False)] * PROGRAMME_BURSTS, (CELLS, True)]
+
+
+def test_a_smaller_view_keeps_what_is_left() -> None:
+    flock = fresh(5)
+    flock.settle()
+    while len(flock.members[0].plans) < 1:
+        flock.tick()
+    flock.run(8)
+    flock.members[4].alive = False
+    flock.run(2 * LONG)
+    assert lengths(flock) == [(CELLS, False)] * PROGRAMME_BURSTS
+
+
+def test_below_quorum_nothing_is_shown_of_it() -> None:
+    flock = fresh()
+    flock.settle()
+    flock.members[1].alive = flock.members[2].alive = False
+    flock.run(LONG)
+    late = flock.members[0].outputs[-LONG + 8 :]
+    assert {output.shown.need for output in late} == {0}
+    assert not flock.members[0].plans
+
+
+def test_a_member_that_comes_and_goes_does_not_keep_the_others_from_their_bursts() -> None:
+    flock = at_rest()
+    for _ in range(40):
+        flock.members[2].alive = False
+        flock.run(6)
+        flock.restart(2)
+        flock.run(7)
+    served = [plan for plan in flock.members[0].plans if not plan.repeat]
+    assert len(served) >= 40 * 13 // (MOST_JOIN_ROUNDS + JOIN_ROUNDS)
+    owed = flock.members[0].state.programme
+    assert owed is None or owed.left <= PROGRAMME_BURSTS
+    flock.members[0].plans.clear()
+    flock.run(2 * LONG)
+    assert len(flock.members[0].plans) <= PROGRAMME_BURSTS
+
+
+def test_on_a_timetable_there_is_none() -> None:
+    flock = Flock(programme_cells=0)
+    flock.settle()
+    assert not any(cell.joins for cell in flock.shown())
+    flock.run(LONG)
+    assert not plans(flock)
+
+
+# The values themselves.
+
+
+def test_debts_are_not_added_up_and_not_put_off_for_ever() -> None:
+    owed = joined(None, 1000)
+    assert owed == Programme(PROGRAMME_BURSTS, 1000 + JOIN_ROUNDS, 1000)
+    again = joined(one_less(owed), 1010)
+    assert again == Programme(PROGRAMME_BURSTS, 1010 + JOIN_ROUNDS, 1000)
+    late = joined(again, 1000 + 10 * MOST_JOIN_ROUNDS)
+    assert late == Programme(PROGRAMME_BURSTS, 1000 + MOST_JOIN_ROUNDS, 1000)
+
+
+def test_it_ends() -> None:
+    owed: Programme | None = joined(None, 1)
+    for _ in range(PROGRAMME_BURSTS):
+        assert owed is not None
+        owed = one_less(owed)
+    assert owed is None
+    assert one_less(None) is None
+
+
+@pytest.mark.parametrize(
+    ("burst_cell", "max_rate", "cells"),
+    [
+        (65_536, 0, MIN_BURST_CELLS),
+        (1 << 20, 0, MIN_BURST_CELLS),
+        (16_384, 0, 256),
+        (4_096, 0, 1024),
+        (4_096, 10_000_000, 1024),
+        (4_096, 16_000, 128),
+        (65_536, 16_000, MIN_BURST_CELLS),
+    ],
+)
+def test_its_length_is_one_of_bytes(burst_cell: int, max_rate: int, cells: int) -> None:
+    assert programme_cells(PROGRAMME_BYTES, burst_cell, max_rate) == cells
+    if max_rate and cells > MIN_BURST_CELLS:
+        assert cells * burst_cell <= 2 * max_rate * PROGRAMME_SECONDS
