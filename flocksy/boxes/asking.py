@@ -36,6 +36,11 @@ def serves(
     return bool(order) and order[attempt % len(order)] == own
 
 
+SOON_ROUNDS = 1
+"""While a programme of bursts goes on, what is missing gets so long to come by itself: what is not
+asked for before its next burst does not come in it."""
+
+
 @dataclass(slots=True)
 class Patience:
     """When to ask (again) for what one box misses."""
@@ -43,11 +48,13 @@ class Patience:
     pause_s: float
     attempt: int = 0
     asked: bool = False
+    _asked_soon: bool = False
     _since: float | None = None
     _last: int = -1
 
-    def due(self, now: float, missing: int) -> bool:
+    def due(self, now: float, missing: int, soon_s: float | None = None) -> bool:
         """Whether to ask now. `missing`: any number that shrinks with progress; 0 for nothing.
+        `soon_s`: so long to wait for the first question between two bursts, if not the usual pause.
 
         Call it while no burst is agreed or running; `hold` while one is.
         """
@@ -57,11 +64,15 @@ class Patience:
         if missing != self._last or self._since is None:
             if self._last >= 0 and missing < self._last:
                 self.attempt = 0
+                if soon_s is not None:
+                    self.asked = False  # what is left is still queued where it was asked for
             self._last, self._since = missing, now
             return False
-        if now - self._since < self.pause_s:
+        pause_s = self.pause_s if soon_s is None or self._asked_soon else soon_s
+        if now - self._since < pause_s:
             return False
         self._since = now
+        self._asked_soon = True
         if self.asked:
             self.attempt += 1
         self.asked = True
@@ -69,5 +80,6 @@ class Patience:
 
     def hold(self, now: float) -> None:
         """Something is under way: count the pause anew."""
+        self._asked_soon = False
         if self._since is not None:
             self._since = now

@@ -37,6 +37,9 @@ from flocksy.sync.stream import SLOT_HEAD_BYTES
 IDLE_SLOTS = 6
 """Heartbeats that a small change may take; what needs more waits for a burst."""
 
+JOIN_SLOTS = 3
+"""Likewise while bursts follow because somebody joined: one will be here before more have left."""
+
 DRAIN_SLOTS = 24
 """Slots taken per turn: a window of each lane of a small flock, before the wire is told."""
 
@@ -255,7 +258,8 @@ class Exchange:
         if not self._report.real_allowed:
             self._announcing.nothing()
             return
-        budget = IDLE_SLOTS * (self._seam.idle_payload - SLOT_HEAD_BYTES)
+        slots = JOIN_SLOTS if self._report.programme else IDLE_SLOTS
+        budget = slots * (self._seam.idle_payload - SLOT_HEAD_BYTES)
         allowed = self.crowd.allows(self._report.view)
         waiting = sum(box.offers.pushes.bytes for box in self.boxes.values()) if allowed else 0
         waiting += self._answers.payload_bytes + sum(_size(parts) for parts in self._controls)
@@ -266,7 +270,16 @@ class Exchange:
             self._announcing.nothing()
             self._say_in_heartbeats()
             return
+        if self._report.programme:
+            self._ask_in_heartbeats(budget)
         self._announcing.wants(self._now, waiting, self._seam.burst_payload - SLOT_HEAD_BYTES)
+
+    def _ask_in_heartbeats(self, budget: int) -> None:
+        """What has to be asked and compared before the next burst is said, so that it can carry the
+        answers: somebody joined, and there are only so many bursts for it."""
+        if self._heartbeats.bytes + sum(map(_size, self._controls)) <= budget:
+            while self._controls:
+                self._heartbeats.add(self._controls.popleft())
 
     def _say_in_heartbeats(self) -> None:
         boxes = self._tellers(self._report.view)
@@ -296,10 +309,12 @@ class Exchange:
         known = self._known_of(box)
         tag, digest = known[:TAG_BYTES], known[TAG_BYTES:]
         shared = [lane for lane in live if self.peers.share(tag, [lane])]
-        if self.peers.standing(tag, digest, live, round_):
+        if self._controls or self._answers.payload_bytes:
+            self.peers.calm()  # what waits to be said may be all of the difference
+        elif self.peers.standing(tag, digest, live, round_):
             first = self._seam.own_lane < min(shared, default=self._seam.lanes)
             self._repair.differs(box, self._now, first=first)
-        self._repair.ask(box, self._now, live, shared)
+        self._repair.ask(box, self._now, live, shared, soon=self._report.programme > 0)
 
     def _say(self, message: Message) -> None:
         """Queue a message of the exchange itself: with what waits, in heartbeats or a burst."""

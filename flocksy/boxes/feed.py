@@ -127,6 +127,7 @@ class Feed:
         self._filled = 0
         self._room_behind = 0
         self._items = self._all(again)
+        self._forgotten = False
         self._item: _Item | None = None
         self._cover = b""
         self._cover_at = 0
@@ -156,6 +157,7 @@ class Feed:
     def forget(self) -> None:
         """Say nothing more: a box that has something to say was closed."""
         self._items = iter(())
+        self._forgotten = True
         self._item = None
         self.carried = Carried()
 
@@ -184,6 +186,10 @@ class Feed:
         if self._item is None:
             try:
                 self._item = next(self._items, None)
+                if self._item is None and not self._forgotten:
+                    # What others have asked for since is still in time.
+                    self._items = self._all(None)
+                    self._item = next(self._items, None)
             except BoxFailedError as failure:
                 self._failed(failure.box, failure.error)  # the slot goes out all the same
             if self._item is None:

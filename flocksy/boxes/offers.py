@@ -23,6 +23,9 @@ from flocksy.sync.version import Kind, Version
 MAX_OUTGOING_LOADED = 100_000
 """Outgoing paths taken up from the index at start; what is beyond waits for the next start."""
 
+LISTS_BYTES = 64 << 10
+"""Lists of chunks that go with a record that was asked for: those of a file of some GB."""
+
 
 class Offers:
     """What one box offers: keeps `pushes`, makes entries of messages."""
@@ -99,6 +102,17 @@ class Offers:
         if known is not None and known.heads.keys() <= state.heads.keys():
             state = known
         return self._entries(path, state, list(state.heads), full=True)
+
+    def lists(self, path: str) -> Fresh:
+        """Ids and lengths of the lists of chunks of all heads of `path`, where they are short: who
+        asks for a record would ask for them next."""
+        state = self._index.lane_state(path)
+        found: list[tuple[bytes, int]] = []
+        for version in () if state is None else state.heads.values():
+            if _has_chunks(version):
+                blobs = self._index.contents.blobs(version.root)
+                found += [(name, len(data)) for name, data in blobs]
+        return tuple(found) if sum(length for _, length in found) <= LISTS_BYTES else ()
 
     def _entries(
         self,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from flocksy.boxes.answers import Answers
-from flocksy.boxes.asking import FEW_WANTED, MANY_WANTED, Patience, serves
+from flocksy.boxes.asking import FEW_WANTED, MANY_WANTED, SOON_ROUNDS, Patience, serves
 from flocksy.boxes.box import Box
 from flocksy.sync import reconcile
 from flocksy.sync.messages import KEY_BYTES, Gone, Items, Message, Ranges, Want, WantRecords
@@ -107,11 +107,15 @@ class Repair:
             mending.content.hold(now)
             mending.records.hold(now)
 
-    def ask(self, box: Box, now: float, live: Sequence[int], shared: Sequence[int]) -> None:
+    def ask(
+        self, box: Box, now: float, live: Sequence[int], shared: Sequence[int], *, soon: bool
+    ) -> None:
         """Ask for what has not come by itself. To be called once per round outside bursts. `live`:
-        lanes of the other members of the view; `shared`: of those that have the box."""
+        lanes of the other members of the view; `shared`: of those that have the box. `soon`: there
+        is a burst to come whether or not anybody needs it."""
         mending = self._boxes[box.setup.tag]
-        self._ask_content(box, mending, now, live, shared)
+        soon_s = SOON_ROUNDS * self._period_s if soon else None
+        self._ask_content(box, mending, now, live, shared, soon_s)
         self._ask_missing(box, mending, now)
         mending.wanted |= {reconcile.path_key(path) for path in box.unknown}
         box.unknown.clear()
@@ -129,6 +133,8 @@ class Repair:
         The `first` of the lanes that share the box does at once, the others if it does not help.
         """
         mending = self._boxes[box.setup.tag]
+        if mending.wanted:
+            return  # known, and asked for
         pause = RECONCILE_ROUNDS * self._period_s * self._draw.uniform(1.0, 2.0)
         if mending.opened_at is None and not first:
             mending.opened_at = now
@@ -158,7 +164,13 @@ class Repair:
                 pass  # versions and content are no repair's
 
     def _ask_content(
-        self, box: Box, mending: _Mending, now: float, live: Sequence[int], shared: Sequence[int]
+        self,
+        box: Box,
+        mending: _Mending,
+        now: float,
+        live: Sequence[int],
+        shared: Sequence[int],
+        soon_s: float | None,
     ) -> None:
         if box.planning.disk_full or box.staging.trouble:
             # Whatever came would be refused again; now and then something has to try.
@@ -166,12 +178,13 @@ class Repair:
                 return
             mending.refused_until = now + REFUSED_SECONDS
         wanted = box.staging.wants(MANY_WANTED, without=box.planning.missing)
-        if not wanted:
-            mending.gone.clear()
-        if mending.content.due(now, len(wanted)):
+        if not wanted or soon_s is not None:
+            mending.gone.clear()  # who has just come has hardly looked
+        if mending.content.due(now, len(wanted), soon_s):
             if mending.content.attempt >= TIMES_ASKED * len(live) and not box.adopting:
                 self._give_up(box, mending, wanted, shared)
-            if len(wanted) <= MANY_AT_ONCE or box.staging.trouble:
+            few = len(wanted) <= MANY_AT_ONCE and soon_s is None
+            if few or box.staging.trouble:
                 wanted = wanted[:FEW_WANTED]
             self._say(Want(box.setup.tag, mending.content.attempt, tuple(wanted)))
 
@@ -238,6 +251,8 @@ class Repair:
             path = box.index.items.path_of(key)
             if path is not None:
                 self._answers.add_record(box, path)
+                for name, length in box.offers.lists(path):
+                    self._answers.add_chunk(name, box, length)
 
     def _serves(self, wanted: bytes, attempt: int, asker: int, view: int) -> bool:
         return serves(wanted, attempt, self._own_lane, asker, self._uids, view)

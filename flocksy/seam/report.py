@@ -93,6 +93,9 @@ class WireReport:
     lanes: tuple[LaneReport, ...] = ()
     errors: tuple[str, ...] = ()
     """Recent errors, oldest first."""
+    programme: int = 0
+    """Bursts to come because somebody joined, whether or not anybody needs them; the one that is
+    agreed is not among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,7 @@ class SharedBlock:
         self._body.release()
 
 
-_HOT = struct.Struct("<H?QQII?" + "8sIqI?" + "I" + "8s??" + "QQi")
+_HOT = struct.Struct("<H?QQII?" + "8sIqI?" + "I" + "8s??" + "QQi" + "B")
 _LANE = struct.Struct("<QQQi")
 _BOX = struct.Struct("<I32s?")
 
@@ -215,6 +218,7 @@ class WireReportBlock:
             report.cells_out_idle,
             report.cells_out_burst,
             min(report.late_us, 2**31 - 1),
+            report.programme,
         )
         for lane in report.lanes:
             offset_us = max(-(2**31), min(lane.offset_us, 2**31 - 1))
@@ -266,6 +270,7 @@ class WireReportBlock:
             cells_out_idle,
             cells_out_burst,
             late_us,
+            programme,
         ) = _HOT.unpack_from(data)
         texts = self._texts["lanes"]
         lanes = []
@@ -291,6 +296,7 @@ class WireReportBlock:
             late_us=late_us,
             lanes=tuple(lanes),
             errors=tuple(self._texts["errors"]),
+            programme=programme,
         )
 
     def close(self) -> None:

@@ -30,6 +30,12 @@ IDLE_CELL = 1024
 BURST_CELL = 16384
 PERIOD_S = 0.1
 LEAST_BURST = 64
+PROGRAMME_BURSTS = 3
+PROGRAMME_CELLS = (4 << 20) // BURST_CELL
+LEAD_ROUNDS = 4
+JOIN_ROUNDS = 16 + LEAD_ROUNDS
+STEP_ROUNDS = 8 + LEAD_ROUNDS
+"""Of what follows a join, as in `flocksy.protocol.programme`, which boxes know nothing of."""
 MAX_ROUNDS = 3_000
 SCAN_SECONDS = 1.0
 """Waited for a part of a scan; after that the round goes on without it."""
@@ -58,7 +64,10 @@ class LockstepNode:
 class Lockstep:
     """`size` nodes that share one box. Use as a context manager."""
 
-    def __init__(self, root: Path, size: int = 3, seed: int = 0) -> None:
+    def __init__(
+        self, root: Path, size: int = 3, seed: int = 0, *, programme: bool = False
+    ) -> None:
+        """`programme`: bursts follow whenever a node comes back, needed or not."""
         self.now = time.monotonic()
         self.round = 10_000
         self.lost: Lost = lambda _sender, _receiver, _round: False
@@ -66,6 +75,11 @@ class Lockstep:
         self.scan_s = SCAN_SECONDS
         self.said_bytes = 0
         """Stream bytes that lanes have carried, cover not counted."""
+        self.said_in_bursts = [0] * size
+        """Likewise by lane, in bursts only."""
+        self._joins = programme
+        self._programme = 0
+        self._burst_from = 0
         self._root = root
         self._size = size
         self._random = random.Random(seed)
@@ -133,6 +147,8 @@ class Lockstep:
         """The node comes back with what it left on its disk."""
         self.nodes[lane] = self._start(lane)
         self._epoch += 1
+        if self._joins:
+            self._programme, self._burst_from = PROGRAMME_BURSTS, self.round + JOIN_ROUNDS
         # Other sessions: the wire says so by a gap, and what was half said is forgotten.
         for peer in self.up:
             peer.gap[lane, Gear.IDLE] = True
@@ -154,9 +170,11 @@ class Lockstep:
         for node in self.up:
             self._emit(node, Gear.IDLE, bytes(8), 0)
         self._turns()
-        needs = [node.wire.box().need for node in self.up]
-        if max(needs) or self._repeat is not None:
-            self._burst(max(needs))
+        need = max(node.wire.box().need for node in self.up)
+        if self._programme:
+            need = max(need, PROGRAMME_CELLS) if self.round >= self._burst_from else 0
+        if need or self._repeat is not None:
+            self._burst(need)
 
     def run_until(self, condition: Callable[[], bool], rounds: int = MAX_ROUNDS) -> None:
         """Step until `condition` holds. Raises `AssertionError` after so many rounds."""
@@ -227,6 +245,7 @@ class Lockstep:
                     burst_cells=cells,
                     last_burst=self._last,
                     lanes=tuple(LaneReport("live") for _ in range(self._size)),
+                    programme=self._programme,
                 ),
                 texts=True,
             )
@@ -243,7 +262,9 @@ class Lockstep:
             data = bytes(cell)
             cell.release()
             ring.release()
-            self.said_bytes += int.from_bytes(data[USED_AT : USED_AT + 4], "little")
+            used = int.from_bytes(data[USED_AT : USED_AT + 4], "little")
+            self.said_bytes += used
+            self.said_in_bursts[node.lane] += used if gear is Gear.BURST else 0
         else:
             # As the wire does it: cover, a slot whose stream flags say so.
             data = bytes(HEADER_BYTES) + b"\1" + bytes(4) + b"\xff" * 4
@@ -269,6 +290,9 @@ class Lockstep:
             self._random.randbytes(8), self._view(), time.monotonic_ns(), length, bool(again)
         )
         self.bursts.append(burst)
+        if self._programme and not burst.repeat:
+            self._programme -= 1
+            self._burst_from = self.round + STEP_ROUNDS
         gapped = False
         for node in self.up:
             node.gap.clear()

@@ -43,6 +43,7 @@ class Reporter:
         burst: AgreedBurst | None,
         burst_cells: int,
         last_burst: LastBurst | None,
+        programme: int,
     ) -> None:
         """Publish the state of this round; the texts at most once a second."""
         shown = output.shown
@@ -78,6 +79,7 @@ class Reporter:
             late_us=late_ns // 1000,
             lanes=tuple(lanes),
             errors=tuple(self._errors),
+            programme=programme,
         )
         self._seam.tell(report, texts)
 

@@ -41,7 +41,9 @@ def make_spool(path: Path) -> Path:
 class Flock(Lockstep):
     """See the head of this module."""
 
-    def __init__(self, root: Path, spool: Path, size: int = 3, seed: int = 0) -> None:
+    def __init__(
+        self, root: Path, spool: Path, size: int = 3, seed: int = 0, *, programme: bool = False
+    ) -> None:
         self.root = root
         self._dead: list[LockstepNode] = []
         for lane in range(size):
@@ -49,7 +51,7 @@ class Flock(Lockstep):
             state.mkdir(exist_ok=True)
             if not (state / "spool").exists():
                 os.symlink(spool, state / "spool")
-        super().__init__(root, size, seed)
+        super().__init__(root, size, seed, programme=programme)
 
     def __exit__(self, *error: object) -> None:
         super().__exit__(*error)

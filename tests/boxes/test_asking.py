@@ -54,6 +54,20 @@ def test_asking_waits_for_a_pause_without_progress() -> None:
     assert patience.attempt == 0
 
 
+def test_before_a_burst_that_comes_anyway_it_asks_soon_and_once() -> None:
+    patience = Patience(pause_s=1.0)
+    assert not patience.due(0.0, 10, soon_s=0.1)
+    assert patience.due(0.2, 10, soon_s=0.1)
+    assert not patience.due(0.4, 10, soon_s=0.1)
+    assert not patience.due(1.1, 10, soon_s=0.1)
+    patience.hold(1.5)  # the burst
+    assert not patience.due(1.6, 4, soon_s=0.1)
+    assert patience.due(1.8, 4, soon_s=0.1)
+    assert patience.attempt == 0
+    assert patience.due(2.9, 4, soon_s=0.1)
+    assert patience.attempt == 1
+
+
 def test_each_ask_without_an_answer_is_another_attempt() -> None:
     patience = Patience(pause_s=1.0)
     assert not patience.due(0.0, 5)
