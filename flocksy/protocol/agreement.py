@@ -480,7 +480,7 @@ class _Turn:
         self.commands.append(ViewChanged(view.epoch))
         if view.joins:
             self.programme = joined(self.programme, view.round)
-        self.feed(Event.VIEW_FORMED)
+        self.feed(Event.SOMEBODY_JOINED if view.joins else Event.VIEW_FORMED)
 
     def _has_quorum(self) -> bool:
         members = self.epoch.members

@@ -72,7 +72,9 @@ class Event(Enum):
     FLOCK_SETTLED = "flock_settled"
     """Nobody is in the burst any more, or we waited long enough."""
     VIEW_FORMED = "view_formed"
-    """A new view was confirmed."""
+    """A new view was confirmed, with nobody in it who is new."""
+    SOMEBODY_JOINED = "somebody_joined"
+    """A new view was confirmed, with somebody new."""
     LEAVE_REQUESTED = "leave_requested"
     """The node is asked to stop."""
 
@@ -122,6 +124,7 @@ TABLE: dict[tuple[Mode, Event], tuple[Mode, Action]] = {
     (Mode.WAITING, Event.ABORT_HEARD): (Mode.WAITING, Action.IGNORE),
     (Mode.WAITING, Event.FLOCK_SETTLED): (Mode.WAITING, Action.IGNORE),
     (Mode.WAITING, Event.VIEW_FORMED): (Mode.WAITING, Action.IGNORE),
+    (Mode.WAITING, Event.SOMEBODY_JOINED): (Mode.WAITING, Action.IGNORE),
     (Mode.WAITING, Event.LEAVE_REQUESTED): (Mode.LEAVING, Action.STOP),
     (Mode.READY, Event.QUORUM_FORMED): (Mode.READY, Action.IGNORE),
     (Mode.READY, Event.QUORUM_LOST): (Mode.WAITING, Action.WITHDRAW),
@@ -134,7 +137,8 @@ TABLE: dict[tuple[Mode, Event], tuple[Mode, Action]] = {
     (Mode.READY, Event.BURST_STALLED): (Mode.READY, Action.IGNORE),
     (Mode.READY, Event.ABORT_HEARD): (Mode.READY, Action.IGNORE),
     (Mode.READY, Event.FLOCK_SETTLED): (Mode.READY, Action.IGNORE),
-    (Mode.READY, Event.VIEW_FORMED): (Mode.READY, Action.WITHDRAW),
+    (Mode.READY, Event.VIEW_FORMED): (Mode.READY, Action.IGNORE),
+    (Mode.READY, Event.SOMEBODY_JOINED): (Mode.READY, Action.WITHDRAW),
     (Mode.READY, Event.LEAVE_REQUESTED): (Mode.LEAVING, Action.STOP),
     (Mode.ANNOUNCING, Event.QUORUM_FORMED): (Mode.ANNOUNCING, Action.IGNORE),
     (Mode.ANNOUNCING, Event.QUORUM_LOST): (Mode.WAITING, Action.WITHDRAW),
@@ -147,7 +151,8 @@ TABLE: dict[tuple[Mode, Event], tuple[Mode, Action]] = {
     (Mode.ANNOUNCING, Event.BURST_STALLED): (Mode.ANNOUNCING, Action.IGNORE),
     (Mode.ANNOUNCING, Event.ABORT_HEARD): (Mode.ANNOUNCING, Action.IGNORE),
     (Mode.ANNOUNCING, Event.FLOCK_SETTLED): (Mode.ANNOUNCING, Action.IGNORE),
-    (Mode.ANNOUNCING, Event.VIEW_FORMED): (Mode.READY, Action.WITHDRAW),
+    (Mode.ANNOUNCING, Event.VIEW_FORMED): (Mode.ANNOUNCING, Action.IGNORE),
+    (Mode.ANNOUNCING, Event.SOMEBODY_JOINED): (Mode.READY, Action.WITHDRAW),
     (Mode.ANNOUNCING, Event.LEAVE_REQUESTED): (Mode.LEAVING, Action.STOP),
     (Mode.PROPOSING, Event.QUORUM_FORMED): (Mode.PROPOSING, Action.IGNORE),
     (Mode.PROPOSING, Event.QUORUM_LOST): (Mode.WAITING, Action.WITHDRAW),
@@ -161,6 +166,7 @@ TABLE: dict[tuple[Mode, Event], tuple[Mode, Action]] = {
     (Mode.PROPOSING, Event.ABORT_HEARD): (Mode.PROPOSING, Action.IGNORE),
     (Mode.PROPOSING, Event.FLOCK_SETTLED): (Mode.PROPOSING, Action.IGNORE),
     (Mode.PROPOSING, Event.VIEW_FORMED): (Mode.PROPOSING, Action.IGNORE),
+    (Mode.PROPOSING, Event.SOMEBODY_JOINED): (Mode.PROPOSING, Action.IGNORE),
     (Mode.PROPOSING, Event.LEAVE_REQUESTED): (Mode.PROPOSING, Action.IGNORE),
     (Mode.CONFIRMED, Event.QUORUM_FORMED): (Mode.CONFIRMED, Action.IGNORE),
     (Mode.CONFIRMED, Event.QUORUM_LOST): (Mode.CONFIRMED, Action.IGNORE),
@@ -174,6 +180,7 @@ TABLE: dict[tuple[Mode, Event], tuple[Mode, Action]] = {
     (Mode.CONFIRMED, Event.ABORT_HEARD): (Mode.LEFT, Action.ABANDON_BURST),
     (Mode.CONFIRMED, Event.FLOCK_SETTLED): (Mode.CONFIRMED, Action.IGNORE),
     (Mode.CONFIRMED, Event.VIEW_FORMED): (Mode.CONFIRMED, Action.IGNORE),
+    (Mode.CONFIRMED, Event.SOMEBODY_JOINED): (Mode.CONFIRMED, Action.IGNORE),
     (Mode.CONFIRMED, Event.LEAVE_REQUESTED): (Mode.CONFIRMED, Action.IGNORE),
     (Mode.BURSTING, Event.QUORUM_FORMED): (Mode.BURSTING, Action.IGNORE),
     (Mode.BURSTING, Event.QUORUM_LOST): (Mode.BURSTING, Action.IGNORE),
@@ -187,6 +194,7 @@ TABLE: dict[tuple[Mode, Event], tuple[Mode, Action]] = {
     (Mode.BURSTING, Event.ABORT_HEARD): (Mode.LEFT, Action.ABANDON_BURST),
     (Mode.BURSTING, Event.FLOCK_SETTLED): (Mode.BURSTING, Action.IGNORE),
     (Mode.BURSTING, Event.VIEW_FORMED): (Mode.BURSTING, Action.IGNORE),
+    (Mode.BURSTING, Event.SOMEBODY_JOINED): (Mode.BURSTING, Action.IGNORE),
     (Mode.BURSTING, Event.LEAVE_REQUESTED): (Mode.BURSTING, Action.IGNORE),
     (Mode.SETTLING, Event.QUORUM_FORMED): (Mode.SETTLING, Action.IGNORE),
     (Mode.SETTLING, Event.QUORUM_LOST): (Mode.SETTLING, Action.IGNORE),
@@ -200,6 +208,7 @@ TABLE: dict[tuple[Mode, Event], tuple[Mode, Action]] = {
     (Mode.SETTLING, Event.ABORT_HEARD): (Mode.SETTLING, Action.IGNORE),
     (Mode.SETTLING, Event.FLOCK_SETTLED): (Mode.READY, Action.REST),
     (Mode.SETTLING, Event.VIEW_FORMED): (Mode.SETTLING, Action.IGNORE),
+    (Mode.SETTLING, Event.SOMEBODY_JOINED): (Mode.SETTLING, Action.IGNORE),
     (Mode.SETTLING, Event.LEAVE_REQUESTED): (Mode.LEAVING, Action.STOP),
     (Mode.LEFT, Event.QUORUM_FORMED): (Mode.LEFT, Action.IGNORE),
     (Mode.LEFT, Event.QUORUM_LOST): (Mode.LEFT, Action.IGNORE),
@@ -213,6 +222,7 @@ TABLE: dict[tuple[Mode, Event], tuple[Mode, Action]] = {
     (Mode.LEFT, Event.ABORT_HEARD): (Mode.LEFT, Action.IGNORE),
     (Mode.LEFT, Event.FLOCK_SETTLED): (Mode.WAITING, Action.RESUME),
     (Mode.LEFT, Event.VIEW_FORMED): (Mode.WAITING, Action.RESUME),
+    (Mode.LEFT, Event.SOMEBODY_JOINED): (Mode.WAITING, Action.RESUME),
     (Mode.LEFT, Event.LEAVE_REQUESTED): (Mode.LEAVING, Action.STOP),
     (Mode.LEAVING, Event.QUORUM_FORMED): (Mode.LEAVING, Action.IGNORE),
     (Mode.LEAVING, Event.QUORUM_LOST): (Mode.LEAVING, Action.IGNORE),
@@ -226,5 +236,6 @@ TABLE: dict[tuple[Mode, Event], tuple[Mode, Action]] = {
     (Mode.LEAVING, Event.ABORT_HEARD): (Mode.LEAVING, Action.IGNORE),
     (Mode.LEAVING, Event.FLOCK_SETTLED): (Mode.LEAVING, Action.IGNORE),
     (Mode.LEAVING, Event.VIEW_FORMED): (Mode.LEAVING, Action.IGNORE),
+    (Mode.LEAVING, Event.SOMEBODY_JOINED): (Mode.LEAVING, Action.IGNORE),
     (Mode.LEAVING, Event.LEAVE_REQUESTED): (Mode.LEAVING, Action.IGNORE),
 }
