@@ -20,6 +20,8 @@ class Timing:
     rest_mean_s: float
     period_s: float
     max_burst_bytes: int = MAX_BURST_BYTES
+    outside_mean_s: float = 0.0
+    """Of the delay of changes made while the node was in no view."""
 
 
 class Announcing:

@@ -11,7 +11,6 @@ after it, at the same time.
 
 from __future__ import annotations
 
-import itertools
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -25,6 +24,7 @@ from flocksy.boxes.here import Here
 from flocksy.boxes.ignore_first import IgnoreFirst
 from flocksy.boxes.intake import Fresh, Intake
 from flocksy.boxes.offers import Offers
+from flocksy.boxes.outside import Untold
 from flocksy.boxes.planning import Planning
 from flocksy.boxes.receiving import Receiving
 from flocksy.boxes.rehearsal import Rehearsal
@@ -100,7 +100,7 @@ class Box:
         self._ignore_first = IgnoreFirst(opened, self.planning, self._receiving, self._adopt)
         self._adopt_after: str | None = None
         self._catching_up = CatchingUp(opened.index)
-        self.offers.resume()
+        self.untold = Untold(self.scans, self.intake, self.offers)
 
     # -- what comes in --------------------------------------------------------------------------
 
@@ -111,6 +111,7 @@ class Box:
             return
         self.guard.found(report.findings, source)
         self.intake.take(report.findings, now)
+        self.untold.found(report)
         if report.failed is not None:
             self.index.check_for_damage()
         if report.last and self.scans.ended(report, now):
@@ -202,6 +203,7 @@ class Box:
     def _adopt(self, paths: Sequence[str]) -> None:
         found = self.intake.changed
         fresh = {path: found.pop(path) for path in paths if path in found}
+        self.untold.add(paths)  # of unknown past
         self._carry_out(adopt(self.index, paths, self._opened.capabilities, **self._how()), fresh)
         self.set_aside.look(paths)
         self.planning.add(paths)
@@ -266,13 +268,6 @@ class Box:
         trouble = self.staging.trouble or self._upkeep.trouble
         return {**problems, "": trouble} if trouble else problems
 
-    def conflicts(self, limit: int) -> list[str]:
-        """Paths of conflict copies that this disk shows, some of them."""
-        copies: list[str] = []
-        for owner in itertools.islice(self.index.conflicted(), limit):
-            copies += self.index.copies_of(owner)
-        return sorted(copies)[:limit]
-
     def close(self) -> None:
         """Finish what is being applied, and close everything, whatever of that raises."""
         with ExitStack() as last_first:
@@ -311,6 +306,7 @@ class Box:
         for judge, some in ((adopt, unseen), (commit_local, set(paths) - unseen)):
             operations = judge(self.index, some, self._opened.capabilities, **self._how())
             self._carry_out(operations, fresh)
+        self.untold.decided(paths)
         self.set_aside.look(paths)
         self.planning.add(paths)
         return True
@@ -367,7 +363,8 @@ class Box:
             if record.path not in fresh and record.version.kind is Kind.FILE:
                 # Known since an earlier run, and never offered.
                 new = self.offers.all_chunks(record.version)
-            self.offers.add(record.path, record.version, new, batch, len(records))
+            held = self.untold.holds(record.path)
+            self.offers.add(record.path, record.version, new, batch, len(records), held=held)
             self.planning.add((record.path,))
 
     def _is_of_unknown_past(self, path: str) -> bool:

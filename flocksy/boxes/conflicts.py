@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -32,6 +33,14 @@ class Conflict:
     path: str
     shown: Version | None
     copies: tuple[Copy, ...]
+
+
+def some_copies(index: BoxIndex, limit: int) -> list[str]:
+    """Paths of conflict copies that this disk shows, some of them."""
+    copies: list[str] = []
+    for owner in itertools.islice(index.conflicted(), limit):
+        copies += index.copies_of(owner)
+    return sorted(copies)[:limit]
 
 
 def conflicts(index: BoxIndex, under: str = "") -> Iterator[Conflict]:

@@ -24,6 +24,7 @@ from flocksy.boxes.crowd import Crowd
 from flocksy.boxes.feed import BoxFailedError, Carried, Feed, Parts
 from flocksy.boxes.heartbeats import Heartbeats
 from flocksy.boxes.inbox import Inbox, Unpacker
+from flocksy.boxes.outside import Outside
 from flocksy.boxes.peers import TAG_BYTES, Peers
 from flocksy.boxes.reader import SpoolReader
 from flocksy.boxes.repair import Repair
@@ -84,6 +85,8 @@ class Exchange:
         self._controls: deque[Parts] = deque()
         self._answers = Answers()
         self._announcing = Announcing(timing, draw)
+        self.outside = Outside(timing.outside_mean_s, timing.period_s, draw)
+        """When changes may be told that were made while this node was in no view."""
         self._round = 0
         self._known: dict[bytes, bytes] = {}
         self._busy_until = 0.0
@@ -109,6 +112,7 @@ class Exchange:
         self.boxes[box.setup.tag] = box
         self._known.pop(box.setup.tag, None)  # the index may be another than before
         self._repair.add(box)
+        box.untold.follow(self.outside)
 
     def remove(self, box: Box) -> None:
         """A box rests or goes: forget what was to be said of it. Its index still knows."""
@@ -136,7 +140,8 @@ class Exchange:
         self._state(report)
         if more:
             return 0.0
-        return self._announcing.deadline(now)
+        deadlines = (self._announcing.deadline(now), self.outside.deadline())
+        return min((when for when in deadlines if when is not None), default=None)
 
     @property
     def quiet(self) -> bool:
@@ -243,6 +248,9 @@ class Exchange:
     # -- heartbeats -------------------------------------------------------------------------
 
     def _idle_turn(self, report: WireReport) -> None:
+        self.outside.turn(self._now, in_view=report.real_allowed, joined=report.programme > 0)
+        for box in self.boxes.values():
+            box.untold.follow(self.outside)
         if self._unchecked is not None:
             self._say_what_was_left(self._unchecked)
             self._unchecked = None
@@ -302,7 +310,8 @@ class Exchange:
             self._busy_until = self._now + LOST_SECONDS
             for box in list(self.boxes.values()):
                 with self._open(box):
-                    if box.index.outgoing_count() and not len(box.offers.pushes):
+                    unsaid = box.index.outgoing_count() - len(box.offers.held)
+                    if unsaid > 0 and not len(box.offers.pushes):
                         box.offers.resume()
 
     def _compare_and_ask(self, box: Box, live: Sequence[int], round_: int) -> None:

@@ -34,17 +34,28 @@ class Offers:
         self._index = index
         self._disk = disk
         self.pushes = Pushes()
+        self.held = Pushes()
+        """Made while this node was in no view: not said before `release`."""
         self.stale: set[str] = set()
         """Paths whose disk no longer holds what was to be offered: to be scanned again."""
 
-    def resume(self) -> None:
+    def resume(self, *, held: bool = False) -> None:
         """Queue again what was made before the last stop and is in no lane yet."""
         for outgoing in self._index.outgoing(2**62, MAX_OUTGOING_LOADED):
+            if self.held.get(outgoing.path) is not None:
+                continue
             state = self._index.flock(outgoing.path)
             fresh: list[tuple[bytes, int]] = []
             for version in () if state is None else state.heads.values():
                 fresh += self.all_chunks(version)
-            self.pushes.add(Push(outgoing.path, outgoing.batch, 0, chunks=deque(fresh)))
+            push = Push(outgoing.path, outgoing.batch, 0, chunks=deque(fresh))
+            (self.held if held else self.pushes).add(push)
+
+    def release(self) -> None:
+        """What was held may be said."""
+        for push in self.held:
+            self.pushes.add(push)
+            self.held.drop(push.path)
 
     def all_chunks(self, version: Version) -> Fresh:
         """Ids and lengths of all chunks and lists of a version's content."""
@@ -56,17 +67,29 @@ class Offers:
             *((piece.id, piece.length) for piece in contents.pieces(version.root)),
         )
 
-    def add(self, path: str, version: Version, fresh: Fresh, batch: bytes, batch_size: int) -> None:
-        """A version was recorded at `path`; `fresh` is what of its content was new here."""
+    def add(
+        self,
+        path: str,
+        version: Version,
+        fresh: Fresh,
+        batch: bytes,
+        batch_size: int,
+        *,
+        held: bool = False,
+    ) -> None:
+        """A version was recorded at `path`; `fresh` is what of its content was new here. `held`: it
+        has to wait. One that has not takes along what has waited at its path."""
         chunks = deque(fresh if _has_chunks(version) else ())
-        earlier = self.pushes.get(path)
+        earlier = self.held.get(path) or self.pushes.get(path)
         if earlier is not None and earlier.chunks and _has_chunks(version):
             # What the version before was still to offer, and this one shares.
             shared = {piece.id for piece in self._index.contents.pieces(version.root)}
             named = {name for name, _ in chunks}
             chunks += [one for one in earlier.chunks if one[0] in shared and one[0] not in named]
         inline = version.size if version.kind is Kind.FILE and not chunks else 0
-        self.pushes.add(
+        self.held.drop(path)
+        self.pushes.drop(path)
+        (self.held if held else self.pushes).add(
             Push(path, batch, batch_size, inline_bytes=min(inline, INLINE_BYTES), chunks=chunks)
         )
 
@@ -81,10 +104,11 @@ class Offers:
         """What a message says of `path`: every head that no lane has carried yet. What the others
         have for a head is named first among the superseded, however long ago it was here.
 
-        Empty where there is none, or its small content is not on the disk any more.
+        Empty where there is none, or it has to wait, or its small content is not on the disk any
+        more.
         """
         state = self._index.flock(path)
-        if state is None:
+        if state is None or self.held.get(path) is not None:
             return []
         carried = self._index.lane_state(path)
         known = carried.heads if carried is not None else {}

@@ -43,6 +43,11 @@ class Scans:
         """Of scans that have not ended."""
         self._whole = 0
         self._sources: dict[int, Source] = {}
+        self.outside = True
+        """Whether the node is in no view now."""
+        self._outside: set[int] = set()
+        """Scans of what was there before: they began then, or look for what such a one missed."""
+        self._unseen = True  # what was there before is still to be looked for
         self._watched = False  # all the time since the whole box was looked at
         self._whole_at = 0.0
         self.complete = False
@@ -56,18 +61,31 @@ class Scans:
         closed and opened anew, perhaps to look otherwise."""
         return self._sources.get(report.ticket)
 
+    def began_outside(self, report: ScanReport) -> bool:
+        """Whether what the scan reports was there before the node came into a view."""
+        return report.ticket in self._outside
+
     def ended(self, report: ScanReport, now: float) -> bool:
         """The last report of a scan has been taken in. Whether it was of the whole box."""
         self.tickets.discard(report.ticket)
         self._sources.pop(report.ticket, None)
+        before = report.ticket in self._outside
+        self._outside.discard(report.ticket)
         self._intake.answered(report.ticket, failed=report.failed is not None)
         if report.failed is not None:
             self._whole_at = min(self._whole_at, now + FAILED_SECONDS)
+            self._unseen = self._unseen or before
             return False
         if report.ticket != self._whole:
             return False
         self.complete = self._watched = True
+        self._unseen = self._unseen and not before
         return True
+
+    def come_inside(self) -> None:
+        """What was there before is told like anything else by now."""
+        self._unseen = False
+        self._outside.clear()
 
     def turn(self, now: float) -> None:
         """Ask for what is to be looked at by now."""
@@ -115,6 +133,8 @@ class Scans:
             self._intake.answered(ticket, failed=True)
         self.tickets.clear()
         self._sources.clear()
+        self._unseen = self._unseen or bool(self._outside)
+        self._outside.clear()
         self.all(now)
 
     def _request(
@@ -145,4 +165,6 @@ class Scans:
         # finds what went before anybody watched.
         is_sure = self._watched if paths is not None else self.complete
         self._sources[request.ticket] = source if is_sure else Source.START
+        if self.outside or self._unseen:
+            self._outside.add(request.ticket)
         self._scanner.request(request)

@@ -42,13 +42,14 @@ class _Defaults:
     settle_ms: int
     rest_mean_ms: int
     announce_delay_mean_ms: int
+    outside_delay_mean_ms: int
 
 
 PROFILES: dict[Profile, _Defaults] = {
     # Settling takes one period: a member that is late by less is then not seen to be.
-    "fast": _Defaults(100, 100, 500, 50),
-    "balanced": _Defaults(250, 250, 2000, 500),
-    "quiet": _Defaults(2000, 2000, 2000, 10_000),
+    "fast": _Defaults(100, 100, 500, 50, 0),
+    "balanced": _Defaults(250, 250, 2000, 500, 60_000),
+    "quiet": _Defaults(2000, 2000, 2000, 10_000, 600_000),
 }
 
 
@@ -172,6 +173,7 @@ def load(options: Options, text: str | None = None) -> NodeSettings:
         burst_every_ms=_ms(program.burst_every, 0),
         burst_cells=program.burst_cells,
         announce_delay_mean_ms=_ms(program.announce_delay, defaults.announce_delay_mean_ms),
+        outside_delay_mean_ms=_ms(program.outside_delay, defaults.outside_delay_mean_ms),
         possinymity_floor=together.possinymity_floor(program, len(members), path),
         socks=program.socks,
         keystore_path=words.keystore_path,
@@ -232,7 +234,7 @@ def must_join_anew(before: NodeSettings, after: NodeSettings) -> tuple[str, ...]
     of these a node leaves, and joins again."""
     names = (
         *("key_pair", "hostnames", "members", "profile", "socks"),
-        *("announce_delay_mean_ms", "possinymity_floor"),
+        *("announce_delay_mean_ms", "outside_delay_mean_ms", "possinymity_floor"),
     )
     changed = [name for name in names if getattr(before, name) != getattr(after, name)]
     ours = dict(before.flock_settings())

@@ -80,6 +80,7 @@ class ProgramModel(BaseModel):
     burst_every: float = Field(default=300.0, ge=10, le=86400)
     burst_cells: int = Field(default=256, ge=64, le=1 << 20)
     announce_delay: Seconds | None = None
+    outside_delay: Seconds | None = None
     possinymity_floor: int = Field(default=0, ge=0, le=64)
     socks: Annotated[str, Field(pattern=r"^[^\s:/@\x00]+:[0-9]{1,5}$")] | None = None
 

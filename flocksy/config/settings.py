@@ -106,6 +106,7 @@ class NodeSettings:
     burst_every_ms: int  # between two bursts on a timetable; a multiple of the period
     burst_cells: int  # of a burst on a timetable, or all the time
     announce_delay_mean_ms: int  # of this node only, not flock-wide
+    outside_delay_mean_ms: int  # likewise: of changes made while this node was in no view
 
     socks: str | None  # "host:port" of a SOCKS5 proxy
     keystore_path: str

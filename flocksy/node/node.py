@@ -292,4 +292,5 @@ def _timing(settings: NodeSettings) -> Timing:
         rest_mean_s=settings.rest_mean_ms / 1000,
         period_s=settings.period_ms / 1000,
         max_burst_bytes=most,
+        outside_mean_s=settings.outside_delay_mean_ms / 1000,
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from flocksy import __version__, system
 from flocksy.boxes.box import Box
+from flocksy.boxes.conflicts import some_copies
 from flocksy.boxes.keeper import Kept
 from flocksy.keys.samples import SAMPLE_PUBLIC_KEYS
 from flocksy.seam.report import WireReport
@@ -132,8 +133,13 @@ class Reporter:
     def _held_back(self) -> str:
         exchange = self._node.exchange
         crowd, view = exchange.crowd, exchange.report.view
-        if not exchange.report.real_allowed or crowd.allows(view):
+        if not exchange.report.real_allowed:
             return ""
+        if crowd.allows(view):
+            held = sum(len(box.offers.held) for box in exchange.boxes.values())
+            what = "1 change was" if held == 1 else f"{held} changes were"
+            told = "told after a random time (outside_delay)"
+            return f"{what} made here while this node was in no view: {told}" if held else ""
         return (
             f"changes made here wait: told now, all of them together could come from only "
             f"{crowd.left(view)} members (possinymity_floor = {crowd.floor})"
@@ -182,7 +188,7 @@ class Reporter:
             files=counts.files,
             bytes=counts.bytes,
             problems=tuple(_problem_lines(box)[:MAX_LISTED]),
-            conflicts=tuple(box.conflicts(MAX_LISTED)),
+            conflicts=tuple(some_copies(box.index, MAX_LISTED)),
             asks=box.guard.words(box.setup.name),
             waiting=tuple(itertools.islice(box.guard.waiting, MAX_LISTED)),
             mode=box.setup.mode,

@@ -65,9 +65,16 @@ class Lockstep:
     """`size` nodes that share one box. Use as a context manager."""
 
     def __init__(
-        self, root: Path, size: int = 3, seed: int = 0, *, programme: bool = False
+        self,
+        root: Path,
+        size: int = 3,
+        seed: int = 0,
+        *,
+        programme: bool = False,
+        outside_mean_s: float = 0.0,
     ) -> None:
-        """`programme`: bursts follow whenever a node comes back, needed or not."""
+        """`programme`: bursts follow whenever a node comes back, needed or not. `outside_mean_s`:
+        of the delay of what was changed before it has come back."""
         self.now = time.monotonic()
         self.round = 10_000
         self.lost: Lost = lambda _sender, _receiver, _round: False
@@ -77,6 +84,7 @@ class Lockstep:
         """Stream bytes that lanes have carried, cover not counted."""
         self.said_in_bursts = [0] * size
         """Likewise by lane, in bursts only."""
+        self.outside_mean_s = outside_mean_s
         self._joins = programme
         self._programme = 0
         self._burst_from = 0
@@ -113,7 +121,12 @@ class Lockstep:
             seam,
             [f"{number:0128x}" for number in range(self._size)],
             spool,
-            Timing(announce_mean_s=0.05, rest_mean_s=0.1, period_s=PERIOD_S),
+            Timing(
+                announce_mean_s=0.05,
+                rest_mean_s=0.1,
+                period_s=PERIOD_S,
+                outside_mean_s=self.outside_mean_s,
+            ),
             random.Random(self._random.random()),
             problems.append,
         )

@@ -42,7 +42,14 @@ class Flock(Lockstep):
     """See the head of this module."""
 
     def __init__(
-        self, root: Path, spool: Path, size: int = 3, seed: int = 0, *, programme: bool = False
+        self,
+        root: Path,
+        spool: Path,
+        size: int = 3,
+        seed: int = 0,
+        *,
+        programme: bool = False,
+        outside_mean_s: float = 0.0,
     ) -> None:
         self.root = root
         self._dead: list[LockstepNode] = []
@@ -51,7 +58,7 @@ class Flock(Lockstep):
             state.mkdir(exist_ok=True)
             if not (state / "spool").exists():
                 os.symlink(spool, state / "spool")
-        super().__init__(root, size, seed, programme=programme)
+        super().__init__(root, size, seed, programme=programme, outside_mean_s=outside_mean_s)
 
     def __exit__(self, *error: object) -> None:
         super().__exit__(*error)

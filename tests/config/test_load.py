@@ -50,18 +50,26 @@ def test_defaults_are_the_balanced_profile(place: Place) -> None:
     assert (settings.idle_cell, settings.burst_cell, settings.max_rate) == (1024, 65536, 0)
     assert (settings.min_view, settings.stall_timeout_ms) == (2, 5000)
     assert (settings.rest_mean_ms, settings.announce_delay_mean_ms) == (2000, 500)
+    assert settings.outside_delay_mean_ms == 60_000
 
 
 @pytest.mark.parametrize(
-    ("profile", "period_ms", "announce_ms"), [("fast", 100, 50), ("quiet", 2000, 10_000)]
+    ("profile", "period_ms", "announce_ms", "outside_ms"),
+    [("fast", 100, 50, 0), ("quiet", 2000, 10_000, 600_000)],
 )
 def test_profiles_can_be_overridden_in_part(
-    place: Place, profile: str, period_ms: int, announce_ms: int
+    place: Place, profile: str, period_ms: int, announce_ms: int, outside_ms: int
 ) -> None:
     settings = load(place.write(f'{TOML}profile = "{profile}"\nrest = 1.5\n'))
     assert settings.period_ms == period_ms
     assert settings.announce_delay_mean_ms == announce_ms
+    assert settings.outside_delay_mean_ms == outside_ms
     assert settings.rest_mean_ms == 1500
+
+
+@pytest.mark.parametrize("words", [PLAIN, TOML], ids=["original", "toml"])
+def test_a_delay_of_its_own(place: Place, words: str) -> None:
+    assert load(place.write(f"{words}outside_delay = 1.5\n")).outside_delay_mean_ms == 1500
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -193,21 +193,31 @@ def found_a_flock(desk: Desk) -> None:
                     stderr=log,
                 )
             )
+    # What is in the folder before waits for a random time, a minute on average.
+    _wait_until(desk, lambda: "flying with" in (anna.home / "log").read_text(), "anna never flies")
     line = "echo hello > shared/hello"
     desk.typed += len(line) + len(ENTER)
     desk.transcript.append(f"anna$ {line}\n")
     (anna.home / "shared" / "hello").write_text("hello\n")
     for machine in (ben, cleo):
         path = machine.home / "shared" / "hello"
-        end = time.monotonic() + BOUND_SECONDS
-        while not path.exists() or path.read_text() != "hello\n":
-            if time.monotonic() > end:
-                logs = "\n".join((one.home / "log").read_text() for one in desk.machines)
-                raise NewcomersError(f"{machine.name} has no file\n{logs}")
-            time.sleep(0.05)
+
+        def is_there(path: Path = path) -> bool:
+            return path.exists() and path.read_text() == "hello\n"
+
+        _wait_until(desk, is_there, f"{machine.name} has no file")
         line = "cat shared/hello"
         desk.typed += len(line) + len(ENTER)
         desk.transcript.append(f"{machine.name}$ {line}\nhello\n")
+
+
+def _wait_until(desk: Desk, condition: Callable[[], bool], otherwise: str) -> None:
+    end = time.monotonic() + BOUND_SECONDS
+    while not condition():
+        if time.monotonic() > end:
+            logs = "\n".join((one.home / "log").read_text() for one in desk.machines)
+            raise NewcomersError(f"{otherwise}\n{logs}")
+        time.sleep(0.05)
 
 
 @contextlib.contextmanager

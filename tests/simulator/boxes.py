@@ -160,7 +160,12 @@ class RealBoxes:
             seam,
             [member.uid for member in node.settings.members],
             flock.spool,  # type: ignore[arg-type]
-            Timing(0.05, plan.rest_mean_ms / 1000, plan.period_ms / 1000),
+            Timing(
+                0.05,
+                plan.rest_mean_ms / 1000,
+                plan.period_ms / 1000,
+                outside_mean_s=2.0 * (plan.programme and plan.seed % 4 == 1),
+            ),
             random.Random(node.draw.random()),
             self.problems.append,
         )

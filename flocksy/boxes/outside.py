@@ -1,0 +1,104 @@
+"""When changes may be told that were made while this node was in no view (design 4.3, rule 9).
+
+Told right after the node has come back they would be its own for anybody who saw it come. So they
+wait for a random time more, counted from the view, and are then like any other change.
+
+In no view is who lacks a quorum. A view that only falters is not left: an abort, or some lost
+heartbeats, after which the same members go on.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+
+from flocksy.boxes.announcing import MAX_DELAY_FACTOR
+from flocksy.boxes.intake import Intake
+from flocksy.boxes.offers import Offers
+from flocksy.boxes.scanner import ScanReport
+from flocksy.boxes.scans import Scans
+
+BRIEF_ROUNDS = 20
+"""So long a view may falter: an abort and the agreement on the next view take less."""
+
+
+class Outside:
+    """Whether this node is in a view, and whether what it did before may be told."""
+
+    def __init__(self, mean_s: float, period_s: float, draw: random.Random) -> None:
+        """`mean_s`: of the exponential delay."""
+        self._mean_s = mean_s
+        self._brief_s = BRIEF_ROUNDS * period_s
+        self._draw = draw
+        self._lost_at: float | None = None
+        self._until: float | None = None
+        self.away = True
+        """In no view: what is changed now has to wait."""
+
+    @property
+    def holding(self) -> bool:
+        """Whether changes made outside are not to be told yet."""
+        return self.away or self._until is not None
+
+    def turn(self, now: float, *, in_view: bool, joined: bool) -> None:
+        """To be called often. `joined`: what follows a join is still going on."""
+        if not in_view:
+            if not self.away:
+                self.away, self._lost_at = True, now
+            return
+        if self.away:
+            self.away = False
+            brief = self._lost_at is not None and now - self._lost_at <= self._brief_s
+            if joined or not brief:
+                delay = self._draw.expovariate(1.0) * self._mean_s
+                self._until = now + min(delay, MAX_DELAY_FACTOR * self._mean_s)
+        if self._until is not None and now >= self._until:
+            self._until = None
+
+    def deadline(self) -> float | None:
+        """When the delay is over, while it runs in a view."""
+        return None if self.away else self._until
+
+
+class Untold:
+    """What of one box has to wait: versions that were made outside, and paths that were found
+    changed by a look that began then, and are still to be decided about.
+
+    A box that is opened takes the node to be outside, until it is told.
+    """
+
+    def __init__(self, scans: Scans, intake: Intake, offers: Offers) -> None:
+        self._scans = scans
+        self._intake = intake
+        self._offers = offers
+        self.away = self._holding = True
+        self._found = set(intake.changed)  # by an earlier run
+        offers.resume(held=True)
+
+    def found(self, report: ScanReport) -> None:
+        """The scanner found these, and they have been taken in."""
+        if self._holding and self._scans.began_outside(report):
+            paths = (finding.path for finding in report.findings)
+            self._found.update(filter(self._intake.changed.__contains__, paths))
+
+    def add(self, paths: Iterable[str]) -> None:
+        """Whatever is found at these paths was there before."""
+        if self._holding:
+            self._found.update(paths)
+
+    def decided(self, paths: Iterable[str]) -> None:
+        """What was found at these paths is a version now, or is none."""
+        self._found.difference_update(paths)
+
+    def holds(self, path: str) -> bool:
+        """Whether a version made at `path` now has to wait."""
+        return self.away or (self._holding and path in self._found)
+
+    def follow(self, outside: Outside) -> None:
+        """The node has come into a view, or left it, or the delay is over."""
+        self.away = self._scans.outside = outside.away
+        if self._holding and not outside.holding:
+            self._found.clear()
+            self._scans.come_inside()
+            self._offers.release()
+        self._holding = outside.holding

@@ -1,0 +1,33 @@
+"""Real nodes, one of which comes back with changes of its own that have to wait."""
+
+from __future__ import annotations
+
+from tests.integration.flock import flying, random_bytes, rig_of_three, wait_for_files
+
+SOON = 120.0
+"""Three times the longest delay there can be with this mean, and the bursts after the join."""
+
+
+def test_changes_made_while_a_node_was_not_running_arrive_after_all() -> None:
+    with flying(rig_of_three(["outside_delay = 1"])) as rig:
+        one, two, three = rig.nodes
+        (one.box / "of the day before").write_bytes(random_bytes(100_000, 1))
+        rig.wait_equal()
+        assert rig.stop(three) == 0
+        (three.box / "made while away").write_text("x")
+        (three.box / "made while away, and large").write_bytes(random_bytes(200_000, 2))
+        (three.box / "of the day before").write_bytes(random_bytes(90_000, 3))
+        rig.start(three)
+        rig.wait_for_view()
+        (three.box / "made in the view").write_text("y")
+        for _ in range(20):
+            status = three.status()
+            boxes = status["boxes"]
+            assert isinstance(boxes, list)
+            if status["held_back"]:
+                assert "in no view" in str(status["held_back"])
+                assert boxes[0]["state"] != "in sync"
+        wait_for_files([one, two], ["made while away", "made while away, and large"], SOON)
+        rig.wait_equal()
+        assert (one.box / "made in the view").read_text() == "y"
+        assert (two.box / "of the day before").read_bytes() == random_bytes(90_000, 3)
