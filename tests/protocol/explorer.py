@@ -646,8 +646,10 @@ class Explorer:
     # What was found.
 
     def is_served(self, at: int) -> bool:
-        """All live nodes in one view of just them, nothing waiting."""
+        """All live nodes in one view of just them, nothing waiting. Who is alone waits for ever."""
         live = [n for n in (self.nodes[i] for i in self.states[at][:NODES]) if n.state is not None]
+        if len(live) < 2:
+            return True
         members = sum(1 << n.own for n in live)
         epochs = {n.state.epoch for n in live if n.state is not None}
         return (
