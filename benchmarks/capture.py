@@ -96,6 +96,7 @@ def main() -> None:
             rig.start_all()
             rig.wait_for_view()
             rig.wait_in_sync()
+            rig.wait_for_calm()
             began = time.monotonic()
             play(rig)
             print(f"played for {time.monotonic() - began:.1f} s")

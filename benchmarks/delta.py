@@ -178,6 +178,7 @@ def main() -> int:
         try:
             rig.start_all()
             rig.wait_for_view()
+            rig.wait_for_calm()
             run(rig, given.megabytes, given.files)
         except RigError as error:
             print(f"{error}\n{rig.log_tails()}", file=sys.stderr)

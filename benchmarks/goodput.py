@@ -55,6 +55,7 @@ def run(megabytes: int, cell: int) -> Run:
         rig.start_all()
         rig.wait_for_view()
         rig.wait_in_sync()
+        rig.wait_for_calm()
         source = rig.nodes[0].box / ".flocksy" / "big"
         with source.open("wb") as file:
             for _ in range(megabytes):

@@ -55,6 +55,7 @@ def main() -> int:
             rig.start_all()
             rig.wait_for_view()
             rig.wait_in_sync()
+            rig.wait_for_calm()
             seconds = []
             for number in range(given.times):
                 count_cells(rig)  # returns when the flock is at rest

@@ -111,6 +111,7 @@ def main() -> int:
         try:
             rig.start_all()
             rig.wait_for_view()
+            rig.wait_for_calm()
             rounds = [one_round(rig, given.files, given.directories) for _ in range(given.rounds)]
         except RigError as error:
             print(f"{error}\n{rig.log_tails()}", file=sys.stderr)

@@ -147,6 +147,7 @@ def take_off(flight: Flight) -> None:
     flight.rig.start_all()
     flight.rig.wait_for_view()
     flight.rig.wait_in_sync()
+    flight.rig.wait_for_calm()
 
 
 def come_to_rest(flight: Flight) -> None:

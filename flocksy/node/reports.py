@@ -124,6 +124,7 @@ class Reporter:
                 bytes_carried=node.exchange.carried_bytes,
             ),
             burst=burst,
+            bursts_to_come=report.programme,
             possinymity=node.exchange.crowd.size,
             held_back=self._held_back(),
             heartbeat_late_us=report.late_us,

@@ -117,6 +117,7 @@ class Status:
     boxes: tuple[BoxStatus, ...]
     queue: QueueStatus
     burst: BurstStatus | None
+    bursts_to_come: int  # because somebody joined, whether or not anybody needs them
     errors: tuple[str, ...]  # the last ones, newest last
 
     @property
@@ -197,6 +198,7 @@ def make_status(
     boxes: tuple[BoxStatus, ...],
     queue: QueueStatus | None = None,
     burst: BurstStatus | None = None,
+    bursts_to_come: int = 0,
     possinymity: int | None = None,
     held_back: str = "",
     heartbeat_late_us: int = 0,
@@ -222,6 +224,7 @@ def make_status(
         links=links,
         boxes=boxes,
         queue=queue or QueueStatus(),
+        bursts_to_come=bursts_to_come,
         burst=burst,
         errors=errors,
     )

@@ -34,6 +34,8 @@ def status_text(status: Status) -> str:
         lines.append(
             f"{kind:<8} {burst.done} of {burst.length} cells, {size(burst.bytes_per_second)}/s"
         )
+    if status.bursts_to_come:
+        lines.append(f"         bursts to come since somebody joined: {status.bursts_to_come}")
     queue = status.queue
     lines.append(
         f"queue    {queue.versions} versions and {size(queue.bytes_to_send)} to send, "

@@ -253,6 +253,15 @@ class Rig:
             if missing:
                 time.sleep(POLL_SECONDS)
 
+    def wait_for_calm(self, timeout_seconds: float = EQUAL_SECONDS) -> None:
+        """Wait until the bursts that follow the joins of all nodes are over."""
+
+        def is_calm() -> bool:
+            status = [node.status() for node in self.nodes if node.running]
+            return not any(one["bursts_to_come"] or one["burst"] for one in status)
+
+        wait_until(is_calm, "the bursts after the joins are over", timeout_seconds)
+
     def wait_in_sync(self, timeout_seconds: float = EQUAL_SECONDS) -> None:
         """`flocksy wait` on every running node."""
         deadline = time.monotonic() + timeout_seconds

@@ -29,5 +29,6 @@ def test_changes_made_while_a_node_was_not_running_arrive_after_all() -> None:
                 assert boxes[0]["state"] != "in sync"
         wait_for_files([one, two], ["made while away", "made while away, and large"], SOON)
         rig.wait_equal()
+        rig.wait_for_calm()
         assert (one.box / "made in the view").read_text() == "y"
         assert (two.box / "of the day before").read_bytes() == random_bytes(90_000, 3)
