@@ -21,6 +21,7 @@ from benchmarks.adversary.play import (
     Event,
     Flight,
     Session,
+    cells_of_all,
     come_to_rest,
     flying,
     take_off,
@@ -57,7 +58,7 @@ def _events(flight: Flight, stage: SwitchedStage, kind: str, count: int) -> Iter
     files.sizes, files.kinds = SIZES, ("new", "edit")
     for _ in range(count):
         rig.wait_for_view()
-        come_to_rest(flight)
+        come_to_rest(lambda: cells_of_all(flight))
         at = draw.randrange(len(rig.nodes))
         change = files.prepare()
         act = Act.drawn(kind, len(rig.nodes), draw)

@@ -11,7 +11,7 @@ import contextlib
 import math
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,20 +150,26 @@ def take_off(flight: Flight) -> None:
     flight.rig.wait_for_calm()
 
 
-def come_to_rest(flight: Flight) -> None:
-    """Until no burst has run for a while. Raises `RigError` when there is no end of them."""
+def come_to_rest(burst_cells: Callable[[], object]) -> None:
+    """Until no burst has run for a while: what was sent in bursts stays the same. (Joins have a
+    programme of them.) Raises `RigError` when there is no end of them."""
     before = None
     for _ in range(RESTS):
-        burst_cells = [burst for _, burst in count_cells(flight.rig).values()]
-        if burst_cells == before:
+        now = burst_cells()
+        if now == before:
             return
-        before = burst_cells
+        before = now
         time.sleep(REST_SECONDS)
     raise RigError("bursts go on although nothing has changed")
 
 
+def cells_of_all(flight: Flight) -> object:
+    """What all nodes have sent in bursts, once none runs."""
+    return [burst for _, burst in count_cells(flight.rig).values()]
+
+
 def _changes(flight: Flight, series: Series, count: int) -> Iterator[Event]:
-    come_to_rest(flight)
+    come_to_rest(lambda: cells_of_all(flight))
     for _number in range(count):
         time.sleep(flight.draw.uniform(*series.gap_seconds))
         yield one_change(flight)

@@ -18,6 +18,7 @@ from benchmarks.adversary.play import (
     Event,
     Flight,
     Session,
+    come_to_rest,
     flying,
 )
 from benchmarks.adversary.series import Series
@@ -50,7 +51,7 @@ def play_single(series: Series, seed: int, events: int, place: Path, capture: Pa
             with stage.capturing(capture):
                 flight.rig.start_all()
                 wait_until(lambda: _sees(tested) == series.nodes, "the players fly", START_SECONDS)
-                time.sleep(EVENT_SECONDS)
+                come_to_rest(lambda: [link["cells_out_burst"] for link in _links(tested)])
                 done = tuple(_events(flight, series, events))
             addresses = tuple(stage.addresses)
             return Session(series, addresses, BURST_CELL, done, flight.shuffled[0])
@@ -108,6 +109,12 @@ def _sees(node: RigNode) -> int:
     except FlocksyError:
         return 0
     return len(view) if isinstance(view, list) else 0
+
+
+def _links(node: RigNode) -> list[dict[str, object]]:
+    links = node.status()["links"]
+    assert isinstance(links, list)
+    return links
 
 
 def _pinned(before: Callable[[], None] | None, core: int) -> Callable[[], None]:
