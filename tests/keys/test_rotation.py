@@ -13,6 +13,7 @@ from flocksy.errors import HostileInput
 from flocksy.keys.bundle import make_bundle
 from flocksy.keys.files import generate_pair
 from flocksy.keys.rotation import (
+    HEAD,
     MAX_ROTATION_BYTES,
     MAX_ROTATIONS,
     decode_rotation,
@@ -66,7 +67,10 @@ def test_an_announcement_changes_a_key_and_keeps_the_uid() -> None:
 def test_any_text_is_an_announcement_or_refused(text: str) -> None:
     with pytest.raises(HostileInput):
         decode_rotation(text)
-    assert find_rotations(text) == ()
+    try:
+        assert find_rotations(text) == ()
+    except HostileInput:
+        assert HEAD in text, "what begins like one is said to be broken"
 
 
 @given(st.data())
