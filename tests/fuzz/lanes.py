@@ -63,7 +63,7 @@ SETTINGS = FlockSettings.of((("period_ms", "250"), ("members", '["a","b"]')))
 LANES = (2, 3, 20, 32)
 ROUND = 7_000_000_000
 PARTS = {part: (at, size) for part, at, size in fields()}
-_PROPOSAL = struct.Struct("<8sB?QQIII")
+_PROPOSAL = struct.Struct("<8sBBQQIII")
 _SEQUENCE_BYTES = 8
 
 
@@ -78,10 +78,10 @@ def name_proposal(frame: bytearray) -> None:
     at, size = PARTS["proposal"]
     if len(frame) < at + size:
         return
-    frame[at + 9] &= 1
     _, *words = _PROPOSAL.unpack_from(frame, at)
-    kind, repeat, round_, number, members, length, delta_us = words
-    frame[at : at + 8] = proposal_id(kind, round_, number, members, length, delta_us, repeat)
+    kind, what, round_, number, members, length, delta_us = words
+    repeat, joins = bool(what & 1), bool(what & 2)
+    frame[at : at + 8] = proposal_id(kind, round_, number, members, length, delta_us, repeat, joins)
 
 
 def cell(data: bytes) -> None:
@@ -140,15 +140,15 @@ def cells() -> Iterable[bytes]:
     """Idle and burst headers of each size of a flock."""
     for number, lanes in enumerate(LANES):
         everybody = (1 << lanes) - 1
-        burst = make_proposal(Kind.BURST, ROUND - 1, 5, everybody, 128, 800, False)
-        view = make_proposal(Kind.VIEW, ROUND - 1, 6, everybody, 0, 0, False)
+        burst = make_proposal(Kind.BURST, ROUND - 1, 5, everybody, 128, 800)
+        view = make_proposal(Kind.VIEW, ROUND - 1, 6, everybody, 0, 0, joins=True)
         times = Times(1_800_000_000_000_000, -40, (Echo(1, 2), None) * (lanes // 2 + 1))
         times = times._replace(echoes=times.echoes[:lanes])
         for one in (
             shown(lanes),
             shown(lanes, status=Status.CONFIRMED, need=100, proposal=burst, confirmed=True),
             shown(lanes, status=Status.PROPOSED, proposal=view, gap_of=b"g" * 8, left=b"l" * 8),
-            shown(lanes, repeat_of=b"r" * 8, leaving=True, echo=(0,) * lanes),
+            shown(lanes, repeat_of=b"r" * 8, leaving=True, joins=True, echo=(0,) * lanes),
         ):
             buffer = bytearray(codec(lanes).size)
             codec(lanes).pack(buffer, Gear.IDLE, 9, one, b"k" * KNOWN_BYTES, times)

@@ -255,6 +255,7 @@ def _shown_by(feed: Feed, codec: Codec, output: Output | None, number: int) -> b
             repeat_of=seen.repeat_of,
             proposal=seen.proposal,
             confirmed=seen.confirmed,
+            joins=seen.joins,
         )
     sent_us = round_ * PERIOD_NS // 1000
     times = Times(sent_us, 0, (Echo(sent_us & 0xFFFFFFFF, sent_us & 0xFFFFFFFF),) * LANES)
