@@ -1,0 +1,182 @@
+"""Hands that work on all boxes of a rig, and what must hold whenever they rest.
+
+At every rest all boxes are equal and in sync, every file is one that somebody wrote as a whole,
+what nobody touched after writing it is where it was written, and no content is gone that no hand
+took away.
+
+Hands write and rename. What a hand moves away from a path while no node looks (it was killed, or it
+is still starting) and then overwrites where it came to, is a deletion that the node asks a person
+about. The hands are that person's, too: whoever asks gets a yes or a no, and it is counted. After a
+no it may turn out that nobody has what is to come back, since its maker was killed before it had
+told the content to anybody: the nodes say so, and show the same all the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from flocksy.status.model import BoxState
+from flocksy.testing.rig import POLL_SECONDS, Rig, RigError, RigNode
+from tests.boxes.flock_of_boxes import digest_of, visible
+from tests.integration.flock import KIB, box_status, command
+
+STILL_SECONDS = 60.0
+"""A flock in which so long nothing changes has stopped, however laden the machine is: what waits
+longest by itself is a path that was refused a few times."""
+
+MOST_SECONDS = 420.0
+"""For a rest, whatever moves."""
+
+BOX = "shared"
+
+NAMES = ("a", "b.txt", "c.bin", "D ü", "e", "f", "g.md", "h")
+SIZES = (10, 10, 1_000, 6_000, 40 * KIB, 250 * KIB, 2_000 * KIB)
+
+
+class Hands:
+    """Everybody who works on the boxes of a rig that flies."""
+
+    def __init__(self, rig: Rig, seed: int) -> None:
+        self.rig = rig
+        self.draw = random.Random(seed)
+        self.written: set[str] = set()
+        """Digests of everything that a hand has ever begun to write."""
+        self.untouched: set[str] = set()
+        """Those that were finished, and that no hand has overwritten or deleted since."""
+        self.precious: dict[str, str] = {}
+        """Path and digest of what is written once and never touched again."""
+        self.answers = 0
+        """How often a node was given a person's word."""
+        self._count = 0
+        self.known(b"")  # seen between the opening and the writing of a file
+
+    def rest(self) -> None:
+        """Let the flock finish, and check what it has made of everything."""
+        self.rig.wait_for_view()
+        self.finish()
+        self.rig.wait_equal()
+        for node in self.rig.nodes:
+            here = visible(node.box)
+            half = here - self.written
+            assert not half, f"{node.name} shows what nobody wrote: {half}"
+            for path, digest in self.precious.items():
+                assert digest_of(node.box / path) == digest, f"{node.name} has lost {path}"
+        lost = self.untouched - self.contents()
+        assert not lost, f"gone from all boxes and histories: {lost}"
+
+    def finish(self) -> None:
+        """Until every node says that it is in sync. Bounded by what moves, not by the clock."""
+        began = moved = time.monotonic()
+        before: list[str] = []
+        while True:
+            states = [box_status(node, BOX)["state"] for node in self.rig.nodes]
+            if all(state == BoxState.IN_SYNC for state in states):
+                return
+            for node, state in zip(self.rig.nodes, states, strict=True):
+                if state == BoxState.ASKING:
+                    self.answer(node)
+            now, said = time.monotonic(), [told(node) for node in self.rig.nodes]
+            if said != before:
+                before, moved = said, now
+            if now - moved > STILL_SECONDS or now - began > MOST_SECONDS:
+                still = f"{now - began:.0f} s, nothing has changed for the last {now - moved:.0f}"
+                raise RigError("\n  ".join([f"not in sync after {still}:", *said]))
+            time.sleep(POLL_SECONDS)
+
+    def answer(self, node: RigNode) -> None:
+        """A person's word, for what hands have deleted while nobody looked."""
+        command(node, self.draw.choice(("approve", "reject")), BOX)
+        self.answers += 1
+
+    def contents(self) -> set[str]:
+        """Digests of every content in any box or history."""
+        found: set[str] = set()
+        for node in self.rig.nodes:
+            found |= visible(node.box)
+            for path in (node.box / ".flocksy" / "history").rglob("*"):
+                found.add(digest_of(path))
+        return found
+
+    def change(self, away: RigNode | None = None) -> None:
+        """One thing that somebody does in one box; where the node is `away`, nothing is deleted,
+        since that would wait for a person's word."""
+        node = away or self.draw.choice(self.rig.nodes)
+        hand = self.draw.choices((self.write, self.keep, self.rename), (6, 2, 2))[0]
+        # flocksy works on the same paths: what a hand wanted may just have gone.
+        with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError):
+            if away is None or hand is not self.rename:
+                hand(node.box)
+
+    def content(self, size: int | None = None) -> bytes:
+        """Bytes that nobody has written before."""
+        self._count += 1
+        size = self.draw.choice(SIZES) if size is None else size
+        return b"content %d " % self._count + random.Random(self._count).randbytes(size)
+
+    def write(self, box: Path) -> None:
+        """Write a file, in place or as editors do."""
+        path = box / self.draw.choice(NAMES)
+        if self.draw.random() < 0.5:
+            path = path / self.draw.choice(NAMES)
+        path.parent.mkdir(exist_ok=True)
+        content = self.content()
+        if self.draw.random() < 0.5:
+            self.untouched.discard(digest_of(path))
+            digest = self.known(content)
+            path.write_bytes(content)
+        else:
+            # Outside the box, so that nothing but the whole file is ever seen.
+            new = self.rig.root / "being written"
+            new.write_bytes(content)
+            self.untouched.discard(digest_of(path))
+            digest = self.known(content)
+            new.rename(path)
+        self.untouched.add(digest)
+
+    def keep(self, box: Path, size: int | None = None) -> None:
+        """Write something that nobody touches again."""
+        content = self.content(size)
+        path = f"kept/{self._count % 7}/{self._count}"
+        (box / path).parent.mkdir(parents=True, exist_ok=True)
+        new = self.rig.root / "being written"
+        new.write_bytes(content)
+        digest = self.known(content)
+        new.rename(box / path)
+        self.precious[path] = digest
+
+    def rename(self, box: Path) -> None:
+        """Move one file over another, or to a new name."""
+        every = [path for path in self.files(box) if "kept" not in path.relative_to(box).parts]
+        if not every:
+            return
+        path = self.draw.choice(every)
+        target = path.with_name(self.draw.choice(NAMES))
+        if path != target and not target.is_dir():
+            self.untouched.discard(digest_of(target))
+            path.rename(target)
+
+    def files(self, box: Path) -> Iterator[Path]:
+        for path in sorted(box.rglob("*")):
+            if ".flocksy" not in path.relative_to(box).parts and path.is_file():
+                yield path
+
+    def known(self, content: bytes) -> str:
+        """Somebody is about to write this; returns its digest."""
+        digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+        self.written.add(digest)
+        return digest
+
+
+def told(node: RigNode) -> str:
+    """What a node says of its box and its queues, but for what only counts up."""
+    box, queue = box_status(node, BOX), node.status()["queue"]
+    assert isinstance(queue, dict)
+    names = ("state", "files", "bytes", "pending", "problems", "waiting")
+    said = {name: box[name] for name in names} | queue
+    del said["bytes_carried"]
+    return f"{node.name}: {said}"
