@@ -26,10 +26,10 @@ from benchmarks.adversary.changes import (
 )
 from benchmarks.adversary.manipulation import Act
 from benchmarks.adversary.series import Series
-from benchmarks.adversary.stage import PORT, Stage
 from flocksy.testing.cells import count_cells
 from flocksy.testing.over_tcp import write_flock
 from flocksy.testing.rig import Rig, RigError, RigNode
+from flocksy.testing.stage import PORT, Stage
 
 IDLE_CELL, BURST_CELL = 1024, 65536
 CONSTANT_CELL = 16384

@@ -10,8 +10,8 @@ import numpy as np
 from benchmarks.adversary import active
 from benchmarks.adversary.features import Columns, Watch
 from benchmarks.adversary.play import IDLE_CELL, PERIOD_MS, Event, Session
-from benchmarks.adversary.stage import PORT
 from benchmarks.adversary.traffic import Array, Burst, Traffic, read
+from flocksy.testing.stage import PORT
 
 
 @dataclass(slots=True)

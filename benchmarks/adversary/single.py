@@ -22,9 +22,9 @@ from benchmarks.adversary.play import (
     flying,
 )
 from benchmarks.adversary.series import Series
-from benchmarks.adversary.stage import PORT, Stage
 from flocksy.errors import FlocksyError
 from flocksy.testing.rig import START_SECONDS, RigNode, wait_until
+from flocksy.testing.stage import PORT, Stage
 
 SIZES = (8 << 10, 8 << 20)
 """None rides in heartbeats."""

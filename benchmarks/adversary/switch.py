@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from benchmarks.adversary.manipulation import Act, Hindrance, Phase
-from benchmarks.adversary.stage import KEPT_BYTES, Stage, enter_namespace, ip
 from benchmarks.pcap import FILE_HEAD, packet_head
 from flocksy.testing.rig import RigError
+from flocksy.testing.stage import KEPT_BYTES, Stage, enter_namespace, ip
 
 MTU = 9000
 _TUNSETIFF = 0x400454CA

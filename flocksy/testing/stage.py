@@ -5,6 +5,7 @@
                                 tcpdump
 
 Segmentation is left to no device, so that a packet in the capture is one that a wire would carry.
+Without the bridge the far ends are there for somebody else to join (`flocksy.testing.switch`).
 Needs root on Linux, `ip` of iproute2 and tcpdump. Everything made here has names of its own and is
 removed at the end.
 """
@@ -17,6 +18,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -36,7 +38,8 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 class Stage:
     """The namespaces of `count` nodes. Raises `CalledProcessError` where it may not make them."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, bridged: bool = True) -> None:
+        self._bridged = bridged
         self._mark = f"fl{os.getpid() % 100_000}"
         self._bridge = f"{self._mark}b"
         self._nodes = [f"{self._mark}n{number}" for number in range(count)]
@@ -60,7 +63,15 @@ class Stage:
 
     def enter(self, number: int) -> Callable[[], None]:
         """To be called in a new process: its network is that of the node."""
-        path = f"/run/netns/{self._nodes[number]}"
+        return self._enter(self._nodes[number])
+
+    def enter_middle(self) -> Callable[[], None]:
+        """To be called in a new process: its network is what lies between the nodes."""
+        return self._enter(self._bridge)
+
+    @staticmethod
+    def _enter(name: str) -> Callable[[], None]:
+        path = f"/run/netns/{name}"
 
         def enter() -> None:
             descriptor = os.open(path, os.O_RDONLY)
@@ -93,10 +104,11 @@ class Stage:
 
     def _make(self) -> None:
         ip("netns", "add", self._bridge)
-        self._in_bridge("link", "add", "br0", "type", "bridge")
-        self._in_bridge("link", "set", "br0", "promisc", "on", "up")
+        if self._bridged:
+            self._in_bridge("link", "add", "br0", "type", "bridge")
+            self._in_bridge("link", "set", "br0", "promisc", "on", "up")
         for number, node in enumerate(self._nodes):
-            outer = f"p{number}"
+            outer = port_name(number)
             ip("netns", "add", node)
             ip(
                 *("link", "add", "eth0", "netns", node, "type", "veth"),
@@ -105,7 +117,8 @@ class Stage:
             ip("-n", node, "addr", "add", f"{self.addresses[number]}/24", "dev", "eth0")
             ip("-n", node, "link", "set", "lo", "up")
             ip("-n", node, "link", "set", "eth0", "gso_max_segs", "1", "up")
-            self._in_bridge("link", "set", outer, "master", "br0", "gso_max_segs", "1", "up")
+            master = ("master", "br0") if self._bridged else ()
+            self._in_bridge("link", "set", outer, *master, "gso_max_segs", "1", "up")
 
     def _in_bridge(self, *words: str) -> None:
         ip("-n", self._bridge, *words)
@@ -114,6 +127,20 @@ class Stage:
         for name in (*self._nodes, self._bridge):
             with contextlib.suppress(subprocess.CalledProcessError):
                 ip("netns", "del", name)
+
+
+def port_name(number: int) -> str:
+    """The far end of the node's network, in the middle."""
+    return f"p{number}"
+
+
+def missing() -> str:
+    """Why there can be no stage here; empty where there can."""
+    if not sys.platform.startswith("linux") or os.geteuid() != 0:
+        return "network namespaces need root on Linux"
+    if shutil.which("ip") is None:
+        return "ip of iproute2 is not here"
+    return ""
 
 
 def enter_namespace(descriptor: int) -> None:
