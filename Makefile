@@ -6,6 +6,7 @@ BIN     = $(VENV)/bin
 .PHONY: rig test fuzz soak soak-crash soak-long soak-many soak-million soak-planner lint bench adversary adversary-quick explore-deep lock clean
 .PHONY: rig test soak soak-crash soak-many soak-million soak-planner lint bench adversary adversary-single adversary-active adversary-report adversary-quick explore-deep lock clean
 .PHONY: rig test play soak soak-crash soak-long soak-many soak-million soak-planner lint bench adversary adversary-quick explore-deep lock clean
+.PHONY: rig test soak soak-crash soak-faults soak-long soak-many soak-million soak-planner lint bench adversary adversary-quick explore-deep lock clean
 
 rig: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.rig
@@ -98,6 +99,11 @@ SEEDS   ?= 10000
 MINUTES ?= 120
 soak: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.simulator.soak --seeds $(SEEDS) --minutes $(MINUTES)
+
+# Faults of every kind in real nodes, one after the other: docs/reliability.md. Those of the network need
+# root (namespaces) and iproute2.
+soak-faults: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.integration.faults
 
 # Three real nodes with constant small changes; two hours, unless MINUTES says otherwise.
 soak-long: $(VENV)/.installed-dev

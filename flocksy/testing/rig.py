@@ -19,7 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,7 @@ from typing import Self
 
 from flocksy.errors import FlocksyError
 from flocksy.status.client import request
+from flocksy.testing.processes import roles
 from flocksy.testing.trees import differences, snapshot
 
 CONFIGURED_ROOT = "/tmp/flocksy-rig"
@@ -209,6 +211,30 @@ class Rig:
         wait_until(
             lambda: not _signal_group(process, 0), f"all processes of {node.name} end", STOP_SECONDS
         )
+
+    def kill_one(self, node: RigNode, role: str) -> None:
+        """As `kill -9` of one process of the node that is not its first one."""
+        assert node.process is not None
+        os.kill(roles(node.process.pid)[role], KILL)
+
+    def signal(self, node: RigNode, number: signal.Signals) -> None:
+        """Send a signal to all processes of the node."""
+        assert node.process is not None
+        if not _signal_group(node.process, number):
+            raise RigError(f"{node.name} does not run")
+
+    @contextmanager
+    def one_standing_still(self, node: RigNode, role: str) -> Iterator[None]:
+        """One process of the node is stopped meanwhile."""
+        assert node.process is not None
+        pid = roles(node.process.pid)[role]
+        if sys.platform == "win32":
+            raise RigError("the rig needs SIGSTOP")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def close(self) -> None:
         """End what still runs, by its process id, and remove the directory."""
