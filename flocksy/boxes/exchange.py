@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from flocksy.boxes.addresses import Addresses
 from flocksy.boxes.announcing import Announcing, Timing
 from flocksy.boxes.answers import Answers
 from flocksy.boxes.box import Box
@@ -32,7 +33,7 @@ from flocksy.errors import FlocksyError
 from flocksy.seam.joint import BoxSeam
 from flocksy.seam.report import KNOWN_BYTES, BoxReport, WireReport
 from flocksy.sync import messages, reconcile
-from flocksy.sync.messages import Content, Message, Versions
+from flocksy.sync.messages import Address, Content, Message, Versions
 from flocksy.sync.stream import SLOT_HEAD_BYTES
 
 IDLE_SLOTS = 6
@@ -99,6 +100,8 @@ class Exchange:
         )
         self.crowd = Crowd(uids)
         """Among whom our own changes were told. Set by the node, which knows where it is kept."""
+        self.addresses: Addresses | None = None
+        """Where members are reached. Set by the node; None: nobody is told of that."""
         self.leaving = False
         """Set by the node when it stops."""
         self.on_failure: Callable[[Box, OSError | FlocksyError], None] = _raise
@@ -258,6 +261,7 @@ class Exchange:
             self._round = report.round
             if report.real_allowed:
                 self._once_per_round(report)
+                self._tell_addresses(report)
         self._route()
         self._heartbeats.fill()
 
@@ -314,6 +318,12 @@ class Exchange:
                     if unsaid > 0 and not len(box.offers.pushes):
                         box.offers.resume()
 
+    def _tell_addresses(self, report: WireReport) -> None:
+        """Past all that waits: nothing is waited for on its account, and no need comes of it."""
+        message = self.addresses and self.addresses.to_tell(report, self._now)
+        if message:
+            self._heartbeats.add(messages.encode(message))
+
     def _compare_and_ask(self, box: Box, live: Sequence[int], round_: int) -> None:
         known = self._known_of(box)
         tag, digest = known[:TAG_BYTES], known[TAG_BYTES:]
@@ -339,6 +349,10 @@ class Exchange:
             if own and said is not None:
                 said.chunk_back(message.chunk_id)
             self._content(message, own)
+            return
+        if isinstance(message, Address):
+            if self.addresses is not None and self.addresses.heard(lane, message, self._now):
+                self._seam.tell_address(message.member, message.endpoint)
             return
         box = self.boxes.get(message.box)
         if box is None:

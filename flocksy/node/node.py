@@ -25,6 +25,7 @@ from flocksy.node.commands import Commands
 from flocksy.node.loop import Loop
 from flocksy.node.once import Once
 from flocksy.node.processes import WireProcess, deaf
+from flocksy.node.reaching import addresses_of
 from flocksy.node.reports import Reporter
 from flocksy.node.restarts import Restarts
 from flocksy.node.setups import forget_removed, setup_of
@@ -71,7 +72,8 @@ class Node:
         self.loop.catch(signal.SIGINT, signal.SIGTERM)
         if hasattr(signal, "SIGHUP"):
             self.loop.catch(signal.SIGHUP)
-        self._wire = WireProcess(settings)
+        addresses = addresses_of(settings)
+        self._wire = WireProcess(settings, addresses)
         started.callback(self._wire.close)
         self._scanner = _new_scanner()
         started.callback(lambda: self._scanner.stop())
@@ -89,6 +91,7 @@ class Node:
         self.exchange.crowd = Crowd(
             settings.uids, settings.possinymity_floor, Path(settings.state_dir) / "crowd.json"
         )
+        self.exchange.addresses = addresses
         self.keeper = Keeper(
             self.exchange, self._scanner, lambda: time.time_ns() // 1_000_000, self.loop.wake
         )

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 
 from flocksy import system
+from flocksy.boxes.addresses import Addresses
 from flocksy.config.settings import NodeSettings
 from flocksy.errors import FlocksyError
 from flocksy.protocol.timing import BurstTiming
@@ -25,15 +26,21 @@ END_SECONDS = 5.0
 """How long the wire process may take to end after its last cell before it is ended."""
 
 
-def wire_settings(settings: NodeSettings) -> WireSettings:
-    """What the wire process is told of the node's settings: nothing about boxes."""
+def wire_settings(settings: NodeSettings, addresses: Addresses | None = None) -> WireSettings:
+    """What the wire process is told of the node's settings: nothing about boxes. `addresses`:
+    where members were reached at last."""
     return WireSettings(
         own_uid=settings.uid,
         public_key=settings.key_pair.public_key,
         secret_key=settings.key_pair.private_key,
         members=tuple(
-            Member(member.uid, member.endpoints, member.public_key, member.other_keys)
-            for member in settings.members
+            Member(
+                member.uid,
+                member.endpoints if addresses is None else addresses.first(lane),
+                member.public_key,
+                member.other_keys,
+            )
+            for lane, member in enumerate(settings.members)
         ),
         bind=settings.hostnames,
         flock_settings=settings.flock_settings(),
@@ -79,8 +86,8 @@ def deaf() -> Iterator[None]:
 class WireProcess:
     """The running wire process and the seam to it."""
 
-    def __init__(self, settings: NodeSettings) -> None:
-        wire = wire_settings(settings)
+    def __init__(self, settings: NodeSettings, addresses: Addresses | None = None) -> None:
+        wire = wire_settings(settings, addresses)
         self.seam = BoxSeam(shape_of(wire))
         context = multiprocessing.get_context("spawn")
         self.process: BaseProcess = context.Process(

@@ -70,6 +70,7 @@ class Reporter:
         if now >= self._look_at:
             self._look_at = now + LOOK_SECONDS
             self._say_problems()
+            self._keep_addresses()
         report, last = self._node.exchange.report, self._last
         if report is last:
             return
@@ -146,6 +147,15 @@ class Reporter:
             f"{crowd.left(view)} members (possinymity_floor = {crowd.floor})"
         )
 
+    def _keep_addresses(self) -> None:
+        """What has worked is known again after a restart."""
+        exchange = self._node.exchange
+        if exchange.addresses is not None:
+            try:
+                exchange.addresses.note(exchange.report)
+            except OSError as error:
+                self.problem(f"addresses of members cannot be kept: {error.strerror or error}")
+
     def _say_problems(self) -> None:
         """Log what has gone wrong in a box since the last look, each problem once."""
         said, self._logged = self._logged, {}
@@ -211,6 +221,7 @@ class Reporter:
             cells_out_burst=report.cells_out_burst,
             cells_in=link.cells_in_idle + link.cells_in_burst,
             gaps=link.gaps,
+            address=link.address if link.address != member.endpoints[0] else "",
             advice=advice(link.state, sample=member.public_key in SAMPLE_PUBLIC_KEYS),
         )
 

@@ -176,6 +176,10 @@ class BoxSeam:
             self._memory.box_report.write(report)
             self._reported = report
 
+    def tell_address(self, lane: int, endpoint: str) -> None:
+        """A member may be reached there: the wire tries it when nothing else works."""
+        self._memory.addresses.write(lane, endpoint)
+
     def close(self) -> None:
         """Let go of everything. The wire process sees it and ends."""
         self.launched()
@@ -266,6 +270,10 @@ class WireSeam:
     def box(self) -> BoxReport:
         """What the box process says."""
         return self._memory.box_report.read()
+
+    def told_addresses(self) -> list[tuple[int, str]]:
+        """Lanes, and where they may be reached: what was told since the last call."""
+        return self._memory.addresses.fresh()
 
     def tell(self, report: WireReport, texts: bool) -> None:
         """Publish this round's report; `texts` at most once a second."""

@@ -32,6 +32,9 @@ ERROR_TEXTS = 8
 TEXT_BYTES = 160
 """One text in a report (a link's state, an error): one line on a terminal."""
 
+ADDRESS_BYTES = 128
+"""One endpoint that a member is said to be reached at."""
+
 READ_ATTEMPTS = 64
 """Tries to read a report undisturbed. The writer is in it for microseconds; after this many the
 last good value is returned, which is never more than a round old unless the writer died."""

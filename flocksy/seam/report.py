@@ -16,7 +16,11 @@ import threading
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from flocksy.seam.limits import ERROR_TEXTS, READ_ATTEMPTS, TEXT_BYTES
+from flocksy.seam.limits import ADDRESS_BYTES, ERROR_TEXTS, READ_ATTEMPTS, TEXT_BYTES
+
+LIVE = "live"
+JOINING = "joining"
+"""States of a lane whose member is heard: in our view, or not."""
 
 NO_ID = bytes(8)
 KNOWN_BYTES = 32
@@ -61,6 +65,10 @@ class LaneReport:
     """How often cells of this lane were found missing or had to be dropped."""
     offset_us: int = 0
     """Flock time of that member minus ours."""
+    address: str = ""
+    """The endpoint that is tried or used, as it was configured or told."""
+    target: str = ""
+    """The same with its name looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +194,7 @@ class WireReportBlock:
     @staticmethod
     def _slow_size(lanes: int) -> int:
         # Six bytes for each byte of text: JSON escapes.
-        return 6 * TEXT_BYTES * (lanes + ERROR_TEXTS + 1) + 256
+        return 6 * TEXT_BYTES * (3 * lanes + ERROR_TEXTS + 1) + 256
 
     @classmethod
     def bytes_for(cls, lanes: int) -> int:
@@ -229,7 +237,10 @@ class WireReportBlock:
         """Publish the texts of `report`. Called at most once a second; constant size."""
         texts = {
             "state": report.state[:TEXT_BYTES],
-            "lanes": [lane.state[:TEXT_BYTES] for lane in report.lanes],
+            "lanes": [
+                [text[:TEXT_BYTES] for text in (lane.state, lane.address, lane.target)]
+                for lane in report.lanes
+            ],
             "errors": [text[:TEXT_BYTES] for text in report.errors[-ERROR_TEXTS:]],
         }
         self._slow.write(json.dumps(texts).encode().ljust(self._slow_bytes))
@@ -275,8 +286,9 @@ class WireReportBlock:
         texts = self._texts["lanes"]
         lanes = []
         for lane in range(self._lanes):
-            numbers = _LANE.unpack_from(data, _HOT.size + lane * _LANE.size)
-            lanes.append(LaneReport(texts[lane] if lane < len(texts) else "starting", *numbers))
+            idle, in_burst, gaps, offset_us = _LANE.unpack_from(data, _HOT.size + lane * _LANE.size)
+            state, address, target = texts[lane] if lane < len(texts) else ("starting", "", "")
+            lanes.append(LaneReport(state, idle, in_burst, gaps, offset_us, address, target))
         return WireReport(
             status=status or 102,
             state=self._texts["state"],
@@ -325,6 +337,44 @@ class BoxReportBlock:
     def read(self) -> BoxReport:
         """The newest report; the defaults before the first."""
         return BoxReport(*_BOX.unpack_from(self._block.read()))
+
+    def close(self) -> None:
+        """Let go of the shared memory."""
+        self._block.close()
+
+
+class AddressBlock:
+    """Where members are said to be reached, for the wire process to try: the newest endpoint that
+    was told of each lane."""
+
+    def __init__(self, memory: memoryview, lanes: int) -> None:
+        self._block = SharedBlock(memory)
+        self._told = [""] * lanes
+        self._version = 0
+
+    @staticmethod
+    def bytes_for(lanes: int) -> int:
+        """Memory that this takes."""
+        return SharedBlock.bytes_for(AddressBlock._size(lanes))
+
+    @staticmethod
+    def _size(lanes: int) -> int:
+        return lanes * (ADDRESS_BYTES + 4) + 2  # quotes, a comma and a space; no escapes
+
+    def write(self, lane: int, endpoint: str) -> None:
+        """Tell of one. `endpoint` is printable ASCII of at most `ADDRESS_BYTES`."""
+        assert len(endpoint) <= ADDRESS_BYTES and endpoint.isascii()
+        self._told[lane] = endpoint
+        self._block.write(json.dumps(self._told).encode().ljust(self._size(len(self._told))))
+
+    def fresh(self) -> list[tuple[int, str]]:
+        """Lanes of which something else is told than at the last call."""
+        if self._block.version == self._version:
+            return []
+        self._version = self._block.version
+        raw = self._block.read().rstrip(b"\0 ")
+        before, self._told = self._told, json.loads(raw) if raw else self._told
+        return [(lane, told) for lane, told in enumerate(self._told) if told != before[lane]]
 
     def close(self) -> None:
         """Let go of the shared memory."""

@@ -16,7 +16,7 @@ from flocksy.seam.limits import (
     MIN_BURST_OUT_SLOTS,
     WINDOWS_IN,
 )
-from flocksy.seam.report import BoxReportBlock, WireReportBlock
+from flocksy.seam.report import AddressBlock, BoxReportBlock, WireReportBlock
 from flocksy.seam.ring import Ring, ring_bytes
 
 META_BYTES = 64
@@ -60,14 +60,16 @@ class SeamShape:
         per_lane = WINDOWS_IN * self.window + 2 + HOLD_ROUNDS
         return self.lanes * per_lane + IN_AWAY_BYTES // self.burst_slot
 
-    def sizes(self) -> tuple[int, int, int, int, int]:
-        """Bytes of: idle out ring, burst out ring, in ring, wire's report, box's report."""
+    def sizes(self) -> tuple[int, int, int, int, int, int]:
+        """Bytes of: idle out ring, burst out ring, in ring, wire's report, box's report, told
+        addresses."""
         return (
             ring_bytes(IDLE_OUT_SLOTS, self.idle_slot),
             ring_bytes(self.burst_out_slots, self.burst_slot),
             ring_bytes(self.in_slots, self.burst_slot),
             WireReportBlock.bytes_for(self.lanes),
             BoxReportBlock.bytes_for(),
+            AddressBlock.bytes_for(self.lanes),
         )
 
     def check(self) -> None:
@@ -99,12 +101,13 @@ class SeamMemory:
         for size in shape.sizes():
             parts.append(view[at : at + size])
             at += size
-        idle_out, burst_out, inward, wire_report, box_report = parts
+        idle_out, burst_out, inward, wire_report, box_report, addresses = parts
         self.idle_out = Ring(idle_out, IDLE_OUT_SLOTS, shape.idle_slot)
         self.burst_out = Ring(burst_out, shape.burst_out_slots, shape.burst_slot)
         self.inward = Ring(inward, shape.in_slots, shape.burst_slot)
         self.wire_report = WireReportBlock(wire_report, shape.lanes, shape.own_lane)
         self.box_report = BoxReportBlock(box_report)
+        self.addresses = AddressBlock(addresses, shape.lanes)
         self._views = [*parts, view]
 
     def close(self) -> None:
@@ -112,6 +115,7 @@ class SeamMemory:
             part.close()
         self.wire_report.close()
         self.box_report.close()
+        self.addresses.close()
         for view in self._views:
             view.release()
         try:

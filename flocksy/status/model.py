@@ -50,6 +50,7 @@ class LinkStatus:
     cells_out_burst: int
     cells_in: int
     gaps: int
+    address: str = ""  # where it is reached or tried, where that is not `endpoint`
     advice: str = ""  # what `text` means and what to do, where it does not say so itself
 
 

@@ -100,8 +100,9 @@ def _possinymity(members: int) -> str:
 def _links(links: tuple[LinkStatus, ...]) -> list[str]:
     lines: list[str] = []
     for link in links:
+        at = f" (at {printable(link.address)})" if link.address else ""
         lines.append(
-            f"  {link.uid[:UID_DIGITS]}  {printable(link.endpoint)}  {printable(link.text)}  "
+            f"  {link.uid[:UID_DIGITS]}  {printable(link.endpoint)}{at}  {printable(link.text)}  "
             f"{'in view' if link.in_view else 'not in view'}  "
             f"cells out {link.cells_out_idle} idle + {link.cells_out_burst} burst, "
             f"in {link.cells_in}, gaps {link.gaps}"

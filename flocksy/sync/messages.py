@@ -48,6 +48,7 @@ MAX_WANTED = 16384  # ids or keys in one message: 512 KiB
 MAX_RANGES = 1024  # 69 KiB
 MAX_ITEMS = 4096  # 192 KiB
 MAX_COUNT = 1 << 40  # paths in a range of a box
+MAX_ADDRESS_BYTES = 128  # an address and a port, or the name of an onion service; one heartbeat
 
 _INLINE = 1
 _TRUNCATED = 2
@@ -63,6 +64,7 @@ class Type(IntEnum):
     GONE = 5
     RANGES = 6
     ITEMS = 7
+    ADDRESS = 8
 
 
 class Encoding(IntEnum):
@@ -162,7 +164,16 @@ class Items:
     items: tuple[tuple[bytes, bytes], ...]
 
 
-Message = Versions | Content | Want | WantRecords | Gone | Ranges | Items
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a member is reached: its place among the sorted uids, and an endpoint. It is derived
+    from no box. `decode` has only checked its characters."""
+
+    member: int
+    endpoint: str
+
+
+Message = Versions | Content | Want | WantRecords | Gone | Ranges | Items | Address
 
 _VERSIONS = struct.Struct("<B16s8sII")
 _ENTRY = struct.Struct("<BHHHH")  # flags, bytes of path, record, inline; number of superseded
@@ -171,6 +182,7 @@ _LIST = struct.Struct("<B16sBI")
 _RANGES = struct.Struct("<B16sI")
 _RANGE = struct.Struct("<16s16sQ32s")
 _ITEMS = struct.Struct("<B16s16s16sI")
+_ADDRESS = struct.Struct("<BB")
 _NO_END = bytes(KEY_BYTES)  # no range ends where keys begin
 
 
@@ -220,6 +232,10 @@ def encode(message: Message) -> Sequence[Buffer]:
                 len(message.items),
             )
             return (head + b"".join(key + item for key, item in message.items),)
+        case Address():
+            endpoint = message.endpoint.encode("ascii")
+            assert 0 < len(endpoint) <= MAX_ADDRESS_BYTES
+            return (_ADDRESS.pack(Type.ADDRESS, message.member) + endpoint,)
 
 
 def _encode_list(kind: Type, box: bytes, attempt: int, names: Sequence[bytes]) -> Sequence[Buffer]:
@@ -276,6 +292,8 @@ def decode(data: Buffer) -> Message:
                 return _decode_ranges(view)
             case Type.ITEMS:
                 return _decode_items(view)
+            case Type.ADDRESS:
+                return _decode_address(view)
     except struct.error:
         raise HostileInput("message that ends too early") from None
 
@@ -333,6 +351,14 @@ def _decode_items(view: memoryview) -> Items:
             raise HostileInput("items out of order or out of their range")
         last = key
     return Items(box, lower, upper, items)
+
+
+def _decode_address(view: memoryview) -> Address:
+    _, member = _ADDRESS.unpack_from(view)
+    text = bytes(view[_ADDRESS.size :])
+    if not 0 < len(text) <= MAX_ADDRESS_BYTES or not all(0x21 <= byte <= 0x7E for byte in text):
+        raise HostileInput("address that can be none")
+    return Address(member, text.decode("ascii"))
 
 
 def _upper(lower: bytes, upper: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,3 +40,12 @@ def write_flock(
     (directory / "flocksy_keystore").write_text(json.dumps(public))
     (directory / "flocksy_privatekeys").write_text(json.dumps(private))
     return configs
+
+
+def free_ports(count: int) -> list[int]:
+    """Loopback ports that nobody listened at just now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [sock.getsockname()[1] for sock in sockets]
+    for sock in sockets:
+        sock.close()
+    return ports

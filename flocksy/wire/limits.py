@@ -42,6 +42,14 @@ ZAP_PER_ROUND = 16
 MONITOR_EVENTS_PER_ROUND = 64
 """Socket events looked at per round; the rest waits."""
 
+TRY_ADDRESS_NS = 10_000_000_000
+"""While a link is down each endpoint of the member is tried for so long in turn, for ever at the
+same pace: time for a connection and a handshake, also through a proxy."""
+
+TOLD_ADDRESSES = 3
+"""Of each member so many told endpoints are kept, the newest: one that is wrong, by mistake or on
+purpose, must not push out one that is right."""
+
 REFUSED_RETRY_NS = 5_000_000_000
 """After a refusal, for which libzmq would never try again. Fixed, like `RECONNECT_MS`, and longer:
 a person has to do something first."""

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import zmq
 
 from flocksy.errors import FlocksyError
+from flocksy.wire.candidates import Candidates
 from flocksy.wire.knock import Knock
 from flocksy.wire.limits import (
     BACKLOG,
@@ -31,7 +32,7 @@ from flocksy.wire.limits import (
     ZMTP_HEARTBEAT_MS,
     ZMTP_TIMEOUT_MS,
 )
-from flocksy.wire.monitor import TWIN, WE_REFUSE, WRONG_KEY, LinkMonitor
+from flocksy.wire.monitor import TWIN, UP, WE_REFUSE, WRONG_KEY, LinkMonitor
 from flocksy.wire.refusals import LOCAL, Refusals
 from flocksy.wire.settings import Member, WireSettings
 from flocksy.wire.zap import DOMAIN, AllowList
@@ -61,7 +62,10 @@ class Links:
         self._subs: dict[int, zmq.Socket[bytes]] = {}
         self._monitors: dict[int, LinkMonitor] = {}
         self._targets: dict[int, str] = {}
+        self._candidates: dict[int, Candidates] = {}
+        self._looked_up: dict[str, str] = {}  # configured endpoints with their addresses
         self._knock: Knock | None = None
+        self._refusals = Refusals(settings.public_key, len(settings.members))
         self._now_ns = time.monotonic_ns()
         self._pub = self._context.socket(zmq.PUB)
         try:
@@ -73,8 +77,6 @@ class Links:
             self.close()
             raise
         self._knock = self._knock_at(settings.knock)
-        hosts = [_host(self._targets.get(lane, "")) for lane in range(len(settings.members))]
-        self._refusals = Refusals(settings.public_key, hosts)
 
     def send(self, cell: memoryview) -> None:
         """Put one cell on every link. Never blocks; what a link cannot take is dropped."""
@@ -108,10 +110,11 @@ class Links:
         self._allow_list.serve()
         for lane, monitor in self._monitors.items():
             anew = monitor.look(self._now_ns) or self._other_key(lane, monitor)
-            if anew and lane in self._targets:
-                # libzmq has given it up. It forgets the endpoint first, else it would have two.
-                self._subs[lane].disconnect(self._targets[lane])
-                self._subs[lane].connect(self._targets[lane])
+            candidates = self._candidates[lane]
+            if candidates.moves(monitor.state == UP, self._now_ns):
+                self._connect_to(lane, candidates.current)
+            elif anew and lane in self._targets:
+                self._connect_to(lane, candidates.current)  # libzmq has given it up
         refused = self._allow_list.take_refused()
         if self._knock is not None:
             found = self._knock.look({each.key for each in refused}, self._now_ns)
@@ -127,6 +130,22 @@ class Links:
         if state == WRONG_KEY and self._refusals.recent(lane, self._now_ns):
             return WE_REFUSE
         return state
+
+    def told(self, lane: int, endpoint: str) -> None:
+        """A member may be reached there, too. Names are not looked up: it would take its time."""
+        candidates = self._candidates.get(lane)
+        if candidates is None:
+            return
+        with contextlib.suppress(OSError):
+            self._target(endpoint, named=False)
+            candidates.told(endpoint)
+
+    def address(self, lane: int) -> tuple[str, str]:
+        """The endpoint that is tried or used, and the same with its name looked up."""
+        candidates = self._candidates.get(lane)
+        if candidates is None:
+            return "", ""
+        return candidates.current, self._targets.get(lane, "")
 
     def complaints(self) -> list[str]:
         """Errors since the last call, for people."""
@@ -190,14 +209,33 @@ class Links:
         self._subs[lane] = sub
         self._monitors[lane] = LinkMonitor(sub)
         self._poller.register(sub, zmq.POLLIN)
-        endpoint = member.endpoints[0]
+        found = []
+        for endpoint in member.endpoints:
+            try:
+                self._looked_up[endpoint] = self._target(endpoint)
+                found.append(endpoint)
+            except OSError as error:
+                self._complaints.append(f"node = {endpoint}: {error}; looked up at start only")
+        self._candidates[lane] = Candidates(found)
+        self._trouble[lane] = f"name not found: {member.endpoints[0]}"
+        if found:
+            self._connect_to(lane, found[0])
+
+    def _connect_to(self, lane: int, endpoint: str) -> None:
+        """Connect there, and nowhere else any more."""
+        sub = self._subs[lane]
+        if lane in self._targets:
+            sub.disconnect(self._targets.pop(lane))
         try:
-            target = self._target(endpoint)
+            target = self._looked_up.get(endpoint) or self._target(endpoint, named=False)
             sub.connect(target)
-            self._targets[lane] = target
         except (OSError, zmq.ZMQError) as error:
-            self._trouble[lane] = f"name not found: {endpoint}"
-            self._complaints.append(f"node = {endpoint}: {error}; looked up at start only")
+            self._trouble[lane] = f"no such address: {endpoint}"
+            self._complaints.append(f"{endpoint}: {error}")
+            return
+        self._trouble.pop(lane, None)
+        self._targets[lane] = target
+        self._refusals.moved(lane, _host(target))
 
     def _knock_at(self, endpoints: tuple[str, ...]) -> Knock:
         targets = []
@@ -216,9 +254,9 @@ class Links:
 
         return Knock(targets, new_socket, self._now_ns)
 
-    def _target(self, endpoint: str) -> str:
+    def _target(self, endpoint: str, *, named: bool = True) -> str:
         # Names go to the proxy as they are: an onion service is known only there.
-        return endpoint if self._settings.socks else _resolved(endpoint)
+        return endpoint if self._settings.socks else _resolved(endpoint, named=named)
 
     def _new_sub(self, server_key: str) -> zmq.Socket[bytes]:
         sub = self._context.socket(zmq.SUB)
@@ -253,10 +291,10 @@ class Links:
             socket.setsockopt(option, value)
 
 
-def _resolved(endpoint: str) -> str:
+def _resolved(endpoint: str, *, named: bool = True) -> str:
     """The endpoint with its name replaced by an address, so that nothing is looked up later.
 
-    Raises `OSError` when there is none.
+    Raises `OSError` when there is none; without `named`, also where it would have to be looked up.
     """
     if not endpoint.startswith("tcp://"):
         return endpoint
@@ -264,7 +302,8 @@ def _resolved(endpoint: str) -> str:
     host = parts.hostname or ""
     if host == "*":
         return endpoint
-    found = sockets.getaddrinfo(host, parts.port, type=sockets.SOCK_STREAM)
+    flags = 0 if named else sockets.AI_NUMERICHOST
+    found = sockets.getaddrinfo(host, parts.port, type=sockets.SOCK_STREAM, flags=flags)
     # IPv4 first where a name has both: `localhost` is bound there by most programs.
     found.sort(key=lambda entry: entry[0] != sockets.AF_INET)
     address = str(found[0][4][0])

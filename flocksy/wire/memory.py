@@ -45,6 +45,13 @@ class MemoryPort:
         """Links in memory are always up."""
         return ""
 
+    def told(self, lane: int, endpoint: str) -> None:
+        """And need no other address."""
+
+    def address(self, lane: int) -> tuple[str, str]:  # noqa: ARG002
+        """Nor have they any."""
+        return "", ""
+
     def complaints(self) -> list[str]:
         """Nor do they complain."""
         return []

@@ -23,5 +23,11 @@ class Port(Protocol):
     def link_state(self, lane: int) -> str:
         """Text for people; empty when the link is up. Of the own lane: what is wrong with it."""
 
+    def told(self, lane: int, endpoint: str) -> None:
+        """A member may be reached there, too."""
+
+    def address(self, lane: int) -> tuple[str, str]:
+        """The endpoint that is tried or used, and the same with its name looked up."""
+
     def complaints(self) -> list[str]:
         """Errors since the last call, for people."""

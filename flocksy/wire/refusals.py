@@ -20,10 +20,9 @@ LOCAL = "localhost"
 class Refusals:
     """What the refusals of one node add up to."""
 
-    def __init__(self, own_key: str, hosts: Sequence[str]) -> None:
-        """`hosts`: the address of every lane's endpoint; `LOCAL` for `ipc`, "" if not known."""
+    def __init__(self, own_key: str, lanes: int) -> None:
         self._own_key = own_key
-        self._hosts = tuple(hosts)
+        self._hosts = [""] * lanes  # "" where it is not known
         self._until_ns: dict[int, int] = {}  # lane to when its refusal is old
         self._twin_until_ns = 0
         self._strangers = 0
@@ -60,6 +59,10 @@ class Refusals:
         if where:
             self._twin_until_ns = now_ns + TWIN_MET_NS
         return [f"{TWIN}: at {target}" for target in where]
+
+    def moved(self, lane: int, host: str) -> None:
+        """The address of that lane's endpoint from now on; `LOCAL` for `ipc`."""
+        self._hosts[lane] = host
 
     def recent(self, lane: int, now_ns: int) -> bool:
         """Whether a key was refused that can only be this member's."""

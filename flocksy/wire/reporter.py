@@ -8,7 +8,7 @@ from flocksy.protocol.clock import FlockClock
 from flocksy.protocol.header import Gear
 from flocksy.protocol.shown import Output
 from flocksy.seam.joint import WireSeam
-from flocksy.seam.report import AgreedBurst, LaneReport, LastBurst, WireReport
+from flocksy.seam.report import JOINING, LIVE, AgreedBurst, LaneReport, LastBurst, WireReport
 from flocksy.wire.intake import Intake
 from flocksy.wire.limits import ERRORS, SILENT_ROUNDS, TEXTS_NS
 from flocksy.wire.monitor import TWIN
@@ -31,6 +31,7 @@ class Reporter:
         self._errors: deque[str] = deque(maxlen=ERRORS)
         self._texts_ns = 0
         self._states: list[str] = ["starting"] * len(settings.members)
+        self._addresses: list[tuple[str, str]] = [("", "")] * len(settings.members)
 
     def report(
         self,
@@ -49,8 +50,11 @@ class Reporter:
         shown = output.shown
         self._errors.extend(self._port.complaints())
         texts = now_ns - self._texts_ns >= TEXTS_NS
+        for told, endpoint in self._seam.told_addresses():
+            self._port.told(told, endpoint)
         if texts:
             self._texts_ns = now_ns
+            self._addresses = [self._port.address(lane) for lane in range(len(self._states))]
             self._states = [
                 self._lane_state(lane, shown.epoch.members, clock, now_ns)
                 for lane in range(len(self._states))
@@ -60,7 +64,14 @@ class Reporter:
             offset_ns = clock.offset_ns(index, now_ns) or 0
             idle, burst_in = lane.cells_in
             lanes.append(
-                LaneReport(self._states[index], idle, burst_in, lane.gaps, offset_ns // 1000)
+                LaneReport(
+                    self._states[index],
+                    idle,
+                    burst_in,
+                    lane.gaps,
+                    offset_ns // 1000,
+                    *self._addresses[index],
+                )
             )
         report = WireReport(
             status=shown.status,
@@ -100,4 +111,4 @@ class Reporter:
             return "measuring its clock"
         if not clock.right(index, now_ns):
             return f"clock wrong by {offset_ns / 1e9:+.1f} s"
-        return "live" if view >> index & 1 else "joining"
+        return LIVE if view >> index & 1 else JOINING

@@ -20,7 +20,7 @@ class Member:
     uid: str
     """BLAKE2b-512 of the text of the member's first public key, in hex; rotation keeps it."""
     endpoints: tuple[str, ...]
-    """Where its PUB socket is bound, `tcp://host:port` or `ipc://path`; the first is used."""
+    """Where its PUB socket is bound, `tcp://host:port` or `ipc://path`, the likeliest first."""
     public_key: str
     """Z85, 40 characters."""
     other_keys: tuple[str, ...] = ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import pytest
 
 from flocksy.keys.files import generate_pair
 from flocksy.testing.cells import GEAR_CHANGE_CELLS, cells_since, check_cells, count_cells
+from flocksy.testing.over_tcp import free_ports
 from flocksy.testing.recorder import Recorder
 from flocksy.testing.rig import CONFIGURED_ROOT, Rig
 from tests.integration.flock import KIB, MIB, flying, random_bytes
@@ -77,15 +77,6 @@ SETTINGS = (
     f"idle_cell = {IDLE_CELL}",
     f"burst_cell = {BURST_CELL}",
 )
-
-
-def free_ports(count: int) -> list[int]:
-    """Loopback ports that nobody listened at just now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [sock.getsockname()[1] for sock in sockets]
-    for sock in sockets:
-        sock.close()
-    return ports
 
 
 @pytest.mark.timeout(200)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flocksy.seam.limits import ERROR_TEXTS, TEXT_BYTES
+from flocksy.seam.limits import ADDRESS_BYTES, ERROR_TEXTS, TEXT_BYTES
 from flocksy.seam.report import (
+    AddressBlock,
     AgreedBurst,
     BoxReport,
     BoxReportBlock,
@@ -20,7 +21,8 @@ from flocksy.seam.report import (
 IDS = st.binary(min_size=8, max_size=8).filter(any)
 U32 = st.integers(0, 2**32 - 1)
 TEXTS = st.text(max_size=TEXT_BYTES)
-LANES = st.builds(LaneReport, TEXTS, U32, U32, U32, st.integers(-(2**31), 2**31 - 1))
+OFFSETS = st.integers(-(2**31), 2**31 - 1)
+LANES = st.builds(LaneReport, TEXTS, U32, U32, U32, OFFSETS, TEXTS, TEXTS)
 REPORTS = st.builds(
     WireReport,
     status=st.sampled_from([100, 102, 200, 410]),
@@ -63,6 +65,20 @@ def test_what_the_box_writes_is_what_the_wire_reads(report: BoxReport) -> None:
     memory = memoryview(bytearray(BoxReportBlock.bytes_for()))
     BoxReportBlock(memory).write(report)
     assert BoxReportBlock(memory).read() == report
+
+
+def test_the_newest_address_of_each_lane_is_told_once() -> None:
+    memory = memoryview(bytearray(AddressBlock.bytes_for(3)))
+    writer, reader = AddressBlock(memory, 3), AddressBlock(memory, 3)
+    assert reader.fresh() == []
+    longest = "tcp://" + "a" * (ADDRESS_BYTES - 6)
+    for lane in range(3):
+        writer.write(lane, longest)
+    writer.write(1, "tcp://10.0.0.1:1")
+    assert reader.fresh() == [(0, longest), (1, "tcp://10.0.0.1:1"), (2, longest)]
+    assert reader.fresh() == []
+    writer.write(1, "tcp://10.0.0.1:1")
+    assert reader.fresh() == []
 
 
 def test_a_writer_that_died_in_the_middle_leaves_the_last_whole_value() -> None:

@@ -140,6 +140,13 @@ class SimulatedPort:
         """A link says nothing about itself."""
         return ""
 
+    def told(self, lane: int, endpoint: str) -> None:
+        """It has no address."""
+
+    def address(self, _: int) -> tuple[str, str]:
+        """None at all."""
+        return "", ""
+
     def complaints(self) -> list[str]:
         """Nor does it complain."""
         return []

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from flocksy.errors import HostileInput
 from flocksy.sync.content import small_list
 from flocksy.sync.messages import (
+    Address,
     Content,
     Encoding,
     Entry,
@@ -30,6 +31,7 @@ from flocksy.sync.version import Kind, Version
 from tests.sync.test_version import versions
 
 boxes = st.binary(min_size=16, max_size=16)
+addresses = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=128)
 keys = st.binary(min_size=16, max_size=16)
 ids = st.binary(min_size=32, max_size=32)
 paths = st.sampled_from(("a", "b/ü", "c d/\udcff", "x" * 255))
@@ -100,6 +102,7 @@ def all_messages() -> st.SearchStrategy[Message]:
         ),
         range_lists(),
         item_lists(),
+        st.builds(Address, st.integers(0, 255), addresses),
     )
 
 
@@ -162,6 +165,10 @@ def one(**change: object) -> bytes:
         ("a chunk beyond the bound", struct.pack("<B32sIB", 2, b"c" * 32, (2 << 20) + 1, 1) + b"x"),
         ("an unknown encoding", struct.pack("<B32sIB", 2, b"c" * 32, 1, 2) + b"x"),
         ("a want of nothing", struct.pack("<B16sBI", 3, bytes(16), 0, 0)),
+        ("an address of nothing", b"\x08\1"),
+        ("an address that is too long", b"\x08\1" + b"a" * 129),
+        ("an address with a space", b"\x08\1tcp://a b:1"),
+        ("an address that is no ASCII", b"\x08\1tcp://\xfc:1"),
         ("a count that is a lie", struct.pack("<B16sBI", 3, bytes(16), 0, 2**32 - 1)),
     ],
 )

@@ -79,10 +79,17 @@ def test_what_the_events_of_a_socket_say(
     assert (link.text, link.given_up) == (text, given_up)
 
 
+def refusals_at(hosts: list[str]) -> Refusals:
+    refusals = Refusals("own", len(hosts))
+    for lane, host in enumerate(hosts):
+        refusals.moved(lane, host)
+    return refusals
+
+
 def test_a_refusal_is_put_down_to_the_only_member_it_can_be() -> None:
     hosts = ["", "10.0.0.1", "10.0.0.2", "10.0.0.2", "localhost"]
     states = [UP, WRONG_KEY, WRONG_KEY, UP, WRONG_KEY]
-    refusals = Refusals("own", hosts)
+    refusals = refusals_at(hosts)
     said = refusals.take([Refusal("other", "::ffff:10.0.0.1")], 1, states.__getitem__)
     assert said == ["refused a link to a key that no member has: other from ::ffff:10.0.0.1"]
     assert [lane for lane in range(5) if refusals.recent(lane, 2)] == [1]
@@ -90,14 +97,14 @@ def test_a_refusal_is_put_down_to_the_only_member_it_can_be() -> None:
     refusals.take([Refusal("other", "10.0.0.2")], 1, states.__getitem__)
     refusals.take([Refusal("other", "localhost:0:0:99")], 1, states.__getitem__)
     assert [lane for lane in range(5) if refusals.recent(lane, 2)] == [1, 2, 4]
-    both = Refusals("own", hosts)
+    both = refusals_at(hosts)
     states[3] = WRONG_KEY
     both.take([Refusal("other", "10.0.0.2")], 1, states.__getitem__)
     assert not any(both.recent(lane, 2) for lane in range(5)), "it could be either"
 
 
 def test_strangers_cannot_fill_the_log() -> None:
-    refusals = Refusals("own", ["", "10.0.0.1"])
+    refusals = refusals_at(["", "10.0.0.1"])
     said = []
     for second in range(100):
         flood = [Refusal(f"key {i}", "10.9.9.9") for i in range(REFUSALS)]
@@ -107,7 +114,7 @@ def test_strangers_cannot_fill_the_log() -> None:
 
 
 def test_our_own_key_in_a_strangers_hand() -> None:
-    refusals = Refusals("own", ["", "10.0.0.1"])
+    refusals = refusals_at(["", "10.0.0.1"])
     assert not refusals.twin(0)
     (said,) = refusals.take([Refusal("own", "10.9.9.9")], 5, lambda _: DOWN)
     assert said == f"{TWIN}: a link was tried with it from 10.9.9.9"
