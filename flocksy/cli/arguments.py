@@ -63,6 +63,8 @@ def build_parser() -> argparse.ArgumentParser:
     rescan = _add(commands, "rescan", "look at everything in a box, or in every box, again")
     rescan.add_argument("name", metavar="BOX", nargs="?", help="name of the box (default: all)")
 
+    _add(commands, "reload", "read the configuration and the keys again, as SIGHUP does")
+
     box = _add(commands, "box", "list and change the boxes of this node")
     actions = box.add_subparsers(dest="action", metavar="ACTION", required=True, title="actions")
     _add_json(_add(actions, "list", "show the boxes"))

@@ -46,6 +46,12 @@ def rescan(parsed: argparse.Namespace, options: Options) -> int:
     return EXIT_OK
 
 
+def reload(parsed: argparse.Namespace, options: Options) -> int:  # noqa: ARG001
+    """`flocksy reload`"""
+    show(ask(options, "reload", {}))
+    return EXIT_OK
+
+
 def box(parsed: argparse.Namespace, options: Options) -> int:
     """`flocksy box ...`"""
     if parsed.action == "list":

@@ -89,7 +89,12 @@ def _dispatch(parsed: argparse.Namespace, options: Options) -> int:
         from flocksy.cli.choosing import ignored
 
         return ignored(parsed, options)
-    handler = {"status": commands.status, "wait": commands.wait, "rescan": commands.rescan}
+    handler = {
+        "status": commands.status,
+        "wait": commands.wait,
+        "rescan": commands.rescan,
+        "reload": commands.reload,
+    }
     return handler[parsed.command](parsed, options)
 
 

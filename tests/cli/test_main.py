@@ -155,7 +155,13 @@ def test_boxes_without_a_node(place: Place, capsys: pytest.CaptureFixture[str]) 
     capsys.readouterr()
     refused(capsys, 2, "there is no box 'a folder'", "box", "remove", "a folder", *flags(place))
     refused(capsys, 2, "has no path", "box", "add", "name", *flags(place))
-    for words in (["wait"], ["rescan"], ["box", "revert", "x", "--all"], ["box", "adopt", "x"]):
+    for words in (
+        ["wait"],
+        ["rescan"],
+        ["reload"],
+        ["box", "revert", "x", "--all"],
+        ["box", "adopt", "x"],
+    ):
         refused(capsys, 1, "the node does not run", *words, *flags(place))
 
 
@@ -259,6 +265,7 @@ def test_commands_reach_the_node(
     for words in (
         ["status"],
         ["rescan", "one"],
+        ["reload"],
         ["box", "list"],
         ["box", "add", f"name@{folder}", "--removable"],
         ["box", "remove", "name"],
@@ -270,6 +277,7 @@ def test_commands_reach_the_node(
     assert node.seen == [
         ("status", {}),
         ("rescan", {"box": "one"}),
+        ("reload", {}),
         ("box_list", {}),
         ("box_add", {"name": "name", "path": str(folder), "symlinks": 2, "removable": True}),
         ("box_remove", {"name": "name"}),

@@ -184,7 +184,9 @@ def test_a_changed_configuration_is_read_on_hangup(rig: Rig) -> None:
     one.process.send_signal(signal.SIGHUP)
     wait_until(lambda: "did you mean box?" in one.log.read_text(), "it is refused", SOON)
     assert "nothing was changed" in one.log.read_text()
+    assert "did you mean box?" in command(one, "reload", status=2)
     one.config.write_text(text)
+    assert command(one, "reload") == "read anew\n"
     one.process.send_signal(signal.SIGHUP)
     wait_until(lambda: "read anew" in one.log.read_text(), "it is read", SOON)
     rig.wait_in_sync()
