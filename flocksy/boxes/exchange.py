@@ -23,7 +23,7 @@ from flocksy.boxes.answers import Answers
 from flocksy.boxes.box import Box
 from flocksy.boxes.crowd import Crowd
 from flocksy.boxes.feed import BoxFailedError, Carried, Feed, Parts
-from flocksy.boxes.heartbeats import Heartbeats
+from flocksy.boxes.heartbeats import Heartbeats, size_of
 from flocksy.boxes.inbox import Inbox, Unpacker
 from flocksy.boxes.outside import Outside
 from flocksy.boxes.peers import TAG_BYTES, Peers
@@ -35,12 +35,6 @@ from flocksy.seam.report import KNOWN_BYTES, BoxReport, WireReport
 from flocksy.sync import messages, reconcile
 from flocksy.sync.messages import Address, Content, Message, Versions
 from flocksy.sync.stream import SLOT_HEAD_BYTES
-
-IDLE_SLOTS = 6
-"""Heartbeats that a small change may take; what needs more waits for a burst."""
-
-JOIN_SLOTS = 3
-"""Likewise while bursts follow because somebody joined: one will be here before more have left."""
 
 DRAIN_SLOTS = 24
 """Slots taken per turn: a window of each lane of a small flock, before the wire is told."""
@@ -270,28 +264,24 @@ class Exchange:
         if not self._report.real_allowed:
             self._announcing.nothing()
             return
-        slots = JOIN_SLOTS if self._report.programme else IDLE_SLOTS
-        budget = slots * (self._seam.idle_payload - SLOT_HEAD_BYTES)
+        room = self._heartbeats.room(joining=self._report.programme > 0)
         allowed = self.crowd.allows(self._report.view)
         waiting = sum(box.offers.pushes.bytes for box in self.boxes.values()) if allowed else 0
-        waiting += self._answers.payload_bytes + sum(_size(parts) for parts in self._controls)
+        controls = sum(map(size_of, self._controls))
+        waiting += self._answers.payload_bytes + controls
         if waiting == 0:
             self._announcing.nothing()
             return
-        if waiting + self._heartbeats.bytes <= budget:
+        if waiting <= room:
             self._announcing.nothing()
             self._say_in_heartbeats()
             return
-        if self._report.programme:
-            self._ask_in_heartbeats(budget)
-        self._announcing.wants(self._now, waiting, self._seam.burst_payload - SLOT_HEAD_BYTES)
-
-    def _ask_in_heartbeats(self, budget: int) -> None:
-        """What has to be asked and compared before the next burst is said, so that it can carry the
-        answers: somebody joined, and there are only so many bursts for it."""
-        if self._heartbeats.bytes + sum(map(_size, self._controls)) <= budget:
+        if self._report.programme and controls <= room:
+            # What has to be asked and compared before the next burst, so that it can carry the
+            # answers: there are only so many of these.
             while self._controls:
                 self._heartbeats.add(self._controls.popleft())
+        self._announcing.wants(self._now, waiting, self._seam.burst_payload - SLOT_HEAD_BYTES)
 
     def _say_in_heartbeats(self) -> None:
         boxes = self._tellers(self._report.view)
@@ -408,7 +398,3 @@ class Exchange:
 
 def _raise(_: Box, error: OSError | FlocksyError) -> None:
     raise error
-
-
-def _size(parts: Parts) -> int:
-    return 4 + sum(map(len, parts))

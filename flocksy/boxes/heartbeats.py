@@ -6,7 +6,16 @@ from collections import deque
 
 from flocksy.boxes.feed import Parts
 from flocksy.seam.joint import BoxSeam
-from flocksy.sync.stream import StreamWriter
+from flocksy.sync.stream import SLOT_HEAD_BYTES, StreamWriter
+
+IDLE_SLOTS = 6
+"""Heartbeats that a small change may take; what needs more waits for a burst."""
+
+JOIN_SLOTS = 3
+"""Likewise while bursts follow because somebody joined: one will be here before more have left."""
+
+FRAME_BYTES = 4
+"""Of a message's length, before it in the stream."""
 
 
 class Heartbeats:
@@ -26,10 +35,15 @@ class Heartbeats:
         """Whether anything has no slot yet."""
         return bool(self._queue)
 
+    def room(self, *, joining: bool) -> int:
+        """Bytes of messages that heartbeats may take besides what waits already."""
+        slots = JOIN_SLOTS if joining else IDLE_SLOTS
+        return slots * (self._seam.idle_payload - SLOT_HEAD_BYTES) - self.bytes
+
     def add(self, parts: Parts) -> None:
         """One message more."""
         self._queue.append(parts)
-        self.bytes += _size(parts)
+        self.bytes += size_of(parts)
 
     def drop(self) -> None:
         """Say nothing of what has no slot yet: it is said again when it has not come back."""
@@ -52,9 +66,10 @@ class Heartbeats:
         if not self._queue:
             return None
         parts = self._queue.popleft()
-        self.bytes -= _size(parts)
+        self.bytes -= size_of(parts)
         return parts
 
 
-def _size(parts: Parts) -> int:
-    return sum(map(len, parts))
+def size_of(parts: Parts) -> int:
+    """Bytes of the stream that a message takes."""
+    return FRAME_BYTES + sum(map(len, parts))
