@@ -27,8 +27,12 @@ def commit(name: str, inputs: Iterable[bytes]) -> None:
         if line.startswith("#") or before.startswith("#"):
             kept.append(line)
     fresh = (written(one) for one in sorted(set(inputs), key=lambda one: (len(one), one)))
-    text = "\n".join([*kept, *(line for line in fresh if line not in kept)])
-    (HERE / f"{name}.txt").write_text(f"{text}\n", "ascii")
+    text = "".join(f"{line}\n" for line in [*kept, *(line for line in fresh if line not in kept)])
+    path = HERE / f"{name}.txt"
+    if text:
+        path.write_text(text, "ascii")
+    else:
+        path.unlink(missing_ok=True)
 
 
 def written(one: bytes) -> str:
