@@ -229,6 +229,6 @@ _WORDS = (
 
 TARGETS = (
     Target("ignore", "sync/ignore.py", ignore, ignores, 400, (b"**/", b"/**", b"[!", b"\\", b"!")),
-    Target("config", "config", config, configs, 1000, _WORDS),
+    Target("config", "config/load.py, original.py, toml_file.py", config, configs, 1000, _WORDS),
     Target("config_edit", "config/edit.py", edits, config_edits, 800, _WORDS),
 )
