@@ -109,28 +109,39 @@ class Addresses:
     def _read(self) -> dict[str, str]:
         try:
             with self._path.open("rb") as file:
-                found = json.loads(file.read(MAX_BYTES))
+                found = decode(file.read(MAX_BYTES))
         except (OSError, ValueError, RecursionError):
-            return {}
-        if not isinstance(found, Mapping):
             return {}
         worked = {}
         for uid, endpoints in zip(self._uids, self._configured, strict=True):
-            entry = found.get(uid)
-            if (
-                isinstance(entry, list)
-                and entry[1:] == list(endpoints)
-                and isinstance(entry[0], str)
-                and self._usable(entry[0], endpoints)
-            ):
-                worked[uid] = entry[0]
+            at, *instead_of = found.get(uid, ("",))
+            if at and instead_of == list(endpoints) and self._usable(at, endpoints):
+                worked[uid] = at
         return worked
 
     def _write(self) -> None:
         configured = dict(zip(self._uids, self._configured, strict=True))
         fresh = self._path.with_suffix(".new")
         with fresh.open("w", encoding="ascii") as file:
-            json.dump({uid: [at, *configured[uid]] for uid, at in self._worked.items()}, file)
+            file.write(encode({uid: [at, *configured[uid]] for uid, at in self._worked.items()}))
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self._path)
+
+
+def encode(kept: Mapping[str, Sequence[str]]) -> str:
+    """The file: by uid, the endpoint that has worked and then those that were configured."""
+    return json.dumps(kept)
+
+
+def decode(data: bytes) -> dict[str, list[str]]:
+    """What `encode` has written. Raises `ValueError` and `RecursionError`."""
+    found = json.loads(data)
+    if not isinstance(found, dict):
+        raise ValueError("not by uid")
+    for endpoints in found.values():
+        if not isinstance(endpoints, list) or not endpoints:
+            raise ValueError("not lists of endpoints")
+        if not all(isinstance(endpoint, str) for endpoint in endpoints):
+            raise ValueError("not endpoints")
+    return found

@@ -32,6 +32,7 @@ from flocksy.sync.content import (
     symlink_root,
 )
 from flocksy.sync.messages import (
+    Address,
     Content,
     Encoding,
     Entry,
@@ -250,6 +251,7 @@ def all_messages() -> Iterable[Message]:
     yield Ranges(box, (Range(bytes(16), b"", 7, 1 << 200), Range(key, b"l" * 16, 0, 0)))
     yield Items(box, bytes(16), b"", ((key, item), (b"l" * 16, item)))
     yield Items(box, key, b"l" * 16, ())
+    yield Address(1, "tcp://192.0.2.1:5000")
 
 
 def encoded_messages() -> Iterable[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import socket
 import tempfile
@@ -9,9 +10,10 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from flocksy.boxes import crowd, journal, marker
+from flocksy.boxes import addresses, crowd, journal, marker
 from flocksy.boxes.journal import JournalEntry
 from flocksy.errors import BoxError, ConfigError, FlocksyError, HostileInput, IndexDamaged
+from flocksy.node.reaching import usable
 from flocksy.protocol.agreement import Parameters, initial, step
 from flocksy.protocol.cell import Codec
 from flocksy.protocol.clock import FlockClock
@@ -164,6 +166,40 @@ def crowds() -> Iterable[bytes]:
     return (b'["' + b"0a" * 64 + b'", "b"]', b"[]", b'{"a": 1}', b'["\\ud800"]')
 
 
+def kept_addresses(data: bytes) -> None:
+    """The addresses are those that were written, or there are none."""
+    try:
+        found = addresses.decode(data)
+    except (ValueError, RecursionError):
+        return
+    assert addresses.decode(addresses.encode(found).encode()) == found
+
+
+def address_files() -> Iterable[bytes]:
+    """One, none, and no list."""
+    one = addresses.encode({"0a" * 64: ("tcp://192.0.2.1:5000", "tcp://ben.example:5000")})
+    return (one.encode(), b"{}", b'{"a": 1}', b'{"a": []}', b'{"a": [1]}')
+
+
+def told_address(data: bytes) -> None:
+    """What is believed to be a member's is a port of a single machine elsewhere, and no look-up."""
+    endpoint = data.decode("utf-8", "replace")
+    if not usable(endpoint, ("tcp://ben.example:5000",), proxied=False):
+        return
+    host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
+    assert 0 < int(port) < 65536
+    address = ipaddress.ip_address(host.strip("[]"))
+    assert not (address.is_loopback or address.is_unspecified or address.is_multicast)
+
+
+def told_addresses() -> Iterable[bytes]:
+    """Good ones and others."""
+    return (
+        *(b"tcp://192.0.2.1:5000", b"tcp://[2001:db8::1]:5000", b"tcp://ben.example:5000"),
+        *(b"ipc:///tmp/x", b"tcp://*:1", b"tcp://127.0.0.1:1", b"tcp://[::ffff:127.0.0.1]:1"),
+    )
+
+
 def kept_batch(data: bytes) -> None:
     """An entry of the open batch is the one that was written, or the index counts as damaged."""
     try:
@@ -285,6 +321,8 @@ _JSON = (
 
 TARGETS = (
     Target("crowd", "boxes/crowd.py", kept_crowd, crowds, 400),
+    Target("addresses", "boxes/addresses.py", kept_addresses, address_files, 400),
+    Target("told address", "node/reaching.py", told_address, told_addresses, 200),
     Target("marker", "boxes/marker.py", kept_marker, markers, 4096, (b'"flocksy": ', b'"box": "')),
     Target("answer", "status/client.py", answer, answer_lines, 400, _JSON),
     Target("batch", "boxes/journal.py", kept_batch, batches, 800),
