@@ -325,6 +325,7 @@ class Feed:
 
     @staticmethod
     def _chunk_said(box: Box, push: Push) -> None:
+        assert not isinstance(push.chunks, tuple), "there is one to be said"
         _, length = push.chunks.popleft()
         if box.offers.pushes.get(push.path) is push:
             box.offers.pushes.spent(push.path, length + CHUNK_OVERHEAD_BYTES)

@@ -48,7 +48,7 @@ class Offers:
             fresh: list[tuple[bytes, int]] = []
             for version in () if state is None else state.heads.values():
                 fresh += self.all_chunks(version)
-            push = Push(outgoing.path, outgoing.batch, 0, chunks=deque(fresh))
+            push = Push(outgoing.path, outgoing.batch, 0, chunks=deque(fresh) or ())
             (self.held if held else self.pushes).add(push)
 
     def release(self) -> None:
@@ -90,7 +90,9 @@ class Offers:
         self.held.drop(path)
         self.pushes.drop(path)
         (self.held if held else self.pushes).add(
-            Push(path, batch, batch_size, inline_bytes=min(inline, INLINE_BYTES), chunks=chunks)
+            Push(
+                path, batch, batch_size, inline_bytes=min(inline, INLINE_BYTES), chunks=chunks or ()
+            )
         )
 
     def again(self, path: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import deque
 
 from flocksy.boxes.pushes import CHUNK_OVERHEAD_BYTES, Push, Pushes
@@ -56,3 +57,17 @@ def test_the_order_is_that_of_adding() -> None:
     for path in ("c", "a", "b"):
         pushes.add(push(path))
     assert [one.path for one in pushes] == ["c", "a", "b"]
+
+
+def test_a_million_small_files_wait_in_little_memory() -> None:
+    """The queue is in memory, and a first index may fill it: a small file's share is bounded."""
+    paths = [f"folder/{number}" for number in range(2_000)]
+    pushes = Pushes()
+    tracemalloc.start()
+    try:
+        for path in paths:
+            pushes.add(Push(path, b"scan 001", 2_000, inline_bytes=100))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 400 * len(paths)
