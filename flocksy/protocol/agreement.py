@@ -390,10 +390,12 @@ class _Turn:
         burst, latch = self.proposal, self.latch
         assert burst is not None
         if latch is not None:
-            # An ordinary burst has collected every need shown in r0; a repeat has its own length.
+            # An ordinary burst has collected every need shown in r0; a repeat has its own length,
+            # and whatever is as long stands for it.
             long_enough = burst.length >= latch.need
+            by_length = burst.repeat or latch.repeat_of is not None
             collected = latch.for_join or burst.round >= latch.round
-            if long_enough if burst.repeat else collected:
+            if long_enough if by_length else collected:
                 self.latch = None
         self.proposal = None
         self.ended = self.now
@@ -556,6 +558,8 @@ class _Turn:
         elif self.owed.due < self.quiet_until:
             # The repeat of an older burst: this one came in between, and has its rest like any.
             self.owed = Owed(self.owed.burst, self.owed.length, self.quiet_until)
+        if self.latch is not None and self.latch.repeat_of is not None:
+            self.latch = Latch(self.owed.length, self.owed.due, self.owed.burst)
 
     def leaving(self) -> None:
         """Status 500."""
