@@ -18,12 +18,18 @@ import tempfile
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from flocksy.boxes.announcing import Timing
+from flocksy.boxes.batch import Report, Result
+from flocksy.boxes.disk import PRIVATE
 from flocksy.boxes.exchange import Exchange
+from flocksy.boxes.history import FOLDER as HISTORY
 from flocksy.boxes.keeper import Keeper
+from flocksy.boxes.placing import INCOMING
 from flocksy.boxes.reader import Outbound, prepared
 from flocksy.boxes.scanner import Job, ScanReport, ScanRequest
 from flocksy.boxes.setup import BoxSetup
@@ -31,11 +37,13 @@ from flocksy.boxes.watcher import Dirty, Settling
 from flocksy.errors import FlocksyError
 from flocksy.seam.joint import BoxSeam
 from flocksy.sync.content import chunk_id
-from flocksy.sync.version import Kind
+from flocksy.sync.operations import PutFile, Remove
+from flocksy.sync.version import Kind, Version
 from tests.simulator.checks import BrokenPromiseError, is_ready
 from tests.simulator.disk import Inode, OpenDisk, PowerCutError, SimulatedDisk
 from tests.simulator.faults import MS, Fault, Plan, S, box_plan
 from tests.simulator.flock import Flock
+from tests.simulator.hands import Hands
 from tests.simulator.node import BoxSide, Node
 from tests.simulator.runs import Outcome, tell
 from tests.simulator.world import HERE, one_process, simulated_boxes
@@ -79,7 +87,7 @@ class SimulatedWatcher:
         self._disk.watchers.append(self._happened)
 
     def _happened(self, path: str) -> None:
-        if path.partition("/")[0] == ".flocksy":
+        if path.partition("/")[0] == PRIVATE:
             return
         if SimulatedWatcher.swallows():
             self._settling.overflow()
@@ -223,6 +231,18 @@ class RealBoxes:
         """The process is killed: nothing is finished, flushed or closed."""
 
 
+@dataclass(slots=True)
+class Interference:
+    """Somebody who will be at work at the very path that flocksy is at."""
+
+    left: int
+    """Changes that flocksy still makes before, and once `path` is known looks and changes."""
+    times: int
+    """0: nobody is, but the power goes there."""
+    draw: random.Random
+    path: str = ""
+
+
 class BoxFlock(Flock):
     """A flock whose nodes share one box."""
 
@@ -238,6 +258,17 @@ class BoxFlock(Flock):
         self._had: list[set[bytes]] = [set() for _ in range(plan.nodes)]
         """Contents that were in box or history of a node, and that no hand has taken away."""
         self._digests: dict[tuple[int, int, int], bytes] = {}
+        self._handled: list[set[tuple[str, tuple[object, ...] | None]]] = [
+            set() for _ in range(plan.nodes)
+        ]
+        """(path, what stood there then) of all that hands have done, by node."""
+        self._sick = [False] * plan.nodes
+        self._disturbed = [True] * plan.nodes
+        """Whether something has happened to the disk since the box was last settled."""
+        self._acted = (-1, "", 0)
+        self._wrote_there: set[bytes] = set()
+        """Where and when somebody last interfered, and what that has written."""
+        self._interfering: dict[int, list[Interference]] = {}
         self._swallowing = 0.0
         self._dead: list[object] = []
         self._connections: dict[int, list[sqlite3.Connection]] = {}
@@ -247,7 +278,7 @@ class BoxFlock(Flock):
                 str(root / f"box{lane}"),
                 root / f"store{lane}",
                 random.Random(self.draw.random()),
-                lambda lane=lane: self.nodes[lane].clock.wall(self.now_ns),  # type: ignore[misc]
+                lambda lane=lane: self.nodes[lane].clock.wall(self.now_ns),
             )
             for lane in range(plan.nodes)
         ]
@@ -261,6 +292,8 @@ class BoxFlock(Flock):
         )
         HERE.draw = random.Random(self.draw.random())
         HERE.flushed = self._index_flushed
+        HERE.recorded = self.recorded
+        HERE.applied = self.applied
         HERE.connections = []
         self._lane = 0
 
@@ -332,6 +365,7 @@ class BoxFlock(Flock):
         node, disk = self.nodes[lane], self.disks[lane]
         if not node.up:
             return
+        self._disturbed[lane] = True
         self._enter(node)
         if not disk.dead:
             self._freeze(lane)
@@ -395,16 +429,21 @@ class BoxFlock(Flock):
 
     def fill_disk(self, lane: int, left: int) -> None:
         """Only so many bytes are free."""
+        self._sick[lane] = True
         disk = self.disks[lane]
         disk.others = disk.capacity - disk.used - left
+        self._disturbed[lane] = True
 
     def empty_disk(self, lane: int) -> None:
         """There is room again."""
+        self._sick[lane] = False
         self.disks[lane].others = 0
 
     def sick_disk(self, lane: int, share: float) -> None:
         """Some of what is written fails."""
         draw = self.draw
+        self._sick[lane] = share > 0
+        self._disturbed[lane] = True
         self.disks[lane].refuses = lambda: share > 0 and draw.random() < share
 
     def swallow(self, share: float) -> None:
@@ -419,15 +458,146 @@ class BoxFlock(Flock):
 
     def edit(self, lane: int, number: int) -> None:
         """Somebody does something in the box of a node."""
-        from tests.simulator.hands import Hands
+        self._enter(self.nodes[lane])
+        self._by_hand(lane, random.Random(self.plan.seed * 1009 + number), Hands.do)
 
+    def interfere(self, lane: int, changes: int, times: int, number: int) -> None:
+        """Before flocksy's next change but so many, somebody does something at that very path, and
+        perhaps again a step or two later."""
+        draw = random.Random(self.plan.seed * 1013 + number)
+        self._interfering.setdefault(lane, []).append(Interference(changes, times, draw))
+        self.disks[lane].visited = lambda path, changing: self._visited(lane, path, changing)
+
+    def _taken_out(self, lane: int, at: str) -> set[bytes]:
+        """What flocksy has just taken from its path, and nobody else has: should somebody write
+        there in this very instant, then that is what is to be seen, and this in the history."""
+        taken: set[bytes] = set()
+        for path, inode in self.disks[lane].walk():
+            kept = path.startswith(HISTORY) and path.endswith("-" + at.rpartition("/")[2])
+            if inode.kind is not Kind.DIRECTORY and (kept or path.startswith(INCOMING)):
+                taken.add(self.digest_of(lane, inode))
+        for other in range(self.plan.nodes):
+            taken -= self._seen_at(other) if taken else set()
+        return taken
+
+    def _seen_at(self, lane: int) -> set[bytes]:
+        return {
+            self.digest_of(lane, inode)
+            for path, inode in self.disks[lane].walk()
+            if inode.kind is not Kind.DIRECTORY and path.partition("/")[0] != PRIVATE
+        }
+
+    def cut_power_placing(self, lane: int, changes: int, number: int) -> None:
+        """A node's power goes while it brings things to their paths."""
+        if self.nodes[lane].up:
+            self.interfere(lane, changes, 0, number)
+
+    def _visited(self, lane: int, path: str, changing: bool) -> None:
+        waiting = self._interfering[lane]
+        for one in list(waiting):
+            if not one.path:
+                if not changing or not path or path.partition("/")[0] == PRIVATE:
+                    continue
+                one.left -= 1
+                if one.left > 0:
+                    continue
+                one.path = path
+            else:
+                one.left -= 1
+                if one.left > 0:
+                    continue
+            if not one.times:
+                waiting.remove(one)
+                self.disks[lane].cut_in = one.draw.choice((1, 2, 2, 3))
+                continue
+            one.times -= 1
+            one.left = one.draw.choice((1, 1, 2, 3, 5))
+            if one.times <= 0:
+                waiting.remove(one)
+            self.counts["acts between two steps"] += 1
+            self.untouched -= self._taken_out(lane, one.path)
+            before = set(self.untouched)
+            self._by_hand(lane, one.draw, partial(Hands.interfere, path=one.path))
+            wrote = self.untouched - before
+            if self._acted != (lane, one.path, self.now_ns):
+                self._acted = (lane, one.path, self.now_ns)
+                self._wrote_there = wrote
+            else:
+                # More than once within one step: of that only the history is promised.
+                self._wrote_there |= wrote
+                self.untouched -= self._wrote_there
+        if not waiting:
+            self.disks[lane].visited = None
+
+    def _by_hand(self, lane: int, draw: random.Random, do: Callable[[Hands], None]) -> None:
         self._look()
-        node, disk = self.nodes[lane], self.disks[lane]
-        self._enter(node)
-        before = self._contents(lane, everywhere=False)
+        disk = self.disks[lane]
+        self._disturbed[lane] = True
+        before, shown = self._contents(lane, everywhere=False), self._shows(lane)
         with disk.hand():
-            Hands(self, disk, random.Random(self.plan.seed * 1009 + number)).do()
+            do(Hands(self, disk, draw))
         self._had[lane] -= before - self._contents(lane, everywhere=False)
+        after = self._shows(lane)
+        for path in shown.keys() | after.keys():
+            if shown.get(path) != after.get(path):
+                self._handled[lane].add((path, after.get(path)))
+
+    def _shows(self, lane: int) -> dict[str, tuple[object, ...]]:
+        """What versions say of what stands in the box of a node."""
+        shows: dict[str, tuple[object, ...]] = {}
+        for path, inode in self.disks[lane].walk():
+            if path.partition("/")[0] != PRIVATE:
+                is_file = inode.kind is Kind.FILE
+                detail = inode.text if inode.kind is Kind.SYMLINK else inode.mode
+                shows[path] = (inode.kind, detail, is_file and inode.mtime_ns, inode.size)
+        return shows
+
+    def applied(self, report: Report) -> None:
+        """A node has brought a batch to its disk: where nobody else was, no rename is half done."""
+        if self._disturbed[self._lane]:
+            return
+        removals = {
+            one.operation.path: one for one in report.outcomes if isinstance(one.operation, Remove)
+        }
+        for one in report.outcomes:
+            put = one.operation
+            if not isinstance(put, PutFile) or put.source is None or put.path in removals:
+                continue  # where a directory has to go first, the old name goes with the next batch
+            source = removals.get(put.source)
+            if one.result is Result.DONE and source and source.result is Result.CHANGED:
+                raise BrokenPromiseError(
+                    f"node {self._lane}: {put.path!r} is there, and {put.source!r} as well"
+                )
+
+    def recorded(self, path: str, version: Version) -> None:
+        """A node has made a version: of what a hand has done there, or it has no right to."""
+        lane = self._lane
+        side = self.nodes[lane].box
+        if isinstance(side, RealBoxes) and side.box is not None and side.box.adopting:
+            return  # nobody knows what a disk of unknown past has seen
+        handled = self._handled[lane]
+        if version.kind is Kind.DIRECTORY:
+            # It stood for what is in it, and is somebody's now that somebody did something there.
+            fine = any(one == path or one.startswith(path + "/") for one, _ in handled)
+        elif version.kind is Kind.TOMBSTONE:
+            # Or of a conflict copy that somebody has removed: they lie beside what they are of.
+            folder = path.rpartition("/")[0]
+            fine = (path, None) in handled or any(
+                ".conflict-" in one and one.rpartition("/")[0] == folder for one, _ in handled
+            )
+        elif version.kind is Kind.SYMLINK:
+            fine = any(one == path and what and what[0] is Kind.SYMLINK for one, what in handled)
+        else:
+            # Not the mode: flocksy's change of it may hit what has just been put there.
+            what = (version.kind, version.mtime_ns, version.size)
+            fine = any(
+                one == path and there is not None and (there[0], *there[2:]) == what
+                for one, there in handled
+            )
+        if not fine:
+            raise BrokenPromiseError(
+                f"node {lane} makes a version of {path!r} that is nobody's: {version}"
+            )
 
     # -- what must hold --------------------------------------------------------------------
 
@@ -447,7 +617,7 @@ class BoxFlock(Flock):
         """What a person sees in a box."""
         seen: dict[str, tuple[object, ...]] = {}
         for path, inode in self.disks[lane].walk():
-            if path.partition("/")[0] == ".flocksy":
+            if path.partition("/")[0] == PRIVATE:
                 continue
             if inode.kind is Kind.DIRECTORY:
                 seen[path] = ("directory", inode.mode)
@@ -463,7 +633,7 @@ class BoxFlock(Flock):
         found: set[bytes] = set()
         for path, inode in self.disks[lane].walk():
             top, _, rest = path.partition("/")
-            kept = top != ".flocksy" or rest.startswith("history/")
+            kept = top != PRIVATE or rest.startswith("history/")
             if inode.kind is not Kind.DIRECTORY and (kept or everywhere):
                 found.add(self.digest_of(lane, inode))
         return found
@@ -479,6 +649,10 @@ class BoxFlock(Flock):
 
     def _watch_contents(self) -> None:
         self._look()
+        for node in self.nodes:
+            box = node.box.box if isinstance(node.box, RealBoxes) else None
+            if box is not None and self._disturbed[node.lane] and not self._sick[node.lane]:
+                self._disturbed[node.lane] = not box.settled
         self._push(self.now_ns + LOOK_NS, 4, self._watch_contents)
 
     def run(self) -> None:
@@ -489,8 +663,10 @@ class BoxFlock(Flock):
     def end_faults(self) -> None:
         """The disks are well again, too."""
         self._swallowing = 0.0
+        self._interfering.clear()
+        self._sick = [False] * self.plan.nodes
         for disk in self.disks:
-            disk.others, disk.cut_in = 0, None
+            disk.others, disk.cut_in, disk.visited = 0, None, None
             disk.refuses = lambda: False
         super().end_faults()
         for node in self.nodes:

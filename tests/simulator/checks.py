@@ -69,8 +69,8 @@ class Checks:
         self.finished: Counter[bytes] = Counter()
         self._left_ns: dict[tuple[int, bytes], int] = {}
         """When a node first showed that it left a burst."""
-        self._heard_left: dict[tuple[int, bytes], int] = {}
-        """When a node took a cell that shows it of another."""
+        self._heard_left: dict[tuple[int, bytes], tuple[int, int]] = {}
+        """When a node took a cell that shows it of another, and of whom."""
         self._known = [0] * len(nodes)
         """Members of the last view a node was in."""
         self.owes = [0] * len(nodes)
@@ -81,6 +81,7 @@ class Checks:
         """Bursts that somebody has armed."""
         self._needless: Counter[Epoch] = Counter()
         self._joins: set[Epoch] = set()
+        self.now_ns = 0
         self.rounds = 0
         self.cells = 0
         self.real_cells = 0
@@ -101,7 +102,7 @@ class Checks:
         pair = (source, target)
         for (lane, burst), left_ns in self._left_ns.items():
             if lane == source and sent_ns >= left_ns:
-                self._heard_left.setdefault((target, burst), now_ns)
+                self._heard_left.setdefault((target, burst), (now_ns, source))
         self.delivered_ns[pair] = max(self.delivered_ns.get(pair, -1), sent_ns)
 
     # -- what leaves -----------------------------------------------------------------------
@@ -122,7 +123,7 @@ class Checks:
             raise BrokenPromiseError(f"node {node.lane}: a cell of the wrong length for its gear")
         if gear is Gear.BURST:
             self._burst_cell(node, burst, k, length)
-            heard_ns = self._heard_left.get((node.lane, burst), now_ns)
+            heard_ns, _ = self._heard_left.get((node.lane, burst), (now_ns, 0))
             if now_ns - heard_ns > LEAVE_PERIODS * settings.period_ns and not self._hostile:
                 raise BrokenPromiseError(
                     f"node {node.lane} goes on with burst {burst.hex()}, which another has left"
@@ -192,8 +193,9 @@ class Checks:
 
     # -- what was decided ------------------------------------------------------------------
 
-    def turned(self, node: Node) -> bool:
+    def turned(self, node: Node, now_ns: int) -> bool:
         """A node has had its turn. Whether it took a step."""
+        self.now_ns = now_ns
         emitter, lane = node.emitter, node.lane
         assert emitter is not None
         state = emitter._state
@@ -208,6 +210,7 @@ class Checks:
             self._shown[lane] = None
             return True
         self._one_plan(node)
+        self._together(node)
         shown, old = output.shown, self._shown[lane]
         self._latch(node, shown, old)
         self._rest(node, shown, before)
@@ -233,6 +236,25 @@ class Checks:
                 raise BrokenPromiseError(
                     f"nodes {node.lane} and {other.lane} are in epoch {ours.epoch} and bound to "
                     f"{ours.proposal} and {theirs.proposal}"
+                )
+
+    def _together(self, node: Node) -> None:
+        """Who is in a burst in this step, which another has left and shows it."""
+        assert node.emitter is not None
+        state, output = node.emitter._state, node.emitter._output
+        if state.mode not in LOCKED or state.proposal is None or output is None:
+            return
+        heard = self._heard_left.get((node.lane, state.proposal.id))
+        if heard is None or self._hostile:
+            return
+        heard_ns, source = heard
+        # The cell was there before this step, and who sent it counts as alive.
+        if output.shown.echo[source] and output.shown.row >> source & 1:
+            late_ns = self.now_ns - heard_ns
+            if late_ns > LEAVE_PERIODS * node.settings.period_ns:
+                raise BrokenPromiseError(
+                    f"node {node.lane} is still in burst {state.proposal.id.hex()}, which "
+                    f"{source} has left"
                 )
 
     def _latch(self, node: Node, shown: Shown, old: Shown | None) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from flocksy.boxes.disk import MODE_BITS, Stat
+from flocksy.boxes.disk import MODE_BITS, PRIVATE, Stat
 from flocksy.errors import BoxError
 from flocksy.sync.version import Kind
 
@@ -74,6 +74,8 @@ class SimulatedDisk:
         self.cut_in: int | None = None
         """The power goes in so many operations that change something."""
         self.on_cut: Callable[[], None] = lambda: None
+        self.visited: Callable[[str, bool], None] | None = None
+        """Told of a path that is about to be looked at, or (True) changed: not by hand."""
         self.dead = False
         self.watchers: list[Callable[[str], None]] = []
         self.operations = 0
@@ -96,6 +98,8 @@ class SimulatedDisk:
         if self.by_hand:
             return
         self.operations += 1
+        if self.visited is not None:
+            self.visited(path, True)
         if self.cut_in is not None:
             self.cut_in -= 1
             if self.cut_in <= 0:
@@ -109,6 +113,12 @@ class SimulatedDisk:
     def _alive(self) -> None:
         if self.dead and not self.by_hand:
             raise PowerCutError
+
+    def _glance(self, path: str) -> None:
+        """Before anything is looked at."""
+        self._alive()
+        if self.visited is not None and not self.by_hand:
+            self.visited(path, False)
 
     def _room(self, size: int, path: str) -> None:
         if self.used + self.others + size > self.capacity and not self.by_hand:
@@ -211,7 +221,7 @@ class SimulatedDisk:
     # ── the port ─────────────────────────────────────────────────────────────────────────────
 
     def stat(self, path: str) -> Stat | None:
-        self._alive()
+        self._glance(path)
         inode = self.find(path)
         return None if inode is None else self.stat_of(inode)
 
@@ -229,19 +239,19 @@ class SimulatedDisk:
         )
 
     def scan(self, path: str) -> list[tuple[str, Stat]]:
-        self._alive()
+        self._glance(path)
         directory = self._directory(path)
         return [(name, self.stat_of(inode)) for name, inode in directory.entries.items()]
 
     def open_read(self, path: str) -> int:
-        self._alive()
+        self._glance(path)
         inode = self._existing(path)
         if inode.kind is not Kind.FILE:
             raise OSError(errno.EINVAL, "not a regular file", path)
         return os.open(self._place(inode), os.O_RDONLY | os.O_CLOEXEC)
 
     def read_link(self, path: str) -> str:
-        self._alive()
+        self._glance(path)
         inode = self._existing(path)
         if inode.kind is not Kind.SYMLINK:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
@@ -288,7 +298,8 @@ class SimulatedDisk:
             os.close(reading)
 
     def move(self, source: str, target: str) -> None:
-        self._step(target)
+        # What is being removed moves to the history: then the path in question is the old one.
+        self._step(source if target.partition("/")[0] == PRIVATE else target)
         old, old_name = self._parent(source)
         inode = self._existing(source)
         directory, name = self._free(target)

@@ -98,6 +98,14 @@ class _Drawing:
         """A network that is never good."""
         self.add(S, "lose", None, self.draw.choice((0.003, 0.01, 0.03, 0.06)))
 
+    def rough_talk(self) -> None:
+        """Of all cells those get lost and late by which the flock agrees on something."""
+        draw, at_ns = self.draw, self.instant()
+        self.add(at_ns, "garble", draw.choice((0.05, 0.2, 0.4)), draw.choice((0, 60, 150, 300)))
+        for _ in range(draw.choice((1, 2, 4))):
+            self.add(at_ns + draw.randrange(2 * S), "wish", self.lane(), draw.choice((20, 65, 300)))
+        self.add(at_ns + self.length(), "garble", 0.0, 0)
+
     def slow_link(self) -> None:
         draw, at_ns = self.draw, self.instant()
         which = None if draw.random() < 0.3 else self.pair()
@@ -182,6 +190,7 @@ HARSH: tuple[tuple[Callable[[_Drawing], None], int], ...] = (
     (_Drawing.need, 8),
     (_Drawing.lossy, 5),
     (_Drawing.slow_link, 3),
+    (_Drawing.rough_talk, 4),
     (_Drawing.disorder, 3),
     (_Drawing.cut_one_way, 4),
     (_Drawing.cut, 4),
@@ -208,11 +217,24 @@ def _edits(self: _Drawing) -> None:
         at_ns += draw.choice((0, 1, 20, 200, 2_000)) * MS
 
 
+def _interference(self: _Drawing) -> None:
+    """Somebody at work just where flocksy is."""
+    at_ns, draw = self.instant(), self.draw
+    for _ in range(draw.choice((1, 2, 4))):
+        lane, number = self.lane(), draw.randrange(1 << 30)
+        times = draw.choice((1, 1, 2, 3))
+        self.add(at_ns, "interfere", lane, draw.choice((1, 1, 2, 4, 9)), times, number)
+
+
 def _power_cut(self: _Drawing) -> None:
     at_ns, lane = self.instant(), self.lane()
-    if self.draw.random() < 0.3:
+    chance = self.draw.random()
+    if chance < 0.3:
         self.add(at_ns, "cut_power", lane)
         self.add(at_ns + self.length(), "begin", lane)
+    elif chance < 0.6:
+        number = self.draw.randrange(1 << 30)
+        self.add(at_ns, "cut_power_placing", lane, self.draw.choice((1, 2, 2, 3, 5)), number)
     else:
         # In the middle of what it does to its disk; it is started again a moment later.
         self.add(at_ns, "cut_power_within", lane, self.draw.randrange(1, 120))
@@ -243,12 +265,20 @@ def _clock_jump(self: _Drawing) -> None:
 
 BOXES: tuple[tuple[Callable[[_Drawing], None], int], ...] = (
     (_edits, 20),
+    (_interference, 8),
     *((kind, share) for kind, share in HARSH if kind is not _Drawing.need),
     (_power_cut, 8),
     (_full_disk, 3),
     (_sick_disk, 2),
     (_deaf_watcher, 2),
     (_clock_jump, 2),
+)
+
+
+CROWDED: tuple[tuple[Callable[[_Drawing], None], int], ...] = (
+    (_edits, 3),
+    (_interference, 3),
+    (_power_cut, 4),
 )
 
 
@@ -265,8 +295,15 @@ def box_plan(seed: int) -> Plan:
         _edits(drawing)
     if draw.random() < 0.2:
         drawing.always_lossy()
+    kinds = BOXES
+    if draw.random() < 0.3:
+        # Hands and power only, and so many that they meet in the middle of batches.
+        kinds = CROWDED
+        for _ in range(4):
+            _edits(drawing)
+            _interference(drawing)
     for _ in range(draw.randrange(2, 6 if brief else 14)):
-        (kind,) = draw.choices([one for one, _ in BOXES], [share for _, share in BOXES])
+        (kind,) = draw.choices([one for one, _ in kinds], [share for _, share in kinds])
         kind(drawing)
     faults = tuple(sorted(drawing.faults, key=lambda fault: fault.at_ns))
     return Plan(
@@ -299,6 +336,10 @@ def wire_plan(seed: int) -> Plan:
     kinds = GENTLE if gentle else HARSH
     if not gentle and draw.random() < 0.4:
         drawing.always_lossy()
+    if not gentle and draw.random() < 0.15:
+        kinds = ((_Drawing.rough_talk, 1),)
+        for _ in range(4):
+            drawing.rough_talk()
     for _ in range(draw.randrange(2, 5 if gentle or brief else 14)):
         (kind,) = draw.choices([one for one, _ in kinds], [share for _, share in kinds])
         kind(drawing)

@@ -239,7 +239,10 @@ class Flock:
         self._digest.update(b"%d %d %d;" % (self.now_ns, node.lane, len(cell)))
         if self.plan.gentle:
             self.observed.append((self.now_ns, node.lane, len(cell)))
-        self.network.carry(node.lane, cell, self.now_ns)
+        emitter = node.emitter
+        shown = emitter._output.shown if emitter is not None and emitter._output else None
+        agreeing = shown is not None and (shown.need > 0 or shown.proposal is not None)
+        self.network.carry(node.lane, cell, self.now_ns, agreeing=agreeing)
 
     def _turn_wire(self, node: Node) -> None:
         emitter = node.emitter
@@ -248,7 +251,7 @@ class Flock:
         local_ns = node.clock.local(self.now_ns)
         for _ in range(TURNS):
             due_ns = emitter.turn(local_ns)
-            if self.checks.turned(node):
+            if self.checks.turned(node, self.now_ns):
                 self._follow(node)
             if emitter.ended:
                 self.say(f"node {node.lane} has ended")
@@ -358,6 +361,10 @@ class Flock:
         for pair in self._links(which):
             link = self.network.links[pair]
             link.delay_ns, link.jitter_ns = delay_ms * MS, jitter_ms * MS
+
+    def garble(self, share: float, delay_ms: int) -> None:
+        """Cells that show a need or a proposal get lost, or are late by up to that much."""
+        self.network.garbles, self.network.garbled_ns = share, delay_ms * MS
 
     def overtake(self, which: tuple[int, int] | None, share: float) -> None:
         """Links change the order of cells."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flocksy.sync.version import Kind
@@ -40,6 +42,24 @@ class Hands:
         (kind,) = self._draw.choices([one for one, _ in kinds], [share for _, share in kinds])
         if not self._every():
             kind = self._write
+        kind()
+
+    def interfere(self, path: str) -> None:
+        """One thing at the very path that flocksy is at, or with what stands there."""
+        draw = self._draw
+        away = draw.choice((path + ".away", self._some_path()))
+        below = f"{path}/{draw.choice(NAMES)}"
+        kinds: tuple[tuple[Callable[[], None], int], ...] = (
+            (partial(self._write, path), 5),
+            (partial(self._rename, path, away), 3),
+            (partial(self._rename, None, path), 2),
+            (partial(self._delete, path), 3),
+            (partial(self._chmod, path), 1),
+            (partial(self._write, below), 2),
+            (partial(self._folder, path), 1),
+            (partial(self._link, path), 1),
+        )
+        (kind,) = draw.choices([one for one, _ in kinds], [share for _, share in kinds])
         kind()
 
     # -- where -----------------------------------------------------------------------------
@@ -101,8 +121,8 @@ class Hands:
 
     # -- what ------------------------------------------------------------------------------
 
-    def _write(self) -> None:
-        path = self._target()
+    def _write(self, path: str | None = None) -> None:
+        path = path or self._target()
         if not self._clear(path):
             return
         flock = self._flock
@@ -122,9 +142,9 @@ class Hands:
         assert inode is not None
         flock.untouched.add(flock.digest_of(self._lane, inode))
 
-    def _rename(self) -> None:
-        path, target = self._existing(), self._target()
-        if path is None or path == target:
+    def _rename(self, path: str | None = None, target: str | None = None) -> None:
+        path, target = path or self._existing(), target or self._target()
+        if path is None or path == target or self._disk.find(path) is None:
             return
         if target.startswith(path + "/") or path.startswith(target + "/"):
             return
@@ -136,9 +156,9 @@ class Hands:
             self._disk.remove_file(target)
         self._disk.move(path, target)
 
-    def _delete(self) -> None:
-        path = self._existing()
-        if path is not None:
+    def _delete(self, path: str | None = None) -> None:
+        path = path or self._existing()
+        if path is not None and self._disk.find(path) is not None:
             self._say(f"delete {path!r}")
             self._touch(path)
             self._remove(path)
@@ -158,8 +178,8 @@ class Hands:
             self._disk.remove_file(target)
         self._disk.write_file(target, data)
 
-    def _link(self) -> None:
-        path = self._target()
+    def _link(self, path: str | None = None) -> None:
+        path = path or self._target()
         if not self._clear(path):
             return
         flock = self._flock
@@ -170,8 +190,8 @@ class Hands:
         self._disk.make_symlink(path, f"nowhere/{flock.written}")
         flock.untouched.add(b"-> " + f"nowhere/{flock.written}".encode())
 
-    def _chmod(self) -> None:
-        path = self._existing()
+    def _chmod(self, path: str | None = None) -> None:
+        path = path or self._existing()
         inode = self._disk.find(path) if path is not None else None
         if path is None or inode is None or inode.kind is Kind.SYMLINK:
             return
@@ -179,8 +199,11 @@ class Hands:
         self._say(f"chmod {mode:o} {path!r}")
         self._disk.set_metadata(path, mode, None)
 
-    def _folder(self) -> None:
-        path = self._some_path()
-        if self._disk.find(path) is None and self._clear(path):
+    def _folder(self, path: str | None = None) -> None:
+        path = path or self._some_path()
+        found = self._disk.find(path)
+        if (found is None or found.kind is not Kind.DIRECTORY) and self._clear(path):
+            if found is not None:
+                self._disk.remove_file(path)
             self._say(f"mkdir {path!r}")
             self._disk.make_directory(path, 0o755)

@@ -18,7 +18,7 @@ from types import CodeType, ModuleType
 @dataclass(frozen=True, slots=True)
 class Mutant:
     """`seeds`: among so many brief ones, one of its kind notices it. `plan`: or this run does, of
-    those once found. `sign`: what it is noticed by."""
+    those once found or made for it. `sign`: what it is noticed by."""
 
     name: str
     module: str
@@ -54,6 +54,7 @@ WIRE = (
         "flocksy.protocol.views",
         "        and cell.echo[own] >= now - MAX_ECHO_AGE - 2 * slack_rounds\n",
         "",
+        plan="one_way",
     ),
     Mutant(
         "the start is counted from the noticing",
@@ -88,13 +89,6 @@ WIRE = (
         "        self.quiet_until = since",
     ),
     Mutant(
-        "a need that waits is shown in a rest",
-        "flocksy.protocol.agreement",
-        "        if need is not None and now < need.round:",
-        "        if False:",
-        plan="need_in_a_rest",
-    ),
-    Mutant(
         "a repeat without a pause",
         "flocksy.protocol.agreement",
         "            raised = self.now >= self.owed.due",
@@ -126,6 +120,14 @@ WIRE = (
         "        if False:",
     ),
     Mutant(
+        "a burst without a confirmation",
+        "flocksy.protocol.agreement",
+        "            self.feed(Event.PROPOSAL_MADE, best)\n",
+        "            self.feed(Event.PROPOSAL_MADE, best)\n"
+        "            self.feed(Event.PROPOSAL_CONFIRMED, best)\n",
+        plan="lost_while_agreeing",
+    ),
+    Mutant(
         "a need that shows",
         "flocksy.wire.emitter",
         "        if now_ns < instant:\n",
@@ -143,12 +145,14 @@ WIRE = (
         "flocksy.wire.lane",
         "            self.expected = [0, 0]\n        if sequence",
         "            pass\n        if sequence",
+        plan="old_session",
     ),
     Mutant(
         "a clock that nobody mends",
         "flocksy.wire.emitter",
         "        if self._lost_rounds >= LOST_ROUNDS:",
         "        if False:",
+        plan="wrong_clock",
     ),
 )
 
@@ -160,12 +164,14 @@ BOXES = tuple(
             "flocksy.boxes.applier",
             _OPEN + _PLACE,
             _PLACE + _OPEN,
+            plan="cut_while_placing",
         ),
         Mutant(
             "a journal that is not flushed",
             "flocksy.boxes.journal",
             "transaction(durable=True):\n            self._index.journal.open",
             "transaction():\n            self._index.journal.open",
+            plan="cut_while_placing",
         ),
         Mutant(
             "contents that are not flushed",
@@ -185,6 +191,7 @@ BOXES = tuple(
             "flocksy.boxes.placing",
             "        if not self.same(found, entry.before):\n            self._put_back(entry)\n",
             "        if False:\n            self._put_back(entry)\n",
+            plan="edits_at_an_exchange",
         ),
         Mutant(
             "replaced and not kept",
@@ -201,9 +208,9 @@ BOXES = tuple(
         ),
         Mutant(
             "superseded versions come back",
-            "flocksy.sync.state",
-            "        if name not in superseded\n    }",
-            "    }",
+            "flocksy.index.flock",
+            "            place = which if row is None else (which & LANE if not row[0] else 0)",
+            "            place = which",
         ),
         Mutant(
             "removals before contents",
@@ -216,7 +223,7 @@ BOXES = tuple(
         Mutant(
             "nobody asks for what is missing",
             "flocksy.boxes.exchange",
-            "        self._repair.ask(box, self._now)\n",
+            "        self._repair.ask(box, self._now, live, shared)\n",
             "",
         ),
         Mutant(
@@ -229,21 +236,9 @@ BOXES = tuple(
 )
 
 
-UNNOTICED = frozenset(
-    {
-        "renamed before it is in the journal",
-        "a journal that is not flushed",
-        "exchanged and not looked at",
-        "superseded versions come back",
-        "removals before contents",
-    }
-)
-"""What no run has noticed so far: there the simulator is too kind. To be run by hand."""
-
-
 def every() -> Sequence[Mutant]:
     """All mutants that have to be noticed."""
-    return [mutant for mutant in (*WIRE, *BOXES) if mutant.name not in UNNOTICED]
+    return (*WIRE, *BOXES)
 
 
 class _Loader(SourceFileLoader):

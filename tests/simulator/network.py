@@ -44,18 +44,23 @@ class Network:
         self.counts: Counter[str] = Counter()
         self.bitflips = False
         """Whether spoilt cells may still look like cells: as no link with CURVE would do it."""
+        self.garbles = 0.0
+        """How often a cell gets lost that the flock agrees by; such cells are late as well, by up
+        to `garbled_ns`."""
+        self.garbled_ns = 0
         self._lanes = lanes
         self._draw = draw
         self._deliver = deliver
 
     def calm(self) -> None:
         """From now on every link does what it should."""
+        self.garbles, self.garbled_ns = 0.0, 0
         for link in self.links.values():
             last_ns = link.last_ns
             link.__init__(last_ns=last_ns)  # type: ignore[misc]  # all but one field as when new
 
-    def carry(self, source: int, cell: bytes, now_ns: int) -> None:
-        """A node has put a cell on all its links."""
+    def carry(self, source: int, cell: bytes, now_ns: int, *, agreeing: bool) -> None:
+        """A node has put a cell on all its links. `agreeing`: it shows a need or a proposal."""
         draw, counts = self._draw, self.counts
         for target in range(self._lanes):
             if target == source:
@@ -68,6 +73,11 @@ class Network:
                 counts["cells lost"] += 1
                 continue
             arrival_ns = now_ns + link.delay_ns + draw.randrange(link.jitter_ns + 1)
+            if agreeing and self.garbles:
+                if draw.random() < self.garbles:
+                    counts["cells lost while agreeing"] += 1
+                    continue
+                arrival_ns += draw.randrange(self.garbled_ns + 1)
             if link.overtake and draw.random() < link.overtake:
                 counts["cells overtaking"] += 1
             else:

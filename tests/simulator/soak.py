@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import multiprocessing
 import os
@@ -127,7 +128,7 @@ def main() -> int:
     context = multiprocessing.get_context("spawn")
     with context.Pool(options.jobs, maxtasksperchild=200) as pool:
         todo = seeds()
-        while batch := [seed for seed, _ in zip(todo, range(16 * options.jobs), strict=False)]:
+        while batch := list(itertools.islice(todo, 16 * options.jobs)):
             for outcome, seconds in pool.imap_unordered(one, batch):
                 progress.add(outcome, seconds)
             now_s = time.monotonic()

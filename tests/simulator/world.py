@@ -18,7 +18,9 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+from flocksy.boxes.batch import Report
 from flocksy.seam import shape
+from flocksy.sync.version import Version
 from flocksy.wire.settings import WireSettings
 from tests.simulator.memory import SharedMemory
 
@@ -51,6 +53,8 @@ class Here:
         self.draw = random.Random(0)
         self.connections: list[sqlite3.Connection] = []
         self.flushed: Callable[[str], None] = lambda _: None
+        self.applied: Callable[[Report], None] = lambda _: None
+        self.recorded: Callable[[str, Version], None] = lambda _path, _version: None
 
     def enter(self, local_ns: int, wall_ns: int) -> None:
         """A node has its turn."""
@@ -138,8 +142,8 @@ def _at_once(do: Callable[[], Any]) -> Generator[float, None, Any]:
 def simulated_boxes(disks: Callable[[], list[Any]], watcher: type) -> Iterator[None]:
     """Disk, clocks, random numbers and watcher of the box side are the simulator's."""
     from flocksy import system
-    from flocksy.boxes import activation, applier, history, marker, scanner, scans, walk
-    from flocksy.index import database
+    from flocksy.boxes import activation, applier, history, marker, planning, scanner, scans, walk
+    from flocksy.index import database, store
     from tests.simulator.disk import OpenDisk
 
     fake_time, fake_os = _Time(), _Os(disks)
@@ -168,6 +172,20 @@ def simulated_boxes(disks: Callable[[], list[Any]], watcher: type) -> Iterator[N
             yield
         if synchronous == "FULL":
             HERE.flushed(self.name)
+
+    record = store.BoxIndex.record
+
+    def recorded(
+        self: Any, path: str, name: bytes, version: Version, superseded: Any, **named: Any
+    ) -> None:
+        HERE.recorded(path, version)
+        record(self, path, name, version, superseded, **named)
+
+    taken = planning.Planning._applied
+
+    def applied(self: Any, report: Report, now: float) -> None:
+        HERE.applied(report)
+        taken(self, report, now)
 
     def checkpoint(self: Any) -> None:
         self.rows("PRAGMA wal_checkpoint(PASSIVE)")
@@ -201,6 +219,8 @@ def simulated_boxes(disks: Callable[[], list[Any]], watcher: type) -> Iterator[N
         patch(system, "elapsed_ns", lambda: HERE.local_ns)
         patch(database.Database, "_outermost", noted)
         patch(database.Database, "checkpoint", checkpoint)
+        patch(store.BoxIndex, "record", recorded)
+        patch(planning.Planning, "_applied", applied)
         patch(walk.Walk.__init__, "__defaults__", _with_clock(walk.Walk.__init__.__defaults__))
         patch(marker.activate, "__kwdefaults__", {"adopt": False, "random": token_bytes})
         del history, scanner
