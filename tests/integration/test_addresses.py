@@ -34,7 +34,8 @@ def test_who_has_moved_is_found_by_all(tmp_path: Path) -> None:
         rig.start(mover)
         assert "joins the flock anew" in str(request(told.control_socket(), "reload")["text"])
         rig.wait_for_view(timeout_seconds=MOVED_SECONDS)
-        assert address(finder, third) == f"tcp://{moved}"
+        # The texts of a status are up to a second older than its numbers.
+        wait_until(lambda: address(finder, third) == f"tcp://{moved}", "it is shown", MOVED_SECONDS)
         assert address(told, moved) == ""
         assert f"tcp://{third} (at tcp://{moved})" in command(finder, "status")
         (mover.box / "from there").write_text("I am here now")
