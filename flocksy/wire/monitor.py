@@ -78,8 +78,9 @@ class LinkState:
                 self.text = DOWN
             self._shaking = False
             self.given_up = True
-        elif event == zmq.EVENT_CLOSED:
-            # An attempt that found nobody.
+        elif event == zmq.EVENT_CLOSED and self.text != UP:
+            # An attempt that found nobody. What is up attempts nothing: then it was at an address
+            # that is tried no more, and whose end is only told now.
             self.text = DOWN
 
 

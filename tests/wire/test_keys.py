@@ -53,6 +53,7 @@ GOOD = [CONNECTED, (zmq.EVENT_HANDSHAKE_SUCCEEDED, 0)]
         ([], DOWN, False),
         (NOBODY, DOWN, False),
         (GOOD, UP, False),
+        ([*GOOD, *NOBODY], UP, False),  # at the address before, whose end is told late
         ([*GOOD, GONE, (zmq.EVENT_CONNECT_RETRIED, 250)], DOWN, False),
         ([CONNECTED, (zmq.EVENT_HANDSHAKE_FAILED_AUTH, 400), GONE], REFUSED, True),
         (
