@@ -363,7 +363,9 @@ class Box:
             if record.path not in fresh and record.version.kind is Kind.FILE:
                 # Known since an earlier run, and never offered.
                 new = self.offers.all_chunks(record.version)
-            held = self.untold.holds(record.path)
+            # What is recorded elsewhere for a copy's sake waits as long as the copy.
+            by = fresh if record.path not in fresh else (record.path,)
+            held = any(map(self.untold.holds, (record.path, *by)))
             self.offers.add(record.path, record.version, new, batch, len(records), held=held)
             self.planning.add((record.path,))
 

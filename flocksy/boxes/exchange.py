@@ -137,7 +137,7 @@ class Exchange:
         self._state(report)
         if more:
             return 0.0
-        deadlines = (self._announcing.deadline(now), self.outside.deadline())
+        deadlines = (self._announcing.deadline(now), self.outside.deadline(now))
         return min((when for when in deadlines if when is not None), default=None)
 
     @property

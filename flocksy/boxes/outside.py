@@ -55,9 +55,12 @@ class Outside:
         if self._until is not None and now >= self._until:
             self._until = None
 
-    def deadline(self) -> float | None:
-        """When the delay is over, while it runs in a view."""
-        return None if self.away else self._until
+    def deadline(self, now: float) -> float | None:
+        """When the delay is over, while it runs in a view. None once it is: a burst that runs then
+        has to end first."""
+        if self.away or self._until is None or self._until <= now:
+            return None
+        return self._until
 
 
 class Untold:

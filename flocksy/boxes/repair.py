@@ -103,7 +103,7 @@ class Repair:
     def hold(self, now: float) -> None:
         """A burst is agreed or runs: wait for what it brings."""
         for mending in self._boxes.values():
-            mending.missing.hold(now)
+            # Not what was given up: nobody has said that it will come.
             mending.content.hold(now)
             mending.records.hold(now)
 

@@ -23,7 +23,7 @@ def usable(endpoint: str, configured: Sequence[str], *, proxied: bool) -> bool:
     can be meant only where what is configured is so, too.
     """
     try:
-        if normal_endpoint(endpoint) != endpoint:
+        if not endpoint.isascii() or normal_endpoint(endpoint) != endpoint:
             return False
     except ValueError:
         return False

@@ -21,6 +21,7 @@ HERE = ("tcp://127.0.0.1:5000",)
         ("tcp://127.0.0.1:5001", HERE, False, True),
         ("tcp://ben.example:5000", FAR, False, False),
         ("tcp://abcdefghij.onion:5000", FAR, True, True),
+        ("tcp://müller.example:5000", FAR, True, False),
         ("tcp://*:5000", FAR, True, False),
         ("tcp://0.0.0.0:5000", FAR, False, False),
         ("tcp://[::]:5000", FAR, False, False),
