@@ -18,6 +18,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from flocksy.seam.limits import TEXT_BYTES
 from flocksy.seam.report import JOINING, LIVE, WireReport
 from flocksy.sync.messages import MAX_ADDRESS_BYTES, Address
 
@@ -26,7 +27,8 @@ TELL_ROUNDS = 20
 in heartbeats less than a hundredth."""
 
 TAKE_ROUNDS = 10
-"""From each member one is taken in so many: who floods pushes out nobody else's."""
+"""From each member one is taken in so many. A few of each member are kept, whoever told them: who
+tells false ones delays a right one by minutes."""
 
 MAX_BYTES = 1 << 16
 
@@ -97,7 +99,8 @@ class Addresses:
         """Keep what works. Raises `OSError` where it cannot be kept."""
         worked = dict(self._worked)
         for lane, link in enumerate(report.lanes):
-            if link.state in (LIVE, JOINING) and link.address:
+            # A longer one may have been cut on its way.
+            if link.state in (LIVE, JOINING) and 0 < len(link.address) < TEXT_BYTES:
                 if link.address in self._configured[lane]:
                     worked.pop(self._uids[lane], None)
                 else:

@@ -12,6 +12,7 @@ from flocksy.boxes.addresses import Addresses
 from flocksy.config.settings import NodeSettings
 from flocksy.keys.endpoints import is_local, normal_endpoint
 
+_BROADCAST = "255.255.255.255"
 _HOST = re.compile(r"tcp://\[?(?P<host>.*?)\]?:[0-9]+")
 
 
@@ -36,7 +37,12 @@ def usable(endpoint: str, configured: Sequence[str], *, proxied: bool) -> bool:
         address = ipaddress.ip_address(match["host"])
     except ValueError:
         return proxied
-    return not address.is_unspecified and not address.is_multicast and "%" not in endpoint
+    address = getattr(address, "ipv4_mapped", None) or address
+    here = address.is_loopback or (address.version == 6 and int(address) >> 32 == 0)
+    if here and not any(map(is_local, configured)):
+        return False
+    nowhere = address.is_unspecified or address.is_multicast or str(address) == _BROADCAST
+    return not nowhere and "%" not in endpoint
 
 
 def addresses_of(settings: NodeSettings) -> Addresses:

@@ -111,7 +111,10 @@ class Links:
         for lane, monitor in self._monitors.items():
             anew = monitor.look(self._now_ns) or self._other_key(lane, monitor)
             candidates = self._candidates[lane]
-            if candidates.moves(monitor.state == UP, self._now_ns):
+            # Not through a proxy: libzmq 4.3.5 ends the process where it is to forget an endpoint
+            # that the proxy could not reach.
+            turns = not self._settings.socks
+            if turns and candidates.moves(monitor.state == UP, self._now_ns):
                 self._connect_to(lane, candidates.current)
             elif anew and lane in self._targets:
                 self._connect_to(lane, candidates.current)  # libzmq has given it up
@@ -137,8 +140,10 @@ class Links:
         if candidates is None:
             return
         with contextlib.suppress(OSError):
-            self._target(endpoint, named=False)
-            candidates.told(endpoint)
+            target = self._target(endpoint, named=False)
+            configured = self._settings.members[lane].endpoints
+            if target not in map(self._looked_up.get, configured):
+                candidates.told(endpoint)
 
     def address(self, lane: int) -> tuple[str, str]:
         """The endpoint that is tried or used, and the same with its name looked up."""
@@ -223,9 +228,9 @@ class Links:
 
     def _connect_to(self, lane: int, endpoint: str) -> None:
         """Connect there, and nowhere else any more."""
-        sub = self._subs[lane]
-        if lane in self._targets:
-            sub.disconnect(self._targets.pop(lane))
+        sub, before = self._subs[lane], self._targets.pop(lane, None)
+        if before is not None:
+            sub.disconnect(before)
         try:
             target = self._looked_up.get(endpoint) or self._target(endpoint, named=False)
             sub.connect(target)
@@ -235,6 +240,8 @@ class Links:
             return
         self._trouble.pop(lane, None)
         self._targets[lane] = target
+        if before not in (None, target):
+            self._monitors[lane].moved(target)
         self._refusals.moved(lane, _host(target))
 
     def _knock_at(self, endpoints: tuple[str, ...]) -> Knock:
@@ -261,6 +268,8 @@ class Links:
     def _new_sub(self, server_key: str) -> zmq.Socket[bytes]:
         sub = self._context.socket(zmq.SUB)
         self._set_options(sub)
+        # It has nothing to say that anything should wait for when it is to forget an endpoint.
+        sub.setsockopt(zmq.LINGER, 0)
         sub.setsockopt(zmq.CURVE_SERVERKEY, server_key.encode("ascii"))
         sub.setsockopt(zmq.SUBSCRIBE, b"")
         if self._settings.socks:

@@ -11,6 +11,7 @@ What was refused today may be let in tomorrow, so the monitor says when a link i
 from __future__ import annotations
 
 import errno
+import re
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
@@ -36,6 +37,9 @@ WRONG_KEY = "wrong key for that endpoint"
 NO_FLOCKSY = "no flocksy at that endpoint"
 TWIN = "somebody else is live under our key"
 UP = ""
+
+_MAPPED = re.compile(r"tcp://\[::ffff:([0-9.]+)\]:([0-9]+)")
+"""How libzmq names an IPv4 address while it tries to connect."""
 
 
 class LinkState:
@@ -92,6 +96,12 @@ class LinkMonitor:
         self._watched = socket
         self._link = LinkState()
         self._given_up_ns = 0
+        self._only = ""
+
+    def moved(self, target: str) -> None:
+        """The socket connects to `target` from now on. libzmq goes on trying what it was told to
+        forget as long as nobody has answered there: what becomes of that does not count."""
+        self._only = _plain(target)
 
     @property
     def state(self) -> str:
@@ -110,7 +120,8 @@ class LinkMonitor:
                 message = recv_monitor_message(self._events, zmq.NOBLOCK)
             except zmq.Again:
                 break
-            self._link.take(message["event"], message["value"])
+            if self._only in ("", _plain(message["endpoint"].decode(errors="replace"))):
+                self._link.take(message["event"], message["value"])
         if not self._link.given_up:
             self._given_up_ns = 0
         elif not self._given_up_ns:
@@ -124,3 +135,7 @@ class LinkMonitor:
         """Stop watching."""
         self._watched.disable_monitor()
         self._events.close(0)
+
+
+def _plain(endpoint: str) -> str:
+    return _MAPPED.sub(r"tcp://\1:\2", endpoint)

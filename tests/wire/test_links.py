@@ -8,11 +8,14 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import zmq
 
 from flocksy.testing.flock import make_settings
+from flocksy.testing.over_tcp import free_ports
+from flocksy.wire import candidates
 from flocksy.wire.link import Links
 from tests.wire.test_process import endpoints
 
@@ -94,3 +97,27 @@ def own_tcp_options() -> Iterator[dict[str, int]]:
             with socket.socket(fileno=os.dup(int(name))) as copy:
                 if copy.family in (socket.AF_INET, socket.AF_INET6) and copy.getpeername():
                     yield {key: copy.getsockopt(*option) for key, option in OPTIONS.items()}
+
+
+def test_a_link_that_has_moved_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """libzmq goes on trying the address before, and tells how that ends."""
+    monkeypatch.setattr(candidates, "TRY_ADDRESS_NS", 500_000_000)
+    ours, theirs = make_settings(endpoints("tcp", "")[:2])
+    (nowhere,) = free_ports(1)
+    lane = theirs.own_lane
+    member = ours.members[lane]
+    moved = replace(member, endpoints=(f"tcp://127.0.0.1:{nowhere}", *member.endpoints))
+    members = tuple(moved if each is member else each for each in ours.members)
+    flock = [Links(replace(ours, members=members)), Links(theirs)]
+    try:
+        serve_until_connected(flock)
+        end = time.monotonic() + 2.5  # several turns, if it took them
+        while time.monotonic() < end:
+            for links in flock:
+                links.serve()
+                links.wait(TURN_MS)
+            assert flock[0].link_state(lane) == ""
+            assert flock[0].address(lane)[0] == member.endpoints[0]
+    finally:
+        for links in flock:
+            links.close()
