@@ -22,6 +22,7 @@ COPY_BYTES = 1 << 20
 
 _WAITS = (
     "its content has not come yet; it says what is left out, so this folder is not shared before"
+    " (if nobody has it any more: change or delete it on another member)"
 )
 
 
