@@ -308,7 +308,9 @@ class Lockstep:
             self._burst_from = self.round + STEP_ROUNDS
         gapped = False
         for node in self.up:
-            node.gap.clear()
+            # Each burst is a stream of its own. A heartbeat that was lost before it is still lost.
+            for key in [key for key in node.gap if key[1] is Gear.BURST]:
+                del node.gap[key]
         for k in range(length):
             self._tell(burst, k)
             self._turns_in_burst()
