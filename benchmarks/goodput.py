@@ -74,7 +74,8 @@ def run(megabytes: int, cell: int) -> Run:
         starts, lanes = [], []
         for line in rig.nodes[0].log.read_text().splitlines():
             entry = json.loads(line)
-            if found := ENDED.search(entry["message"]):
+            # Not the bursts that follow the join of the nodes.
+            if entry["time"] > written and (found := ENDED.search(entry["message"])):
                 lanes.append(float(found[1]))
                 starts.append(entry["time"] - lanes[-1])
         peaks = tuple(peak for node in rig.nodes for peak in _peaks(node))
