@@ -3,10 +3,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
-.PHONY: rig test fuzz soak soak-crash soak-long soak-many soak-million soak-planner lint bench adversary adversary-quick explore-deep lock clean
-.PHONY: rig test soak soak-crash soak-many soak-million soak-planner lint bench adversary adversary-single adversary-active adversary-report adversary-quick explore-deep lock clean
-.PHONY: rig test play soak soak-crash soak-long soak-many soak-million soak-planner lint bench adversary adversary-quick explore-deep lock clean
-.PHONY: rig test soak soak-crash soak-faults soak-long soak-many soak-million soak-planner lint bench adversary adversary-quick explore-deep lock clean
+.PHONY: rig test fuzz soak soak-crash soak-long soak-many soak-million soak-planner lint bench \
+	adversary adversary-quick explore-deep adversary-single adversary-active adversary-report \
+	play soak-faults lock clean
 
 rig: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.rig
