@@ -5,13 +5,13 @@ The head of `flocksy.sync.planner` says how this fits together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from flocksy.sync.capabilities import Capabilities, shows_content
 from flocksy.sync.names import ancestors
 from flocksy.sync.operations import Acknowledge, Record
-from flocksy.sync.state import join, parents_of, state_of, superseded_by
+from flocksy.sync.state import join, parents_of, replaces, state_of, superseded_by
 from flocksy.sync.trees import DiskEntry, PathState, SyncedEntry, Trees
 from flocksy.sync.version import (
     MAX_PARENTS,
@@ -276,17 +276,20 @@ class _Commit:
                 mode = next((old.mode for old in held if old.kind is kind), _PLAIN_MODE[kind])
         is_file = local is not None and kind is Kind.FILE
         oldest = max((generation for generation, _ in parents.values()), default=0)
+        root = local.root if local is not None else NO_ROOT
+        named = parents_of(
+            ((generation, name) for name, (generation, _) in parents.items()), MAX_PARENTS
+        )
         return Version(
             kind=kind,
             mode=mode,
             mtime_ns=local.mtime_ns if is_file and local else 0,
             size=local.size if is_file and local else 0,
-            root=local.root if local is not None else NO_ROOT,
+            root=root,
             generation=oldest + 1,
-            parents=parents_of(
-                ((generation, name) for name, (generation, _) in parents.items()), MAX_PARENTS
-            ),
+            parents=named,
             metadata_only=bool(parents) and local is not None and _same_content(local, synced),
+            replaces=replaces(named, _superseded(root, parents)),
         )
 
     def _put_away(self, owner: str, head: bytes) -> None:
@@ -323,13 +326,16 @@ class _Commit:
         parents: dict[bytes, tuple[int, bytes]],
         synced: SyncedEntry | None,
     ) -> None:
-        superseded = superseded_by(
-            version.root, {name: root for name, (_, root) in parents.items()}
-        )
+        superseded = _superseded(version.root, parents)
         if path in self.owners:
             self._states[path] = join(self._state(path), state_of(version, superseded))
         self._synced[path] = synced
         self.operations.append(Record(path, version, synced, superseded))
+
+
+def _superseded(root: bytes, parents: Mapping[bytes, tuple[int, bytes]]) -> dict[bytes, bytes]:
+    """What a version with content `root` makes of `parents`: id -> (generation, content)."""
+    return superseded_by(root, {name: old for name, (_, old) in parents.items()})
 
 
 def _same_content(local: DiskEntry | None, synced: SyncedEntry | None) -> bool:

@@ -16,7 +16,8 @@ Beside every superseded id S keeps the content root that was *replaced*: `NO_ROO
 successor had the same content (chmod, touch, a conflict copy put away). That way an edited and then
 chmod'ed file still counts as an edit when it meets another edit, while a chmod of old content does
 not make a conflict copy of it. Two values for one id are joined by taking the larger one; honest
-nodes only ever disagree between a root and `NO_ROOT`.
+nodes only ever disagree between a root and `NO_ROOT`. Which it is also stands in the record of the
+successor: were two of them one version, only who made it would ever know what the other meant.
 """
 
 from __future__ import annotations
@@ -60,6 +61,11 @@ def state_of(version: Version, superseded: Mapping[bytes, bytes]) -> PathState:
 def superseded_by(root: bytes, parents: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
     """What a version with content `root` makes of its parents (id -> content root)."""
     return {name: NO_ROOT if old == root else old for name, old in parents.items()}
+
+
+def replaces(parents: Iterable[bytes], superseded: Mapping[bytes, bytes]) -> int:
+    """Which of its parents a version with these `superseded` replaces, as its record says it."""
+    return sum(bool(superseded.get(name)) << at for at, name in enumerate(parents))
 
 
 def replaced_roots(state: PathState) -> frozenset[bytes]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from flocksy.sync.operations import Record
-from flocksy.sync.state import parents_of, superseded_by
+from flocksy.sync.state import parents_of, replaces, superseded_by
 from flocksy.sync.trees import PathState, SyncedEntry, Trees
 from flocksy.sync.version import MAX_PARENTS, NO_ROOT, Kind, Version
 from flocksy.sync.view import View
@@ -98,6 +98,10 @@ def _record(
     synced: SyncedEntry | None,
 ) -> Record:
     """`parents`: id -> (generation, content root that is replaced)."""
+    named = parents_of(
+        ((generation, name) for name, (generation, _) in parents.items()), MAX_PARENTS
+    )
+    superseded = superseded_by(content.root, {name: root for name, (_, root) in parents.items()})
     version = Version(
         kind=content.kind,
         mode=content.mode,
@@ -105,9 +109,7 @@ def _record(
         size=content.size,
         root=content.root,
         generation=1 + max((generation for generation, _ in parents.values()), default=0),
-        parents=parents_of(
-            ((generation, name) for name, (generation, _) in parents.items()), MAX_PARENTS
-        ),
+        parents=named,
+        replaces=replaces(named, superseded),
     )
-    replaced = {name: root for name, (_, root) in parents.items()}
-    return Record(path, version, synced, superseded_by(version.root, replaced))
+    return Record(path, version, synced, superseded)

@@ -31,6 +31,7 @@ Buffer = bytes | bytearray | memoryview  # what bytes from elsewhere may come in
 # bytes of signature; then root, parents, signature.
 _HEAD = struct.Struct("<BBBHqQQBBB")
 _METADATA_ONLY = 1
+_REPLACES_SHIFT = 1
 _PERSON = b"flocksy version"
 
 
@@ -52,6 +53,8 @@ class Version:
     symlink the hash of its text, empty for directories and tombstones. `generation` is one more
     than the largest among the parents, 1 without parents. `parents` are the youngest four, sorted.
     `metadata_only` says that the content is that of a parent and only mode or mtime changed.
+    `replaces` has a bit for each parent: 1, what that held was knowingly replaced. (Two members may
+    delete the same copy for different reasons; those are two versions.)
     """
 
     kind: Kind
@@ -63,6 +66,7 @@ class Version:
     parents: tuple[bytes, ...]
     metadata_only: bool = False
     signature: bytes = b""
+    replaces: int = 0
 
     @property
     def is_content(self) -> bool:
@@ -77,7 +81,7 @@ def encode_record(version: Version) -> bytes:
             _HEAD.pack(
                 RECORD_VERSION,
                 version.kind,
-                _METADATA_ONLY if version.metadata_only else 0,
+                version.metadata_only | version.replaces << _REPLACES_SHIFT,
                 version.mode,
                 version.mtime_ns,
                 version.size,
@@ -125,10 +129,10 @@ def decode_record(record: Buffer) -> Version:
     ) = _HEAD.unpack_from(data)
     if number != RECORD_VERSION:
         raise HostileInput("record of unknown version")
-    if flags & ~_METADATA_ONLY:
-        raise HostileInput("record with unknown flags")
     if parent_count > MAX_PARENTS or signature_bytes > MAX_SIGNATURE_BYTES:
         raise HostileInput("record with too many parents or too long a signature")
+    if flags >> (_REPLACES_SHIFT + parent_count):
+        raise HostileInput("record with unknown flags")
     parents_at = _HEAD.size + root_bytes
     signature_at = parents_at + parent_count * VERSION_ID_BYTES
     if len(data) != signature_at + signature_bytes:
@@ -148,8 +152,9 @@ def decode_record(record: Buffer) -> Version:
         root=data[_HEAD.size : parents_at],
         generation=generation,
         parents=parents,
-        metadata_only=bool(flags),
+        metadata_only=bool(flags & _METADATA_ONLY),
         signature=data[signature_at:],
+        replaces=flags >> _REPLACES_SHIFT,
     )
     _check(version)
     return version
