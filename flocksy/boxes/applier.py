@@ -101,7 +101,7 @@ class Applier:
         rescan: list[str] = []
         began = time.monotonic()
         finished: list[Applied] = []
-        linked: set[int] = set()
+        linked: dict[int, str] = {}
         # Placements first: whether a removal is half of a rename is only known then.
         for entry in sorted(self._journal.recover(), key=lambda one: one.after is None):
             done = recover(placer, entry, linked)
@@ -110,7 +110,7 @@ class Applier:
             elif not entry.path.startswith(SCRATCH):
                 finished.append(done)
                 if done.local is not None and done.local.kind is Kind.FILE:
-                    linked.add(done.local.inode)
+                    linked[done.local.inode] = entry.path
             if time.monotonic() - began > SLICE_S:
                 yield 0.0
                 began = time.monotonic()
@@ -233,7 +233,8 @@ class Applier:
                 raise ChangedError  # it was not empty
             else:
                 linked = step.entry.after if step.source is not None else None
-                placer.remove(twin.entry, linked.inode if linked is not None else None)
+                new_name = (linked.inode, step.entry.temporary) if linked is not None else None
+                placer.remove(twin.entry, new_name)
             twin.placed = True
         if step.entry.temporary:
             placer.put(step.entry)
@@ -246,7 +247,11 @@ class Applier:
         users = batch.users.get(step.path, ())
         if not all(user.placed for user in users):
             raise ChangedError  # the content has not got its new place
-        linked = [user.entry.after.inode for user in users if user.source and user.entry.after]
+        linked = [
+            (user.entry.after.inode, user.path)
+            for user in users
+            if user.source and user.entry.after
+        ]
         placer.remove(step.entry, linked[0] if linked else None)
         step.placed = True
 

@@ -217,12 +217,12 @@ class Placer:
         if found is not None:
             self.keep(entry.temporary, entry.path, found, b"")
 
-    def remove(self, entry: JournalEntry, linked_inode: int | None = None) -> None:
+    def remove(self, entry: JournalEntry, linked: tuple[int, str] | None = None) -> None:
         """Take what stands at the path away: a file or link to its place in the history; a
         directory when it is empty.
 
-        `linked_inode`: the file has just got a second name elsewhere in the box by a link, so that
-        this one is dropped without further ado.
+        `linked`: the file, of this inode, has just got a second name in the box by a link, so that
+        this one is dropped; unless somebody has replaced or removed it there already.
         """
         assert entry.before is not None
         directory = entry.before.kind is Kind.DIRECTORY
@@ -250,13 +250,17 @@ class Placer:
         found = self.disk.stat(entry.kept_as)
         if found is None:
             raise ChangedError
-        if linked_inode is not None and found.inode == linked_inode:
+        if linked is not None and found.inode == linked[0] and self._is_named(*linked):
             self.disk.remove_file(entry.kept_as)
         elif self.same(found, entry.before):
             self.note_kept(entry.kept_as, entry.path, found, entry.before.root)
         else:
             self.restore(entry, found)
             raise ChangedError
+
+    def _is_named(self, inode: int, path: str) -> bool:
+        there = self.disk.stat(path)
+        return there is not None and there.inode == inode
 
     def restore(self, entry: JournalEntry, found: Stat) -> None:
         """A removal took an edit away: back with it; where the name is taken again it is kept."""

@@ -8,7 +8,7 @@ scan. What an exchange or a removal had taken out goes where it was going: to th
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping
 from dataclasses import replace
 
 from flocksy.boxes.disk import Stat
@@ -18,11 +18,11 @@ from flocksy.sync.trees import DiskEntry
 from flocksy.sync.version import Kind
 
 
-def recover(placer: Placer, entry: JournalEntry, linked: Set[int]) -> Applied | None:
+def recover(placer: Placer, entry: JournalEntry, linked: Mapping[int, str]) -> Applied | None:
     """Finish or undo one operation. None: it was not done, scan the path.
 
-    `linked` are the inodes of files that have reached their paths; a removal of such a file is the
-    second half of a rename, and two live names of one file must not stay. So placements come first.
+    `linked`: inode to path of files that have reached it; a removal of such a file is the second
+    half of a rename, and two live names of one file must not stay. So placements come first.
     Raises `OSError` or `FlocksyError` where the disk does not let us; the batch then stays open.
     """
     try:
@@ -36,11 +36,11 @@ def recover(placer: Placer, entry: JournalEntry, linked: Set[int]) -> Applied | 
         return None
 
 
-def _removal(placer: Placer, entry: JournalEntry, linked: Set[int]) -> Applied | None:
+def _removal(placer: Placer, entry: JournalEntry, linked: Mapping[int, str]) -> Applied | None:
     there = placer.disk.stat(entry.path)
     taken = placer.disk.stat(entry.kept_as) if entry.kept_as else None
     if there is not None and taken is None and there.inode in linked:
-        placer.remove(entry, there.inode)
+        placer.remove(entry, (there.inode, linked[there.inode]))
         return Applied(entry.path, None, entry.synced)
     if taken is not None and taken.inode in linked:
         placer.disk.remove_file(entry.kept_as)

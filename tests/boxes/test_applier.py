@@ -402,6 +402,22 @@ def test_a_renamed_file_edited_in_the_instant_keeps_the_edit_at_its_new_path(
     assert "new" in report.rescan
 
 
+def test_a_renamed_file_overwritten_as_it_comes_is_kept(raced: tuple[Bench, Interfering]) -> None:
+    """Its new name is somebody else's by then, so its old one must not be dropped."""
+    bench, disk = raced
+    bench.apply(bench.put("old", b"content"))
+
+    def overwrite() -> None:
+        (bench.root / "other").write_bytes(b"another")
+        (bench.root / "other").rename(bench.root / "new")
+
+    disk.before["move old"] = overwrite
+    bench.apply(bench.put("new", b"content", source="old"), bench.remove("old"))
+    assert bench.read("new") == b"another"
+    assert list(bench.kept().values()) == [b"content"]
+    assert bench.rows() == dict.fromkeys(bench.kept(), "old")
+
+
 HIDING_NS = 1_600_000_000_000_000_000
 
 
