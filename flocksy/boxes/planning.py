@@ -320,7 +320,7 @@ class Planning:
                 self.problems[path] = "its content contradicts itself; change it where it is whole"
                 return False
         else:
-            self.texts.add(path)
+            self.texts.add(operation.copy_of[0] if operation.copy_of is not None else path)
         self._waits_for[path] = root
         if operation.copy_of is not None:
             self._copies.setdefault(operation.copy_of[0], set()).add(path)
