@@ -209,20 +209,20 @@ class Planning:
         for path in [path for path in paths if path in self.doubted]:
             self._arrived.pop(path, None)
             paths.remove(path)
-        waited_for = []
         for path in paths:
             self.missing.drop_what_is_over(path)
             self._arrived.pop(path, None)
             self._blocked.discard(path)
             self.problems.pop(path, None)
             self._deferred.pop(path, None)
-            if path in self._waits_for:
-                waited_for.append((path, self._waits_for.pop(path)))
         known = (self.missing.trees, paths, self._capabilities)
         operations = plan(
             *known, held=self._held, ignore_symlinks=self._ignore_symlinks, keeps=self._keeps
         )
         operations = [operation for operation in operations if not self._is_doubted(operation)]
+        # What a plan says of a path holds, whether that was asked for or hangs on another.
+        decided = dict.fromkeys((*paths, *(operation.path for operation in operations)))
+        waited_for = [(one, self._waits_for.pop(one)) for one in decided if one in self._waits_for]
         self._pass_on(waited_for, operations)
         ready: list[DiskOperation] = []
         with self._index.transaction():
