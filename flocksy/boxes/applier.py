@@ -57,6 +57,7 @@ from flocksy.boxes.placing import (
 from flocksy.boxes.preparing import OWN_PREFIX, Preparer
 from flocksy.boxes.recovery import recover
 from flocksy.sync.capabilities import Capabilities
+from flocksy.sync.names import ancestors
 from flocksy.sync.operations import (
     DiskOperation,
     MakeDirectory,
@@ -212,9 +213,18 @@ class Applier:
         contents = batch.alive(PutFile, PutSymlink)
         last = [step for step in contents if _over_directory(step)]
         first = [step for step in contents if not _over_directory(step)]
+        over = {one.path for step in last for one in (step, step.twin) if one is not None}
+        early: list[Step] = []
+        late: list[Step] = []
+        for step in batch.alive(Remove)[::-1]:
+            is_in_the_way = not over.isdisjoint((step.path, *ancestors(step.path)))
+            (early if is_in_the_way else late).append(step)
         yield from each(first, guarded(put))
-        yield from each(batch.alive(Remove)[::-1], guarded(remove))
+        yield from each(early, guarded(remove))
         yield from each(last, guarded(put))
+        # Only now: the old name of a file goes once it has its new one, and before that is dressed,
+        # since it is the same file.
+        yield from each(late, guarded(remove))
         # Deepest first: the mode of a directory may close it to ourselves.
         finishing = batch.alive(PutFile, MakeDirectory, SetMetadata)[::-1]
         yield from each(finishing, guarded(lambda step: self._dress(placer, step)))

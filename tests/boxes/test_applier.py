@@ -102,6 +102,19 @@ def test_a_rename_moves_no_data(bench: Bench) -> None:
     assert bench.local("d/new") == shown.entry(root_of(b"content"))
 
 
+def test_a_rename_over_a_directory_is_whole(bench: Bench) -> None:
+    """The old name goes with the same batch: it is the same file, and gets the time of the new."""
+    bench.apply(bench.put("x", b"content"), bench.make_directory("d"), bench.put("d/f", b"1"))
+    report = bench.apply(
+        bench.put("d", b"content", source="x", mtime_ns=5_000_000_000),
+        bench.remove("x"),
+        bench.remove("d/f"),
+    )
+    assert results(report) == [Result.DONE] * 3
+    assert bench.paths() == {"d"}
+    assert bench.read("d") == b"content"
+
+
 def test_one_source_for_two_paths_makes_two_files(bench: Bench) -> None:
     bench.apply(bench.put("old", b"content"))
     report = bench.apply(

@@ -215,9 +215,8 @@ BOXES = tuple(
         Mutant(
             "removals before contents",
             "flocksy.boxes.applier",
-            "        yield from each(first, guarded(put))\n"
-            "        yield from each(batch.alive(Remove)[::-1], guarded(remove))\n",
-            "        yield from each(batch.alive(Remove)[::-1], guarded(remove))\n"
+            "        yield from each(first, guarded(put))\n        yield from each(early, guarded(remove))\n",
+            "        yield from each([*early, *late], guarded(remove))\n"
             "        yield from each(first, guarded(put))\n",
         ),
         Mutant(
