@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from flocksy.boxes.answers import Answers
@@ -117,7 +117,8 @@ class Repair:
         soon_s = SOON_ROUNDS * self._period_s if soon else None
         self._ask_content(box, mending, now, live, shared, soon_s)
         self._ask_missing(box, mending, now)
-        mending.wanted |= {reconcile.path_key(path) for path in box.unknown}
+        # Nothing brings these by itself: the lanes have said what they had to say of them.
+        self._ask_records(mending, box.setup.tag, map(reconcile.path_key, box.unknown))
         box.unknown.clear()
         if mending.records.due(now, len(mending.wanted)):
             attempt = mending.records.attempt
@@ -240,11 +241,14 @@ class Repair:
             self._say(answer)
         for key in response.offered:
             self._offer(box, key, mending.openings, lane, view)
-        new = set(response.wanted) - mending.wanted
+        self._ask_records(mending, message.box, response.wanted)
+
+    def _ask_records(self, mending: _Mending, tag: bytes, keys: Iterable[bytes]) -> None:
+        new = set(keys) - mending.wanted
         if new and len(mending.wanted) < MAX_WANTED_RECORDS:
             mending.wanted |= new
             for some in _groups(sorted(new), MANY_WANTED):
-                self._say(WantRecords(message.box, 0, some))
+                self._say(WantRecords(tag, 0, some))
 
     def _offer(self, box: Box, key: bytes, attempt: int, asker: int, view: int) -> None:
         if self._serves(key, attempt, asker, view):
