@@ -57,6 +57,12 @@ QUIET_NS = 6 * S
 COVER_BYTES = 16 << 10
 
 
+def _is_kept(path: str) -> bool:
+    """Whether a path is in the box or its history, and not among what flocksy works with."""
+    top, _, rest = path.partition("/")
+    return top != PRIVATE or rest.startswith("history/")
+
+
 class Spool:
     """Cover that costs nothing to read: what it costs is not what runs are about."""
 
@@ -253,10 +259,10 @@ class BoxFlock(Flock):
         self.hands = random.Random(plan.seed * 11 + 3)
         self.written = 0
         self.untouched: set[bytes] = set()
-        self.lost_with_power = 0
         self.checked_bytes = 0
         self._had: list[set[bytes]] = [set() for _ in range(plan.nodes)]
-        """Contents that were in box or history of a node, and that no hand has taken away."""
+        """Contents that were in box or history of a node for good, and that no hand has taken away.
+        (What a batch brings is not promised before it is flushed.)"""
         self._digests: dict[tuple[int, int, int], bytes] = {}
         self._handled: list[set[tuple[str, tuple[object, ...] | None]]] = [
             set() for _ in range(plan.nodes)
@@ -543,13 +549,19 @@ class BoxFlock(Flock):
                 self._handled[lane].add((path, after.get(path)))
 
     def _shows(self, lane: int) -> dict[str, tuple[object, ...]]:
-        """What versions say of what stands in the box of a node."""
+        """What versions say of what stands in the box of a node, and what it holds."""
         shows: dict[str, tuple[object, ...]] = {}
         for path, inode in self.disks[lane].walk():
             if path.partition("/")[0] != PRIVATE:
                 is_file = inode.kind is Kind.FILE
-                detail = inode.text if inode.kind is Kind.SYMLINK else inode.mode
-                shows[path] = (inode.kind, detail, is_file and inode.mtime_ns, inode.size)
+                holds = b"" if inode.kind is Kind.DIRECTORY else self.digest_of(lane, inode)
+                shows[path] = (
+                    inode.kind,
+                    inode.mode,
+                    is_file and inode.mtime_ns,
+                    inode.size,
+                    holds,
+                )
         return shows
 
     def applied(self, report: Report) -> None:
@@ -561,8 +573,8 @@ class BoxFlock(Flock):
         }
         for one in report.outcomes:
             put = one.operation
-            if not isinstance(put, PutFile) or put.source is None or put.path in removals:
-                continue  # where a directory has to go first, the old name goes with the next batch
+            if not isinstance(put, PutFile) or put.source is None:
+                continue
             source = removals.get(put.source)
             if one.result is Result.DONE and source and source.result is Result.CHANGED:
                 raise BrokenPromiseError(
@@ -591,7 +603,7 @@ class BoxFlock(Flock):
             # Not the mode: flocksy's change of it may hit what has just been put there.
             what = (version.kind, version.mtime_ns, version.size)
             fine = any(
-                one == path and there is not None and (there[0], *there[2:]) == what
+                one == path and there is not None and (there[0], there[2], there[3]) == what
                 for one, there in handled
             )
         if not fine:
@@ -630,13 +642,16 @@ class BoxFlock(Flock):
 
     def _contents(self, lane: int, *, everywhere: bool) -> set[bytes]:
         """All contents in box and history of a node, or anywhere on its disk."""
-        found: set[bytes] = set()
-        for path, inode in self.disks[lane].walk():
-            top, _, rest = path.partition("/")
-            kept = top != PRIVATE or rest.startswith("history/")
-            if inode.kind is not Kind.DIRECTORY and (kept or everywhere):
-                found.add(self.digest_of(lane, inode))
-        return found
+        return {
+            self.digest_of(lane, inode)
+            for path, inode in self.disks[lane].walk()
+            if inode.kind is not Kind.DIRECTORY and (everywhere or _is_kept(path))
+        }
+
+    def _durable_contents(self, lane: int) -> set[bytes]:
+        """Contents in box and history of a node, and in no power cut's reach."""
+        disk = self.disks[lane]
+        return {self.digest_of(lane, one) for path, one in disk.walk_durable() if _is_kept(path)}
 
     def _look(self, *, everywhere: bool = True) -> None:
         for lane, had in enumerate(self._had):
@@ -645,7 +660,7 @@ class BoxFlock(Flock):
                 raise BrokenPromiseError(
                     f"node {lane} has lost content: {[one.hex() for one in gone]}"
                 )
-            had |= self._contents(lane, everywhere=False)
+            had |= self._durable_contents(lane) & self._contents(lane, everywhere=False)
 
     def _watch_contents(self) -> None:
         self._look()
@@ -740,6 +755,8 @@ class BoxFlock(Flock):
             box = side.box
             if box is None or not box.settled or not side.exchange.agrees(box):
                 return False
+            if box.unknown or side.exchange._repair._boxes[box.setup.tag].wanted:
+                return False  # asked for: the answer may come at any time
         return True
 
     def unrest(self) -> str:
@@ -767,6 +784,7 @@ class BoxFlock(Flock):
                 "problems": box.problems,
                 "differs": not side.exchange.agrees(box),
                 "problem texts": side.problems[-2:],
+                "records wanted": len(side.exchange._repair._boxes[box.setup.tag].wanted),
             }
             words.append(f"node {node.lane} { ({k: v for k, v in states.items() if v}) }")
         return "\n  ".join(words)

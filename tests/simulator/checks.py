@@ -79,8 +79,11 @@ class Checks:
         """Whether the need that a node shows, or showed last, is one of its boxes."""
         self._agreed: set[bytes] = set()
         """Bursts that somebody has armed."""
-        self._needless: Counter[Epoch] = Counter()
-        self._joins: set[Epoch] = set()
+        self._flights: Counter[Epoch] = Counter()
+        """How often nodes came into an epoch that nobody was in: after a restart of all it may have
+        the number and the members of an earlier one."""
+        self._needless: Counter[tuple[Epoch, int]] = Counter()
+        self._joins: set[tuple[Epoch, int]] = set()
         self.now_ns = 0
         self.rounds = 0
         self.cells = 0
@@ -88,11 +91,15 @@ class Checks:
 
     def started(self, node: Node) -> None:
         """A node begins, knowing nothing."""
+        self.fell(node)
+        self._wanted[node.lane] = False
+
+    def fell(self, node: Node) -> None:
+        """A node is no more. What it needed may still be agreed on."""
         lane = node.lane
         self._states[lane] = self._shown[lane] = self._outcomes[lane] = None
         self._ended[lane] = {}
         self._known[lane] = self.owes[lane] = 0
-        self._wanted[lane] = False
         for key in [key for key in self._heard_left if key[0] == lane]:
             del self._heard_left[key]
         self._beat[lane] = None
@@ -273,9 +280,12 @@ class Checks:
         if shown.need and shown.repeat_of is None and not (before.latch and before.latch.need):
             self._wanted[lane] = node.wire_seam is not None and node.wire_seam.box().need > 0
         if state.epoch not in (before.epoch, NO_EPOCH):
+            others = (one for at, one in enumerate(self._states) if at != lane and one is not None)
+            if all(one.epoch != state.epoch for one in others):
+                self._flights[state.epoch] += 1
             view = before.proposal
             if view is not None and view.joins:
-                self._joins.add(state.epoch)
+                self._joins.add((state.epoch, self._flights[state.epoch]))
             if state.epoch.members & ~self._known[lane]:
                 self.owes[lane] = self._bursts
                 if (state.programme.left if state.programme else 0) != self._bursts:
@@ -302,10 +312,11 @@ class Checks:
         self._agreed.add(burst.id)
         if any(self._wanted[lane] for lane in members_of(burst.members)):
             return
-        self._needless[burst.epoch] += 1
-        if self._needless[burst.epoch] > self._bursts:
+        flight = burst.epoch, self._flights[burst.epoch]
+        self._needless[flight] += 1
+        if self._needless[flight] > self._bursts:
             raise BrokenPromiseError(
-                f"{self._needless[burst.epoch]} bursts in epoch {burst.epoch} that nobody needed"
+                f"{self._needless[flight]} bursts in epoch {burst.epoch} that nobody needed"
             )
         if self._needless.total() > self._bursts * len(self._joins):
             raise BrokenPromiseError(

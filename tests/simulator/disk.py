@@ -176,6 +176,18 @@ class SimulatedDisk:
                 if inode.kind is Kind.DIRECTORY:
                     waiting.append((below, inode))
 
+    def walk_durable(self) -> Iterator[tuple[str, Inode]]:
+        """Every path that a power cut leaves for sure, but for files that it may tear."""
+        waiting = [("", self._top)]
+        while waiting:
+            path, directory = waiting.pop()
+            for name, inode in directory.durable_entries.items():
+                below = f"{path}/{name}" if path else name
+                if inode.kind is Kind.DIRECTORY:
+                    waiting.append((below, inode))
+                elif inode.durable_bytes is None:
+                    yield below, inode
+
     def bytes_of(self, inode: Inode) -> bytes:
         """What a file holds."""
         return self._place(inode).read_bytes()

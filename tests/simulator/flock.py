@@ -332,7 +332,7 @@ class Flock:
     def kill(self, lane: int) -> None:
         """A node is killed: what it knew is gone."""
         self.nodes[lane].stop(killed=True)
-        self.checks.started(self.nodes[lane])
+        self.checks.fell(self.nodes[lane])
 
     def leave(self, lane: int) -> None:
         """Somebody stops a node."""
