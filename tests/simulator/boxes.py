@@ -271,9 +271,10 @@ class BoxFlock(Flock):
         self._sick = [False] * plan.nodes
         self._disturbed = [True] * plan.nodes
         """Whether something has happened to the disk since the box was last settled."""
-        self._acted = (-1, "", 0)
-        self._wrote_there: set[bytes] = set()
-        """Where and when somebody last interfered, and what that has written."""
+        self._acted_ns = 0
+        self._wrote_there: dict[tuple[int, str], set[bytes]] = {}
+        """What those wrote who interfered in the last instant in which somebody did, by node and
+        path."""
         self._interfering: dict[int, list[Interference]] = {}
         self._swallowing = 0.0
         self._dead: list[object] = []
@@ -525,13 +526,14 @@ class BoxFlock(Flock):
             before = set(self.untouched)
             self._by_hand(lane, one.draw, partial(Hands.interfere, path=one.path))
             wrote = self.untouched - before
-            if self._acted != (lane, one.path, self.now_ns):
-                self._acted = (lane, one.path, self.now_ns)
-                self._wrote_there = wrote
-            else:
+            if self._acted_ns != self.now_ns:
+                self._acted_ns = self.now_ns
+                self._wrote_there = {}
+            if (lane, one.path) in self._wrote_there:
                 # More than once within one step: of that only the history is promised.
-                self._wrote_there |= wrote
-                self.untouched -= self._wrote_there
+                wrote |= self._wrote_there[lane, one.path]
+                self.untouched -= wrote
+            self._wrote_there[lane, one.path] = wrote
         if not waiting:
             self.disks[lane].visited = None
 
