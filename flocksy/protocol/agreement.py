@@ -42,9 +42,11 @@ round in which the last one was done is seen by all, and rest and pause are coun
 A burst that was left, or in which anybody saw a gap, is owed one repeat by every member alike.
 
 *After a join*, a view with somebody who was not there before, all who share it owe a `programme`:
-some bursts of one length, whether or not anybody needs anything. That it is a join is part of V, so
-all begin it in the same round; until then nobody shows an ordinary need, and an ordinary need
-shown later is in it. A burst of the epoch that is no repeat is one less, for all who are in it.
+some bursts of one length, whether or not anybody needs anything. That it is a join is part of V,
+and the begin is counted from the r0 of V: from that of the first join where one before is still
+owed, which the newcomer does not know of. Before its begin nobody shows an ordinary need, and an
+ordinary need shown later is in it. A burst of the epoch that is no repeat is one less, for all who
+are in it.
 
 The state machine (`fsm_table`) says which state follows on which event and what is to be done;
 this module finds the events of the round and does it.
@@ -285,10 +287,14 @@ class _Turn:
     # What came in.
 
     def _slack(self) -> int:
-        """Rounds by which cells are older than usual because a slow burst has few of them."""
-        if self.mode in LOCKED and self.proposal is not None:
-            return 3 * self.proposal.delta_us // (self.parameters.period_ms * 1000)
-        return 0
+        """Rounds by which cells are older than usual because a slow burst has few of them: from its
+        start to its last cell. Before and after there is one a round, and nothing is excused."""
+        burst, period_us = self.proposal, self.parameters.period_ms * 1000
+        if self.mode not in LOCKED or burst is None:
+            return 0
+        start = self._start(burst)
+        last = start + (burst.length - 1) * burst.delta_us // period_us
+        return 3 * burst.delta_us // period_us if start < self.now <= last else 0
 
     def _received(self, history: History) -> History:
         oldest = self.now - KEEP_ROUNDS - 3 * self.slack

@@ -65,12 +65,14 @@ class Flock:
         rest_mean_ms: int = 0,
         period_ms: int = 250,
         programme_cells: int = 0,
+        sustain_us: int = 1000,
     ) -> None:
         self.round = FIRST_ROUND
         self.rest_mean_ms = rest_mean_ms
         self.min_view = min_view
         self.period_ms = period_ms
         self.programme_cells = programme_cells
+        self.sustain_us = sustain_us
         self.slow: set[tuple[int, int]] = set()
         """Links whose cells take two rounds."""
         self.eligible = (1 << size) - 1
@@ -110,7 +112,13 @@ class Flock:
             outcome = member.outcome
             member.running = None
         inputs = Inputs(
-            self.round, cells, self.eligible, member.need, 1000, member.leaving, outcome
+            self.round,
+            cells,
+            self.eligible,
+            member.need,
+            self.sustain_us,
+            member.leaving,
+            outcome,
         )
         member.state, output = step(member.parameters, member.state, inputs, member.machine.decide)
         member.output = output

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from flocksy.protocol.agreement import Latch
 from flocksy.protocol.fsm_table import Status
-from flocksy.protocol.shown import Outcome, Plan, Stop
+from flocksy.protocol.shown import NO_EPOCH, Outcome, Plan, Stop
+from flocksy.protocol.views import MAX_CELL_AGE
 from tests.protocol.flock import Flock
 
 
@@ -253,6 +255,84 @@ def test_a_member_killed_in_a_burst_is_left_behind() -> None:
     flock.run(40)
     first, second = the_plans(flock)
     assert (second.length, second.repeat, second.members) == (first.length, True, 0b011)
+
+
+def test_who_hears_that_another_left_the_burst_leaves_with_its_next_step() -> None:
+    flock = ready()
+    flock.members[0].need = 100
+    while flock.members[0].shown.status is not Status.BURSTING:
+        flock.tick()
+    # Only one of them stalls: the others would go on for as long as it takes.
+    flock.members[1].running = flock.members[0].running = None
+    flock.members[2].outcome = Outcome.STALLED
+    while flock.members[2].shown.left is None:
+        assert flock.members[0].shown.status is Status.BURSTING
+        flock.tick()
+    flock.tick()
+    for member in flock.members[:2]:
+        assert member.shown.status is Status.LEFT
+        assert member.shown.left == flock.members[2].shown.left
+        assert member.shown.epoch == NO_EPOCH
+
+
+@pytest.mark.parametrize("sustain_us", [1000, 1_000_000])
+def test_a_slow_burst_to_come_excuses_nobody(sustain_us: int) -> None:
+    flock = Flock(period_ms=50, sustain_us=sustain_us)  # 15 rounds from r0 to the start
+    flock.settle()
+    flock.members[0].need = 100
+    while flock.members[0].shown.status is not Status.CONFIRMED:
+        flock.tick()
+    flock.members[2].alive = False
+    flock.run(MAX_CELL_AGE + 1)
+    for member in flock.members[:2]:
+        assert member.shown.status is Status.CONFIRMED
+        assert member.output is not None and not member.output.real_allowed
+
+
+def test_in_a_slow_burst_members_are_alive_for_some_of_its_cells_and_not_after_it() -> None:
+    delta_rounds = 4
+    flock = Flock(sustain_us=delta_rounds * 250_000)
+    flock.settle()
+    flock.members[0].need = 1  # 64 cells
+    while not flock.members[0].plans:
+        flock.tick()
+    (plan,) = flock.members[0].plans
+    for member in flock.members:
+        member.running = None  # it takes longer than this scene
+    flock.run(plan.start_round + 1 - flock.round)
+    flock.members[2].alive = False
+    flock.run(2 * delta_rounds)
+    for member in flock.members[:2]:
+        assert member.output is not None and member.output.real_allowed
+    flock.run(2 * delta_rounds)
+    for member in flock.members[:2]:
+        assert member.output is not None and not member.output.real_allowed
+    last_round = plan.start_round + (plan.length - 1) * delta_rounds
+    flock.members[2].alive = True
+    flock.run(last_round - flock.round)
+    flock.members[2].alive = False
+    flock.run(MAX_CELL_AGE + 2)
+    for member in flock.members[:2]:
+        assert member.shown.status is Status.BURSTING
+        assert member.output is not None and not member.output.real_allowed
+
+
+@pytest.mark.parametrize("owed_cells", [64, 128, 256])
+def test_an_ordinary_burst_that_is_as_long_stands_for_a_repeat_that_is_shown(
+    owed_cells: int,
+) -> None:
+    flock = ready()
+    flock.members[0].need = 100
+    while flock.members[0].shown.status is not Status.BURSTING:
+        flock.tick()
+    (plan,) = flock.members[0].plans
+    # Shown from a later round than that of which this burst was collected.
+    latch = Latch(owed_cells, flock.round, b"earlier!")
+    flock.members[2].state = replace(flock.members[2].state, latch=latch)
+    while flock.members[2].shown.status is Status.BURSTING:
+        flock.tick()
+    assert flock.members[2].shown.status is Status.SETTLING
+    assert (flock.members[2].state.latch is None) == (plan.length >= owed_cells)
 
 
 def test_a_clean_burst_is_not_repeated() -> None:

@@ -36,7 +36,8 @@ ROW_PERIODS = 3 + 2
 round that has begun and a quarter period of wrong clock included."""
 ECHO_PERIODS = 6 + 3
 """Likewise for what it echoes."""
-
+ROW_CELLS, ECHO_CELLS = 3, 6
+"""Within a burst on a grid whose cells are rarer than rounds, it may be so many cells more."""
 
 LEAVE_PERIODS = 2
 """A node that hears that another left its burst does so in its next step."""
@@ -179,20 +180,24 @@ class Checks:
         emitter = node.emitter
         assert emitter is not None
         state, settings = emitter._state, node.settings
-        if gear is Gear.BURST and (k > 0 or settings.pace == "grid"):
-            return  # a burst is its own two-way echo; on a slow grid cells are old by design
+        rare_ns = 0
+        if gear is Gear.BURST and settings.pace == "grid":
+            assert emitter._plan is not None
+            rare_ns = emitter._plan.delta_us * 1000
+        elif gear is Gear.BURST and k > 0:
+            return  # a burst at pace max is its own two-way echo
         members = state.epoch.members
         if members.bit_count() < settings.min_view:
             raise BrokenPromiseError(f"node {node.lane}: real bytes in a view of {members:b}")
         if self._hostile:
             return
         for lane in members_of(members & ~(1 << node.lane)):
-            for pair, periods in (
-                ((lane, node.lane), ROW_PERIODS),
-                ((node.lane, lane), ECHO_PERIODS),
+            for pair, periods, cells in (
+                ((lane, node.lane), ROW_PERIODS, ROW_CELLS),
+                ((node.lane, lane), ECHO_PERIODS, ECHO_CELLS),
             ):
                 sent_ns = self.delivered_ns.get(pair, -1)
-                if sent_ns < now_ns - periods * settings.period_ns:
+                if sent_ns < now_ns - periods * settings.period_ns - cells * rare_ns:
                     raise BrokenPromiseError(
                         f"node {node.lane}: real bytes, and nothing has gone from {pair[0]} to "
                         f"{pair[1]} for {(now_ns - sent_ns) / settings.period_ns:.1f} rounds"

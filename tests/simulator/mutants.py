@@ -83,6 +83,13 @@ WIRE = (
         plan="heartbeat_after_abort",
     ),
     Mutant(
+        "rare cells to come, or gone by, excuse old ones",
+        "flocksy.protocol.agreement",
+        "        return 3 * burst.delta_us // period_us if start < self.now <= last else 0",
+        "        return 3 * burst.delta_us // period_us",
+        plan="slow_burst_to_come",
+    ),
+    Mutant(
         "no rest",
         "flocksy.protocol.agreement",
         "        self.quiet_until = since + rest",
