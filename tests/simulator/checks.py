@@ -68,8 +68,8 @@ class Checks:
         self.bursts: dict[bytes, int] = {}
         """Lengths of all bursts ever begun."""
         self.finished: Counter[bytes] = Counter()
-        self._left_ns: dict[tuple[int, bytes], int] = {}
-        """When a node first showed that it left a burst."""
+        self._left_ns: dict[tuple[int, bytes], tuple[int, int]] = {}
+        """When a node showed first, and when last, that it left a burst."""
         self._heard_left: dict[tuple[int, bytes], tuple[int, int]] = {}
         """When a node took a cell that shows it of another, and of whom."""
         self._known = [0] * len(nodes)
@@ -108,9 +108,12 @@ class Checks:
     def taken(self, source: int, target: int, sent_ns: int, now_ns: int) -> None:
         """A node takes a cell that was sent then."""
         pair = (source, target)
-        for (lane, burst), left_ns in self._left_ns.items():
-            if lane == source and sent_ns >= left_ns:
-                self._heard_left.setdefault((target, burst), (now_ns, source))
+        # What waited while a node stood still says nothing to it (`Intake.pass_over`): what comes
+        # after that does, if it still shows it.
+        if self._nodes[target].went_on_ns != now_ns:
+            for (lane, burst), (first_ns, last_ns) in self._left_ns.items():
+                if lane == source and first_ns <= sent_ns <= last_ns:
+                    self._heard_left.setdefault((target, burst), (now_ns, source))
         self.delivered_ns[pair] = max(self.delivered_ns.get(pair, -1), sent_ns)
 
     # -- what leaves -----------------------------------------------------------------------
@@ -162,7 +165,8 @@ class Checks:
         emitter = node.emitter
         assert emitter is not None
         if emitter._output is not None and emitter._output.shown.left is not None:
-            self._left_ns.setdefault((node.lane, emitter._output.shown.left), now_ns)
+            left = node.lane, emitter._output.shown.left
+            self._left_ns[left] = self._left_ns.get(left, (now_ns, 0))[0], now_ns
         run = emitter._run
         if run is not None and 0 < run.sent < run.length:
             raise BrokenPromiseError(f"node {node.lane}: a heartbeat within a burst")
