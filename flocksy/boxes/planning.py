@@ -142,16 +142,10 @@ class Planning:
         self._now = now
         complete = self._staging.complete()
         self.missing.came((one.path, one.root) for one in complete)
-        for staged in complete:
-            if staged.path not in self._batches.paths:
-                self.add((staged.path,))
-        for path in [path for path, when in self._retry.items() if when <= now]:
-            del self._retry[path]
-            self._arrived[path] = None
+        self.add([one.path for one in complete if one.path not in self._batches.paths])
+        self.add([path for path, when in self._retry.items() if when <= now])
         copying = self._staging.copying() if self._deferred else frozenset()
-        for path in [path for path in self._deferred if not self._is_copied_from(path, copying)]:
-            del self._deferred[path]
-            self._arrived[path] = None
+        self.add([path for path in self._deferred if not self._is_copied_from(path, copying)])
         self.add(self._batches.ready(now))
         if self._applying is not None:
             return self._advance(now)
@@ -192,8 +186,7 @@ class Planning:
             self._ignore_by = now + BATCH_SECONDS
         if self._applying is not None:
             return now
-        waits = IGNORE_FILE in self._waits_for and now < self._ignore_by
-        return self._ignore_by if waits else None
+        return self._ignore_by if IGNORE_FILE in self._waits_for and now < self._ignore_by else None
 
     def finish(self) -> None:
         """Bring the batch that is being applied to its end, however long it takes."""
@@ -208,10 +201,13 @@ class Planning:
         paths += self._unblocked_by(paths)
         for path in [path for path in paths if path in self.doubted]:
             self._arrived.pop(path, None)
+            self._retry.pop(path, None)
+            self._deferred.pop(path, None)
             paths.remove(path)
         for path in paths:
             self.missing.drop_what_is_over(path)
             self._arrived.pop(path, None)
+            self._retry.pop(path, None)
             self._blocked.discard(path)
             self.problems.pop(path, None)
             self._deferred.pop(path, None)
@@ -380,10 +376,11 @@ class Planning:
             if outcome.result in (Result.PROBLEM, Result.BLOCKED):
                 if outcome.result is Result.BLOCKED:
                     self._blocked.add(path)
-                pause = min(2 * self._pauses.get(path, RETRY_SECONDS / 2), MAX_RETRY_SECONDS)
-                self._pauses[path] = pause
-                self._retry[path] = now + pause
                 self.problems[path] = outcome.problem
+                if path not in self._retry:  # else it was tried early, for the sake of another path
+                    pause = min(2 * self._pauses.get(path, RETRY_SECONDS / 2), MAX_RETRY_SECONDS)
+                    self._pauses[path] = pause
+                    self._retry[path] = now + pause
                 continue
             if outcome.result is Result.CHANGED and path in self._blocked & self._retry.keys():
                 continue  # what is to stand there waits for what cannot go
@@ -391,6 +388,8 @@ class Planning:
             self.problems.pop(path, None)  # it may have been done for the sake of another path
             if outcome.result is Result.CHANGED:
                 self._retry[path] = now + CHANGED_SECONDS
+            elif self._retry.pop(path, None) is not None:
+                self.add((path,))  # what it was to be tried again for may be done with it
             if isinstance(operation, PutFile):
                 root = operation.version.root
                 if outcome.result is Result.DONE:

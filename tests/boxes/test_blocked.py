@@ -4,11 +4,13 @@ healed when it goes."""
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
+from flocksy.boxes.filesystem import RealDisk
 from flocksy.testing.lockstep import PERIOD_S
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 
@@ -109,3 +111,32 @@ def test_a_directory_that_the_flock_deletes(ignoring: Flock, what: str) -> None:
     flock.path(0, "folder").unlink()
     flock.settle_equal()
     assert flock.tree(0) == set()
+
+
+@pytest.mark.parametrize("by_itself", [True, False])
+def test_what_is_tried_for_the_sake_of_other_paths(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch, by_itself: bool
+) -> None:
+    flock.settle_equal()
+    disk, refuses = flock.box(0).disk, True
+    make = RealDisk.make_directory
+
+    def make_directory(self: RealDisk, path: str, mode: int) -> None:
+        if self is disk and refuses:
+            raise OSError(errno.EIO, "refused")
+        make(self, path, mode)
+
+    monkeypatch.setattr(RealDisk, "make_directory", make_directory)
+    flock.path(1, "folder").mkdir()
+    for name in "abcd":
+        # Each of these has it tried early, which puts its own next try off no further.
+        flock.write(1, f"folder/{name}", name)
+        flock.run_until(lambda: flock.box(2).settled and flock.tree(2) == flock.tree(1))
+    assert "refused" in flock.box(0).problems["folder"]
+    refuses = False
+    if not by_itself:
+        flock.write(1, "folder/e", "e")
+    flock.run_until(flock.path(0, "folder").exists, SOON_ROUNDS)
+    # Done for another path or not, nothing waits for the next try.
+    flock.run_until(lambda: flock.box(0).settled, SOON_ROUNDS)
+    assert not flock.unequal()
