@@ -169,7 +169,9 @@ class Box:
         self._receiving.believe(now)
         if not self._upkeep.busy and not self.guard.estranged():
             again.append(self.planning.turn(now))
-        if self._upkeep.busy or (self.planning.idle and not self.intake.changed):
+        # What came and is not decided on is named by nothing here yet, and must not be forgotten.
+        decided = self._catching_up.done and not self._receiving.unsure and not self.intake.changed
+        if self._upkeep.busy or (decided and self.planning.idle):
             again.append(self._upkeep.turn(now))
         self.unknown.update(self.planning.texts)
         self.planning.texts.clear()

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from flocksy.boxes.catching_up import CatchingUp
+from flocksy.boxes.planning import Planning
 from flocksy.index.store import BoxIndex
+from flocksy.sync.content import symlink_root
 from flocksy.sync.trees import DiskEntry, SyncedEntry
 from flocksy.sync.version import Kind, Version, version_id
+from tests.boxes.flock_of_boxes import Flock, flock, spool
+
+__all__ = ["flock", "spool"]
 
 FILE = Version(Kind.FILE, 0o644, 5, 7, b"r" * 32, 1, ())
 GONE = Version(Kind.TOMBSTONE, 0, 0, 0, b"", 2, ())
@@ -56,3 +62,31 @@ def test_a_directory_that_stood_for_what_was_below_it(index: BoxIndex) -> None:
     know(index, "left over", GONE, FOLDER)
     know(index, "never had a version", None, FOLDER)
     assert behind(index) == {"left over", "never had a version"}
+
+
+def test_what_came_and_was_not_applied_is_not_forgotten(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock.settle_equal()
+    planning, turn = flock.box(0).planning, Planning.turn
+
+    def turn_of_others(self: Planning, now: float, *, ignore_only: bool = False) -> float | None:
+        return None if self is planning else turn(self, now, ignore_only=ignore_only)
+
+    monkeypatch.setattr(Planning, "turn", turn_of_others)
+    links = {1: "one", 2: "two"}
+    for lane, text in links.items():
+        flock.path(lane, "link").symlink_to(text)
+    contents = flock.box(0).index.contents
+    roots = [symlink_root(text.encode()) for text in links.values()]
+    flock.run_until(lambda: all(contents.blob(root) is not None for root in roots))
+    assert not flock.path(0, "link").is_symlink()
+    flock.kill(0)
+    flock.stop(1)
+    flock.stop(2)
+    flock.restart(0)
+    # It is not sure at once whether that is a clash, and tidies up meanwhile.
+    flock.run_until(flock.path(0, "link").is_symlink)
+    flock.run_until(lambda: flock.box(0).settled)
+    shown = {os.readlink(flock.path(0, name)) for name in flock.tree(0)}
+    assert shown == set(links.values())
