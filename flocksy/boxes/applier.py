@@ -106,12 +106,13 @@ class Applier:
         # Placements first: whether a removal is half of a rename is only known then.
         for entry in sorted(self._journal.recover(), key=lambda one: one.after is None):
             done = recover(placer, entry, linked)
-            if done is None:
+            if done is None or not done.settled:
                 rescan.append(entry.path)
-            elif not entry.path.startswith(SCRATCH):
-                finished.append(done)
-                if done.local is not None and done.local.kind is Kind.FILE:
-                    linked[done.local.inode] = entry.path
+            if not entry.path.startswith(SCRATCH):
+                # Who died had flushed nothing, and the index is about to say what is there now.
+                placer.touch(entry.path)
+                if done is not None:
+                    finished.append(done)
             if time.monotonic() - began > SLICE_S:
                 yield 0.0
                 began = time.monotonic()

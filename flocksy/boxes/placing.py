@@ -141,7 +141,7 @@ class Placer:
                 self._check_above(entry.path)
                 raise ChangedError from None
             raise
-        self._touch(entry.path)
+        self.touch(entry.path)
         if entry.before is not None:
             self.dispose(entry)
 
@@ -244,7 +244,7 @@ class Placer:
                     "was deleted, but still has something in it that is not synchronised"
                 ) from None
             raise
-        self._touch(entry.path)
+        self.touch(entry.path)
         if directory:
             return
         found = self.disk.stat(entry.kept_as)
@@ -314,10 +314,11 @@ class Placer:
     def note_kept(self, place: str, path: str, found: Stat, root: bytes) -> None:
         """What came from `path` is in the history at `place`."""
         self.kept.append(self.history.row(place, path, found, root))
-        self._touch(place)
+        self.touch(place)
         self.touched.add(HISTORY)  # the day's directory may be new
 
-    def _touch(self, path: str) -> None:
+    def touch(self, path: str) -> None:
+        """The name of `path` may have changed: its directory is to be flushed."""
         self.touched.add(path.rpartition("/")[0])
 
     def _insist(self, path: str, do: Callable[[], None]) -> None:

@@ -4,11 +4,18 @@ Each entry of an open batch is looked at once, before the box is scanned. A path
 content was done: synced moves as if nothing had happened. One that shows the old content was not:
 nothing is concluded, the plan is made again. Anything else is somebody's edit and is left to the
 scan. What an exchange or a removal had taken out goes where it was going: to the history, or back.
+
+An edit may also be one of what the batch had *brought*: people go on working after it, and a power
+cut makes the index forget that it was done. What is to be read as their change is then the
+difference to what it had brought, and not to what stood there before: that may be shown elsewhere
+by now (a conflict copy), and they have neither replaced nor deleted it. That the batch had come so
+far is told by what stood there before, when it lies where only the batch can have put it. Where
+nothing stands at such a path any more, it counts as never held: what was brought comes once more,
+and nothing is deleted for anybody.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from flocksy.boxes.disk import Stat
@@ -18,8 +25,9 @@ from flocksy.sync.trees import DiskEntry
 from flocksy.sync.version import Kind
 
 
-def recover(placer: Placer, entry: JournalEntry, linked: Mapping[int, str]) -> Applied | None:
-    """Finish or undo one operation. None: it was not done, scan the path.
+def recover(placer: Placer, entry: JournalEntry, linked: dict[int, str]) -> Applied | None:
+    """Finish or undo one operation. None: it was not done, scan the path. Not `settled`: it was
+    done, and the path has to be scanned all the same.
 
     `linked`: inode to path of files that have reached it; a removal of such a file is the second
     half of a rename, and two live names of one file must not stay. So placements come first.
@@ -31,12 +39,12 @@ def recover(placer: Placer, entry: JournalEntry, linked: Mapping[int, str]) -> A
         if not entry.temporary:
             return _metadata(placer, entry)
         placer.settle(entry)
-        return _placement(placer, entry, entry.after)
+        return _placement(placer, entry, entry.after, linked)
     except ChangedError:
         return None
 
 
-def _removal(placer: Placer, entry: JournalEntry, linked: Mapping[int, str]) -> Applied | None:
+def _removal(placer: Placer, entry: JournalEntry, linked: dict[int, str]) -> Applied | None:
     there = placer.disk.stat(entry.path)
     taken = placer.disk.stat(entry.kept_as) if entry.kept_as else None
     if there is not None and taken is None and there.inode in linked:
@@ -44,8 +52,7 @@ def _removal(placer: Placer, entry: JournalEntry, linked: Mapping[int, str]) -> 
         return Applied(entry.path, None, entry.synced)
     if taken is not None and taken.inode in linked:
         placer.disk.remove_file(entry.kept_as)
-        taken = None
-    if taken is not None:
+    elif taken is not None:
         if not placer.same(taken, entry.before):
             placer.restore(entry, taken)
             return None
@@ -53,10 +60,11 @@ def _removal(placer: Placer, entry: JournalEntry, linked: Mapping[int, str]) -> 
         placer.note_kept(entry.kept_as, entry.path, taken, entry.before.root)
     elif there is not None:
         return None
-    # Gone by our hand; or by somebody's while nobody looked, which comes to the same.
-    if there is not None:
-        return None
-    return Applied(entry.path, None, entry.synced)
+    if placer.same(there, entry.before):
+        return None  # a disk that keeps no order shows both
+    # Gone by our hand; or by somebody's while nobody looked, which comes to the same. What stands
+    # there nevertheless was made since.
+    return Applied(entry.path, None, entry.synced, settled=there is None)
 
 
 def _metadata(placer: Placer, entry: JournalEntry) -> Applied | None:
@@ -74,16 +82,17 @@ def _metadata(placer: Placer, entry: JournalEntry) -> Applied | None:
         return None
     if found.kind is not Kind.SYMLINK:
         found = placer.dress(entry.path, after)
-    return _applied(entry, found, after, settled=found.kind is not Kind.FILE)
+    return _applied(entry, found.entry(after.root), settled=found.kind is not Kind.FILE)
 
 
-def _placement(placer: Placer, entry: JournalEntry, after: DiskEntry) -> Applied | None:
+def _placement(
+    placer: Placer, entry: JournalEntry, after: DiskEntry, linked: dict[int, str]
+) -> Applied | None:
     there = placer.disk.stat(entry.path)
     wanted = entry.synced.disk if entry.synced is not None else None
     # A renamed file gets its mtime last; it may show either.
     brought = replace(after, mtime_ns=wanted.mtime_ns) if wanted is not None else after
     out = placer.disk.stat(entry.temporary)
-    kept = placer.disk.stat(entry.kept_as) if entry.kept_as else None
     if there is None and entry.before is None and _is(placer, out, after):
         # A new path, or one whose other spelling had to go first: its content may be nowhere else.
         placer.put(entry)
@@ -92,20 +101,44 @@ def _placement(placer: Placer, entry: JournalEntry, after: DiskEntry) -> Applied
     if there is not None and arrived and not _is(placer, out, after):
         if out is not None:
             placer.dispose(entry)
-        elif kept is not None and entry.before is not None:
-            placer.note_kept(entry.kept_as, entry.path, kept, entry.before.root)
+        else:
+            _note_replaced(placer, entry)
+        if there.kind is Kind.FILE:
+            linked[there.inode] = entry.path
         if wanted is None or wanted.kind is Kind.SYMLINK:
-            return _applied(entry, there, after)
+            return _applied(entry, there.entry(after.root))
         dated = there.mtime_ns != wanted.mtime_ns
         there = placer.dress(entry.path, wanted, dated=dated)
-        return _applied(entry, there, after, settled=not dated)
-    if out is not None and not _is(placer, out, after):
+        return _applied(entry, there.entry(after.root), settled=not dated)
+    if not _note_replaced(placer, entry):
+        if out is None or _is(placer, out, after):
+            return None
         # Exchanged, and the path edited or emptied since: what came out must not stay here.
-        root = entry.before.root if entry.before and placer.same(out, entry.before) else b""
-        placer.keep(entry.temporary, entry.path, out, root)
-    elif kept is not None and entry.before is not None:
-        placer.note_kept(entry.kept_as, entry.path, kept, entry.before.root)
-    return None
+        if entry.before is None or not placer.same(out, entry.before):
+            placer.keep(entry.temporary, entry.path, out, b"")
+            return None  # it was an edit, and what stands there now is another
+        placer.disk.move(entry.temporary, entry.kept_as)
+        _note_replaced(placer, entry)
+    if placer.same(there, entry.before):
+        return None  # a disk that keeps no order shows both
+    if there is None:
+        # Deleted since, or lost by such a disk. It is brought once more: nothing is deleted for
+        # everybody that nobody has deleted for certain.
+        return Applied(entry.path, None, None, settled=False)
+    shown = after
+    if wanted is not None and wanted.kind is not Kind.SYMLINK:
+        shown = replace(brought, mode=wanted.mode)
+    return _applied(entry, shown, settled=False)
+
+
+def _note_replaced(placer: Placer, entry: JournalEntry) -> bool:
+    """Whether what stood at the path is in the history, where only an exchange can have brought
+    it; then it gets its row."""
+    kept = placer.disk.stat(entry.kept_as) if entry.kept_as else None
+    if kept is None or entry.before is None:
+        return False
+    placer.note_kept(entry.kept_as, entry.path, kept, entry.before.root)
+    return True
 
 
 def _is(placer: Placer, found: Stat | None, after: DiskEntry) -> bool:
@@ -121,11 +154,8 @@ def _is(placer: Placer, found: Stat | None, after: DiskEntry) -> bool:
     )
 
 
-def _applied(
-    entry: JournalEntry, found: Stat, after: DiskEntry, *, settled: bool = True
-) -> Applied:
+def _applied(entry: JournalEntry, local: DiskEntry, *, settled: bool = True) -> Applied:
     """`settled` as in `Applied`."""
-    local = found.entry(after.root)
     synced = entry.synced
     if synced is not None:
         synced = replace(synced, disk=local)

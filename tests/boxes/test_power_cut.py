@@ -17,13 +17,15 @@ import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
-from flocksy.boxes import activation
+from flocksy.boxes import activation, applier
 from flocksy.boxes.applier import Applier
 from flocksy.boxes.disk import Disk
 from flocksy.boxes.journal import Applied, IndexJournal, JournalEntry
+from flocksy.boxes.pace import FLUSH_POLL_S
 from flocksy.boxes.probe import probe
 from flocksy.index.database import Database
 from flocksy.index.journal import Kept
@@ -35,6 +37,8 @@ from tests.boxes.test_chaos import Chaos
 from tests.boxes.test_recovery import a_bit_of_everything, check, prepare
 
 __all__ = ["spool"]
+
+_Value = TypeVar("_Value")
 
 CUTS_PER_STEP = 3
 CUTS_AFTERWARDS = 20
@@ -152,6 +156,57 @@ def test_the_cuts_notice_a_journal_that_is_not_durable(
     assert some_notice(place, cuts, ever)
 
 
+REPLACED = ("replaced", "file to link", "file to dir")
+"""Of `a_bit_of_everything`: where the batch puts something in the place of something else."""
+
+
+def hands_after_a_batch(place: Path, chance: random.Random) -> tuple[list[Cut], Bench]:
+    """Somebody goes on working with what the batch has brought, and then the power goes: what they
+    did is durable, and the index may have forgotten that the batch was done."""
+    (place / "box").mkdir()
+    disk = RecordedDisk(str(place / "box"))
+    bench = Bench(place, disk)
+    prepare(bench)
+    record = disk.record = PowerRecord(place / "box", place / "index.sqlite", chance)
+    journal = RecordedJournal(bench.index)
+    journal.record = record
+    bench.applier = Applier(disk, journal, bench.history, bench, bench.capabilities)
+    bench.apply(*a_bit_of_everything(bench))
+    for path in REPLACED:
+        there = bench.root / path
+        if there.is_dir():
+            shutil.rmtree(there)
+        else:
+            there.unlink()
+        if chance.random() < 0.5:
+            there.write_bytes(b"made after the batch")
+    record.hands()
+    return [record.cut() for _ in range(CUTS_AFTERWARDS)], bench
+
+
+def test_what_is_done_after_a_batch_is_done_to_what_it_brought(place: Path) -> None:
+    seed = random.randrange(1 << 32)
+    cuts, bench = hands_after_a_batch(place, random.Random(seed))
+    brought = {path: bench.index.synced(path) for path in REPLACED}
+    bench.close()
+    for number, cut in enumerate(cuts):
+        (place / str(number)).mkdir()
+        cut.restore(place / str(number) / "box", place / str(number) / "index.sqlite")
+        again = Bench(place / str(number), RestoredDisk(str(place / str(number) / "box"), cut))
+        finish(again.applier.recover())
+        for path, before in brought.items():
+            synced = again.index.synced(path)
+            where = f"seed {seed}, cut {number}: {path}"
+            assert before is not None
+            if (again.root / path).exists():
+                assert synced is not None, where
+                assert synced.heads == before.heads, where
+            else:
+                # Or the index knows all of it, and the scan is to find that it went.
+                assert synced is None or synced.heads == before.heads, where
+        again.close()
+
+
 # -- whole flocks ----------------------------------------------------------------------------------
 
 
@@ -191,9 +246,10 @@ class PoweredFlock(Flock):
 
 @contextmanager
 def recording(patch: Callable[[object, str, object], None]) -> Iterator[None]:
-    """Disks that can be recorded, and indexes that tell."""
+    """Disks that can be recorded, indexes that tell, flushes that take their turns."""
     patch(activation, "RealDisk", RecordedDisk)
     patch(activation, "probe", without_inodes)
+    patch(applier, "in_thread", in_turn)
     patch(Database, "transaction", telling)
     yield
 
@@ -221,6 +277,15 @@ def told(database: Database, inner: AbstractContextManager[None], durable: bool)
         (_, _, path) = database._connection.execute("PRAGMA database_list").fetchone()
         if flock.record is not None and Path(path) == flock.index_path:
             flock.record.committed(durable=durable)
+
+
+def in_turn(do: Callable[[], _Value]) -> Generator[float, None, _Value]:
+    """As `in_thread`, in this thread: nobody else may change what a record is looking at. How long
+    it takes is drawn, so that hands and cuts come in between whatever else the machine has to do.
+    """
+    for _ in range(flocks[-1].chance.randrange(3) if flocks else 0):
+        yield FLUSH_POLL_S
+    return do()
 
 
 class CutChaos(Chaos):

@@ -8,17 +8,20 @@ import random
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from flocksy.boxes.applier import Applier
 from flocksy.boxes.disk import PARKED, Stat
 from flocksy.boxes.filesystem import RealDisk
+from flocksy.boxes.journal import Applied, IndexJournal
 from flocksy.boxes.placing import INCOMING
 from flocksy.boxes.scratch import Scratch
 from flocksy.boxes.staging import Staging
-from flocksy.sync.operations import DiskOperation
+from flocksy.index.journal import Kept
+from flocksy.sync.operations import DiskOperation, synced_after
 from flocksy.sync.version import Kind
 from tests.boxes.bench import Bench, finish, root_of
 
@@ -356,3 +359,90 @@ def test_what_was_parked_is_never_swept(tmp_path: Path) -> None:
     finish(bench.applier.recover())
     assert bench.temporaries() == [f"{name}-1{PARKED}" for name in ("apply", "in", "own")]
     bench.close()
+
+
+class Forgetful(IndexJournal):
+    """The end of a batch is not in the index: who wanted to write it down died, or the power went
+    before the index was flushed again."""
+
+    def commit(self, applied: Sequence[Applied], kept: Sequence[Kept]) -> None:
+        pass
+
+
+@pytest.mark.parametrize("change", ["deleted", "edited", "of another kind", "as it was before"])
+def test_what_a_batch_brought_and_somebody_changed_since(tmp_path: Path, change: str) -> None:
+    """It is what the batch brought that was changed. What stood there before may be shown elsewhere
+    by now, and nobody has deleted or replaced it."""
+    bench = Bench(tmp_path)
+    paths = ("file", "link", "file to folder", "link to folder", "gone")
+    bench.apply(*(bench.put(path, b"old " + path.encode()) for path in paths if "link" not in path))
+    bench.apply(*(bench.put_link(path, f"old {path}") for path in paths if "link" in path))
+    old = {path: bench.local(path).root for path in paths}
+    operations = [
+        bench.put("file", b"new file"),
+        bench.put_link("link", "new link"),
+        bench.make_directory("file to folder"),
+        bench.make_directory("link to folder"),
+        bench.remove("gone"),
+    ]
+    journal = Forgetful(bench.index)
+    bench.applier = Applier(bench.disk, journal, bench.history, bench, bench.capabilities)
+    bench.apply(*operations)
+    for path in paths:
+        there = bench.root / path
+        if there.is_dir():
+            there.rmdir()
+        else:
+            there.unlink(missing_ok=True)
+        if change == "of another kind" and path in ("file", "link"):
+            there.mkdir()
+        elif change == "of another kind":
+            os.symlink("mine", there)
+        elif change != "deleted":
+            there.write_bytes(b"mine" if change == "edited" else b"old " + path.encode())
+    bench.close()
+    again = Bench(tmp_path)
+    report = finish(again.applier.recover())
+    for operation in operations:
+        path = operation.path
+        synced, local = again.index.synced(path), again.index.local(path)
+        # Whatever the disk shows is not what it showed to the batch, and is to be looked at.
+        assert path in report.rescan or (path, change) == ("gone", "deleted")
+        if change == "deleted" and path != "gone":
+            assert local is None, path
+            assert synced is None, "it counts as never held"
+            continue
+        after = synced_after(operation, local)
+        assert synced is not None
+        assert after is not None
+        assert synced.heads == after.heads, path
+        assert synced.disk == local
+        assert (local is None) is (path == "gone")
+    assert {row.root for row in again.index.journal.kept(1 << 60, 100)} == set(old.values())
+    assert set(again.rows()) == set(again.kept())
+    assert not again.index.journal.open_rows()
+    again.close()
+
+
+def test_a_recovery_flushes_what_it_takes_for_done(tmp_path: Path) -> None:
+    """Who died had flushed nothing, and after the recovery the index says that it is there."""
+    (tmp_path / "box").mkdir()
+    disk = Dying(str(tmp_path / "box"))
+    bench = Bench(tmp_path, disk)
+    bench.apply(bench.make_directory("d"), bench.put("d/gone", b"gone"), bench.make_directory("e"))
+    operations = bench.put("e/new", b"new"), bench.remove("d/gone")
+    flushed: list[str] = []
+
+    def die(_: str) -> None:
+        raise Died
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk, "flush_directory", die)
+        with pytest.raises(Died):
+            bench.apply(*operations)
+        patch.setattr(disk, "flush_directory", flushed.append)
+        bench.index.close()
+        again = Bench(tmp_path, disk)
+        finish(again.applier.recover())
+    assert {"d", "e"} <= set(flushed)
+    again.close()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from flocksy.boxes.box import Box
+from flocksy.boxes.journal import Applied, IndexJournal
 from flocksy.boxes.offers import Offers
 from flocksy.boxes.planning import Planning
 from flocksy.boxes.reader import ChunkReader
@@ -17,7 +19,9 @@ from flocksy.boxes.repair import Repair
 from flocksy.boxes.scanner import Scanner
 from flocksy.boxes.staging import Staging
 from flocksy.errors import FlocksyError
-from tests.boxes.flock_of_boxes import Flock, flock, spool
+from flocksy.index.journal import Kept
+from flocksy.index.store import BoxIndex
+from tests.boxes.flock_of_boxes import Flock, flock, spool, visible
 
 __all__ = ["flock", "spool"]
 
@@ -194,3 +198,82 @@ def test_a_link_whose_text_comes_after_its_record(
     flock.settle_equal()
     assert forgot
     assert os.readlink(flock.path(1, "link")) == "nowhere"
+
+
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, str], None]:
+    """A node's index takes nothing of the end of a batch that has to do with a path. Everything is
+    in its place then, and the box rests until `monkeypatch.undo`."""
+
+    def make(lane: int, path: str) -> None:
+        commit = IndexJournal.commit
+
+        def full(self: IndexJournal, applied: Sequence[Applied], kept: Sequence[Kept]) -> None:
+            index = self._index
+            assert isinstance(index, BoxIndex)
+            if index.path.parent.name == f"state{lane}" and index.journal.contains(path):
+                raise FlocksyError("no space left for index box.sqlite")
+            commit(self, applied, kept)
+
+        monkeypatch.setattr(IndexJournal, "commit", full)
+
+    return make
+
+
+def test_what_became_of_a_folder_is_nothing_that_became_of_the_link_before_it(
+    flock: Flock, forgetful: Callable[[int, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link makes way for a folder and shows as a copy. The folder is deleted before the index
+    knows that it is there; the link has been deleted by nobody."""
+    flock.write(0, "p/old", "old")
+    flock.settle_equal()
+    flock.stop(1)
+    shutil.rmtree(flock.path(0, "p"))
+    os.symlink("nowhere", flock.path(0, "p"))
+    flock.settle()
+    assert os.readlink(flock.path(2, "p")) == "nowhere"
+    forgetful(2, "p")
+    flock.write(1, "p/new", "put in meanwhile")
+    flock.restart(1)
+    flock.run_until(lambda: flock.kept(2).box is None)
+    assert flock.path(2, "p").is_dir()
+    assert not flock.path(2, "p").is_symlink()
+    shutil.rmtree(flock.path(2, "p"))
+    monkeypatch.undo()
+    flock.run_until(lambda: flock.kept(2).box is not None)
+    flock.settle_equal()
+    assert "-> nowhere" in visible(flock.path(0))
+
+
+def test_an_edit_of_what_won_replaces_nothing_of_what_lost(
+    flock: Flock, forgetful: Callable[[int, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock.write(0, "p", "base")
+    flock.settle_equal()
+    for lane in (0, 2):
+        flock.stop(lane)
+    for generation, content in enumerate(("theirs, first", "theirs"), 2):
+        flock.write(1, "p", content)
+        flock.run_until(lambda made=generation: generations(flock, 1, "p") == {made})
+    flock.stop(1)
+    for lane in (0, 2):
+        flock.restart(lane)
+    flock.write(0, "p", "ours")
+    flock.settle()
+    assert flock.path(2, "p").read_text() == "ours"
+    forgetful(2, "p")
+    flock.restart(1)
+    flock.run_until(lambda: flock.path(2, "p").read_text() == "theirs")
+    flock.run_until(lambda: flock.kept(2).box is None)
+    flock.write(2, "p", "theirs, edited")
+    monkeypatch.undo()
+    flock.run_until(lambda: flock.kept(2).box is not None)
+    flock.settle_equal()
+    seen = {flock.path(0, name).read_text() for name in flock.tree(0)}
+    assert seen == {"theirs, edited", "ours"}
+
+
+def generations(flock: Flock, lane: int, path: str) -> set[int]:
+    """Of the heads that one node knows of."""
+    state = flock.box(lane).index.flock(path)
+    return set() if state is None else {head.generation for head in state.heads.values()}
