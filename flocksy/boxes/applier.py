@@ -306,7 +306,7 @@ class Applier:
         if step.wanted is None:
             if found is not None and step.shadow is None:
                 batch.rescan.add(step.path)
-        elif found is not None and placer.same(found, step.shown):
+        elif found is not None and placer.same(found, step.shown, at=step.path):
             step.found = found.entry(step.wanted.root)
             if not step.is_sure:
                 batch.rescan.add(step.path)

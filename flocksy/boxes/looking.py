@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from flocksy.boxes.disk import Stat
+from flocksy.boxes.disk import Disk, Stat
 from flocksy.boxes.filesystem import as_stat
-from flocksy.sync.names import parent_of
+from flocksy.sync.content import symlink_root
+from flocksy.sync.names import encode_path, parent_of
+from flocksy.sync.trees import DiskEntry
 
 
 def as_found(descriptor: int, found: Stat) -> bool:
@@ -19,6 +21,17 @@ def as_found(descriptor: int, found: Stat) -> bool:
         found.mtime_ns,
         found.ctime_ns,
     )
+
+
+def says(disk: Disk, path: str, entry: DiskEntry) -> bool:
+    """Whether the symlink at `path` has the text of `entry`. One that has taken its place may be like
+    it in all else: of its length, of the same tick of the clock, with the inode that had got free.
+    """
+    try:
+        text = disk.read_link(path)
+    except OSError:
+        return False
+    return symlink_root(encode_path(text)) == entry.root
 
 
 def why(error: OSError) -> str:

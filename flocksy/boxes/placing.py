@@ -22,6 +22,7 @@ from flocksy.boxes.disk import PARKED, PRIVATE, Disk, Stat
 from flocksy.boxes.history import FOLDER as HISTORY
 from flocksy.boxes.history import History
 from flocksy.boxes.journal import JournalEntry
+from flocksy.boxes.looking import says
 from flocksy.errors import FlocksyError
 from flocksy.index.journal import Kept
 from flocksy.sync.capabilities import Capabilities
@@ -65,8 +66,16 @@ class Placer:
         self.kept: list[Kept] = []
         self.touched: set[str] = set()
 
-    def same(self, found: Stat | None, entry: DiskEntry | None, *, ctime: bool = False) -> bool:
-        """Whether `found` is still what `entry` describes."""
+    def same(
+        self,
+        found: Stat | None,
+        entry: DiskEntry | None,
+        *,
+        at: str | None = None,
+        ctime: bool = False,
+    ) -> bool:
+        """Whether `found` is still what `entry` describes. `at`: where it was found; a symlink is
+        read there."""
         if found is None or entry is None:
             return found is None and entry is None
         if found.kind is not entry.kind:
@@ -79,7 +88,9 @@ class Placer:
             return False
         if not self.same_inode(found, entry):
             return False
-        return not (ctime and entry.ctime_ns and found.ctime_ns != entry.ctime_ns)
+        if ctime and entry.ctime_ns and found.ctime_ns != entry.ctime_ns:
+            return False
+        return at is None or found.kind is not Kind.SYMLINK or says(self.disk, at, entry)
 
     def same_inode(self, found: Stat, entry: DiskEntry) -> bool:
         """Whether the inodes agree; always, where the disk or the entry does not tell."""
@@ -93,7 +104,7 @@ class Placer:
         Raises also `BlockedError`.
         """
         found = self.disk.stat(path)
-        if self.same(found, expected, ctime=True):
+        if self.same(found, expected, at=path, ctime=True):
             return
         self._check_foreign(found)
         if found is None:
@@ -169,7 +180,7 @@ class Placer:
         found = self.disk.stat(entry.temporary)
         if found is None:
             return
-        if not self.same(found, entry.before):
+        if not self.same(found, entry.before, at=entry.temporary):
             self._put_back(entry)
             raise ChangedError
         if found.kind is Kind.DIRECTORY:
@@ -197,7 +208,7 @@ class Placer:
         """
         try:
             self._insist(entry.path, lambda: self.disk.exchange(entry.temporary, entry.path))
-            if self.same(self.disk.stat(entry.temporary), entry.after):
+            if self.same(self.disk.stat(entry.temporary), entry.after, at=entry.temporary):
                 return
             # Edited in this very instant, and that is what we now hold: it is newer than the edit
             # at the path, so it goes back once more.
@@ -252,7 +263,7 @@ class Placer:
             raise ChangedError
         if linked is not None and found.inode == linked[0] and self._is_named(*linked):
             self.disk.remove_file(entry.kept_as)
-        elif self.same(found, entry.before):
+        elif self.same(found, entry.before, at=entry.kept_as):
             self.note_kept(entry.kept_as, entry.path, found, entry.before.root)
         else:
             self.restore(entry, found)

@@ -20,6 +20,7 @@ from dataclasses import replace
 
 from flocksy.boxes.disk import Stat
 from flocksy.boxes.journal import Applied, JournalEntry
+from flocksy.boxes.looking import says
 from flocksy.boxes.placing import ChangedError, Placer
 from flocksy.sync.trees import DiskEntry
 from flocksy.sync.version import Kind
@@ -53,14 +54,14 @@ def _removal(placer: Placer, entry: JournalEntry, linked: dict[int, str]) -> App
     if taken is not None and taken.inode in linked:
         placer.disk.remove_file(entry.kept_as)
     elif taken is not None:
-        if not placer.same(taken, entry.before):
+        if not placer.same(taken, entry.before, at=entry.kept_as):
             placer.restore(entry, taken)
             return None
         assert entry.before is not None
         placer.note_kept(entry.kept_as, entry.path, taken, entry.before.root)
     elif there is not None:
         return None
-    if placer.same(there, entry.before):
+    if placer.same(there, entry.before, at=entry.path):
         return None  # a disk that keeps no order shows both
     # Gone by our hand; or by somebody's while nobody looked, which comes to the same. What stands
     # there nevertheless was made since.
@@ -93,12 +94,12 @@ def _placement(
     # A renamed file gets its mtime last; it may show either.
     brought = replace(after, mtime_ns=wanted.mtime_ns) if wanted is not None else after
     out = placer.disk.stat(entry.temporary)
-    if there is None and entry.before is None and _is(placer, out, after):
+    if there is None and entry.before is None and _is(placer, entry.temporary, out, after):
         # A new path, or one whose other spelling had to go first: its content may be nowhere else.
         placer.put(entry)
         there, out = placer.disk.stat(entry.path), None
-    arrived = _is(placer, there, after) or _is(placer, there, brought)
-    if there is not None and arrived and not _is(placer, out, after):
+    arrived = _is(placer, entry.path, there, after) or _is(placer, entry.path, there, brought)
+    if there is not None and arrived and not _is(placer, entry.temporary, out, after):
         if out is not None:
             placer.dispose(entry)
         else:
@@ -111,15 +112,15 @@ def _placement(
         there = placer.dress(entry.path, wanted, dated=dated)
         return _applied(entry, there.entry(after.root), settled=not dated)
     if not _note_replaced(placer, entry):
-        if out is None or _is(placer, out, after):
+        if out is None or _is(placer, entry.temporary, out, after):
             return None
         # Exchanged, and the path edited or emptied since: what came out must not stay here.
-        if entry.before is None or not placer.same(out, entry.before):
+        if entry.before is None or not placer.same(out, entry.before, at=entry.temporary):
             placer.keep(entry.temporary, entry.path, out, b"")
             return None  # it was an edit, and what stands there now is another
         placer.disk.move(entry.temporary, entry.kept_as)
         _note_replaced(placer, entry)
-    if placer.same(there, entry.before):
+    if placer.same(there, entry.before, at=entry.path):
         return None  # a disk that keeps no order shows both
     if there is None:
         # Deleted since, or lost by such a disk. It is brought once more: nothing is deleted for
@@ -141,17 +142,15 @@ def _note_replaced(placer: Placer, entry: JournalEntry) -> bool:
     return True
 
 
-def _is(placer: Placer, found: Stat | None, after: DiskEntry) -> bool:
-    """Whether `found` is the very thing that was made for the path."""
-    return (
-        found is not None
-        and found.kind is after.kind
-        and placer.same_inode(found, after)
-        and (
-            found.kind is Kind.DIRECTORY
-            or (found.size == after.size and found.mtime_ns == after.mtime_ns)
-        )
-    )
+def _is(placer: Placer, at: str, found: Stat | None, after: DiskEntry) -> bool:
+    """Whether `found`, at that place, is the very thing that was made for the path."""
+    if found is None or found.kind is not after.kind or not placer.same_inode(found, after):
+        return False
+    if found.kind is Kind.DIRECTORY:
+        return True
+    if found.size != after.size or found.mtime_ns != after.mtime_ns:
+        return False
+    return found.kind is not Kind.SYMLINK or says(placer.disk, at, after)
 
 
 def _applied(entry: JournalEntry, local: DiskEntry, *, settled: bool = True) -> Applied:

@@ -10,6 +10,7 @@ from flocksy.boxes.disk import Stat
 from flocksy.boxes.filesystem import RealDisk
 from flocksy.boxes.following import FollowingDisk
 from flocksy.boxes.links import Links
+from flocksy.boxes.looking import says
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.names import parent_of
 from flocksy.sync.trees import DiskEntry
@@ -42,6 +43,7 @@ class Standing:
             found.size == entry.size
             and found.mtime_ns == entry.mtime_ns
             and (found.inode == entry.inode or not self._capabilities.stable_inodes)
+            and (entry.kind is not Kind.SYMLINK or says(self._disk, path, entry))
         )
 
     def _shown(self, path: str) -> Stat | None:

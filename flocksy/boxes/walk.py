@@ -26,7 +26,7 @@ from flocksy.boxes.disk import PRIVATE, Disk, Stat
 from flocksy.boxes.findings import Busy, Finding, Gone, Seen, Skipped, Unfollowed, Unreadable
 from flocksy.boxes.follower import Follower, NotShown, Shown
 from flocksy.boxes.listing import by_directory
-from flocksy.boxes.looking import as_found, why, with_parents
+from flocksy.boxes.looking import as_found, says, why, with_parents
 from flocksy.errors import HostileInput
 from flocksy.index.contents import Piece
 from flocksy.index.known import Known, KnownTree
@@ -318,11 +318,10 @@ class Walk:
         if known is not None and not _not_one(known) and found.kind is not Kind.DIRECTORY:
             yield from self._gone_below(path)
         if found.kind is Kind.DIRECTORY:
-            entry = found.entry(b"")
-            before = None if known is None else (known.entry.kind, known.entry.mode)
-            if moved or before != (entry.kind, entry.mode):
-                yield Seen(path, entry, link=link)
-        elif moved or known is None or not known.settled or not self._same(found, known.entry):
+            before = known and (known.entry.kind, known.entry.mode)
+            if moved or before != (found.kind, found.mode):
+                yield Seen(path, found.entry(b""), link=link)
+        elif moved or not (known and known.settled and self._same(path, found, known.entry)):
             yield from self._hash(path, found, link)
 
     def _why_skipped(self, found: Stat) -> str | None:
@@ -333,13 +332,14 @@ class Walk:
             return "symbolic links are ignored in this box"
         return None
 
-    def _same(self, found: Stat, entry: DiskEntry) -> bool:
+    def _same(self, path: str, found: Stat, entry: DiskEntry) -> bool:
         return (
             found.kind is entry.kind
             and found.size == entry.size
             and found.mtime_ns == entry.mtime_ns
             and found.ctime_ns == entry.ctime_ns
             and (found.inode == entry.inode or not self._look.stable_inodes)
+            and (found.kind is not Kind.SYMLINK or says(self._disk, path, entry))
         )
 
     def _hash(self, path: str, found: Stat, link: bytes) -> Steps:

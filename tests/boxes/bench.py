@@ -17,6 +17,7 @@ from flocksy.boxes.journal import IndexJournal
 from flocksy.boxes.placing import INCOMING, make_folders
 from flocksy.index.store import BoxIndex
 from flocksy.sync.capabilities import Capabilities
+from flocksy.sync.content import symlink_root
 from flocksy.sync.operations import (
     DiskOperation,
     MakeDirectory,
@@ -115,7 +116,7 @@ class Bench:
         )
 
     def put_link(self, path: str, text: str) -> PutSymlink:
-        root = root_of(text.encode())
+        root = symlink_root(text.encode())
         self.texts[root] = text
         version = Version(Kind.SYMLINK, 0, 0, 0, root, 1, ())
         return PutSymlink(path, version, frozenset({version_id(version)}), self.index.local(path))

@@ -233,6 +233,38 @@ def test_an_edit_since_the_scan_is_left_alone(bench: Bench, edit: Callable[[Path
     assert bench.local("put").root == root_of(b"old"), "the scan is to find it"
 
 
+@pytest.mark.parametrize("when", ["since the scan", "in that instant"])
+def test_another_link_that_looks_like_it_is_left_alone(tmp_path: Path, when: str) -> None:
+    """Its text has the same length, its time is of the same tick, its inode number had got free."""
+    (tmp_path / "box").mkdir()
+    disk = Interfering(str(tmp_path / "box"))
+    bench = Bench(tmp_path, disk, Capabilities(stable_inodes=False))
+    bench.apply(bench.put_link("put", "theirs"), bench.put_link("removed", "theirs"))
+    operations = bench.put_link("put", "later"), bench.remove("removed")
+
+    def edit() -> None:
+        for path in ("put", "removed"):
+            found = os.lstat(bench.root / path)
+            (bench.root / path).unlink()
+            os.symlink("mine!!", bench.root / path)
+            times = found.st_atime_ns, found.st_mtime_ns
+            os.utime(bench.root / path, ns=times, follow_symlinks=False)
+
+    if when == "since the scan":
+        edit()
+        for path in ("put", "removed"):
+            shown = bench.disk.stat(path)
+            assert shown is not None
+            bench.index.set_local(path, shown.entry(bench.local(path).root))
+        operations = bench.put_link("put", "later"), bench.remove("removed")
+    else:
+        disk.before["exchange put"] = edit
+    report = bench.apply(*operations)
+    assert results(report) == [Result.CHANGED] * 2
+    assert {os.readlink(bench.root / path) for path in ("put", "removed")} == {"mine!!"}
+    bench.close()
+
+
 def test_something_new_at_the_path_is_left_alone(bench: Bench) -> None:
     operations = bench.put("f", b"flock"), bench.make_directory("d"), bench.put_link("l", "text")
     for name in ("f", "d", "l"):

@@ -7,7 +7,7 @@ import random
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -356,3 +356,11 @@ def test_what_lay_in_a_directory_that_has_gone_is_told_once(bench: Bench) -> Non
     known = [str(path.relative_to(bench.root)) for path in (bench.root / "tree").rglob("*")]
     shutil.rmtree(bench.root / "tree")
     assert gone(bench.paths(*known, "tree")) == sorted([*known, "tree"])
+
+
+def test_a_link_is_read_however_much_it_looks_like_the_one_before(bench: Bench) -> None:
+    (bench.root / "link").symlink_to("mine")
+    (before,) = seen(bench.whole()).values()
+    bench.index.set_local("link", replace(before.entry, root=symlink_root(b"ours")))
+    assert [found.inline for found in seen(bench.whole()).values()] == [b"mine"]
+    assert bench.whole() == []

@@ -196,7 +196,8 @@ BOXES = tuple(
         Mutant(
             "exchanged and not looked at",
             "flocksy.boxes.placing",
-            "        if not self.same(found, entry.before):\n            self._put_back(entry)\n",
+            "        if not self.same(found, entry.before, at=entry.temporary):\n"
+            "            self._put_back(entry)\n",
             "        if False:\n            self._put_back(entry)\n",
             plan="edits_at_an_exchange",
         ),
@@ -209,8 +210,9 @@ BOXES = tuple(
         Mutant(
             "removed and not kept",
             "flocksy.boxes.placing",
-            "        elif self.same(found, entry.before):\n            self.note_kept(",
-            "        elif self.same(found, entry.before):\n"
+            "        elif self.same(found, entry.before, at=entry.kept_as):\n"
+            "            self.note_kept(",
+            "        elif self.same(found, entry.before, at=entry.kept_as):\n"
             "            self.disk.remove_file(entry.kept_as)\n            self.note_kept(",
         ),
         Mutant(
