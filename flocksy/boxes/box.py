@@ -267,7 +267,7 @@ class Box:
         problems = {**self._ignore_first.problems, **self.intake.problems}
         problems |= {**self.planning.missing.problems, **self.planning.problems}
         problems |= self.held.problems
-        trouble = self.staging.trouble or self._upkeep.trouble
+        trouble = self.staging.trouble(self.planning.missing) or self._upkeep.trouble
         return {**problems, "": trouble} if trouble else problems
 
     def close(self) -> None:

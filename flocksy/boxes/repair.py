@@ -173,19 +173,21 @@ class Repair:
         shared: Sequence[int],
         soon_s: float | None,
     ) -> None:
-        if box.planning.disk_full or box.staging.trouble:
+        missing = box.planning.missing
+        refused = box.staging.trouble(missing) is not None
+        if box.planning.disk_full or refused:
             # Whatever came would be refused again; now and then something has to try.
             if now < mending.refused_until:
                 return
             mending.refused_until = now + REFUSED_SECONDS
-        wanted = box.staging.wants(MANY_WANTED, without=box.planning.missing)
+        wanted = box.staging.wants(MANY_WANTED, without=missing)
         if not wanted or soon_s is not None:
             mending.gone.clear()  # who has just come has hardly looked
         if mending.content.due(now, len(wanted), soon_s):
             if mending.content.attempt >= TIMES_ASKED * len(live) and not box.adopting:
                 self._give_up(box, mending, wanted, shared)
             few = len(wanted) <= MANY_AT_ONCE and soon_s is None
-            if few or box.staging.trouble:
+            if few or refused:
                 wanted = wanted[:FEW_WANTED]
             self._say(Want(box.setup.tag, mending.content.attempt, tuple(wanted)))
 

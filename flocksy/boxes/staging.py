@@ -357,11 +357,10 @@ class Staging:
         if not self._temporaries.holds(incoming.name, incoming.size):
             self.release(path, root)
 
-    @property
-    def trouble(self) -> str | None:
+    def trouble(self, without: Container[Key] = ()) -> str | None:
         """Why the disk refused the last write, for people; None when it did not, or when nothing
-        waits for it any more."""
-        if all(incoming.complete for incoming in self._incoming.values()):
+        waits for it any more. `without`: what nobody is expected to send does not."""
+        if all(one.complete or one.key in without for one in self._incoming.values()):
             return None
         return self._temporaries.trouble
 

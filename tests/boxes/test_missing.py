@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -181,3 +182,15 @@ def test_many_come_back_as_one(
     flock.run_until(lambda: len(flock.tree(0)) == 10, 300)
     flock.settle_equal()
     assert not len(flock.box(0).planning.missing)
+
+
+def test_a_disk_that_was_full_is_no_trouble_for_what_never_comes(
+    flock: Guarded, record_only: Callable[[str], bytes]
+) -> None:
+    """It has room again, and there is nothing to be written that would show it."""
+    record_only("a")
+    shows(flock, "a", None, missing=True)
+    temporaries = flock.box(0).staging._temporaries
+    temporaries._refused(OSError(errno.ENOSPC, "no space left on device"))
+    assert temporaries.trouble
+    assert flock.box(0).problems == {"a": WORDS}

@@ -438,8 +438,10 @@ def test_a_full_disk_is_told_and_nothing_is_lost(bench: Bench) -> None:
     wanted = staging.wants(100)
     assert len(wanted) == len(there) - 1
     assert not staging.write(wanted[0], there[wanted[0]])
-    assert staging.trouble is not None
-    assert "full" in staging.trouble
+    assert "full" in (staging.trouble() or "")
+    others = {("small", small_list(b"small").root), ("empty", small_list(b"").root)}
+    assert staging.trouble(others)
+    assert staging.trouble({*others, ("big", root)}) is None, "nobody is going to send any"
     assert staging.wants(100) == wanted
     assert staging.complete() == []
 
@@ -448,7 +450,7 @@ def test_a_full_disk_is_told_and_nothing_is_lost(bench: Bench) -> None:
         pass
     for name in wanted:
         assert staging.write(name, there[name])
-    assert staging.trouble is None
+    assert staging.trouble() is None
     staged = {one.path: bench.bytes_of(one.name) for one in staging.complete()}
     assert staged == {"big": data, "small": b"small", "empty": b""}
     disk.close()
