@@ -71,6 +71,7 @@ class Box:
         self.staging = opened.staging
         self.scratch = opened.scratch
         self.reader = opened.reader
+        self.capabilities = opened.capabilities
         self._here = Here(opened.disk, opened.index.contents)
         self._opened = opened
         self._now_ms = now_ms
@@ -79,15 +80,15 @@ class Box:
         self.held = Held(setup, *known, adopting=opened.adopting)
         self.intake = Intake(opened.index, opened.links, self.held.why_not)
         self.scans = Scans(setup, opened, scanner, self.intake, self.held)
-        self.set_aside = SetAside(opened.index, opened.capabilities, setup.mode)
+        self.set_aside = SetAside(opened.index, self.capabilities, setup.mode)
         self.guard = Guard(opened.index, setup.guard_percent, self.intake.changed)
-        self._standing = Standing(opened.disk, opened.links, opened.capabilities)
+        self._standing = Standing(opened.disk, opened.links, self.capabilities)
         self.offers = Offers(opened.index, opened.disk)
         self.planning = Planning(
             opened.index,
             opened.staging,
             opened.applier,
-            opened.capabilities,
+            self.capabilities,
             ignore_symlinks=setup.ignore_symlinks,
             uncommitted=self.intake.changed,
             held=self.held.why_not_put,
@@ -206,7 +207,7 @@ class Box:
         found = self.intake.changed
         fresh = {path: found.pop(path) for path in paths if path in found}
         self.untold.add(paths)  # of unknown past
-        self._carry_out(adopt(self.index, paths, self._opened.capabilities, **self._how()), fresh)
+        self._carry_out(adopt(self.index, paths, self.capabilities, **self._how()), fresh)
         self.set_aside.look(paths)
         self.planning.add(paths)
 
@@ -306,7 +307,7 @@ class Box:
         # What this disk was never seen to hold of the flock may be anything the flock has had.
         unseen = {path for path in paths if self._is_of_unknown_past(path)}
         for judge, some in ((adopt, unseen), (commit_local, set(paths) - unseen)):
-            operations = judge(self.index, some, self._opened.capabilities, **self._how())
+            operations = judge(self.index, some, self.capabilities, **self._how())
             self._carry_out(operations, fresh)
         self.untold.decided(paths)
         self.set_aside.look(paths)

@@ -89,7 +89,7 @@ class Exchange:
         pause_s = 3 * (timing.announce_mean_s + timing.rest_mean_s) + 12 * timing.period_s
         self.ask_pause_s = pause_s
         """How long each member that may have what is missing is given to send it, in seconds."""
-        self._repair = Repair(
+        self.repair = Repair(
             seam.own_lane, uids, pause_s, timing.period_s, draw, self._answers, self._say
         )
         self.crowd = Crowd(uids)
@@ -108,7 +108,7 @@ class Exchange:
         """A box has been opened."""
         self.boxes[box.setup.tag] = box
         self._known.pop(box.setup.tag, None)  # the index may be another than before
-        self._repair.add(box)
+        self.repair.add(box)
         box.untold.follow(self.outside)
 
     def remove(self, box: Box) -> None:
@@ -190,7 +190,7 @@ class Exchange:
             if before.view >> lane & 1 and not report.view >> lane & 1:
                 self.peers.left(lane)
         if before.epoch_number != report.epoch_number:
-            self._repair.view_moved()
+            self.repair.view_moved()
         shrank = before.view & ~report.view and self._heartbeats.own
         if shrank and not self._tellers(report.view, own=True):
             self._heartbeats.drop()
@@ -217,7 +217,7 @@ class Exchange:
         if self._feed is not None:
             self._busy_until = self._now + LOST_SECONDS
             self.peers.calm()
-            self._repair.hold(self._now)
+            self.repair.hold(self._now)
 
     def _tellers(self, view: int, *, own: bool = False) -> list[Box]:
         """The boxes whose own changes (`own`: there are some for certain) may be told in this view:
@@ -317,13 +317,13 @@ class Exchange:
     def _compare_and_ask(self, box: Box, live: Sequence[int], round_: int) -> None:
         known = self._known_of(box)
         tag, digest = known[:TAG_BYTES], known[TAG_BYTES:]
-        shared = [lane for lane in live if self.peers.share(tag, [lane])]
+        shared = self.peers.sharing(tag, live)
         if self._controls or self._answers.payload_bytes:
             self.peers.calm()  # what waits to be said may be all of the difference
         elif self.peers.standing(tag, digest, live, round_):
             first = self._seam.own_lane < min(shared, default=self._seam.lanes)
-            self._repair.differs(box, self._now, first=first)
-        self._repair.ask(box, self._now, live, shared, soon=self._report.programme > 0)
+            self.repair.differs(box, self._now, first=first)
+        self.repair.ask(box, self._now, live, shared, soon=self._report.programme > 0)
 
     def _say(self, message: Message) -> None:
         """Queue a message of the exchange itself: with what waits, in heartbeats or a burst."""
@@ -352,12 +352,12 @@ class Exchange:
                 box.receive(message, own=own, now=self._now)
                 self._known.pop(message.box, None)
                 if not own:
-                    self._repair.arrived(box, [entry.path for entry in message.entries])
+                    self.repair.arrived(box, [entry.path for entry in message.entries])
                 elif said is not None:
                     for entry in message.entries:
                         said.record_back(message.box, entry.path)
             elif not own:
-                self._repair.heard(box, lane, message, self._report.view)
+                self.repair.heard(box, lane, message, self._report.view)
 
     def _content(self, message: Content, own: bool) -> None:
         data = self._unpacker.unpack(message)

@@ -24,9 +24,8 @@ def as_found(descriptor: int, found: Stat) -> bool:
 
 
 def says(disk: Disk, path: str, entry: DiskEntry) -> bool:
-    """Whether the symlink at `path` has the text of `entry`. One that has taken its place may be like
-    it in all else: of its length, of the same tick of the clock, with the inode that had got free.
-    """
+    """Whether the symlink at `path` has the text of `entry`. One that has taken its place may be
+    like it in all else: of its length, of its tick of the clock, with the inode that got free."""
     try:
         text = disk.read_link(path)
     except OSError:

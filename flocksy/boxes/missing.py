@@ -30,7 +30,10 @@ from flocksy.sync.version import Kind, Version, version_id
 MAX_MISSING = 100_000
 """Heads given up at a time; what is beyond is waited for."""
 
-WORDS = "missing content: no member that is here has that of a version of this path"
+WORDS = (
+    "missing content: no member that is here has that of a version of this path; flocksy dismiss"
+    " PATH waits for it no longer"
+)
 
 
 class Obtainable:
@@ -90,6 +93,30 @@ class Missing:
     def __len__(self) -> int:
         return self._count
 
+    def below(self, under: str) -> list[str]:
+        """Where any were given up, at and below a path ("" is the box)."""
+        return [
+            path
+            for path in self._roots
+            if (not under or path == under or path.startswith(f"{under}/")) and self.heads_of(path)
+        ]
+
+    def roots_of(self, path: str) -> Iterable[bytes]:
+        """The contents that were given up at a path."""
+        return self._roots.get(path, {}).keys()
+
+    def heads_of(self, path: str) -> list[bytes]:
+        """The heads of a path that were given up, by id."""
+        state, roots = self._index.flock(path), self._roots.get(path, {})
+        heads = {} if state is None else state.heads
+        return [name for name, head in heads.items() if _has(head, roots)]
+
+    def hope(self, path: str) -> None:
+        """What was given up at a path may be had again: all who are here are asked anew."""
+        with self._index.transaction():
+            for root in list(self.roots_of(path)):
+                self._hope(path, root)
+
     def resume(self, held: Held, *, adopting: bool) -> None:
         """After the start: expect what was given up in an earlier run. A folder that is adopted
         waits for it anew, lest it go without what `.flockignore` says."""
@@ -125,8 +152,8 @@ class Missing:
     def hope_for_all(self) -> None:
         """All of it may be had again."""
         with self._index.transaction():
-            for path, root in list(self):
-                self._hope(path, root)
+            for path in list(self._roots):
+                self.hope(path)
 
     def drop_what_is_over(self, path: str) -> None:
         """What is on this disk by now, or in no head of the path any more."""

@@ -78,6 +78,10 @@ class Peers:
         """Whether any of these lanes has the box."""
         return any(self._of(lane, tag) is not None for lane in lanes)
 
+    def sharing(self, tag: bytes, lanes: Iterable[int]) -> list[int]:
+        """Those of these lanes that have the box, by (the first bytes of) its tag."""
+        return [lane for lane in lanes if self._of(lane, tag[:TAG_BYTES]) is not None]
+
     def standing(self, tag: bytes, digest: bytes, lanes: Iterable[int], round_: int) -> bool:
         """Whether some lane's digest of the box has differed from ours for long enough.
 

@@ -49,6 +49,8 @@ class _Mending:
     missing: Patience
     """For content that was given up: seldom, but while `joined` counts down."""
     joined: int = 0
+    denied: dict[bytes, int] = field(default_factory=dict)
+    """Content given up since the view last moved -> lanes that all said that it is gone there."""
     gone: dict[bytes, int] = field(default_factory=dict)
     """Wanted chunk or list -> lanes that said that it is gone there."""
     wanted: set[bytes] = field(default_factory=set)
@@ -99,6 +101,13 @@ class Repair:
             mending.joined = self._all_asked
             mending.content.attempt = 0
             mending.gone.clear()
+            mending.denied.clear()
+
+    def denied(self, box: Box, shared: Sequence[int]) -> set[bytes]:
+        """Contents that these members have all said to be gone. `shared` as for `ask`."""
+        lanes = sum(1 << lane for lane in shared)
+        denied = self._boxes[box.setup.tag].denied
+        return {root for root, by in denied.items() if by & lanes == lanes}
 
     def hold(self, now: float) -> None:
         """A burst is agreed or runs: wait for what it brings."""
@@ -200,6 +209,7 @@ class Repair:
         with box.index.transaction():
             for path, root in box.staging.takers(gone):
                 box.planning.give_up(path, root)
+                mending.denied[root] = lanes
 
     def _ask_missing(self, box: Box, mending: _Mending, now: float) -> None:
         """Ask now and then for what was given up; soon when somebody has come."""

@@ -1,6 +1,6 @@
 """The commands that look into the past and change it back (`history`, `deleted`, `restore`,
-`conflicts`, `approve`, `reject`): asked of the running node, or done on this disk alone when it
-does not run."""
+`conflicts`, `dismiss`, `approve`, `reject`): asked of the running node, or, all but `dismiss`, done
+on this disk alone when it does not run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from flocksy.cli.commands import control_socket, offline, show
+from flocksy.cli.commands import ask, control_socket, offline, show
 from flocksy.config.settings import Options
 from flocksy.errors import FlocksyError
 from flocksy.status.client import NotRunningError, request
@@ -73,6 +73,12 @@ def conflicts(parsed: argparse.Namespace, options: Options) -> int:
     return _told(parsed, answer, "conflicts")
 
 
+def dismiss(parsed: argparse.Namespace, options: Options) -> int:
+    """`flocksy dismiss`: of the running node, since only the members can say that nobody has it."""
+    arguments: dict[str, object] = {"path": _absolute(parsed.path), "anyway": parsed.anyway}
+    return _told(parsed, ask(options, "dismiss", arguments), "dismissed")
+
+
 def answer_guard(parsed: argparse.Namespace, options: Options) -> int:
     """`flocksy approve` and `flocksy reject`"""
     name: str | None = parsed.name
@@ -130,6 +136,7 @@ HANDLERS: dict[str, Callable[[argparse.Namespace, Options], int]] = {
     "deleted": deleted,
     "restore": restore,
     "conflicts": conflicts,
+    "dismiss": dismiss,
     "approve": answer_guard,
     "reject": answer_guard,
 }

@@ -12,7 +12,7 @@ Add = Callable[[str, str], argparse.ArgumentParser]
 
 
 def add_undo(add: Add) -> None:
-    """Add `history`, `deleted`, `restore`, `approve` and `reject`."""
+    """Add `history`, `deleted`, `restore`, `dismiss`, `approve` and `reject`."""
     history = add("history", "show what has stood at a path, and where its content is")
     _path(history)
     _json(history)
@@ -35,6 +35,17 @@ def add_undo(add: Add) -> None:
         "2026-11-21T14:30) or how long ago (90m, 6h, 2d); default: what was there last",
     )
     _json(restore)
+    dismiss = add(
+        "dismiss",
+        "wait no longer for what no member has any more: a version whose content is missing",
+    )
+    _path(dismiss)
+    dismiss.add_argument(
+        "--anyway",
+        action="store_true",
+        help="also where a member that is not here may have it; it goes to the history there",
+    )
+    _json(dismiss)
     for name, text in (
         ("approve", "let the deletions that wait happen for everybody"),
         ("reject", "undo the deletions that wait"),

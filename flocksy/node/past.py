@@ -117,6 +117,16 @@ def restored(name: str, chosen: Sequence[Recalled], work: Restoring, note: str =
     }
 
 
+def dismissed(name: str, paths: Sequence[str], left: int) -> Answer:
+    """`flocksy dismiss`. `left`: paths at which more is missing."""
+    what = paths[0] if len(paths) == 1 else f"{len(paths)} paths"
+    lines = [f"{name}: {what}: the missing content is waited for no longer"]
+    if left:
+        lines.append(f"{left} more paths lack content: say it again")
+    told = {"box": name, "paths": list(paths[:MAX_TOLD]), "left": left}
+    return {"dismissed": told, "text": "\n".join(lines)}
+
+
 def nothing_to_restore(name: str, path: str) -> Answer:
     """`flocksy restore` of what stands there already."""
     return {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from flocksy.boxes.box import Box
 from flocksy.boxes.conflicts import resolved
+from flocksy.boxes.dismissing import dismiss
 from flocksy.boxes.moments import moment_of
 from flocksy.boxes.recall import Recall, Recalled
 from flocksy.boxes.restoring import Restoring
@@ -43,7 +44,8 @@ class _Job:
 
 
 class Undo:
-    """Answers `history`, `deleted`, `restore`, `conflicts`, `approve` and `reject` for one node."""
+    """Answers `history`, `deleted`, `restore`, `conflicts`, `dismiss`, `approve` and `reject` for
+    one node."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -55,6 +57,7 @@ class Undo:
             "conflicts": self._conflicts,
             "conflicts_show": self._conflicts_show,
             "conflicts_resolve": self._conflicts_resolve,
+            "dismiss": self._dismiss,
             "approve": self._approve,
             "reject": self._reject,
         }
@@ -114,6 +117,21 @@ class Undo:
         box.record(records)
         kept = "all of it is kept" if arguments["both"] else "it is kept, the others are put away"
         return {"resolved": {"box": name, "path": path}, "text": f"{name}: {path}: {kept}"}
+
+    def _dismiss(self, arguments: Arguments) -> Answer:
+        name, box, path = self._at(arguments["path"])
+        _check_writable(name, box)
+        exchange = self._node.exchange
+        shared = exchange.peers.sharing(box.setup.tag, exchange.live())
+        paths = dismiss(
+            box,
+            path,
+            away=len(self._node.settings.members) - 1 - len(shared),
+            denied=exchange.repair.denied(box, shared),
+            anyway=bool(arguments["anyway"]),
+        )
+        log.info("box %s: %d paths wait no longer for what is missing", name, len(paths))
+        return past.dismissed(name, paths, left=len(box.planning.missing.below(path)))
 
     def _restore(self, arguments: Arguments) -> Answer | Pending:
         name, box, path = self._at(arguments["path"])

@@ -49,6 +49,10 @@ class _Resolve(_Path):
     both: bool = False
 
 
+class _Dismiss(_Path):
+    anyway: bool = False
+
+
 class _Mode(_OneBox):
     mode: Literal["sync", "send-only", "receive-only", "archive"]
 
@@ -83,6 +87,7 @@ COMMANDS: dict[str, type[BaseModel]] = {
     "conflicts": _MaybePath,
     "conflicts_show": _Path,
     "conflicts_resolve": _Resolve,
+    "dismiss": _Dismiss,
     "approve": _MaybeBox,
     "reject": _MaybeBox,
 }

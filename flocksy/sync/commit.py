@@ -30,7 +30,8 @@ SendsOnly = Callable[[str], bool]
 """Whether a path is only sent from here: what others change there is never applied, so a version
 made here takes the place of all that is known, seen on this disk or not."""
 
-_PLAIN_MODE = {Kind.FILE: 0o644, Kind.DIRECTORY: 0o755}
+PLAIN_MODE = {Kind.FILE: 0o644, Kind.DIRECTORY: 0o755}
+"""Of what a disk without mode bits shows."""
 
 
 def commit_local(
@@ -269,11 +270,11 @@ class _Commit:
     ) -> Version:
         kind = local.kind if local is not None else Kind.TOMBSTONE
         mode = 0
-        if local is not None and kind in _PLAIN_MODE:
+        if local is not None and kind in PLAIN_MODE:
             mode = local.mode & MODE_MASK
             if not self._capabilities.mode_bits:
                 held = (state.heads[name] for name in sorted(parents) if name in state.heads)
-                mode = next((old.mode for old in held if old.kind is kind), _PLAIN_MODE[kind])
+                mode = next((old.mode for old in held if old.kind is kind), PLAIN_MODE[kind])
         is_file = local is not None and kind is Kind.FILE
         oldest = max((generation for generation, _ in parents.values()), default=0)
         root = local.root if local is not None else NO_ROOT

@@ -13,11 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from flocksy.sync.capabilities import Capabilities
+from flocksy.sync.commit import PLAIN_MODE
 from flocksy.sync.operations import Record
 from flocksy.sync.state import parents_of, replaces, superseded_by
-from flocksy.sync.trees import PathState, SyncedEntry, Trees
-from flocksy.sync.version import MAX_PARENTS, NO_ROOT, Kind, Version
+from flocksy.sync.trees import DiskEntry, PathState, SyncedEntry, Trees
+from flocksy.sync.version import MAX_PARENTS, MODE_MASK, NO_ROOT, Kind, Version
 from flocksy.sync.view import View
+
+_TOMBSTONE = Version(Kind.TOMBSTONE, 0, 0, 0, NO_ROOT, 1, ())
 
 
 def restored(trees: Trees, path: str, old: Version, synced: SyncedEntry | None) -> Record:
@@ -69,6 +73,38 @@ def kept_both(trees: Trees, owner: str) -> list[Record]:
     return [*records, *kept_at_owner(trees, owner)]
 
 
+def dismissed(trees: Trees, path: str, dead: Iterable[bytes], capabilities: Capabilities) -> Record:
+    """What takes the place of the heads `dead` of `path`, whose content is nowhere, and of nothing
+    else. Where the flock has something else at the path, that shows as before; else what stands
+    there on this disk is what everybody then has, or nothing where nothing does."""
+    state, synced = trees.flock(path) or PathState(), trees.synced(path)
+    # Not as replaced: should their content turn up, nobody has said that it is not wanted.
+    parents = {name: (state.heads[name].generation, NO_ROOT) for name in dead}
+    shown = synced.disk if synced is not None and synced.copy_of is None else None
+    lives = any(head.is_content for name, head in state.heads.items() if name not in parents)
+    if shown is None or lives or trees.flock_below(path):
+        return _record(path, _TOMBSTONE, parents, synced)
+    assert synced is not None
+    parents |= dict.fromkeys(synced.heads, (synced.generation, NO_ROOT))
+    return _record(path, _as_shown(shown, capabilities), parents, synced)
+
+
+def _as_shown(shown: DiskEntry, capabilities: Capabilities) -> Version:
+    is_file = shown.kind is Kind.FILE
+    mode = PLAIN_MODE.get(shown.kind, 0)
+    if mode and capabilities.mode_bits:
+        mode = shown.mode & MODE_MASK
+    return Version(
+        kind=shown.kind,
+        mode=mode,
+        mtime_ns=shown.mtime_ns if is_file else 0,
+        size=shown.size if is_file else 0,
+        root=shown.root,
+        generation=1,
+        parents=(),
+    )
+
+
 def _tombstones(state: PathState | None) -> dict[bytes, tuple[int, bytes]]:
     heads = state.heads if state is not None else {}
     return {name: (head.generation, NO_ROOT) for name, head in heads.items() if not head.is_content}
@@ -87,8 +123,7 @@ def _equal_to(state: PathState, copies: Iterable[bytes], winner: bytes | None) -
 def _put_away(trees: Trees, owner: str, state: PathState, losers: Iterable[bytes]) -> Record:
     """A tombstone over these heads and nothing else, as if their copies had been deleted."""
     parents = {name: (state.heads[name].generation, state.heads[name].root) for name in losers}
-    tombstone = Version(Kind.TOMBSTONE, 0, 0, 0, NO_ROOT, 1, ())
-    return _record(owner, tombstone, parents, trees.synced(owner))
+    return _record(owner, _TOMBSTONE, parents, trees.synced(owner))
 
 
 def _record(

@@ -20,6 +20,8 @@ from flocksy.cli.undo import HANDLERS
         ("conflicts list a --json", {"action": "list", "json": True, "path": "a"}),
         ("conflicts show a", {"action": "show", "json": False}),
         ("conflicts resolve a --both", {"action": "resolve", "both": True}),
+        ("dismiss a --anyway --json", {"path": "a", "anyway": True, "json": True}),
+        ("dismiss a", {"anyway": False}),
         ("approve", {"name": None}),
         ("reject photos", {"name": "photos"}),
     ],
@@ -32,7 +34,14 @@ def test_what_is_understood(words: str, values: dict[str, object]) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["history", "restore", "conflicts decide a", "conflicts resolve", "deleted --limit 0"],
+    [
+        "history",
+        "restore",
+        "dismiss",
+        "conflicts decide a",
+        "conflicts resolve",
+        "deleted --limit 0",
+    ],
 )
 def test_what_is_not(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:

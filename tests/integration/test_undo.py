@@ -206,3 +206,15 @@ def test_what_waited_is_answered_with_no_node_running(rig: Rig) -> None:
         rig.wait_equal()
     assert not (one.box / "drawer 1").exists()
     assert (three.box / "drawer 2").exists()
+
+
+def test_only_what_is_missing_is_dismissed(rig: Rig) -> None:
+    """What nobody can show takes a maker that dies: `tests/boxes/test_dismissing.py`."""
+    one, _, _ = rig.nodes
+    path = one.box / "whole.txt"
+    path.write_text("here")
+    rig.wait_equal()
+    for said in (str(path), str(one.box)):
+        assert "no content is missing there" in command(one, "dismiss", said, status=1)
+    rig.wait_equal()
+    assert path.read_text() == "here"

@@ -757,7 +757,7 @@ class BoxFlock(Flock):
             box = side.box
             if box is None or not box.settled or not side.exchange.agrees(box):
                 return False
-            if box.unknown or side.exchange._repair._boxes[box.setup.tag].wanted:
+            if box.unknown or side.exchange.repair._boxes[box.setup.tag].wanted:
                 return False  # asked for: the answer may come at any time
         return True
 
@@ -786,7 +786,7 @@ class BoxFlock(Flock):
                 "problems": box.problems,
                 "differs": not side.exchange.agrees(box),
                 "problem texts": side.problems[-2:],
-                "records wanted": len(side.exchange._repair._boxes[box.setup.tag].wanted),
+                "records wanted": len(side.exchange.repair._boxes[box.setup.tag].wanted),
             }
             words.append(f"node {node.lane} { ({k: v for k, v in states.items() if v}) }")
         return "\n  ".join(words)

@@ -231,7 +231,7 @@ BOXES = tuple(
         Mutant(
             "nobody asks for what is missing",
             "flocksy.boxes.exchange",
-            "        self._repair.ask(box, self._now, live, shared,"
+            "        self.repair.ask(box, self._now, live, shared,"
             " soon=self._report.programme > 0)\n",
             "",
         ),
