@@ -119,14 +119,14 @@ class StreamReader:
     """Gathers the messages of one lane and gear. Holds at most one message under way."""
 
     def __init__(self) -> None:
-        self._message: bytearray | None = None  # under way
-        self._have = 0  # bytes of it
+        self._message: bytearray | None = None  # under way, as far as it has come
+        self._length = 0  # that it will have
         self._lost = True  # until a frame begins: a reader may come in the middle
 
     @property
     def left(self) -> int:
         """Bytes that the message under way still lacks; 0 if none is."""
-        return 0 if self._message is None else len(self._message) - self._have
+        return 0 if self._message is None else self._length - len(self._message)
 
     def feed(self, slot: memoryview, gap: bool) -> list[Buffer]:
         """The messages that this slot completes, each a buffer of its own.
@@ -144,7 +144,6 @@ class StreamReader:
 
     def _lose(self) -> None:
         self._message = None
-        self._have = 0
         self._lost = True
 
     def _feed(self, slot: memoryview) -> list[Buffer]:
@@ -185,17 +184,16 @@ class StreamReader:
                 found.append(bytes(slot[at : at + length]))
                 at += length
             else:
-                self._message = bytearray(length)
-                self._have = 0
+                # Grows with what comes: a length alone must not make anybody reserve 4 MiB.
+                self._message, self._length = bytearray(), length
                 at = self._append(slot, at, end, found)
         return found
 
     def _append(self, slot: memoryview, at: int, end: int, found: list[Buffer]) -> int:
         assert self._message is not None
-        count = min(len(self._message) - self._have, end - at)
-        self._message[self._have : self._have + count] = slot[at : at + count]
-        self._have += count
-        if self._have == len(self._message):
+        count = min(self._length - len(self._message), end - at)
+        self._message += slot[at : at + count]
+        if len(self._message) == self._length:
             found.append(self._message)
             self._message = None
         return at + count

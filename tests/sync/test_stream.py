@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -147,6 +148,21 @@ def test_forged_slots_are_refused_and_the_reader_goes_on(what: str, slot: bytes)
         pytest.fail(what)
     (good,) = slots_of([b"good"], 100)
     assert reader.feed(memoryview(good), gap=False) == [b"good"]
+
+
+def test_a_length_alone_takes_no_memory() -> None:
+    """Else each slot of 73 bytes could make a reader reserve 4 MiB."""
+    begun = struct.pack("<I", MAX_MESSAGE_BYTES) + b"x" * 60
+    slot = slot_of(0, len(begun), 0, begun)
+    reader = StreamReader()
+    tracemalloc.start()
+    try:
+        reader.feed(memoryview(slot), gap=False)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 16 << 10
+    assert reader.left == MAX_MESSAGE_BYTES - 60
 
 
 def test_a_slot_that_does_not_go_on_is_refused() -> None:
