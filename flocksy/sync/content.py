@@ -22,7 +22,7 @@ from flocksy.sync.version import ROOT_BYTES, Buffer, Kind, Version
 
 MAX_CHUNK_BYTES = 2 << 20  # memory per chunk under way, on both sides
 MAX_BLOB_BYTES = 256 << 10  # a list stays a small message; 7,281 entries
-MAX_LEVELS = 3  # far more entries than MAX_CHUNKS
+MAX_LEVELS = 2  # fifty times the entries of MAX_CHUNKS
 MAX_CHUNKS = 1 << 20  # a file of about 1 TiB; bounds the memory a list can take
 INLINE_BYTES = 4 << 10  # files up to here travel inside the record's message
 MAX_SYMLINK_BYTES = 4095  # what Linux can hold
@@ -133,55 +133,76 @@ class ListAssembly:
 
     Ask `missing()`, give what came to `add()`; once `missing()` is empty, `chunks()` are the
     chunks of data in order, whose lengths are known to sum up to the file's size.
+
+    A blob is kept once, however often the list names it, and costs what it has entries: the files
+    that people have name the same one again and again (zeros), and so could somebody hostile.
     """
 
     def __init__(self, root: bytes, size: int) -> None:
         assert len(root) == ROOT_BYTES
         self._root = root
         self._size = size
-        # The list as far as it is known, each with its level: chunks of data (level 0) and blobs
-        # still unread.
-        self._entries: list[tuple[int, Chunk]] | None = None
+        self._level = 0  # of the top blob
+        self._top: list[Chunk] | None = None
+        self._lower: dict[bytes, list[Chunk]] = {}  # blobs of level 0, below a top of level 1
+        self._wanted: dict[bytes, tuple[int, int]] = {}  # blob id -> (length, how often named)
+        self._data_bytes = 0  # of the chunks known so far
 
     def missing(self) -> list[bytes]:
         """Ids of the list blobs that are wanted now."""
-        if self._entries is None:
-            return [self._root]
-        return list(dict.fromkeys(chunk.chunk_id for level, chunk in self._entries if level))
+        return [self._root] if self._top is None else list(self._wanted)
 
     def add(self, blob_id: bytes, blob: Buffer) -> bool:
         """Take a blob. False: it is not wanted (any more). Raises `HostileInput`."""
-        if blob_id not in self.missing():
-            return False
-        top = self._entries is None
-        if (root_of(blob) if top else chunk_id(blob)) != blob_id:
-            raise HostileInput("list blob that is not what its id says")
-        level, chunks = parse_blob(blob)
-        below = [(level, chunk) for chunk in chunks]
-        # A blob that is named again and again must not make the list grow without bound.
-        named = 1 if top else sum(chunk.chunk_id == blob_id for _, chunk in self._entries or ())
-        if named * len(below) + len(self._entries or ()) > MAX_CHUNKS + _PER_BLOB:
-            raise HostileInput("list of too many chunks")
-        if self._entries is None:
-            entries = below
+        if self._top is None:
+            if blob_id != self._root:
+                return False
+            self._add_top(blob)
+        elif blob_id in self._wanted:
+            self._add_lower(blob_id, blob)
         else:
-            entries = []
-            for place, chunk in self._entries:
-                if not place or chunk.chunk_id != blob_id:
-                    entries.append((place, chunk))
-                    continue
-                if level != place - 1 or len(blob) != chunk.length:
-                    raise HostileInput("list blob of the wrong level or length")
-                entries.extend(below)
-        data_bytes = sum(chunk.length for place, chunk in entries if not place)
-        whole = all(not place for place, _ in entries)
+            return False
+        return True
+
+    def _add_top(self, blob: Buffer) -> None:
+        if root_of(blob) != self._root:
+            raise HostileInput("list blob that is not what its id says")
+        level, entries = parse_blob(blob)
+        wanted: dict[bytes, tuple[int, int]] = {}
+        if level:
+            for entry in entries:
+                length, times = wanted.get(entry.chunk_id, (entry.length, 0))
+                if length != entry.length:
+                    raise HostileInput("list blob of two lengths")
+                wanted[entry.chunk_id] = length, times + 1
+            if sum((entry.length - 1) // _ENTRY.size for entry in entries) > MAX_CHUNKS:
+                raise HostileInput("list of too many chunks")
+            data_bytes = 0
+        else:
+            data_bytes = sum(entry.length for entry in entries)
+        self._check_sum(data_bytes, whole=not wanted)
+        self._level, self._top, self._wanted, self._data_bytes = level, entries, wanted, data_bytes
+
+    def _add_lower(self, blob_id: bytes, blob: Buffer) -> None:
+        if chunk_id(blob) != blob_id:
+            raise HostileInput("list blob that is not what its id says")
+        length, times = self._wanted[blob_id]
+        level, entries = parse_blob(blob)
+        if level or len(blob) != length:
+            raise HostileInput("list blob of the wrong level or length")
+        data_bytes = self._data_bytes + times * sum(entry.length for entry in entries)
+        self._check_sum(data_bytes, whole=len(self._wanted) == 1)
+        del self._wanted[blob_id]
+        self._lower[blob_id], self._data_bytes = entries, data_bytes
+
+    def _check_sum(self, data_bytes: int, *, whole: bool) -> None:
         if data_bytes > self._size or (whole and data_bytes != self._size):
             raise HostileInput("list whose chunks do not sum up to the file's size")
-        self._entries = entries
-        return True
 
     def chunks(self) -> list[Chunk]:
         """All chunks of data in order; only once nothing is missing."""
-        assert self._entries is not None, "the list is not here yet"
-        assert not any(level for level, _ in self._entries), "the list is not whole yet"
-        return [chunk for _, chunk in self._entries]
+        assert self._top is not None, "the list is not here yet"
+        assert not self._wanted, "the list is not whole yet"
+        if not self._level:
+            return list(self._top)
+        return [chunk for blob in self._top for chunk in self._lower[blob.chunk_id]]

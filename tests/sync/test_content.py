@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +56,22 @@ def test_a_list_names_equal_pieces_once() -> None:
     assert assembly.chunks() == same
 
 
+def test_a_blob_that_is_named_often_is_kept_once() -> None:
+    """Whatever a list stands for, reading it takes the memory of what came."""
+    blob = b"\0" + (b"z" * 32 + (100).to_bytes(4, "little")) * 7281
+    top = b"\1" + (chunk_id(blob) + len(blob).to_bytes(4, "little")) * 140
+    assembly = ListAssembly(root_of(top), 100 * 140 * 7281)
+    tracemalloc.start()
+    try:
+        assembly.add(root_of(top), top)
+        assembly.add(chunk_id(blob), blob)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert not assembly.missing()
+    assert peak_bytes < 4 << 20
+
+
 def test_a_root_is_no_chunk_id() -> None:
     assert root_of(b"\0") != chunk_id(b"\0") != symlink_root(b"\0")
 
@@ -77,14 +95,63 @@ def test_a_blob_that_is_something_else_is_refused() -> None:
 
 
 def test_a_list_cannot_explode() -> None:
-    """Three levels that name the same blob 7,281 times each would stand for 4e11 chunks."""
+    """A list that names the same blob 7,281 times would stand for 53 million chunks."""
     bottom = b"\0" + (b"c" * 32 + (1).to_bytes(4, "little")) * 7281
-    middle = b"\1" + (chunk_id(bottom) + len(bottom).to_bytes(4, "little")) * 7281
-    top = b"\2" + (chunk_id(middle) + len(middle).to_bytes(4, "little")) * 7281
-    assembly = ListAssembly(root_of(top), 1 << 50)
+    top = b"\1" + (chunk_id(bottom) + len(bottom).to_bytes(4, "little")) * 7281
+    with pytest.raises(HostileInput, match="too many"):
+        ListAssembly(root_of(top), 1 << 50).add(root_of(top), top)
+
+
+def test_no_list_has_a_third_level() -> None:
+    """Two name fifty times as many chunks as a file can have."""
+    entry = b"c" * 32 + (37).to_bytes(4, "little")
+    assert parse_blob(b"\1" + entry) == (1, [Chunk(b"c" * 32, 37)])
+    with pytest.raises(HostileInput, match="level"):
+        parse_blob(b"\2" + entry)
+
+
+def test_a_blob_has_one_length_wherever_it_is_named() -> None:
+    """Else the second mention would count for chunks that are not there."""
+    bottom = b"\0" + b"c" * 32 + (1).to_bytes(4, "little")
+    name = chunk_id(bottom)
+    top = b"\1" + name + (37).to_bytes(4, "little") + name + (73).to_bytes(4, "little")
+    with pytest.raises(HostileInput, match="two lengths"):
+        ListAssembly(root_of(top), 2).add(root_of(top), top)
+
+
+def test_what_is_refused_changes_nothing() -> None:
+    built = build_list(chunks(7282))
+    blobs = dict(built.blobs())
+    assembly = ListAssembly(built.root, 72820)
+    with pytest.raises(HostileInput, match="id"):
+        assembly.add(built.root, b"\0")
+    assert assembly.missing() == [built.root]
+    assembly.add(built.root, built.top)
+    one, other = assembly.missing()
+    with pytest.raises(HostileInput, match="id"):
+        assembly.add(one, blobs[other])
+    assert assembly.missing() == [one, other]
+
+
+@given(st.lists(st.integers(0, 2), min_size=1, max_size=6), st.data())
+def test_blobs_come_in_any_order(named: list[int], data: st.DataObject) -> None:
+    """Of a list that names some of them again: every chunk stands where it belongs."""
+    pieces = [
+        b"\0" + b"".join(bytes([n, i]) * 16 + (9).to_bytes(4, "little") for i in range(n + 1))
+        for n in range(3)
+    ]
+    top = b"\1" + b"".join(
+        chunk_id(pieces[n]) + len(pieces[n]).to_bytes(4, "little") for n in named
+    )
+    expected = [Chunk(bytes([n, i]) * 16, 9) for n in named for i in range(n + 1)]
+    assembly = ListAssembly(root_of(top), 9 * len(expected))
     assembly.add(root_of(top), top)
-    with pytest.raises(HostileInput):
-        assembly.add(chunk_id(middle), middle)
+    by_id = {chunk_id(piece): piece for piece in pieces}
+    for name in data.draw(st.permutations(assembly.missing())):
+        assert assembly.add(name, by_id[name])
+        assert not assembly.add(name, by_id[name])
+    assert not assembly.missing()
+    assert assembly.chunks() == expected
 
 
 def test_more_chunks_than_a_list_can_name_are_refused_with_a_word() -> None:
