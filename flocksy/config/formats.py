@@ -15,8 +15,11 @@ _ONLY_IN_TOML = re.compile(r"(?m)^[ \t]*([\w-]+[ \t]*=[ \t]*[\"'\[{]|\[\[?box[.\
 
 def parse(path: str, text: str) -> Document:
     """The document that `text` is. Raises `ConfigError` naming file, block and line."""
-    if format_of(text) == "toml":
+    try:
         return toml_file.parse(path, text)
+    except toml_file.NotTomlError:
+        if _ONLY_IN_TOML.search(text):
+            raise
     return original.parse(path, text)
 
 

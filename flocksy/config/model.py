@@ -27,7 +27,10 @@ MAX_REPEATS = 256
 MIN_RATE = 16_000
 """Bytes per second. Below this a burst of the least length would run for minutes."""
 
-_RATE = re.compile(r"(?P<number>[0-9]+(\.[0-9]+)?)\s*(?P<unit>[KMG]?)", re.IGNORECASE)
+MAX_RATE = 10**15
+"""Bytes per second, far above every network: a number that other sums can be made with."""
+
+_RATE = re.compile(r"(?P<number>[0-9]{1,15}(\.[0-9]{1,15})?)\s*(?P<unit>[KMG]?)", re.IGNORECASE)
 _UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3}
 
 
@@ -67,8 +70,8 @@ class ProgramModel(BaseModel):
     state_dir: Text | None = None
     profile: Profile = "balanced"
     pace: Pace = "max"
-    max_rate: Annotated[int, BeforeValidator(_rate), Field(ge=0)] = 0
-    min_view: int | None = Field(default=None, ge=1)
+    max_rate: Annotated[int, BeforeValidator(_rate), Field(ge=0, le=MAX_RATE)] = 0
+    min_view: int | None = Field(default=None, ge=1, le=64)
     allow_small_view: bool = False
     idle_cell: int = Field(default=1024, ge=256, le=65536)
     burst_cell: int = Field(default=65536, ge=4096, le=1048576)
@@ -122,7 +125,7 @@ def _guard(value: object) -> object:
 
 
 def _history_cap(value: object) -> object:
-    text = str(value).strip()
+    text = value.strip() if isinstance(value, str) else ""
     if text.endswith("%") and text[:-1].strip().isdecimal():
         percent = int(text[:-1])
         if not 1 <= percent <= 90:
@@ -197,4 +200,6 @@ def _reason(message: str) -> str:
 
 
 def _given(value: object) -> str:
-    return "" if isinstance(value, (list, dict)) else f", not {str(value)[:80]!r}"
+    if isinstance(value, (list, dict)) or (isinstance(value, int) and abs(value) > 1 << 256):
+        return ""  # Python writes no number of thousands of digits
+    return f", not {str(value)[:80]!r}"

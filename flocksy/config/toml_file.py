@@ -26,8 +26,13 @@ def is_valid(text: str) -> bool:
     return True
 
 
+class NotTomlError(ConfigError):
+    """A TOML reader cannot read it."""
+
+
 def parse(path: str, text: str) -> Document:
-    """Read a TOML file. Raises `ConfigError` naming file and line."""
+    """Read a TOML file. Raises `ConfigError` naming file and line, `NotTomlError` where the text
+    may be in another format."""
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -36,9 +41,13 @@ def parse(path: str, text: str) -> Document:
         reason = re.sub(r" \(at .*\)$", "", str(error))
         hint = "; write what repeats as a list" if "overwrite" in reason else ""
         reason = reason[:1].lower() + reason[1:]
-        raise ConfigError(f"{path}:{line}: is not valid TOML: {reason}{hint}") from None
+        raise NotTomlError(f"{path}:{line}: is not valid TOML: {reason}{hint}") from None
+    except ValueError:
+        raise NotTomlError(
+            f"{path}: holds a number of thousands of digits, this is no config file"
+        ) from None
     except RecursionError:
-        raise ConfigError(f"{path}: is nested too deeply, this is no config file") from None
+        raise NotTomlError(f"{path}: is nested too deeply, this is no config file") from None
     document = Document(path, "toml")
     program = table.pop("program", {})
     if not isinstance(program, dict):

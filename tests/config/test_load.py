@@ -247,6 +247,22 @@ def test_a_bad_line_is_named(place: Place, line: str, said: str) -> None:
             "[box.one]\nfolders = 5",
             ":5: [box.one]: folders: should be a list of folders of the box, not '5'",
         ),
+        pytest.param(f"period = {'9' * 5000}", "number of thousands of digits", id="digits"),
+        pytest.param(f"period = 0x{'f' * 5000}", ":4: period: ", id="digits of a period"),
+        pytest.param(f"min_view = 0x{'f' * 5000}", ":4: min_view: ", id="digits of a view"),
+        pytest.param(
+            f'max_rate = "{"9" * 400}"', ":4: max_rate: should be bytes per", id="digits of a rate"
+        ),
+        pytest.param(
+            f'[box.one]\nhistory_cap = "{"9" * 400}G"',
+            ":5: [box.one]: history_cap: should be a share",
+            id="digits of a size",
+        ),
+        pytest.param(
+            f"[box.one]\nhistory_cap = 0x{'f' * 5000}",
+            ":5: [box.one]: history_cap: should be a share",
+            id="digits of a share",
+        ),
     ],
 )
 def test_a_bad_line_of_toml_is_named(place: Place, lines: str, said: str) -> None:
