@@ -108,12 +108,16 @@ soak-faults: $(VENV)/.installed-dev
 soak-long: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.integration.soak_long --minutes $(MINUTES)
 
-# Hostile bytes for every decoder under coverage guidance: docs/reliability.md. One process; for TARGETS
-# alone if some are named. Stops after so many minutes, and goes on from there when called again.
-EXECUTIONS ?= 10000000
+# Hostile bytes for every decoder under coverage guidance: docs/reliability.md. On all processors unless
+# PROCESSES says otherwise; for TARGETS alone if some are named, as often as each needs or EXECUTIONS says.
+# Stops after so many minutes, and goes on from there when called again.
+EXECUTIONS ?=
+PROCESSES  ?=
 TARGETS    ?=
 fuzz: $(VENV)/.installed-fuzz
-	$(BIN)/python -m tests.fuzz --executions $(EXECUTIONS) --minutes $(MINUTES) $(TARGETS)
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) \
+		$(if $(EXECUTIONS),--executions $(EXECUTIONS)) \
+		$(if $(PROCESSES),--processes $(PROCESSES)) $(TARGETS)
 
 $(VENV)/.installed-fuzz: requirements-fuzz.lock $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements-fuzz.lock

@@ -1,9 +1,10 @@
-"""Run all targets for so many executions each, or go on where an earlier call stopped.
+"""Run each target for as many executions as it needs, or go on where an earlier call stopped.
 
-    python -m tests.fuzz --executions 10000000 --minutes 60 [NAME ...]
+    python -m tests.fuzz --minutes 60 --processes 2 [NAME ...]
 
-Keeps its growing corpus, the counts and what was found in `build/fuzz`. An input that does harm
-ends the run of its target, until it is mended and its file is taken away.
+Keeps its growing corpus, the counts and what was found in `build/fuzz`. A target has one process at
+a time. An input that does harm ends the run of its target, until it is mended and its file is taken
+away.
 """
 
 from __future__ import annotations
@@ -11,10 +12,15 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
+import threading
 import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -111,35 +117,74 @@ def findings(target: Target) -> list[Path]:
     return [path for kind in kinds for path in sorted((PLACE / target.name).glob(f"{kind}-*"))]
 
 
-def main() -> int:
+class Turns:
+    """Targets with something left to do, each for a slice of time and with one process at most."""
+
+    def __init__(self, chosen: list[Target], most: int | None, end: float, slice_: int) -> None:
+        self._waiting = deque(chosen)
+        self._most = most
+        self._end = end
+        self._slice = slice_
+        self._known = counts()
+        self._lock = threading.Lock()
+
+    def work(self) -> None:
+        """One slice after the other, in a thread of its own for each process."""
+        while (target := self._next()) is not None:
+            count = self._known[target.name]
+            seconds = min(self._slice, int(self._end - time.monotonic()))
+            if seconds > 0:
+                run(target, count, self._left(target), seconds)
+                self._done(target, count)
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self._end = 0.0
+
+    def _next(self) -> Target | None:
+        with self._lock:
+            while self._waiting and time.monotonic() < self._end:
+                target = self._waiting.popleft()
+                if self._left(target) > 0 and not findings(target):
+                    return target
+        return None
+
+    def _left(self, target: Target) -> int:
+        wanted = target.goal if self._most is None else self._most
+        return wanted - self._known[target.name].executions
+
+    def _done(self, target: Target, count: Count) -> None:
+        with self._lock:
+            self._waiting.append(target)
+            kept = {name: asdict(one) for name, one in self._known.items()}
+            fresh = PLACE / "counts.new"
+            fresh.write_text(json.dumps(kept, indent=1))
+            fresh.replace(PLACE / "counts.json")
+            print(f"{target.name:<14}{count.line}", flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 1 where something was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
-    parser.add_argument("--executions", type=int, default=10_000_000)
+    parser.add_argument("--executions", type=int, help="of each, instead of the target's own goal")
     parser.add_argument("--minutes", type=float, default=60.0, help="in all")
     parser.add_argument("--slice", type=int, default=300, help="seconds of one target at a time")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="at a time")
     parser.add_argument("names", nargs="*", metavar="NAME", help="targets; all by default")
-    parsed = parser.parse_args()
+    parsed = parser.parse_args(arguments)
+    unknown = sorted(set(parsed.names) - set(TARGETS))
+    if unknown:
+        parser.error(f"there is no target {unknown[0]}; there are {', '.join(TARGETS)}")
+    chosen = [TARGETS[name] for name in dict.fromkeys(parsed.names or TARGETS)]
     end = time.monotonic() + 60 * parsed.minutes
-    chosen = [TARGETS[name] for name in parsed.names or TARGETS]
-    known = counts()
-
-    def open_ones() -> list[Target]:
-        return [
-            target
-            for target in chosen
-            if known[target.name].executions < parsed.executions and not findings(target)
-        ]
-
-    while (left := int(end - time.monotonic())) > 0 and open_ones():
-        for target in open_ones():
-            left = int(end - time.monotonic())
-            if left <= 0:
-                break
-            count = known[target.name]
-            run(target, count, parsed.executions - count.executions, min(left, parsed.slice))
-            kept = {name: asdict(one) for name, one in known.items()}
-            (PLACE / "counts.json").write_text(json.dumps(kept, indent=1))
-            print(f"{target.name:<14}{count.line}", flush=True)
+    turns = Turns(chosen, parsed.executions, end, parsed.slice)
+    with ThreadPoolExecutor(parsed.processes) as pool:
+        workers = [pool.submit(turns.work) for _ in range(parsed.processes)]
+        try:
+            for worker in workers:
+                worker.result()
+        finally:
+            turns.stop()  # the fuzzers hear Ctrl-C themselves, and are counted
     found = [path for target in chosen for path in findings(target)]
     for path in found:
         print(f"{path}: does harm; see {path.parent / 'log'}")

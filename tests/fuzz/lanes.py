@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import struct
+from bisect import bisect_left
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -57,7 +58,7 @@ from flocksy.sync.names import (
 from flocksy.sync.stream import MAX_MESSAGE_BYTES, MIN_SLOT_BYTES, StreamReader, StreamWriter
 from flocksy.sync.version import Kind as Standing
 from flocksy.sync.version import Version, decode_record, encode_record, version_id
-from tests.fuzz.target import Feed, Target
+from tests.fuzz.target import DEEPER, Feed, Target
 
 SESSION = b"session."
 SETTINGS = FlockSettings.of((("period_ms", "250"), ("members", '["a","b"]')))
@@ -75,9 +76,10 @@ def codec(lanes: int) -> Codec:
 
 
 def name_proposal(frame: bytearray) -> None:
-    """Give the proposal in a header the id that follows from its fields: no fuzzer finds hashes."""
+    """Give the proposal in a header, where there is one, the id that follows from its fields: no
+    fuzzer finds hashes."""
     at, size = PARTS["proposal"]
-    if len(frame) < at + size:
+    if len(frame) < at + size or not any(frame[at : at + size]):
         return
     _, *words = _PROPOSAL.unpack_from(frame, at)
     kind, what, round_, number, members, length, delta_us = words
@@ -287,22 +289,37 @@ def packed_chunks() -> Iterable[bytes]:
     yield len(text).to_bytes(3, "little") + skippable + plain
 
 
+def slots(data: bytes) -> None:
+    """Nothing that a reader holds or gives is longer than a message can be, nor than the slots it
+    came in."""
+    _hostile_slots(Feed(data), StreamReader())
+
+
 def stream(data: bytes) -> None:
-    """Nothing that a reader holds or gives is longer than a message can be, and what an honest
-    writer says comes out of it, without what was lost, whatever was heard before."""
+    """What an honest writer says comes out of a reader, without what was lost, whatever was heard
+    before."""
     feed = Feed(data)
     reader = StreamReader()
+    slot_bytes = _hostile_slots(feed, reader)
+    _honest_stream(feed, reader, slot_bytes)
+
+
+def _hostile_slots(feed: Feed, reader: StreamReader) -> int:
+    """Some slots of the input; returns how large each is."""
     slot_bytes = MIN_SLOT_BYTES + feed.number()
+    fed = 0
     for _ in range(feed.number() % 8):
-        slot = bytearray(feed.take(feed.number())).ljust(slot_bytes, b"\0")
+        slot = feed.take(feed.number()).ljust(slot_bytes, b"\0")
+        fed += len(slot)
         try:
             found = reader.feed(memoryview(slot), gap=False)
         except HostileInput:
             assert reader.left == 0
             continue
         assert all(0 < len(one) <= MAX_MESSAGE_BYTES for one in found)
+        assert sum(map(len, found)) <= fed
         assert reader.left <= MAX_MESSAGE_BYTES
-    _honest_stream(feed, reader, slot_bytes)
+    return slot_bytes
 
 
 def _honest_stream(feed: Feed, reader: StreamReader, slot_bytes: int) -> None:
@@ -347,6 +364,9 @@ def streams() -> Iterable[bytes]:
     yield bytes([9, 2]) + slots[0][:40].ljust(len(slots[0])) + slots[1] + tail
 
 
+_WHICH_AND_LENGTH = struct.Struct("<BHB")
+
+
 def chunk_lists(data: bytes) -> None:
     """A list is bounded whatever its blobs say, and sums up to the file's size when it is whole.
 
@@ -356,17 +376,19 @@ def chunk_lists(data: bytes) -> None:
     feed = Feed(data)
     size = feed.number(4)
     blobs: list[bytes] = []
+    ids: list[bytes] = []
     while feed.left and len(blobs) < 8:
         level, count = feed.number(), feed.number()
+        said = feed.take(4 * (count % 64)).ljust(4 * (count % 64), b"\0")
         entries = []
-        for _ in range(count % 64):
-            which, length = feed.number(), feed.number(3)
-            name = bytes([which]) * 32
+        for which, low, high in _WHICH_AND_LENGTH.iter_unpack(said):
+            name, length = bytes([which]) * 32, low | high << 16
             if level and blobs:
-                below = blobs[which % len(blobs)]
-                name, length = chunk_id(below), len(below) if which & 64 else length
+                below = which % len(blobs)
+                name, length = ids[below], len(blobs[below]) if which & 64 else length
             entries.append(name + length.to_bytes(4, "little"))
         blobs.append(bytes([level]) + b"".join(entries) + feed.take(count >> 6 & 1))
+        ids.append(chunk_id(blobs[-1]))
     if not blobs:
         return
     top = blobs[-1]
@@ -374,7 +396,7 @@ def chunk_lists(data: bytes) -> None:
         parse_blob(top)
     root = root_of(top)
     assembly = ListAssembly(root, size)
-    by_id = {chunk_id(blob): blob for blob in blobs} | {root: top}
+    by_id = dict(zip(ids, blobs, strict=True)) | {root: top}
     for _ in range(64):
         missing = assembly.missing()
         known = [name for name in missing if name in by_id]
@@ -415,14 +437,21 @@ class _Held:
         self._items = sorted(
             (reconcile.path_key(path), reconcile.item_hash(path, [b"h" * 16])) for path in paths
         )
+        self._keys = [key for key, _ in self._items]
+        numbers = (int.from_bytes(item, "big") for _, item in self._items)
+        self._sums = list(itertools.accumulate(numbers, initial=0))
 
     def fingerprint(self, lower: bytes, upper: bytes) -> tuple[int, int]:
-        found = self.items(lower, upper, len(self._items))
-        return len(found), sum(int.from_bytes(item, "big") for _, item in found) % (1 << 256)
+        begin, end = self._between(lower, upper)
+        return end - begin, (self._sums[end] - self._sums[begin]) % reconcile.MODULUS
 
     def items(self, lower: bytes, upper: bytes, limit: int) -> list[tuple[bytes, bytes]]:
-        inside = (one for one in self._items if lower <= one[0] and (not upper or one[0] < upper))
-        return list(itertools.islice(inside, limit))
+        begin, end = self._between(lower, upper)
+        return self._items[begin : min(end, begin + limit)]
+
+    def _between(self, lower: bytes, upper: bytes) -> tuple[int, int]:
+        begin = bisect_left(self._keys, lower)
+        return begin, max(begin, bisect_left(self._keys, upper) if upper else len(self._keys))
 
 
 _HELD = _Held()
@@ -502,7 +531,8 @@ TARGETS = (
     Target("cell", "protocol/cell.py", cell, cells, 600),
     Target("record", "sync/version.py", record, records, 320),
     Target("message", "sync/messages.py", message, encoded_messages, 1500),
-    Target("stream", "sync/stream.py", stream, streams, 1500),
+    Target("slots", "sync/stream.py", slots, streams, 1500),
+    Target("stream", "sync/stream.py", stream, streams, 1500, goal=DEEPER),
     Target("packed", "boxes/inbox.py", packed, packed_chunks, 2500),
     Target("lists", "sync/content.py", chunk_lists, list_blobs, 600),
     Target("comparison", "sync/reconcile.py", answers, comparisons, 600),

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import socket
+import selectors
 import tempfile
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from flocksy.boxes import addresses, crowd, journal, marker
 from flocksy.boxes.journal import JournalEntry
 from flocksy.errors import BoxError, ConfigError, FlocksyError, HostileInput, IndexDamaged
 from flocksy.node.reaching import usable
-from flocksy.protocol.agreement import Parameters, initial, step
+from flocksy.protocol.agreement import Parameters, State, initial, step
 from flocksy.protocol.cell import Codec
 from flocksy.protocol.clock import FlockClock
+from flocksy.protocol.fsm_table import Mode
 from flocksy.protocol.header import KNOWN_BYTES, Echo, Gear, Header, Times
-from flocksy.protocol.shown import Inputs, Outcome, Output, StartBurst
+from flocksy.protocol.shown import Inputs, Outcome, Output, StartBurst, Stop
 from flocksy.status.client import CommandFailedError, result_of
 from flocksy.status.control import Arguments, ControlServer, Pending, _Client
 from flocksy.status.wording import CONTROL_VERSION, MAX_ANSWER_BYTES
 from flocksy.sync.trees import DiskEntry, SyncedEntry
 from flocksy.sync.version import Kind
 from tests.fuzz.lanes import ROUND, SESSION, SETTINGS, name_proposal, shown
-from tests.fuzz.target import Feed, Target
+from tests.fuzz.pipes import Pipe, Watch
+from tests.fuzz.target import DEEPER, Feed, Target
 
 _pending: list[Pending] = []
 
@@ -51,40 +54,35 @@ def handle(command: str, arguments: Arguments) -> dict[str, object] | Pending:
 
 @cache
 def server() -> ControlServer:
-    """One for all inputs; the lines come over socket pairs."""
+    """One for all inputs."""
     directory = tempfile.mkdtemp(prefix="flocksy-fuzz-")
-    return ControlServer(str(Path(directory) / "s"), handle)
+    control = ControlServer(str(Path(directory) / "s"), handle)
+    control._selector.close()
+    control._selector = Watch()  # type: ignore[assignment]  # all that is asked of it
+    return control
 
 
 def requests(data: bytes) -> None:
     """Whatever comes down a connection, each answer is a line of JSON with a result or an error
     that the command understands, and the server goes on."""
-    ours, theirs = socket.socketpair()
+    pipe = Pipe()
     control = server()
-    theirs.setblocking(False)
-    client = _Client(theirs)
+    client = _Client(pipe)  # type: ignore[arg-type]  # all that is asked of it
     control._clients.append(client)
+    control._selector.register(pipe, selectors.EVENT_READ, client)  # type: ignore[arg-type]
     try:
-        control._selector.register(theirs, 1, client)
         for piece in data.split(b"\xff\xff"):
-            ours.sendall(piece)
+            pipe.coming += piece
             control._read(client)
             if client not in control._clients:
                 break
         while _pending:
             _pending.pop().answer({"waited": True})
-        received = bytearray()
-        ours.settimeout(0)
-        try:
-            while more := ours.recv(1 << 16):
-                received += more
-        except (BlockingIOError, ConnectionResetError):
-            pass
     finally:
         if client in control._clients:
             control._drop(client)
-        ours.close()
-    for line in bytes(received).split(b"\n")[:-1]:
+    assert pipe.closed
+    for line in bytes(pipe.sent).split(b"\n")[:-1]:
         answer = json.loads(line)
         assert answer["v"] == CONTROL_VERSION
         assert answer["ok"] is True or (answer["error"] and answer["exit"] in (1, 2))
@@ -92,7 +90,7 @@ def requests(data: bytes) -> None:
             result_of(line)
         except CommandFailedError as error:
             assert error.exit_status in (1, 2)
-    assert len(received) <= MAX_ANSWER_BYTES
+    assert len(pipe.sent) <= MAX_ANSWER_BYTES
 
 
 def request_lines() -> Iterable[bytes]:
@@ -220,54 +218,127 @@ def batches() -> Iterable[bytes]:
 LANES = 3
 PERIOD_NS = 250_000_000
 PARAMETERS = Parameters(LANES, 0, 2, 250, 2000)
+LONGEST = 4096
+ROUNDS = 30
+
+
+class _Moment(NamedTuple):
+    """Where a node is between two rounds."""
+
+    number: int = 0
+    state: State = initial(PARAMETERS)
+    output: Output | None = None
+    leaving: bool = False
+
+
+class _Node:
+    """One of three, and what the two others show it."""
+
+    def __init__(self, at: _Moment) -> None:
+        self.at = at
+        self._codec = _codec()
+        self._clock = FlockClock(LANES, 0, PERIOD_NS, ROUND * PERIOD_NS)
+        self._slews = 0
+        self.stopped = False
+
+    def round(self, feed: Feed) -> None:
+        """The next round, as the input has it."""
+        number, state, output, leaving = self.at
+        number += 1
+        heard: list[tuple[int, Header]] = []
+        for lane in (1, 2):
+            cell = _shown_by(feed, self._codec, output, number)
+            if cell is None:
+                continue
+            try:
+                heard.append((lane, self._codec.unpack(cell)))
+            except HostileInput:
+                continue
+        now_ns = number * PERIOD_NS
+        self._tell_time(heard, now_ns)
+        right = feed.number() if feed.left else 7
+        leaving = leaving or right >> 3 == 1
+        inputs = Inputs(
+            round=ROUND + number,
+            cells=tuple((lane, header.shown) for lane, header in heard),
+            eligible=right & 7 | 1,
+            need=feed.number() * 16,
+            sustain_us=800,
+            leaving=leaving,
+            outcome=_ended(feed) if state.mode is Mode.BURSTING else None,
+        )
+        state, output = step(PARAMETERS, state, inputs)
+        for command in output.commands:
+            if isinstance(command, StartBurst):
+                assert 0 < command.plan.length <= LONGEST
+            self.stopped = self.stopped or isinstance(command, Stop)
+        buffer = bytearray(self._codec.size)
+        times = self._clock.times(now_ns)
+        self._codec.pack(buffer, Gear.IDLE, number, output.shown, bytes(KNOWN_BYTES), times)
+        assert self._codec.unpack(buffer).shown == output.shown
+        assert sum(map(len, state.history)) <= LANES * 32
+        self.at = _Moment(number, state, output, leaving)
+
+    def _tell_time(self, heard: list[tuple[int, Header]], now_ns: int) -> None:
+        for lane, header in heard:
+            if header.prefix.gear == Gear.IDLE:
+                self._clock.heard(lane, header.times, now_ns)
+        self._clock.slew(now_ns, PERIOD_NS)
+        self._slews += 1
+        moved_ns = self._clock.flock_ns(now_ns) - ROUND * PERIOD_NS - now_ns
+        assert abs(moved_ns) <= self._slews * 100_000
+
+
+def _ended(feed: Feed) -> Outcome | None:
+    """How the burst has ended, if it has."""
+    ways: tuple[Outcome | None, ...] = (*Outcome, None)
+    return ways[feed.number() % 4]
 
 
 def members(data: bytes) -> None:
     """Whatever two members show, round after round, a node goes on, and what it shows is a cell
     that the others accept."""
     feed = Feed(data)
-    codec = Codec(LANES, SETTINGS, SESSION, 4096)
-    clock = FlockClock(LANES, 0, PERIOD_NS, ROUND * PERIOD_NS)
-    state = initial(PARAMETERS)
-    output: Output | None = None
-    outcome: Outcome | None = None
+    node = _Node(_Moment())
     for number in range(1, 25):
-        if not feed.left and number > 12:
+        if node.stopped or (not feed.left and number > 12):
             break
-        heard: list[tuple[int, Header]] = []
-        for lane in (1, 2):
-            cell = _shown_by(feed, codec, output, number)
-            if cell is None:
-                continue
-            try:
-                heard.append((lane, codec.unpack(cell)))
-            except HostileInput:
-                continue
-        now_ns = number * PERIOD_NS
-        for lane, header in heard:
-            if header.prefix.gear == Gear.IDLE:
-                clock.heard(lane, header.times, now_ns)
-        clock.slew(now_ns, PERIOD_NS)
-        assert abs(clock.flock_ns(now_ns) - ROUND * PERIOD_NS - now_ns) <= number * 100_000
-        right = feed.number() & 7 if feed.left else 7
-        inputs = Inputs(
-            round=ROUND + number,
-            cells=tuple((lane, header.shown) for lane, header in heard),
-            eligible=right | 1,
-            need=feed.number() * 16,
-            sustain_us=800,
-            outcome=outcome,
-        )
-        outcome = None
-        state, output = step(PARAMETERS, state, inputs)
-        for command in output.commands:
-            if isinstance(command, StartBurst):
-                assert 0 < command.plan.length <= 4096
-                outcome = list(Outcome)[feed.number() % 3]
-        buffer = bytearray(codec.size)
-        codec.pack(buffer, Gear.IDLE, number, output.shown, bytes(KNOWN_BYTES), clock.times(now_ns))
-        assert codec.unpack(buffer).shown == output.shown
-        assert sum(map(len, state.history)) <= LANES * 32
+        node.round(feed)
+
+
+def one_round(data: bytes) -> None:
+    """The same of one round, wherever in its life the node was."""
+    feed = Feed(data)
+    all_moments = moments()
+    _Node(all_moments[feed.number() % len(all_moments)]).round(feed)
+
+
+@cache
+def _codec() -> Codec:
+    return Codec(LANES, SETTINGS, SESSION, LONGEST)
+
+
+@cache
+def moments() -> tuple[_Moment, ...]:
+    """All rounds of `whole_lives`."""
+    found = [_Moment()]
+    for life in whole_lives():
+        node, feed = _Node(_Moment()), Feed(life)
+        for _ in range(ROUNDS):
+            node.round(feed)
+            if node.stopped:
+                break
+            found.append(node.at)
+    assert len(found) <= 256
+    return tuple(found)
+
+
+def whole_lives() -> Iterable[bytes]:
+    """Among others that go along: with a burst that ends in each way, and with an early end."""
+    quiet, wants, bursts = bytes([0, 0, 7, 0]), bytes([0, 0, 7, 9]), bytes([0, 0, 7, 9, 3])
+    for outcome in range(3):
+        yield quiet * 4 + wants * 5 + bursts * 2 + bytes([0, 0, 7, 9, outcome])
+    yield quiet * 5 + bytes([0, 0, 15, 0])
 
 
 def _shown_by(feed: Feed, codec: Codec, output: Output | None, number: int) -> bytearray | None:
@@ -307,10 +378,19 @@ def _shown_by(feed: Feed, codec: Codec, output: Output | None, number: int) -> b
 
 def lives() -> Iterable[bytes]:
     """Members that are quiet, that want something, that change fields."""
+    yield from whole_lives()
     yield bytes(5 * 14)
     yield bytes([0x30, 0, 7, 9, 0]) * 20
     yield bytes([0x34, 90, 3, *bytes(8), 0, 7, 1, 0]) * 12
     yield bytes([0, 1, 7, 3, 0, 2, 7, 5]) * 12
+
+
+def rounds() -> Iterable[bytes]:
+    """Others that are quiet, that go along, that change fields, at some moments."""
+    for moment in range(0, 3 * ROUNDS, 3):
+        yield bytes([moment, 0, 0, 7, 0])
+        yield bytes([moment, 0x30, 0, 7, 9])
+        yield bytes([moment, 0x34, 90, 3, *bytes(8), 1, 7, 1])
 
 
 _JSON = (
@@ -322,10 +402,11 @@ _JSON = (
 TARGETS = (
     Target("crowd", "boxes/crowd.py", kept_crowd, crowds, 400),
     Target("addresses", "boxes/addresses.py", kept_addresses, address_files, 400),
-    Target("told address", "node/reaching.py", told_address, told_addresses, 200),
-    Target("marker", "boxes/marker.py", kept_marker, markers, 4096, (b'"flocksy": ', b'"box": "')),
+    Target("told_address", "node/reaching.py", told_address, told_addresses, 200),
+    Target("marker", "boxes/marker.py", kept_marker, markers, 1300, (b'"flocksy": ', b'"box": "')),
     Target("answer", "status/client.py", answer, answer_lines, 400, _JSON),
     Target("batch", "boxes/journal.py", kept_batch, batches, 800),
     Target("request", "status/control.py", requests, request_lines, 1000, _JSON),
-    Target("members", "protocol/agreement.py, clock.py", members, lives, 800),
+    Target("round", "protocol/agreement.py, clock.py", one_round, rounds, 120),
+    Target("members", "protocol/agreement.py, clock.py", members, lives, 800, goal=DEEPER),
 )

@@ -6,15 +6,14 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
-from unittest import mock
 
-from flocksy.config import edit, edit_nodes, places, together
+from flocksy.config import document, edit, edit_nodes, places, together
 from flocksy.config.document import MAX_CONFIG_BYTES
 from flocksy.config.load import Words, load_words
 from flocksy.config.settings import BoxSettings, Options, Symlinks
 from flocksy.errors import ConfigError
 from flocksy.sync.ignore import IGNORE_FILE, Ignore
-from tests.fuzz.target import Feed, Target
+from tests.fuzz.target import DEEPER, Feed, Target, instead
 
 PLACE = "/nowhere/config"
 OPTIONS = Options(config=PLACE)
@@ -111,11 +110,11 @@ def _edited(act: Callable[[], object], text: str) -> Words | None:
         load_words(OPTIONS, new)
         written.append(new)
 
-    with (
-        mock.patch("flocksy.config.document.read_text", lambda _: text),
-        mock.patch("flocksy.config.document.replace_text", lambda _, new: written.append(new)),
-        mock.patch.object(edit, "_replace", tried),
-        mock.patch("os.path.exists", lambda _: True),
+    with instead(
+        (document, "read_text", lambda _: text),
+        (document, "replace_text", lambda _, new: written.append(new)),
+        (edit, "_replace", tried),
+        (os.path, "exists", lambda _: True),
     ):
         try:
             act()
@@ -175,6 +174,9 @@ def configs() -> Iterable[bytes]:
     yield b'box.a.base_path = "/srv/a"\nnode = []\nbox.b = {base_path = "/b"}\n'
     yield b"\xef\xbb\xbfhostname = \xff:1\nperiod = nan\n"
     yield b'[b]\n{"base_path" : "/x\\ud800\\u0000"}\n'
+    for number in (b"9" * 5000, b"0x" + b"f" * 4000, b'"' + b"9" * 400 + b'G"'):
+        yield b'hostname = "a:1"\nperiod = ' + number
+        yield b'hostname = "a:1"\n[box.a]\nhistory_cap = ' + number
 
 
 def config_edits() -> Iterable[bytes]:
@@ -208,6 +210,13 @@ def ignores() -> Iterable[bytes]:
         yield head + b"a*b*c*d\n" + b"*/" * 9 + b"\n" + b"***" * 3 + b"\n[\n"
 
 
+def ignored_lines() -> Iterable[bytes]:
+    """The same, one line at a time."""
+    for whole in ignores():
+        head, lines = whole[: 1 + whole[0]], whole[1 + whole[0] :].splitlines()
+        yield from (head + line for line in lines)
+
+
 _WORDS = (
     *(b"hostname", b"node", b"box", b"keystore", b"privatekey", b"state_dir", b"profile", b"pace"),
     *(b"max_rate", b"min_view", b"allow_small_view", b"idle_cell", b"burst_cell", b"period"),
@@ -226,9 +235,11 @@ _WORDS = (
         b"//",
     ),
 )
+_SIGNS = (b"**/", b"/**", b"[!", b"\\", b"!")
 
 TARGETS = (
-    Target("ignore", "sync/ignore.py", ignore, ignores, 400, (b"**/", b"/**", b"[!", b"\\", b"!")),
+    Target("pattern", "sync/ignore.py", ignore, ignored_lines, 80, _SIGNS),
+    Target("ignore", "sync/ignore.py", ignore, ignores, 400, _SIGNS, DEEPER),
     Target("config", "config/load.py, original.py, toml_file.py", config, configs, 1000, _WORDS),
     Target("config_edit", "config/edit.py", edits, config_edits, 800, _WORDS),
 )

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz import corpus
+from flocksy.protocol.fsm_table import Mode
+from tests.fuzz import corpus, nodes
 from tests.fuzz.changes import changed
 from tests.fuzz.table import TARGETS
 from tests.fuzz.target import Target
@@ -61,6 +62,11 @@ def test_every_corpus_has_its_target_and_every_target_its_decoder() -> None:
     for target in TARGETS.values():
         first = target.of.split(",")[0]
         assert (PACKAGE / first).exists(), f"{target.name}: {first}"
+
+
+def test_hostile_rounds_meet_a_node_wherever_it_can_be() -> None:
+    """But in its last round, after which it hears nothing."""
+    assert {moment.state.mode for moment in nodes.moments()} == {*Mode} - {Mode.LEAVING}
 
 
 @pytest.mark.parametrize("one", [b"", b"plain", b'"quoted"', bytes(range(256)), b"\0" * 40])

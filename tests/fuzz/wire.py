@@ -6,7 +6,7 @@ import atexit
 import struct
 from collections import deque
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import cache
 
 from flocksy.errors import HostileInput
@@ -20,7 +20,7 @@ from flocksy.wire.intake import Intake
 from flocksy.wire.limits import PENDING_HEADERS
 from flocksy.wire.settings import Member, WireSettings
 from tests.fuzz.lanes import PARTS, ROUND, SETTINGS, cells, codec, name_proposal
-from tests.fuzz.target import Feed, Target
+from tests.fuzz.target import DEEPER, Feed, Target, instead
 
 LANES = 3
 IDLE_CELL, BURST_CELL = 448, 512
@@ -59,6 +59,11 @@ class Sockets:
 
     def serve(self) -> None: ...
 
+    def told(self, lane: int, endpoint: str) -> None: ...
+
+    def address(self, lane: int) -> tuple[str, str]:
+        return "", str(lane)
+
     def link_state(self, lane: int) -> str:
         return str(lane)
 
@@ -81,7 +86,15 @@ def seam() -> tuple[BoxSeam, WireSeam]:
 def frames(data: bytes) -> None:
     """Whatever comes out of the sockets: what is handed on has its size and lane, a reader of
     slots lives on it, the burst goes no further than it is long, nothing piles up."""
-    feed = Feed(data)
+    _heard(Feed(data), 16)
+
+
+def frame(data: bytes) -> None:
+    """The same of one frame, and of the one after it."""
+    _heard(Feed(data), 2)
+
+
+def _heard(feed: Feed, most: int) -> None:
     box, wire = seam()
     sockets = Sockets()
     intake = Intake(WIRE, SETTINGS, wire, sockets)
@@ -89,13 +102,15 @@ def frames(data: bytes) -> None:
     run = BurstRun(BURST, 0b111, 0, 0, LENGTH, 0, "max", WIRE.window, 10**9)
     readers = {(lane, gear): StreamReader() for lane in (1, 2) for gear in Gear}
     now_ns = 0
-    for _ in range(16):
+    for _ in range(most):
         if not feed.left:
             break
-        lane = 1 + (feed.number() & 1)
+        which = feed.number()
+        lane = 1 + (which & 1)
         sockets.lanes[lane].append(_frame(feed))
         now_ns += WIRE.period_ns
-        intake.drain(now_ns, run)
+        with instead((wire, "room", _no_room)) if which & 2 else nullcontext():
+            intake.drain(now_ns, run)
         while (inbound := box.take()) is not None:
             assert inbound.lane == lane
             size = box.burst_payload if inbound.gear == Gear.BURST else box.idle_payload
@@ -117,6 +132,10 @@ def frames(data: bytes) -> None:
         assert len(each.difference) <= 80 and each.difference.isprintable()
     for lane in (1, 2):
         clock.right(lane, now_ns)
+
+
+def _no_room() -> None:
+    """The box process takes nothing for now, and the ring is full."""
 
 
 def _frame(feed: Feed) -> bytes:
@@ -161,7 +180,11 @@ def frame_plans() -> Iterable[bytes]:
     yield b"".join(numbered(0, number) for number in (9, 10, 12, 11))
     yield b"".join(numbered(1, number) for number in (0, 1, 5))
     yield bytes([0, 8, 20]) + b"\0\5\0\0\0\0\0\0\0\1\0\0\0mmmmmmm" + bytes([1, 1, 64, 40, 0, 0])
+    yield b"\2" + numbered(1, 0)[1:] + numbered(1, 1) + b"\2" + numbered(0, 9)[1:]
     yield bytes([1, 2, 4, 0, 0, 255, 1]) + bytes([1, 64, 100, 0, 0]) * 3
 
 
-TARGETS = (Target("frames", "wire/intake.py", frames, frame_plans, 500),)
+TARGETS = (
+    Target("frame", "wire/intake.py", frame, frame_plans, 150),
+    Target("frames", "wire/intake.py", frames, frame_plans, 500, goal=DEEPER),
+)
