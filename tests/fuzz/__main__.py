@@ -92,6 +92,8 @@ def run(target: Target, count: Count, executions: int, seconds: int) -> None:
                 f"-runs={executions}",
                 f"-max_total_time={seconds}",
                 f"-max_len={target.max_bytes}",
+                # JSON is read in C, unseen: without this all that is whole there is thrown away.
+                "-keep_seed=1",
                 f"-timeout={TIMEOUT_SECONDS}",
                 f"-rss_limit_mb={RSS_LIMIT_MB}",
                 f"-artifact_prefix={PLACE / target.name}/",
