@@ -352,7 +352,7 @@ class Exchange:
                 box.receive(message, own=own, now=self._now)
                 self._known.pop(message.box, None)
                 if not own:
-                    self.repair.arrived(box, [entry.path for entry in message.entries])
+                    self.repair.arrived(box, message.entries)
                 elif said is not None:
                     for entry in message.entries:
                         said.record_back(message.box, entry.path)

@@ -108,8 +108,8 @@ class Planning:
             self.add((path,))
 
     def waits_for(self, path: str, root: bytes) -> bool:
-        """Whether the path cannot be applied before the content `root` has come."""
-        return self._waits_for.get(path) == root
+        """Whether the path, or a copy of it, cannot be applied before the content has come."""
+        return any(self._waits_for.get(p) == root for p in (path, *self._copies.get(path, ())))
 
     def is_under_way(self, path: str) -> bool:
         """Whether anything is still to be done at the path, or is being applied anywhere."""

@@ -16,7 +16,8 @@ from flocksy.boxes.answers import Answers
 from flocksy.boxes.asking import FEW_WANTED, MANY_WANTED, SOON_ROUNDS, Patience, serves
 from flocksy.boxes.box import Box
 from flocksy.sync import reconcile
-from flocksy.sync.messages import KEY_BYTES, Gone, Items, Message, Ranges, Want, WantRecords
+from flocksy.sync.messages import KEY_BYTES, Entry, Gone, Items, Message, Ranges, Want, WantRecords
+from flocksy.sync.version import Kind
 
 MANY_AT_ONCE = 2 * FEW_WANTED
 """More wants than these are worth a burst of their own."""
@@ -152,11 +153,13 @@ class Repair:
             mending.opened_at = now
             self._say(reconcile.opening(box.setup.tag, box.index.items))
 
-    def arrived(self, box: Box, paths: Sequence[str]) -> None:
-        """Records of these paths came in a lane."""
+    def arrived(self, box: Box, entries: Sequence[Entry]) -> None:
+        """Records came in a lane. Those of links whose text is missing here, and came with none,
+        are asked for on: another member may have it."""
         wanted = self._boxes[box.setup.tag].wanted
         if wanted:
-            wanted -= {reconcile.path_key(path) for path in paths}
+            paths = (entry.path for entry in entries if not _lacks_text(box, entry))
+            wanted.difference_update(map(reconcile.path_key, paths))
 
     def heard(self, box: Box, lane: int, message: Message, view: int) -> None:
         """Another member asks or compares; `view` is the bitmap of who might answer."""
@@ -272,6 +275,15 @@ class Repair:
 
     def _serves(self, wanted: bytes, attempt: int, asker: int, view: int) -> bool:
         return serves(wanted, attempt, self._own_lane, asker, self._uids, view)
+
+
+def _lacks_text(box: Box, entry: Entry) -> bool:
+    root = entry.version.root
+    return (
+        entry.version.kind is Kind.SYMLINK
+        and box.planning.waits_for(entry.path, root)
+        and box.index.contents.blob(root) is None
+    )
 
 
 def _groups(keys: Sequence[bytes], size: int) -> Iterator[tuple[bytes, ...]]:
