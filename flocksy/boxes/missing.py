@@ -12,6 +12,9 @@ as a problem, and nothing supersedes it that has not seen it. It is remembered o
 conflict copy come and go with each. Its content is still expected and asked for now and then; the
 first piece that comes of any makes all ordinary things to wait for again: somebody is here who had
 them.
+
+The text of a link is no content to ask for: it comes with the record. So it is given up when every
+member was asked twice for that and none sent it with the text.
 """
 
 from __future__ import annotations
@@ -157,10 +160,17 @@ class Missing:
 
     def drop_what_is_over(self, path: str) -> None:
         """What is on this disk by now, or in no head of the path any more."""
+        contents = self._index.contents
         for root in list(self._roots.get(path, ())):
-            if self._head(path, root) is None or self._index.contents.path_with(root) is not None:
+            gone = self._head(path, root) is None or contents.path_with(root) is not None
+            if gone or (self.is_text(path, root) and contents.blob(root) is not None):
                 self._forget(path, root)
                 self._staging.release(path, root)
+
+    def is_text(self, path: str, root: bytes) -> bool:
+        """Whether it is the text of a link."""
+        head = self._head(path, root)
+        return head is not None and head.kind is Kind.SYMLINK
 
     def _hope(self, path: str, root: bytes) -> None:
         self._forget(path, root)
@@ -174,6 +184,8 @@ class Missing:
             del self._roots[path]
 
     def _expect(self, path: str, head: Version) -> bool:
+        if head.kind is Kind.SYMLINK:
+            return True  # it comes with a record
         try:
             self._staging.expect(path, head.root, head.size)
         except LimitExceeded:
@@ -193,7 +205,7 @@ class Missing:
 
 
 def _has(head: Version, roots: Mapping[bytes, bytes]) -> bool:
-    return head.kind is Kind.FILE and head.root in roots
+    return head.kind in (Kind.FILE, Kind.SYMLINK) and head.root in roots
 
 
 def _remembered(index: BoxIndex) -> dict[str, dict[bytes, bytes]]:

@@ -17,7 +17,7 @@ from flocksy.boxes.asking import FEW_WANTED, MANY_WANTED, SOON_ROUNDS, Patience,
 from flocksy.boxes.box import Box
 from flocksy.sync import reconcile
 from flocksy.sync.messages import KEY_BYTES, Entry, Gone, Items, Message, Ranges, Want, WantRecords
-from flocksy.sync.version import Kind
+from flocksy.sync.version import Kind, Version
 
 MANY_AT_ONCE = 2 * FEW_WANTED
 """More wants than these are worth a burst of their own."""
@@ -133,6 +133,7 @@ class Repair:
         if mending.records.due(now, len(mending.wanted)):
             attempt = mending.records.attempt
             if attempt > 2 * len(self._uids):
+                self._give_up_texts(box, mending.wanted)
                 mending.wanted.clear()  # nobody has them; a difference that stands asks anew
                 return
             keys = tuple(itertools.islice(mending.wanted, MANY_WANTED))
@@ -158,7 +159,8 @@ class Repair:
         are asked for on: another member may have it."""
         wanted = self._boxes[box.setup.tag].wanted
         if wanted:
-            paths = (entry.path for entry in entries if not _lacks_text(box, entry))
+            lacking = {one.path for one in entries if _lacks_text(box, one.path, one.version)}
+            paths = {one.path for one in entries} - lacking
             wanted.difference_update(map(reconcile.path_key, paths))
 
     def heard(self, box: Box, lane: int, message: Message, view: int) -> None:
@@ -214,6 +216,15 @@ class Repair:
                 box.planning.give_up(path, root)
                 mending.denied[root] = lanes
 
+    def _give_up_texts(self, box: Box, keys: Iterable[bytes]) -> None:
+        """Everybody was asked for these records: wait no longer for the texts they came without."""
+        with box.index.transaction():
+            for path in filter(None, map(box.index.items.path_of, keys)):
+                state = box.index.flock(path)
+                for version in () if state is None else state.heads.values():
+                    if _lacks_text(box, path, version):
+                        box.planning.give_up(path, version.root)
+
     def _ask_missing(self, box: Box, mending: _Mending, now: float) -> None:
         """Ask now and then for what was given up; soon when somebody has come."""
         missing = box.planning.missing
@@ -226,6 +237,11 @@ class Repair:
         wanted = box.staging.samples(some)
         if wanted:
             self._say(Want(box.setup.tag, mending.missing.attempt, tuple(wanted)))
+        texts = tuple(
+            reconcile.path_key(path) for path, root in some if missing.is_text(path, root)
+        )
+        if texts:
+            self._say(WantRecords(box.setup.tag, mending.missing.attempt, texts))
 
     def _gone(self, box: Box, lane: int, message: Gone) -> None:
         gone = self._boxes[box.setup.tag].gone
@@ -277,12 +293,11 @@ class Repair:
         return serves(wanted, attempt, self._own_lane, asker, self._uids, view)
 
 
-def _lacks_text(box: Box, entry: Entry) -> bool:
-    root = entry.version.root
+def _lacks_text(box: Box, path: str, version: Version) -> bool:
     return (
-        entry.version.kind is Kind.SYMLINK
-        and box.planning.waits_for(entry.path, root)
-        and box.index.contents.blob(root) is None
+        version.kind is Kind.SYMLINK
+        and box.planning.waits_for(path, version.root)
+        and box.index.contents.blob(version.root) is None
     )
 
 

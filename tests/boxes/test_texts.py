@@ -1,4 +1,5 @@
-"""Texts of links that did not come with their record: asked for of one member after the other."""
+"""Texts of links that did not come with their record: asked for of one member after the other, and
+not waited for when nobody has them."""
 
 from __future__ import annotations
 
@@ -6,6 +7,10 @@ import dataclasses
 import os
 from pathlib import Path
 
+import pytest
+
+from flocksy.boxes.missing import WORDS
+from flocksy.boxes.offers import Offers
 from flocksy.sync.content import symlink_root
 from tests.boxes.flock_of_boxes import Flock, spool
 
@@ -37,3 +42,39 @@ def test_whoever_has_no_text_is_not_the_last_who_is_asked(tmp_path: Path, spool:
         flock.restart(NEWCOMER)
         flock.settle()
         assert {name: os.readlink(flock.path(NEWCOMER, name)) for name in LINKS} == LINKS
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_text_that_nobody_has(
+    tmp_path: Path, spool: Path, monkeypatch: pytest.MonkeyPatch, beside: bool
+) -> None:
+    """Its maker is gone. `beside`: another has written something else there."""
+    maker, contents = 2, {}
+    with Flock(tmp_path, spool) as flock:
+        flock.settle_equal()
+        with monkeypatch.context() as lost:
+            lost.setattr(Offers, "inline", lambda *_: None)
+            lost.setattr(Offers, "_is_nowhere", lambda *_: True)
+            flock.path(maker, "link").symlink_to("there")
+            flock.run_until(
+                lambda: all(flock.box(lane).index.lane_state("link") for lane in range(3))
+            )
+        flock.kill(maker)
+        if beside:
+            contents["link"] = flock.write(0, "link", "something else").read_bytes()
+        flock.settle()
+        assert not flock.unequal()
+        for lane in (0, 1):
+            assert flock.box(lane).problems == {"link": WORDS}
+            shown = {name: flock.path(lane, name).read_bytes() for name in flock.tree(lane)}
+            assert shown == contents
+        flock.stop(1)
+        flock.restart(1)
+        flock.settle()
+        assert flock.box(1).problems == {"link": WORDS}
+        flock.restart(maker)
+        flock.run_until(lambda: not any(flock.box(lane).problems for lane in (0, 1)))
+        flock.settle_equal()
+        links = {name for name in flock.tree(0) if flock.path(0, name).is_symlink()}
+        assert [os.readlink(flock.path(0, name)) for name in links] == ["there"]
+        assert len(flock.tree(0)) == 1 + len(contents)
