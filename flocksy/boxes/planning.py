@@ -94,7 +94,7 @@ class Planning:
         self.rescan: set[str] = set()
         """Paths that were found edited when they were to be written."""
         self.texts: set[str] = set()
-        """Symlinks whose text did not arrive with the record: members are to be asked for it."""
+        """Paths of symlinks whose text is not here: members are to be asked for their records."""
         self.disk_full = False
 
     def add(self, paths: Iterable[str]) -> None:

@@ -60,9 +60,8 @@ class Receiving:
         moved = self._index.join(path, state.heads, state.superseded)
         if version.kind is Kind.SYMLINK and entry.inline is not None:
             contents.put(version.root, blobs=((version.root, entry.inline),))
-            given_up = (path, version.root) in self._planning.missing
-            if given_up or self._planning.waits_for(path, version.root):
-                self._planning.add((path,))  # its record was here, and nothing else moves it on
+            if not moved:
+                self._planning.add((path,))  # it, or a copy of it, may wait for just that
         if version.kind is Kind.FILE:
             self._expect(entry, own, moved)
         if own or not moved:

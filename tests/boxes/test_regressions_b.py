@@ -277,3 +277,35 @@ def generations(flock: Flock, lane: int, path: str) -> set[int]:
     """Of the heads that one node knows of."""
     state = flock.box(lane).index.flock(path)
     return set() if state is None else {head.generation for head in state.heads.values()}
+
+
+def test_the_text_of_a_copy_is_asked_for_at_its_owner(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy has no record of its own that anybody could send."""
+    flock.write(0, "p/old", "old")
+    flock.settle_equal()
+    flock.stop(2)
+    flock.lost = lambda _sender, _receiver, _round: True
+    shutil.rmtree(flock.path(0, "p"))
+    os.symlink("nowhere", flock.path(0, "p"))
+    flock.write(1, "p/new", "put in meanwhile")
+    flock.run_until(lambda: bool(generations(flock, 1, "p/new")))
+    flock.run_until(lambda: generations(flock, 0, "p") == {2})
+    flock.lost = lambda _sender, _receiver, _round: False
+    flock.settle()
+    (copy,) = [name for name in flock.tree(0) if ".conflict-" in name]
+    plan = Planning._plan
+    forgot: list[str] = []
+
+    def planned(self: Planning, now: float) -> None:
+        if self is flock.box(2).planning and not forgot:
+            self._index.tidy(frozenset())
+        plan(self, now)
+        forgot.extend({copy} & self._waits_for.keys())
+
+    monkeypatch.setattr(Planning, "_plan", planned)
+    flock.restart(2)
+    flock.settle_equal()
+    assert forgot
+    assert os.readlink(flock.path(2, copy)) == "nowhere"
