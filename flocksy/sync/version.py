@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from flocksy.errors import HostileInput
+from flocksy.sync.attributes import MAX_ATTRIBUTES_BYTES, decode_attributes
 
 RECORD_VERSION = 1
+ATTRIBUTES_RECORD_VERSION = 2  # of a file that has any
 VERSION_ID_BYTES = 16
 ROOT_BYTES = 32
 MAX_PARENTS = 4  # more are named by the ancestry of the message, not by the record
 MAX_SIGNATURE_BYTES = 64  # room for one Ed25519 signature
-MAX_RECORD_BYTES = 300
+MAX_PLAIN_RECORD_BYTES = 300  # without attributes
+MAX_RECORD_BYTES = MAX_PLAIN_RECORD_BYTES + MAX_ATTRIBUTES_BYTES
 MAX_GENERATION = 1 << 48  # nobody edits a path that often: more is an attack on the ordering
 MAX_SIZE = 1 << 56  # bytes; beyond any file system
 MODE_MASK = 0o777
@@ -28,7 +31,7 @@ NO_ROOT = b""
 Buffer = bytes | bytearray | memoryview  # what bytes from elsewhere may come in
 
 # record version, kind, flags, mode, mtime_ns, size, generation, bytes of root, number of parents,
-# bytes of signature; then root, parents, signature.
+# bytes of signature; then root, parents, signature, and as far as the record goes the attributes.
 _HEAD = struct.Struct("<BBBHqQQBBB")
 _METADATA_ONLY = 1
 _REPLACES_SHIFT = 1
@@ -52,7 +55,8 @@ class Version:
     files, zero elsewhere. `root` names the content: of a file the root of its chunk list, of a
     symlink the hash of its text, empty for directories and tombstones. `generation` is one more
     than the largest among the parents, 1 without parents. `parents` are the youngest four, sorted.
-    `metadata_only` says that the content is that of a parent and only mode or mtime changed.
+    `attributes` are the extended ones of a file, as in `flocksy.sync.attributes`. `metadata_only`
+    says that the content is that of a parent and only mode, mtime or attributes changed.
     `replaces` has a bit for each parent: 1, what that held was knowingly replaced. (Two members may
     delete the same copy for different reasons; those are two versions.)
     """
@@ -67,6 +71,7 @@ class Version:
     metadata_only: bool = False
     signature: bytes = b""
     replaces: int = 0
+    attributes: bytes = b""
 
     @property
     def is_content(self) -> bool:
@@ -75,11 +80,12 @@ class Version:
 
 
 def encode_record(version: Version) -> bytes:
-    """The record: at most 300 bytes, one encoding per version."""
+    """The record: one encoding per version. Without attributes it is what it was before there were
+    any, byte for byte."""
     return b"".join(
         (
             _HEAD.pack(
-                RECORD_VERSION,
+                ATTRIBUTES_RECORD_VERSION if version.attributes else RECORD_VERSION,
                 version.kind,
                 version.metadata_only | version.replaces << _REPLACES_SHIFT,
                 version.mode,
@@ -93,6 +99,7 @@ def encode_record(version: Version) -> bytes:
             version.root,
             *version.parents,
             version.signature,
+            version.attributes,
         )
     )
 
@@ -127,7 +134,7 @@ def decode_record(record: Buffer) -> Version:
         parent_count,
         signature_bytes,
     ) = _HEAD.unpack_from(data)
-    if number != RECORD_VERSION:
+    if number not in (RECORD_VERSION, ATTRIBUTES_RECORD_VERSION):
         raise HostileInput("record of unknown version")
     if parent_count > MAX_PARENTS or signature_bytes > MAX_SIGNATURE_BYTES:
         raise HostileInput("record with too many parents or too long a signature")
@@ -135,7 +142,9 @@ def decode_record(record: Buffer) -> Version:
         raise HostileInput("record with unknown flags")
     parents_at = _HEAD.size + root_bytes
     signature_at = parents_at + parent_count * VERSION_ID_BYTES
-    if len(data) != signature_at + signature_bytes:
+    attributes_at = signature_at + signature_bytes
+    has_attributes = len(data) > attributes_at
+    if len(data) < attributes_at or has_attributes != (number == ATTRIBUTES_RECORD_VERSION):
         raise HostileInput("record whose length does not fit its parts")
     try:
         kind = Kind(kind_number)
@@ -153,8 +162,9 @@ def decode_record(record: Buffer) -> Version:
         generation=generation,
         parents=parents,
         metadata_only=bool(flags & _METADATA_ONLY),
-        signature=data[signature_at:],
+        signature=data[signature_at:attributes_at],
         replaces=flags >> _REPLACES_SHIFT,
+        attributes=data[attributes_at:],
     )
     _check(version)
     return version
@@ -178,3 +188,7 @@ def _check(version: Version) -> None:
             raise HostileInput("record of impossible size")
     elif version.size or version.mtime_ns:
         raise HostileInput("record with a file's fields that is no file")
+    if version.attributes:
+        if version.kind is not Kind.FILE:
+            raise HostileInput("record with attributes that is no file")
+        decode_attributes(version.attributes)

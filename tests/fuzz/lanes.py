@@ -22,6 +22,7 @@ from flocksy.protocol.header import KNOWN_BYTES, Echo, Gear, Hot, Times
 from flocksy.protocol.proposals import make_proposal
 from flocksy.protocol.shown import Epoch, Kind, Shown
 from flocksy.sync import messages, reconcile
+from flocksy.sync.attributes import encode_attributes
 from flocksy.sync.content import (
     MAX_CHUNK_BYTES,
     MAX_CHUNKS,
@@ -186,6 +187,7 @@ def versions() -> tuple[Version, ...]:
             parents=tuple(bytes([n]) * 16 for n in range(4)),
             signature=b"s" * 64,
         ),
+        replace(file, attributes=encode_attributes({b"tag": b"red", b"comment": b"", b"c": b"\0"})),
     )
 
 
@@ -231,7 +233,7 @@ def all_messages() -> Iterable[Message]:
     """One or more of each type."""
     box, key, item = b"b" * 16, b"k" * 16, b"i" * 32
     inline = b"a small file"
-    file, directory, symlink, tombstone, full = versions()
+    file, directory, symlink, tombstone, full, tagged = versions()
     small = replace(file, size=len(inline), root=small_list(inline).root)
     yield Versions(box, (Entry("a/ü", small, ((key, item), (item[:16], b"")), True, inline),))
     yield Versions(
@@ -241,6 +243,7 @@ def all_messages() -> Iterable[Message]:
             Entry("d/\udcff", full),
             Entry("link", symlink, (), False, b"text"),
             Entry("gone", tombstone, ((key, b""),)),
+            Entry("tagged", tagged),
         ),
         b"batch...",
         9,

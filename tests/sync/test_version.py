@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flocksy.errors import HostileInput
+from flocksy.sync.attributes import encode_attributes
 from flocksy.sync.version import (
     MAX_GENERATION,
     MAX_RECORD_BYTES,
@@ -21,6 +23,11 @@ from flocksy.sync.version import (
 )
 
 ids = st.binary(min_size=16, max_size=16)
+attributes = st.dictionaries(
+    st.binary(min_size=1, max_size=9).filter(lambda name: b"\0" not in name),
+    st.binary(max_size=9),
+    max_size=3,
+).map(encode_attributes)
 
 
 @st.composite
@@ -38,6 +45,7 @@ def versions(draw: st.DrawFn) -> Version:
         parents=tuple(sorted(draw(st.sets(ids, max_size=4)))),
         metadata_only=draw(st.booleans()),
         signature=draw(st.binary(max_size=64)),
+        attributes=draw(attributes) if is_file else b"",
     )
 
 
@@ -69,6 +77,8 @@ def test_every_byte_of_a_record_is_accounted_for() -> None:
     )
     assert encode_record(version) == expected
     assert version_id(version).hex() == "9727a58e51d56a934d2a3ca534c6fddc"
+    tagged = replace(version, attributes=encode_attributes({b"tag": b"red"}))
+    assert encode_record(tagged) == b"\2" + expected[1:] + b"\x03\x03\x00tagred"
 
 
 @given(st.data(), versions())
@@ -102,6 +112,17 @@ def test_a_changed_record_is_another_version_or_refused(
         ("a directory with a size", {"kind": Kind.DIRECTORY, "root": b"", "mtime_ns": 0}),
         ("a symlink with a mode", {"kind": Kind.SYMLINK, "size": 0, "mtime_ns": 0}),
         ("a tombstone with a root", {"kind": Kind.TOMBSTONE, "size": 0, "mtime_ns": 0, "mode": 0}),
+        (
+            "a directory with attributes",
+            {
+                "kind": Kind.DIRECTORY,
+                "root": b"",
+                "mtime_ns": 0,
+                "size": 0,
+                "attributes": b"\1\0\0a",
+            },
+        ),
+        ("attributes that are none", {"attributes": b"\1\0"}),
     ],
 )
 def test_what_no_honest_node_makes_is_refused(what: str, change: dict[str, object]) -> None:
@@ -118,3 +139,13 @@ def test_what_no_honest_node_makes_is_refused(what: str, change: dict[str, objec
     with pytest.raises(HostileInput):
         decode_record(record)
         pytest.fail(what)
+
+
+def test_a_record_of_a_file_without_attributes_is_of_the_first_version() -> None:
+    record = encode_record(Version(Kind.FILE, 0o644, 1, 3, b"r" * 32, 1, ()))
+    assert record[0] == 1
+    with pytest.raises(HostileInput):
+        decode_record(b"\2" + record[1:])
+    with pytest.raises(HostileInput):
+        decode_record(record + b"\1\0\0a")
+    assert decode_record(b"\2" + record[1:] + b"\1\0\0a").attributes == b"\1\0\0a"
