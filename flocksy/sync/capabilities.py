@@ -13,31 +13,40 @@ from flocksy.sync.version import MODE_MASK, Kind, Version
 class Capabilities:
     """What one disk can hold. What it cannot hold is not a change.
 
-    The planner looks at the first three; the rest is for those who decide what is `held` and how
+    The planner looks at the first four; the rest is for those who decide what is `held` and how
     entries are recognised.
     """
 
     mode_bits: bool = True
     symlinks: bool = True
     mtime_grain_ns: int = 1
+    attributes: bool = False
+    """Extended ones, of files: this disk holds them, and they are wanted here."""
     case_folding: bool = False  # "A" and "a" are one entry
     normalising: bool = False  # composed and decomposed names are one entry
     stable_inodes: bool = True
     names: NameRules = EVERY_NAME
 
     def same(self, left: DiskEntry | None, right: DiskEntry | None) -> bool:
-        """Whether two looks at this disk showed the same."""
+        """Whether two looks at this disk, the later one first, showed the same."""
         if left is None or right is None:
             return left is right
         return (
             left.kind is right.kind
             and left.root == right.root
             and self._same_metadata(left, right.mode, right.mtime_ns)
+            and self._same_attributes(left, right.attributes or b"")
         )
 
     def shows_metadata(self, entry: DiskEntry, version: Version) -> bool:
-        """Whether the entry has mode and mtime of `version`, as far as this disk can."""
-        return self._same_metadata(entry, version.mode, version.mtime_ns)
+        """Whether the entry has the metadata of `version`, as far as this disk can."""
+        return self._same_metadata(entry, version.mode, version.mtime_ns) and self._same_attributes(
+            entry, version.attributes
+        )
+
+    def _same_attributes(self, seen: DiskEntry, attributes: bytes) -> bool:
+        """What was not looked at is no change. Where nothing was known, nothing is none either."""
+        return not self.attributes or seen.attributes is None or seen.attributes == attributes
 
     def _same_metadata(self, entry: DiskEntry, mode: int, mtime_ns: int) -> bool:
         """Of symlinks there is none; of directories the mtime is no metadata."""

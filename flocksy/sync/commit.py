@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
+from flocksy.sync.attributes import merged_attributes
 from flocksy.sync.capabilities import Capabilities, shows_content
+from flocksy.sync.carried import CarriedAttributes
 from flocksy.sync.names import ancestors
 from flocksy.sync.operations import Acknowledge, Record
 from flocksy.sync.state import join, parents_of, replaces, state_of, superseded_by
@@ -67,6 +69,8 @@ def commit_local(
         else:
             ordinary.append((path, synced))
     for path, entry in ordinary:
+        commit.attributes.goes(path, entry)
+    for path, entry in ordinary:
         commit.path(path, entry)
     # After the rest: a copy that is put away then meets its owner as it is now.
     for path in copies:
@@ -118,6 +122,7 @@ class _Commit:
         self._sends_only = sends_only
         self._no_symlinks = ignore_symlinks or not capabilities.symlinks
         self._view = View(trees)
+        self.attributes = CarriedAttributes(trees, self._view, capabilities)
         self._states: dict[str, PathState] = {}
         self._synced: dict[str, SyncedEntry | None] = {}
         self.owners: set[str] = set()
@@ -144,7 +149,11 @@ class _Commit:
         # A directory that is only implied is nobody's yet: this one is somebody's.
         if happened and wanted.version is not IMPLIED and not self._replaces(path, synced, wanted):
             # Here happened what the flock wants already.
-            self._acknowledge(path, wanted.heads, local, wanted.copy_of, wanted.generation)
+            disk = synced.disk if synced is not None else None
+            base = disk.attributes if disk is not None else None
+            self._take(path, wanted, local, base or b"")
+            return
+        if local is not None and synced is not None and self._is_told(path, local, synced):
             return
         if local is None:
             assert synced is not None
@@ -170,9 +179,12 @@ class _Commit:
         owner, head = synced.copy_of
         if self._receives_only or (self._held is not None and self._held(owner) is not None):
             return
+        local = self._trees.local(path)
+        if local is not None and self._is_told(path, local, synced):
+            return
+        attributes = self.attributes.of(path, local, synced)
         if head in self._state(owner).heads:
             self._put_away(owner, head)
-        local = self._trees.local(path)
         own = self._view.at(path)
         plain = replace(synced, disk=None, copy_of=None)
         if local is None:
@@ -180,7 +192,7 @@ class _Commit:
         elif shows_content(local, own.shown):
             self._acknowledge(path, own.heads, local, None, own.generation)
         else:
-            self._record(path, local, plain)
+            self._record(path, local, plain, attributes=attributes)
 
     def adopt(self, path: str, local: DiskEntry | None) -> None:
         """One path of a disk of unknown past."""
@@ -190,7 +202,7 @@ class _Commit:
             return
         wanted = self._view.wanted(path)
         if shows_content(local, wanted.version):
-            self._acknowledge(path, wanted.heads, local, wanted.copy_of, wanted.generation)
+            self._take(path, wanted, local)
             return
         state = self._state(path)
         equal = {name: head for name, head in state.heads.items() if shows_content(local, head)}
@@ -219,6 +231,31 @@ class _Commit:
     def _state(self, path: str) -> PathState:
         return self._states.get(path) or self._view.state(path) or PathState()
 
+    def _take(self, path: str, wanted: Wanted, local: DiskEntry | None, base: bytes = b"") -> None:
+        """The disk shows the content that the flock wants here, and has not got it from there. The
+        metadata is the flock's, but for attributes that it has not heard of (`base`: of these it
+        has)."""
+        version = wanted.version
+        seen = local.attributes if local is not None and self._capabilities.attributes else None
+        if version is None or local is None or wanted.copy_of is not None or seen is None:
+            self._acknowledge(path, wanted.heads, local, wanted.copy_of, wanted.generation)
+            return
+        merged = merged_attributes(base, seen, version.attributes)
+        is_news = merged != version.attributes
+        compared = replace(local, attributes=None) if is_news and self._receives_only else local
+        self._acknowledge(path, wanted.heads, compared, None, wanted.generation)
+        if is_news:
+            told = replace(local, mode=version.mode, mtime_ns=version.mtime_ns)
+            self._record(path, local, self._synced[path], told=told, attributes=merged)
+
+    def _is_told(self, path: str, local: DiskEntry, synced: SyncedEntry) -> bool:
+        """Whether all that has changed at the path is known to the flock. Then that is noted."""
+        if not self.attributes.are_all(path, local, synced):
+            return False
+        self._synced[path] = replace(synced, disk=local)
+        self.operations.append(Acknowledge(path, self._synced[path]))
+        return True
+
     def _acknowledge(
         self,
         path: str,
@@ -232,10 +269,21 @@ class _Commit:
         self._synced[path] = synced
         self.operations.append(Acknowledge(path, synced))
 
-    def _record(self, path: str, local: DiskEntry | None, synced: SyncedEntry | None) -> None:
-        """A version of what the disk shows, in place of what synced says it showed."""
+    def _record(
+        self,
+        path: str,
+        local: DiskEntry | None,
+        synced: SyncedEntry | None,
+        *,
+        told: DiskEntry | None = None,
+        attributes: bytes | None = None,
+    ) -> None:
+        """A version of what the disk shows, in place of what synced says it showed. `told`: what it
+        says, if that is not all that is shown; `attributes`: likewise."""
         if self._receives_only:
             return
+        if attributes is None:
+            attributes = self.attributes.of(path, local, synced)
         state = self._state(path)
         # What is replaced is what this disk showed. Other heads in synced lost silently (equal to
         # a copy, for example): they are superseded, but nobody has replaced their content.
@@ -257,7 +305,7 @@ class _Commit:
             parents |= unseen
             if unseen:
                 synced = None  # the content is news to them, even if it is none to this disk
-        version = self._version(local, parents, synced, state)
+        version = self._version(told or local, parents, synced, state, attributes)
         entry = SyncedEntry(frozenset((version_id(version),)), local, generation=version.generation)
         self._join(path, version, parents, entry)
 
@@ -267,6 +315,7 @@ class _Commit:
         parents: dict[bytes, tuple[int, bytes]],
         synced: SyncedEntry | None,
         state: PathState,
+        attributes: bytes = b"",
     ) -> Version:
         kind = local.kind if local is not None else Kind.TOMBSTONE
         mode = 0
@@ -291,6 +340,7 @@ class _Commit:
             parents=named,
             metadata_only=bool(parents) and local is not None and _same_content(local, synced),
             replaces=replaces(named, _superseded(root, parents)),
+            attributes=attributes,
         )
 
     def _put_away(self, owner: str, head: bytes) -> None:

@@ -87,7 +87,7 @@ class PutSymlink:
 
 @dataclass(frozen=True, slots=True)
 class SetMetadata:
-    """Same content; mode or mtime differ."""
+    """Same content; mode, mtime or attributes differ."""
 
     path: str
     version: Version

@@ -188,9 +188,11 @@ class _Plan:
         if local is None or not shows_content(local, version):
             self._put(path, wanted, local)
         elif not self._capabilities.shows_metadata(local, version):
-            self._puts[path] = SetMetadata(
-                path, version, wanted.heads, local, wanted.copy_of, wanted.generation
-            )
+            how = (wanted.heads, local, wanted.copy_of, wanted.generation)
+            self._puts[path] = SetMetadata(path, version, *how)
+            if self._capabilities.shows_metadata(replace(local, attributes=None), version):
+                # Should the disk refuse them: the next change here takes their place all the same.
+                self._remember(path, synced, after)
         elif synced != after:
             self._remember(path, synced, after)
 

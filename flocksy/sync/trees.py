@@ -36,6 +36,10 @@ class DiskEntry:
     """What the disk showed at a path. `root` and `size` as in `Version` (empty and zero for
     directories).
 
+    `attributes`: the extended ones of a file, as in `Version`; None where this disk does not say,
+    or has not been asked. In a synced entry they are those that it showed when the flock last got
+    to know of them: what has become of them since is a change made here.
+
     `device`, `inode` and `ctime_ns` only serve to notice that the entry is unchanged: the planner
     does not look at them.
     """
@@ -48,6 +52,7 @@ class DiskEntry:
     inode: int = 0
     ctime_ns: int = 0
     device: int = 0
+    attributes: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

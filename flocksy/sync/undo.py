@@ -25,8 +25,8 @@ _TOMBSTONE = Version(Kind.TOMBSTONE, 0, 0, 0, NO_ROOT, 1, ())
 
 
 def restored(trees: Trees, path: str, old: Version, synced: SyncedEntry | None) -> Record:
-    """The content, mode and mtime of `old` as a new version of `path`. `synced`: what this disk
-    held when somebody asked for it, which may be a while ago."""
+    """The content and metadata of `old` as a new version of `path`. `synced`: what this disk held
+    when somebody asked for it, which may be a while ago."""
     state = trees.flock(path) or PathState()
     shown = synced.disk.root if synced is not None and synced.disk is not None else NO_ROOT
     parents: dict[bytes, tuple[int, bytes]] = {}
@@ -146,5 +146,6 @@ def _record(
         generation=1 + max((generation for generation, _ in parents.values()), default=0),
         parents=named,
         replaces=replaces(named, superseded),
+        attributes=content.attributes,
     )
     return Record(path, version, synced, superseded)

@@ -15,13 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 
-from flocksy.sync import commit, planner, state, view
+from flocksy.sync import carried, commit, planner, state, view
 from flocksy.sync.operations import Acknowledge, Operation, Record
 from flocksy.sync.trees import PathState
 from flocksy.sync.view import View
 
 PACKAGE = "flocksy.sync"
-ORDER = ("state", "view", "commit", "planner")
+ORDER = ("state", "view", "carried", "commit", "planner")
 """The modules that decide, each after those it imports."""
 
 
@@ -50,7 +50,9 @@ def _engine(modules: dict[str, ModuleType]) -> Engine:
     )
 
 
-REAL = _engine({"state": state, "view": view, "commit": commit, "planner": planner})
+REAL = _engine(
+    {"state": state, "view": view, "carried": carried, "commit": commit, "planner": planner}
+)
 
 _in_use = [REAL]
 

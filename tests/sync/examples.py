@@ -14,6 +14,7 @@ from tests.sync.flock_in_memory import FULL, Node
 from tests.sync.laws import join_laws, view_laws
 from tests.sync.lives import Flock
 from tests.sync.quiet_lives import one_at_a_time, own_corners
+from tests.sync.tagged_lives import tagged_life, tags_one_at_a_time
 
 EXFAT = Capabilities(mode_bits=False, symlinks=True, mtime_grain_ns=2_000_000_000)
 
@@ -74,4 +75,6 @@ EXAMPLES: tuple[Example, ...] = (
     correlated_trees,
     one_at_a_time,
     own_corners,
+    tagged_life,
+    tags_one_at_a_time,
 )

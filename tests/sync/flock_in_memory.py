@@ -15,6 +15,7 @@ from flocksy.sync.content import chunk_id
 from flocksy.sync.names import ancestors, parent_of
 from flocksy.sync.operations import (
     Acknowledge,
+    DiskOperation,
     Hold,
     MakeDirectory,
     Operation,
@@ -22,6 +23,7 @@ from flocksy.sync.operations import (
     PutSymlink,
     Record,
     Remove,
+    SetMetadata,
     synced_after,
 )
 from flocksy.sync.planner import Held
@@ -154,6 +156,25 @@ class Node:
         mode = entry.mode if self.capabilities.mode_bits else 0o755
         return replace(entry, mode=mode, mtime_ns=entry.mtime_ns // grain * grain)
 
+    def seen(self, path: str) -> DiskEntry | None:
+        """What a look at the disk shows. Attributes are there whoever asks for them."""
+        entry = self.disk.get(path)
+        if entry is None or entry.kind is not Kind.FILE:
+            return entry
+        asked = self.capabilities.attributes
+        return replace(entry, attributes=entry.attributes or b"" if asked else None)
+
+    def want_attributes(self, wanted: bool) -> None:
+        """A person switches them on or off: what was known of them is forgotten."""
+        self.capabilities = replace(self.capabilities, attributes=wanted)
+        trees = self.trees
+        for path, entry in trees.locals.items():
+            trees.locals[path] = replace(entry, attributes=None)
+        for path, synced in trees.synceds.items():
+            if synced.disk is not None:
+                disk = replace(synced.disk, attributes=None)
+                trees.synceds[path] = replace(synced, disk=disk)
+
     # What the engine does.
 
     def scan(self, paths: Iterable[str] | None = None) -> set[str]:
@@ -162,7 +183,7 @@ class Node:
         changed = {
             path
             for path in (self.disk.keys() | locals_.keys() if paths is None else paths)
-            if self.disk.get(path) != locals_.get(path)
+            if self.seen(path) != locals_.get(path)
         }
         for path in sorted(changed):
             self._local(path)
@@ -205,7 +226,8 @@ class Node:
         for operation in operations:
             if isinstance(operation, Record):
                 assert operation.version.is_content, "adopting deletes something"
-                assert not operation.superseded, "adopting replaces something unseen"
+                is_known = not operation.superseded or operation.version.metadata_only
+                assert is_known, "adopting replaces something unseen"
         return self.learn(operations)
 
     def receive(self, path: str, state: PathState) -> None:
@@ -295,7 +317,7 @@ class Node:
             self._remember(path, operation.synced)
             return True
         assert not isinstance(operation, Record)
-        found = self.disk.get(path)
+        found = self._found(operation)
         if path in self._renamed:
             assert isinstance(operation, Remove) and found is None, "what was renamed is there"
             self._remember(path, operation.synced)
@@ -317,6 +339,13 @@ class Node:
             self._remember(path, operation.synced)
             return True
         version = operation.version
+        attributes = version.attributes if version.kind is Kind.FILE else None
+        keeps = not self.capabilities.attributes
+        if isinstance(operation, SetMetadata):
+            keeps = keeps or operation.expected.attributes is None
+            attributes = self.disk[path].attributes if keeps else attributes
+        elif keeps:
+            attributes = None
         if isinstance(operation, MakeDirectory | PutFile | PutSymlink):
             assert found is None or not below, "a directory that is not empty is replaced"
             if found is not None:
@@ -329,26 +358,43 @@ class Node:
                 self._local(operation.source)
                 self._renamed.add(operation.source)
         self.disk[path] = self.capable(
-            DiskEntry(version.kind, version.mode, version.mtime_ns, version.size, version.root)
+            DiskEntry(
+                version.kind,
+                version.mode,
+                version.mtime_ns,
+                version.size,
+                version.root,
+                attributes=attributes,
+            )
         )
-        self._local(path)
-        self._remember(path, synced_after(operation, self.disk[path]))
+        brought = replace(self.disk[path], attributes=None if keeps else attributes)
+        self._remember(path, synced_after(operation, brought))
+        # The next scan says which there are.
+        self.trees.locals[path] = replace(self.disk[path], attributes=None)
         return True
 
     def _possible(self, operation: Operation) -> bool:
         """What an applier sees when an earlier operation was left out."""
         path = operation.path
         assert not isinstance(operation, Hold | Acknowledge | Record)
-        if not self.capabilities.same(self.disk.get(path), operation.expected):
+        if not self.capabilities.same(self._found(operation), operation.expected):
             return False
         if any(parent_of(name) == path for name in self.disk):
             return not isinstance(operation, Remove | PutFile | PutSymlink)
         parent = parent_of(path)
         return not parent or (parent in self.disk and self.disk[parent].kind is Kind.DIRECTORY)
 
+    def _found(self, operation: DiskOperation) -> DiskEntry | None:
+        """What a look at the path shows that is not closer than the planner's was."""
+        found, expected = self.seen(operation.path), operation.expected
+        if found is None or expected is None or expected.attributes is not None:
+            return found
+        return replace(found, attributes=None)
+
     def _local(self, path: str) -> None:
-        if path in self.disk:
-            self.trees.locals[path] = self.disk[path]
+        seen = self.seen(path)
+        if seen is not None:
+            self.trees.locals[path] = seen
         else:
             self.trees.locals.pop(path, None)
 
@@ -369,6 +415,10 @@ class Node:
             )
             for path, entry in self.disk.items()
         }
+
+    def attributes(self) -> dict[str, bytes]:
+        """Those of the files that have any, where they are asked for."""
+        return {path: entry.attributes for path, entry in self.disk.items() if entry.attributes}
 
     def contents(self) -> dict[str, tuple[Kind, bytes]]:
         return {path: (entry.kind, entry.root) for path, entry in self.disk.items()}

@@ -137,6 +137,9 @@ class Flock:
         """Everything that must be true once it has settled. Disks that cannot hold the same are
         only equal in what stands where."""
         first = self.nodes[0]
+        asking = [node for node in self.nodes if node.capabilities.attributes]
+        for node in asking:
+            assert node.attributes() == asking[0].attributes(), "attributes differ"
         for node in self.nodes:
             assert node.trees.states == first.trees.states, "flock trees differ"
             if equal_disks:

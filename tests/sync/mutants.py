@@ -189,7 +189,7 @@ MUTANTS = (
     Mutant(
         "an edited copy is no file of its own",
         "commit",
-        "        else:\n            self._record(path, local, plain)",
+        "        else:\n            self._record(path, local, plain, attributes=attributes)",
         "        else:\n            self._acknowledge(path, synced.heads, local, None, 0)",
     ),
     Mutant(
@@ -389,5 +389,48 @@ MUTANTS = (
         "planner",
         "            self._include(path)\n            self._include_missing_below(path)",
         "            self._include(path)",
+    ),
+    # Extended attributes.
+    Mutant(
+        "an edit where nobody asks for attributes takes them away",
+        "carried",
+        "                return self._known(path, synced, disk)\n            source",
+        "                return b''\n            source",
+    ),
+    Mutant(
+        "a rename there takes them away",
+        "carried",
+        "            return self._known(source, moved, moved.disk)",
+        "            return b''",
+    ),
+    Mutant(
+        "what a disk is still to get counts as taken away",
+        "carried",
+        'return merged_attributes(disk.attributes or b"", local.attributes, known)',
+        "return local.attributes",
+    ),
+    Mutant(
+        "an edit of what was superseded unseen takes them away",
+        "carried",
+        "            return shown.attributes",
+        "            return b''",
+    ),
+    Mutant(
+        "a conflict copy that was edited loses its own",
+        "carried",
+        "            names = frozenset((head,))",
+        "            names = frozenset()",
+    ),
+    Mutant(
+        "what the flock knows is told once more",
+        "commit",
+        "        if not self.attributes.are_all(path, local, synced):\n            return False",
+        "        return False",
+    ),
+    Mutant(
+        "adopting takes the attributes that a disk has",
+        "commit",
+        "        is_news = merged != version.attributes",
+        "        is_news = False",
     ),
 )

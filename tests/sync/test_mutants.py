@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.sync import test_planner
+from tests.sync import test_carried, test_planner
 from tests.sync.engine import REAL, current, mutant, using
 from tests.sync.examples import EXAMPLES
 from tests.sync.mutants import MUTANTS, Mutant
@@ -21,8 +21,8 @@ SEEDS = 100
 
 
 def scenes() -> Iterator[tuple[str, Callable[[], None]]]:
-    """The clashes that `test_planner` plays, one by one."""
-    for name, scene in vars(test_planner).items():
+    """The clashes that `test_planner` plays, and `test_carried`, one by one."""
+    for name, scene in (*vars(test_planner).items(), *vars(test_carried).items()):
         if not name.startswith("test_"):
             continue
         marks = {mark.name: mark for mark in getattr(scene, "pytestmark", ())}
