@@ -14,11 +14,11 @@ from urllib.parse import quote
 
 from flocksy.errors import IndexDamaged
 from flocksy.index.database import BUSY_TIMEOUT_MS, note_damage, translated
-from flocksy.index.rows import entry_of, path_bytes, path_text
+from flocksy.index.rows import ENTRY_COLUMNS, entry_of, path_bytes, path_text
 from flocksy.sync.trees import DiskEntry
 from flocksy.sync.version import Kind
 
-_ENTRY = "kind, mode, mtime_ns, size, root, inode, ctime_ns, device, settled"
+_ENTRY = f"{ENTRY_COLUMNS}, settled"
 _PAGE = 1000
 
 

@@ -14,7 +14,7 @@ from flocksy.errors import IndexDamaged, IndexTooNew
 
 STEPS: tuple[str, ...] = tuple(
     resources.files("flocksy.index").joinpath(name).read_text(encoding="utf-8")
-    for name in ("schema.sql", "schema2.sql")
+    for name in ("schema.sql", "schema2.sql", "schema3.sql")
 )
 """STEPS[n] leads from version n to version n + 1; version 0 is an empty database."""
 

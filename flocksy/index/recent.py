@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from flocksy.index.database import Database
 from flocksy.index.paths import Paths
-from flocksy.index.rows import entry_of, path_bytes, split_ids
+from flocksy.index.rows import ENTRY_COLUMNS, entry_of, path_bytes, split_ids
 from flocksy.sync.trees import DiskEntry, SyncedEntry
 
 MAX_KEPT = 8_192
@@ -27,7 +27,9 @@ class Recent(Generic[Key, Value]):
     def __init__(self, database: Database, read: Callable[[Key], Value]) -> None:
         self._read = read
         self._kept: dict[Key, Value] = {}
-        database.on_rollback(self._kept.clear)
+        self.forget = self._kept.clear
+        """All of them are about to change, or have changed."""
+        database.on_rollback(self.forget)
 
     def get(self, key: Key) -> Value:
         """The value, read if it is not kept."""
@@ -48,7 +50,7 @@ class Recent(Generic[Key, Value]):
 def read_local(database: Database, path: str) -> DiskEntry | None:
     """What `BoxIndex.local` gives."""
     row = database.row(
-        "SELECT kind, mode, mtime_ns, size, root, inode, ctime_ns, device FROM paths"
+        f"SELECT {ENTRY_COLUMNS} FROM paths"
         " JOIN local ON local.path = paths.id WHERE paths.path = ?",
         (path_bytes(path),),
     )
@@ -58,7 +60,7 @@ def read_local(database: Database, path: str) -> DiskEntry | None:
 def read_synced(database: Database, paths: Paths, path: str) -> SyncedEntry | None:
     """What `BoxIndex.synced` gives."""
     row = database.row(
-        "SELECT kind, mode, mtime_ns, size, root, inode, ctime_ns, device,"
+        f"SELECT {ENTRY_COLUMNS},"
         " synced.heads, copy_owner, copy_head, generation FROM paths"
         " JOIN synced ON synced.path = paths.id WHERE paths.path = ?",
         (path_bytes(path),),

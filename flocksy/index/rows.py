@@ -12,7 +12,12 @@ from flocksy.sync.version import VERSION_ID_BYTES, Kind
 _SIGN = 1 << 63
 _WRAP = 1 << 64
 
-EntryRow = tuple[int, int, int, int, bytes, int, int, int]
+EntryRow = tuple[int, int, int, int, bytes, int, int, int, bytes | None]
+
+ENTRY_COLUMNS = "kind, mode, mtime_ns, size, root, inode, ctime_ns, device, attributes"
+"""Of `local` and `synced`, in the order of `entry_row`."""
+
+NO_ENTRY = (None,) * 9
 
 
 def signed(number: int) -> int:
@@ -33,7 +38,7 @@ def path_text(path: bytes) -> str:
 
 
 def entry_row(entry: DiskEntry) -> EntryRow:
-    """kind, mode, mtime_ns, size, root, inode, ctime_ns, device."""
+    """The values of `ENTRY_COLUMNS`."""
     return (
         int(entry.kind),
         entry.mode,
@@ -43,14 +48,23 @@ def entry_row(entry: DiskEntry) -> EntryRow:
         signed(entry.inode),
         entry.ctime_ns,
         signed(entry.device),
+        entry.attributes,
     )
 
 
 def entry_of(row: Row) -> DiskEntry:
-    """From columns in the order of `entry_row`."""
-    kind, mode, mtime_ns, size, root, inode, ctime_ns, device = row
+    """From the values of `ENTRY_COLUMNS`."""
+    kind, mode, mtime_ns, size, root, inode, ctime_ns, device, attributes = row
     return DiskEntry(
-        Kind(kind), mode, mtime_ns, size, root, unsigned(inode), ctime_ns, unsigned(device)
+        Kind(kind),
+        mode,
+        mtime_ns,
+        size,
+        root,
+        unsigned(inode),
+        ctime_ns,
+        unsigned(device),
+        attributes,
     )
 
 

@@ -22,7 +22,7 @@ from flocksy.index.journal import Journal
 from flocksy.index.past import Past
 from flocksy.index.paths import Paths
 from flocksy.index.recent import Recent, read_local, read_synced
-from flocksy.index.rows import entry_row, joined_ids, path_bytes, path_text
+from flocksy.index.rows import ENTRY_COLUMNS, NO_ENTRY, entry_row, joined_ids, path_bytes, path_text
 from flocksy.sync.trees import DiskEntry, PathState, SyncedEntry
 from flocksy.sync.version import Kind, Version
 
@@ -164,7 +164,8 @@ class BoxIndex:
                 return
             number, parent = self._paths.numbers(path)
             self._database.execute(
-                "INSERT OR REPLACE INTO local VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT OR REPLACE INTO local (path, parent, {ENTRY_COLUMNS}, settled)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (number, parent, *entry_row(entry), int(settled)),
             )
 
@@ -179,14 +180,16 @@ class BoxIndex:
                     (path_bytes(path),),
                 )
                 return
-            disk = (None,) * 8 if entry.disk is None else entry_row(entry.disk)
+            disk = NO_ENTRY if entry.disk is None else entry_row(entry.disk)
             owner, head = (
                 (None, None)
                 if entry.copy_of is None
                 else (self._paths.number(entry.copy_of[0]), entry.copy_of[1])
             )
             self._database.execute(
-                "INSERT OR REPLACE INTO synced VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT OR REPLACE INTO synced (path, heads, {ENTRY_COLUMNS},"
+                " copy_owner, copy_head, generation)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     self._paths.number(path),
                     joined_ids(entry.heads),
@@ -312,10 +315,22 @@ class BoxIndex:
             " LEFT JOIN synced ON synced.path = local.path WHERE synced.kind IS NULL"
             " OR synced.kind != local.kind OR synced.mode != local.mode"
             " OR synced.mtime_ns != local.mtime_ns OR synced.root != local.root"
+            " OR local.attributes != coalesce(synced.attributes, x'')"
             " UNION ALL SELECT paths.path FROM synced JOIN paths ON paths.id = synced.path"
             " LEFT JOIN local ON local.path = synced.path"
             " WHERE synced.kind IS NOT NULL AND local.path IS NULL"
         )
+
+    def forget_attributes(self) -> None:
+        """What was known of extended attributes was known long ago: they are to be looked at anew,
+        and nothing that is missing counts as taken away."""
+        with self.transaction():
+            for table in ("local", "synced"):
+                self._database.execute(
+                    f"UPDATE {table} SET attributes = NULL WHERE attributes IS NOT NULL"
+                )
+            self._local.forget()
+            self._synced.forget()
 
     def counts(self) -> Counts:
         """For the status; costs a few look-ups."""

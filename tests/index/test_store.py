@@ -6,6 +6,7 @@ import os
 import random
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -400,3 +401,27 @@ def test_fingerprints_of_ranges_are_those_of_their_items(index: BoxIndex) -> Non
             assert index.items.fingerprint(lower, upper) == (len(inside), total)
     _, total = index.items.fingerprint(b"", b"")
     assert index.items.digest() == total.to_bytes(32, "big")
+
+
+def test_attributes_are_kept_and_forgotten(index: BoxIndex) -> None:
+    red, none = b"\3\3\0tagred", b""
+    tagged = replace(file_entry(), attributes=red)
+    index.set_local("f", tagged)
+    index.set_local("g", replace(file_entry(), attributes=none))
+    index.set_local("h", file_entry())
+    index.set_synced("f", SyncedEntry(frozenset(), replace(file_entry(), attributes=none)))
+    index.set_synced("g", SyncedEntry(frozenset(), file_entry()))
+    index.set_synced("h", SyncedEntry(frozenset(), tagged))
+    assert [index.local(path) for path in "fgh"] == [
+        tagged,
+        replace(file_entry(), attributes=none),
+        file_entry(),
+    ]
+    synced = index.synced("h")
+    assert synced is not None and synced.disk == tagged
+    assert set(index.undecided()) == {"f"}, "not asked is no change, and none is as nothing"
+    index.forget_attributes()
+    assert {index.local(path) for path in "fgh"} == {file_entry()}
+    synced = index.synced("h")
+    assert synced is not None and synced.disk == file_entry()
+    assert not index.undecided()
