@@ -15,6 +15,7 @@ from pathlib import Path
 
 from flocksy.boxes import marker
 from flocksy.boxes.applier import Applier
+from flocksy.boxes.attributes import ATTRIBUTES, NO_ATTRIBUTES
 from flocksy.boxes.disk import Disk
 from flocksy.boxes.filesystem import RealDisk
 from flocksy.boxes.following import FollowingDisk
@@ -62,6 +63,8 @@ class Opened:
     watcher: Watcher
     words: tuple[str, ...]
     """What people should be told about the opening."""
+    lacks: str
+    """What the disk has not got although it is wanted, in one line; empty for nothing."""
 
     @property
     def adopting(self) -> bool:
@@ -199,6 +202,15 @@ def _open_index(
         return BoxIndex.open(path, now_ms), True
 
 
+def _look_at_attributes_anew(index: BoxIndex, capabilities: Capabilities) -> None:
+    """While nobody asked for them programs that know none may have saved files without: when it
+    begins again, nothing that is missing was taken away."""
+    if (index.remembered(ATTRIBUTES) is not None) != capabilities.attributes:
+        with index.transaction(durable=True):
+            index.forget_attributes()
+            index.remember(ATTRIBUTES, b"1" if capabilities.attributes else None)
+
+
 def _open_rest(
     setup: BoxSetup,
     box: RealDisk,
@@ -214,7 +226,8 @@ def _open_rest(
     if setup.follow_symlinks:
         links = Links(index, setup.path, (setup.index_path, *setup.private))
         disk = FollowingDisk(box, links)
-    capabilities = probe(disk)
+    capabilities = probe(disk, attributes=setup.attributes)
+    _look_at_attributes_anew(index, capabilities)
     history = History(
         disk,
         now_ms,
@@ -252,6 +265,7 @@ def _open_rest(
         reader=ChunkReader(disk, index.contents),
         watcher=watcher,
         words=tuple(words),
+        lacks=NO_ATTRIBUTES if setup.attributes and not capabilities.attributes else "",
     )
 
 

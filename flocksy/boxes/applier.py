@@ -29,7 +29,9 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
+from flocksy.boxes.attributes import bring
 from flocksy.boxes.batch import (
     ALL,
     Batch,
@@ -48,13 +50,15 @@ from flocksy.boxes.journal import Applied, Journal, JournalEntry
 from flocksy.boxes.pace import SLICE_S, each, in_thread
 from flocksy.boxes.placing import (
     INCOMING,
+    OWN_PREFIX,
     SCRATCH,
+    BlockedError,
     ChangedError,
     Placer,
     describe,
     make_folders,
 )
-from flocksy.boxes.preparing import OWN_PREFIX, Preparer
+from flocksy.boxes.preparing import Preparer
 from flocksy.boxes.recovery import recover
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.names import ancestors
@@ -267,7 +271,7 @@ class Applier:
         step.placed = True
 
     def _dress(self, placer: Placer, step: Step) -> None:
-        """Mode and mtime where they could not be set on the temporary.
+        """Metadata where it could not be set on the temporary.
 
         Here people may edit already. An mtime that is set would hide what they wrote in that
         instant, so the path is read once more afterwards.
@@ -281,16 +285,19 @@ class Applier:
                 step.is_sure = (
                     step.wanted.kind is not Kind.FILE or expected.mtime_ns == step.wanted.mtime_ns
                 )
+                self._bring(step, expected.attributes, alone=self._differs_alone(step))
             step.placed = True
         else:
             assert step.shown is not None
             late_mode = self._capabilities.mode_bits and step.shown.mode != step.wanted.mode
             late_mtime = step.source is not None and step.shown.mtime_ns != step.wanted.mtime_ns
-            if not late_mode and not late_mtime:
+            late_attributes = step.brought is not None and step.brought != step.wanted.attributes
+            if not (late_mode or late_mtime or late_attributes):
                 return
             try:
                 if not placer.same(self._disk.stat(step.path), step.shown):
                     return  # edited already: what is there is dressed as its editor wants
+                self._bring(step, step.brought, alone=False)
                 found = placer.dress(step.path, step.wanted, dated=late_mtime)
             except OSError as error:
                 step.problem = describe(error)  # the content is in its place all the same
@@ -298,6 +305,31 @@ class Applier:
             if late_mtime or found.mtime_ns == step.shown.mtime_ns:
                 step.shown = found.entry(step.wanted.root)
             step.is_sure = not late_mtime
+
+    def _bring(self, step: Step, before: bytes | None, *, alone: bool) -> None:
+        """The extended attributes of a file that people may edit already. `alone`: nothing else is
+        wrong with the path."""
+        step.brought = before
+        wanted = step.wanted.attributes if step.wanted is not None else None
+        if before is None or wanted is None or before == wanted:
+            return
+        try:
+            bring(self._disk, step.path, before, wanted)
+        except ChangedError:
+            return  # somebody's change: the scan finds it
+        except (BlockedError, OSError):
+            if alone:
+                raise
+            return  # they are planned once more, alone
+        step.brought = wanted
+
+    def _differs_alone(self, step: Step) -> bool:
+        """Whether nothing but extended attributes is to be set."""
+        expected = step.operation.expected
+        if expected is None or isinstance(step.operation, Remove):
+            return False
+        plain = replace(expected, attributes=None)
+        return self._capabilities.shows_metadata(plain, step.operation.version)
 
     def _read_back(self, placer: Placer, batch: Batch, step: Step) -> None:
         """What the disk shows now. Where somebody was quick it is not what was brought: the path
@@ -308,7 +340,8 @@ class Applier:
                 batch.rescan.add(step.path)
         elif found is not None and placer.same(found, step.shown, at=step.path):
             step.found = found.entry(step.wanted.root)
-            if not step.is_sure:
+            # One who has set an attribute in the same tick of the clock shows by nothing else.
+            if not step.is_sure or (self._capabilities.attributes and found.kind is Kind.FILE):
                 batch.rescan.add(step.path)
         else:
             step.found = step.shown

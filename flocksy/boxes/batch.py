@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Protocol
 
@@ -89,6 +89,7 @@ class Step:
     shadow: Step | None = None  # of a removal: what comes to the same name
     placed: bool = False
     shown: DiskEntry | None = None  # what the path showed when it was placed
+    brought: bytes | None = None  # extended attributes that the file at the path is known to have
     is_sure: bool = True  # no edit can hide behind a time that was set at the path itself
     result: Result = Result.DONE
     problem: str = ""
@@ -145,27 +146,35 @@ ALL: tuple[type[DiskOperation], ...] = (
 )
 
 
-def wanted_entry(operation: DiskOperation) -> DiskEntry | None:
+def wanted_entry(operation: DiskOperation, *, attributes: bool) -> DiskEntry | None:
+    """What the path is to show. `attributes`: this disk holds extended ones."""
     if isinstance(operation, Remove):
         return None
     version = operation.version
     return DiskEntry(
-        version.kind, version.mode & MODE_BITS, version.mtime_ns, version.size, version.root
+        version.kind,
+        version.mode & MODE_BITS,
+        version.mtime_ns,
+        version.size,
+        version.root,
+        attributes=version.attributes if attributes and version.kind is Kind.FILE else None,
     )
 
 
-def journal_entry(operation: DiskOperation) -> JournalEntry:
+def journal_entry(operation: DiskOperation, wanted: DiskEntry | None) -> JournalEntry:
     """The operation as the journal knows it, before its temporary is made."""
-    wanted = wanted_entry(operation)
     synced = synced_after(operation, wanted)
     return JournalEntry(operation.path, "", "", operation.expected, wanted, synced)
 
 
 def applied(step: Step) -> Applied:
     """What the index is told of a step that is done."""
-    return Applied(
-        step.path, step.found, synced_after(step.operation, step.found), settled=step.is_sure
-    )
+    found, synced = step.found, synced_after(step.operation, step.found)
+    if found is not None:
+        found = replace(found, attributes=None)  # the next scan says; it is asked for at once
+    if synced is not None and synced.disk is not None:
+        synced = replace(synced, disk=replace(synced.disk, attributes=step.brought))
+    return Applied(step.path, found, synced, settled=step.is_sure)
 
 
 def is_directory(entry: DiskEntry | None) -> bool:

@@ -10,6 +10,8 @@ no directory or is a link.
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -57,6 +59,38 @@ class Stat:
             ctime_ns=self.ctime_ns,
             device=self.device,
         )
+
+
+_LATEST_NS = (1 << 63) - 1
+"""April 2262: the last time that fits into the 64 signed bits of a version and of the index. File
+systems go further (ext4 to 2446, tmpfs beyond), and a camera with a flat battery may say anything.
+"""
+
+
+def as_stat(found: os.stat_result) -> Stat:
+    """What `stat` of the system says, in our words; times beyond `_LATEST_NS` are that time."""
+    mode = found.st_mode
+    kind = None
+    size = found.st_size
+    if stat.S_ISREG(mode):
+        kind = Kind.FILE
+    elif stat.S_ISDIR(mode):
+        kind, size = Kind.DIRECTORY, 0
+    elif stat.S_ISLNK(mode):
+        kind = Kind.SYMLINK
+    return Stat(
+        kind,
+        mode & MODE_BITS,
+        _clamped(found.st_mtime_ns),
+        size,
+        found.st_ino,
+        _clamped(found.st_ctime_ns),
+        found.st_dev,
+    )
+
+
+def _clamped(time_ns: int) -> int:
+    return max(-_LATEST_NS, min(time_ns, _LATEST_NS))
 
 
 class Disk(Protocol):
@@ -126,6 +160,19 @@ class Disk(Protocol):
     def set_metadata(self, path: str, mode: int | None, mtime_ns: int | None) -> Stat:
         """Set mode (`MODE_BITS` only) and mtime of a file or directory through one handle; None
         leaves it as it is. Returns what it shows afterwards."""
+        ...
+
+    def read_attributes(self, path: str) -> bytes:
+        """The extended attributes of a file, in the encoding of `flocksy.sync.attributes`.
+
+        Raises `AttributesError` when they are more than that holds.
+        """
+        ...
+
+    def set_attributes(self, path: str, attributes: bytes) -> None:
+        """Have a file show these and no others (of the `user.` namespace), whatever its mode. An
+        `OSError` leaves, or puts back, those it had. Raises also `AttributesError` when those were
+        too many."""
         ...
 
     def flush_file(self, path: str) -> None:

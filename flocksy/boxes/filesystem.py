@@ -14,19 +14,15 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 
 from flocksy import system
-from flocksy.boxes.disk import MODE_BITS, PARKED, Disk, Stat
+from flocksy.boxes import dressing
+from flocksy.boxes.disk import MODE_BITS, PARKED, Disk, Stat, as_stat
 from flocksy.boxes.often import Often
 from flocksy.errors import BoxError
-from flocksy.sync.version import Kind
 
 __all__ = ["Disk", "RealDisk", "Stat", "as_stat"]
 
 _COPY_BYTES = 1 << 20
 """Bytes per step of a copy: about a millisecond, so that a caller can slice its time."""
-_LATEST_NS = (1 << 63) - 1
-"""April 2262: the last time that fits into the 64 signed bits of a version and of the index. File
-systems go further (ext4 to 2446, tmpfs beyond), and a camera with a flat battery may say anything.
-"""
 
 _DIRECTORY_FLAGS = os.O_RDONLY | system.O_DIRECTORY | system.O_NOFOLLOW | system.O_CLOEXEC
 
@@ -157,28 +153,16 @@ class RealDisk:
             os.close(reading)
 
     def set_metadata(self, path: str, mode: int | None, mtime_ns: int | None) -> Stat:
-        flags = os.O_RDONLY | system.O_NOFOLLOW | system.O_NONBLOCK | system.O_CLOEXEC
-        try:
-            descriptor = self._open(path, flags)
-        except PermissionError:
-            # An entry of ours that we may not read. Its mode is still ours to change.
-            if not system.O_PATH:
-                raise
-            descriptor = self._open(path, system.O_PATH | system.O_NOFOLLOW | system.O_CLOEXEC)
-            target: int | str = system.descriptor_path(descriptor)
-        else:
-            target = descriptor
-        try:
-            found = os.fstat(descriptor)
-            if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
-                raise OSError(errno.EINVAL, "neither a file nor a directory", path)
-            if mode is not None and stat.S_IMODE(found.st_mode) != mode & MODE_BITS:
-                os.chmod(target, mode & MODE_BITS)
-            if mtime_ns is not None:
-                os.utime(target, ns=(found.st_atime_ns, mtime_ns))
-            return as_stat(os.fstat(descriptor))
-        finally:
-            os.close(descriptor)
+        with dressing.handle(self._open, path) as handle:
+            return dressing.set_metadata(handle, mode, mtime_ns)
+
+    def read_attributes(self, path: str) -> bytes:
+        with dressing.handle(self._open, path) as handle:
+            return dressing.read_attributes(handle)
+
+    def set_attributes(self, path: str, attributes: bytes) -> None:
+        with dressing.handle(self._open, path) as handle:
+            dressing.set_attributes(handle, attributes)
 
     # ── moving ───────────────────────────────────────────────────────────────────────────────
 
@@ -348,32 +332,6 @@ def _not_cut(path: str, parked: str) -> Iterator[None]:
         raise BoxError(
             f"{path}: what stood there is at {parked} in the box: {error.strerror or error}"
         ) from error
-
-
-def as_stat(found: os.stat_result) -> Stat:
-    """What `stat` of the system says, in our words; times beyond `_LATEST_NS` are that time."""
-    mode = found.st_mode
-    kind = None
-    size = found.st_size
-    if stat.S_ISREG(mode):
-        kind = Kind.FILE
-    elif stat.S_ISDIR(mode):
-        kind, size = Kind.DIRECTORY, 0
-    elif stat.S_ISLNK(mode):
-        kind = Kind.SYMLINK
-    return Stat(
-        kind,
-        mode & MODE_BITS,
-        _clamped(found.st_mtime_ns),
-        size,
-        found.st_ino,
-        _clamped(found.st_ctime_ns),
-        found.st_dev,
-    )
-
-
-def _clamped(time_ns: int) -> int:
-    return max(-_LATEST_NS, min(time_ns, _LATEST_NS))
 
 
 def _move_by_steps(source_fd: int, old: str, target_fd: int, new: str) -> None:

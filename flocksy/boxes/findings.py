@@ -67,4 +67,12 @@ class Unfollowed:
     reason: str
 
 
-Finding = Seen | Gone | Busy | Unreadable | Skipped | Unfollowed
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What people should know of a path; nothing follows from it. After what was seen there."""
+
+    path: str
+    reason: str
+
+
+Finding = Seen | Gone | Busy | Unreadable | Skipped | Unfollowed | Remark

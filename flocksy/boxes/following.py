@@ -80,6 +80,10 @@ class FollowingDisk:
         disk, there = self._entry(path)
         return disk.read_link(there)
 
+    def read_attributes(self, path: str) -> bytes:
+        disk, there = self._shown(path)
+        return disk.read_attributes(there)
+
     def stat_shown(self, path: str) -> Stat | None:
         """As `stat`, but of a followed link what it leads to."""
         disk, there = self._shown(path)
@@ -146,6 +150,10 @@ class FollowingDisk:
     def set_metadata(self, path: str, mode: int | None, mtime_ns: int | None) -> Stat:
         self._refuse(path)
         return self._box.set_metadata(path, mode, mtime_ns)
+
+    def set_attributes(self, path: str, attributes: bytes) -> None:
+        self._refuse(path)
+        self._box.set_attributes(path, attributes)
 
     def flush_file(self, path: str) -> None:
         self._refuse(path)

@@ -9,7 +9,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from flocksy.boxes.findings import Busy, Finding, Gone, Seen, Skipped, Unfollowed, Unreadable
+from flocksy.boxes.findings import (
+    Busy,
+    Finding,
+    Gone,
+    Remark,
+    Seen,
+    Skipped,
+    Unfollowed,
+    Unreadable,
+)
 from flocksy.boxes.links import Links
 from flocksy.index.store import BoxIndex
 from flocksy.sync.commit import Held
@@ -117,7 +126,7 @@ class Intake:
         if self._held is not None and self._held(path) is not None:
             self.problems.pop(path, None)
             return
-        if not isinstance(finding, Unreadable | Skipped | Unfollowed):
+        if not isinstance(finding, Unreadable | Skipped | Unfollowed | Remark):
             self.problems.pop(path, None)
         if self._index.journal.contains(path):
             self.look_again(path, now)  # the applier is at it: what was seen may be in between
@@ -144,7 +153,7 @@ class Intake:
                 )
                 self._pause[path] = min(pause, MAX_PAUSE_SECONDS)
                 self._again[path] = now + self._pause[path]
-            case Unreadable() | Skipped() | Unfollowed():
+            case Unreadable() | Skipped() | Unfollowed() | Remark():
                 for doubted in self._doubted.values():
                     doubted.discard(path)
                 if len(self.problems) < MAX_PROBLEMS:

@@ -10,12 +10,13 @@ import binascii
 import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from flocksy.errors import IndexDamaged
 from flocksy.index.journal import Journal as Rows
 from flocksy.index.journal import Kept
+from flocksy.sync.attributes import decode_attributes
 from flocksy.sync.trees import DiskEntry, SyncedEntry
 from flocksy.sync.version import Kind
 
@@ -180,7 +181,7 @@ def _entry(path: str, row: dict[str, Any]) -> JournalEntry:
 def _disk_out(entry: DiskEntry | None) -> list[Any] | None:
     if entry is None:
         return None
-    return [
+    row = [
         int(entry.kind),
         entry.mode,
         entry.mtime_ns,
@@ -190,15 +191,22 @@ def _disk_out(entry: DiskEntry | None) -> list[Any] | None:
         entry.ctime_ns,
         entry.device,
     ]
+    return row if entry.attributes is None else [*row, _text(entry.attributes)]
 
 
 def _disk_in(row: list[Any] | None) -> DiskEntry | None:
     if row is None:
         return None
-    kind, mode, mtime_ns, size, root, inode, ctime_ns, device = row
+    kind, mode, mtime_ns, size, root, inode, ctime_ns, device, *attributes = row
     for number in (mode, mtime_ns, size, inode, ctime_ns, device):
         _of(int, number)
-    return DiskEntry(Kind(kind), mode, mtime_ns, size, _bytes(root), inode, ctime_ns, device)
+    entry = DiskEntry(Kind(kind), mode, mtime_ns, size, _bytes(root), inode, ctime_ns, device)
+    if not attributes:
+        return entry
+    (said,) = attributes
+    blob = _bytes(_of(str, said))
+    decode_attributes(blob)
+    return replace(entry, attributes=blob)
 
 
 def _of(kind: type[_Value], value: Any) -> _Value:

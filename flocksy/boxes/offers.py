@@ -87,12 +87,11 @@ class Offers:
             named = {name for name, _ in chunks}
             chunks += [one for one in earlier.chunks if one[0] in shared and one[0] not in named]
         inline = version.size if version.kind is Kind.FILE and not chunks else 0
+        inline = min(inline, INLINE_BYTES) + len(version.attributes)
         self.held.drop(path)
         self.pushes.drop(path)
         (self.held if held else self.pushes).add(
-            Push(
-                path, batch, batch_size, inline_bytes=min(inline, INLINE_BYTES), chunks=chunks or ()
-            )
+            Push(path, batch, batch_size, inline_bytes=inline, chunks=chunks or ())
         )
 
     def again(self, path: str) -> bool:

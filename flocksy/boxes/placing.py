@@ -33,6 +33,9 @@ from flocksy.sync.version import Kind
 INCOMING = f"{PRIVATE}/incoming"
 """Temporaries: contents on their way to their paths."""
 
+OWN_PREFIX = "apply-"
+"""Names of temporaries that a batch makes; whatever bears it at the start is left from a crash."""
+
 SCRATCH = f"{PRIVATE}/scratch"
 """Where contents go that are here already: written like any other, then discarded."""
 

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 
+from flocksy.boxes.attributes import bring_fresh
 from flocksy.boxes.batch import (
     STEP_ERRORS,
     Batch,
@@ -22,13 +23,10 @@ from flocksy.boxes.batch import (
 from flocksy.boxes.disk import Disk
 from flocksy.boxes.history import History
 from flocksy.boxes.pace import SLICE_S, each
-from flocksy.boxes.placing import INCOMING, ChangedError, Placer
+from flocksy.boxes.placing import INCOMING, OWN_PREFIX, ChangedError, Placer
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.operations import DiskOperation, MakeDirectory, PutFile, PutSymlink, Remove
 from flocksy.sync.version import Kind
-
-OWN_PREFIX = "apply-"
-"""Names of temporaries made here; whatever bears it at the start is left from a crash."""
 
 
 class Preparer:
@@ -48,7 +46,8 @@ class Preparer:
         batch = Batch()
         folded: dict[str, Step] = {}
         for operation in operations:
-            step = Step(operation, journal_entry(operation), wanted_entry(operation))
+            wanted = wanted_entry(operation, attributes=self._capabilities.attributes)
+            step = Step(operation, journal_entry(operation, wanted), wanted)
             batch.steps.append(step)
             if isinstance(operation, Remove):
                 batch.removals[operation.path] = step
@@ -119,6 +118,7 @@ class Preparer:
                 batch.staged.add(staged)
                 step.entry = replace(step.entry, temporary=staged)
         if step.source is None:
+            self._attribute(step)
             # A file that we must not read we could not flush; its mode follows in the end.
             placer.dress(step.entry.temporary, replace(step.wanted, mode=step.wanted.mode | 0o400))
         self._stamp(step)
@@ -137,6 +137,8 @@ class Preparer:
         # One link at most: two live names of one file would be edited together.
         if len(users) == 1 and self._disk.link(source, step.entry.temporary):
             step.source = source
+            if self._capabilities.attributes and removal.entry.before is not None:
+                step.brought = removal.entry.before.attributes
         else:
             yield from self._copy(source, step.entry.temporary)
         if not placer.same(self._disk.stat(source), removal.entry.before):
@@ -145,6 +147,12 @@ class Preparer:
     def _copy(self, source: str, target: str) -> Generator[float, None, None]:
         for _ in self._disk.copy(source, target):
             yield 0.0
+
+    def _attribute(self, step: Step) -> None:
+        """Extended attributes of a temporary that is a file of its own."""
+        wanted = step.wanted.attributes if step.wanted is not None else None
+        if wanted is not None and bring_fresh(self._disk, step.entry.temporary, wanted):
+            step.brought = wanted
 
     def _make_directory(self, placer: Placer, step: Step) -> None:
         before = step.entry.before
@@ -177,5 +185,6 @@ class Preparer:
         found = self._disk.stat(at)
         if found is None or step.wanted is None:
             raise ChangedError
-        step.entry = replace(step.entry, after=found.entry(step.wanted.root))
+        after = replace(found.entry(step.wanted.root), attributes=step.brought)
+        step.entry = replace(step.entry, after=after)
         self._reserve(step)

@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from flocksy.boxes.disk import PRIVATE, Disk
 from flocksy.boxes.placing import make_folders
+from flocksy.sync.attributes import encode_attributes
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.name_rules import CONTROLS, NameRules
 from flocksy.sync.names import MAX_NAME_BYTES
@@ -39,9 +40,10 @@ _NOT_THE_NAME = frozenset(
 )
 
 
-def probe(disk: Disk) -> Capabilities:
-    """Try out the disk of a box, inside its own directory. Raises `OSError` when not even an
-    ordinary file can be made there (full, read-only, no permission)."""
+def probe(disk: Disk, *, attributes: bool = False) -> Capabilities:
+    """Try out the disk of a box, inside its own directory; for extended attributes only where they
+    are wanted. Raises `OSError` when not even an ordinary file can be made there (full, read-only,
+    no permission)."""
     make_folders(disk)
     _clear(disk)
     disk.make_directory(_FOLDER, 0o700)
@@ -51,6 +53,7 @@ def probe(disk: Disk) -> Capabilities:
             mode_bits=_holds_modes(disk),
             symlinks=_holds_symlinks(disk),
             mtime_grain_ns=_mtime_grain_ns(disk),
+            attributes=attributes and _holds_attributes(disk),
             case_folding=_is_one(disk, "case", "CASE"),
             normalising=_is_one(disk, "n\u00e9", "ne\u0301"),
             stable_inodes=disk.type_name().partition(".")[0] not in _UNSTABLE,
@@ -78,6 +81,19 @@ def _holds_symlinks(disk: Disk) -> bool:
         return disk.read_link(f"{_FOLDER}/link") == text
     except OSError:
         return False
+
+
+def _holds_attributes(disk: Disk) -> bool:
+    try:
+        for wanted in ({b"flocksy.a": b"1", b"flocksy.b": b"\0\xff"}, {b"flocksy.b": b""}):
+            disk.set_attributes(f"{_FOLDER}/plain", encode_attributes(wanted))
+            if disk.read_attributes(f"{_FOLDER}/plain") != encode_attributes(wanted):
+                return False
+    except OSError as error:
+        if error.errno in _NOT_THE_NAME:
+            raise  # says nothing of attributes either
+        return False
+    return True
 
 
 def _mtime_grain_ns(disk: Disk) -> int:

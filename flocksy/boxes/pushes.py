@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 RECORD_BYTES = 320
-"""Estimate of one record in a message: at most 300 bytes, and a little framing."""
+"""Estimate of one record in a message: at most 300 bytes without attributes, and some framing."""
 
 CHUNK_OVERHEAD_BYTES = 64
 """Framing of one chunk in a message, rounded up."""
@@ -29,6 +29,7 @@ class Push:
     told: bool = False
     """The record is in a lane already; only chunks are left."""
     inline_bytes: int = 0
+    """Of small content, and of attributes, in the record's message."""
     chunks: deque[tuple[bytes, int]] | tuple[()] = ()
 
     @property

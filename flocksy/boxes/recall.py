@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from flocksy.boxes.attributes import ATTRIBUTES
 from flocksy.boxes.disk import Disk
+from flocksy.boxes.looking import attributes_of
 from flocksy.errors import FlocksyError
 from flocksy.index.journal import HISTORY, Kept
 from flocksy.index.past import PastVersion
@@ -234,7 +236,19 @@ class Recall:
         found = self._disk.stat(place)
         if found is None or found.kind is not Kind.FILE or not row.root:
             return None
-        version = Version(Kind.FILE, found.mode, found.mtime_ns, found.size, row.root, 1, ())
+        attributes = b""
+        if self._index.remembered(ATTRIBUTES) is not None:
+            attributes = attributes_of(self._disk, place)[0] or b""
+        version = Version(
+            Kind.FILE,
+            found.mode,
+            found.mtime_ns,
+            found.size,
+            row.root,
+            1,
+            (),
+            attributes=attributes,
+        )
         return Recalled(row.path, version_id(version), version, 0, row.kept_ms, True, place)
 
 

@@ -16,12 +16,14 @@ and nothing is deleted for anybody.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
+from flocksy.boxes.attributes import bring
 from flocksy.boxes.disk import Stat
 from flocksy.boxes.journal import Applied, JournalEntry
 from flocksy.boxes.looking import says
-from flocksy.boxes.placing import ChangedError, Placer
+from flocksy.boxes.placing import BlockedError, ChangedError, Placer
 from flocksy.sync.trees import DiskEntry
 from flocksy.sync.version import Kind
 
@@ -69,7 +71,8 @@ def _removal(placer: Placer, entry: JournalEntry, linked: dict[int, str]) -> App
 
 
 def _metadata(placer: Placer, entry: JournalEntry) -> Applied | None:
-    """Mode and mtime are two calls: between them the path shows neither state."""
+    """Mode, mtime and each attribute are calls of their own: between them the path shows neither
+    state."""
     found = placer.disk.stat(entry.path)
     before, after = entry.before, entry.after
     if found is None or before is None or after is None or found.kind is not before.kind:
@@ -77,13 +80,34 @@ def _metadata(placer: Placer, entry: JournalEntry) -> Applied | None:
     if found.kind is Kind.FILE and (
         found.size != before.size
         or found.mtime_ns not in (before.mtime_ns, after.mtime_ns)
-        or found.mode not in (before.mode, after.mode)
+        or found.mode not in _modes_between(before, after)
         or not placer.same_inode(found, before)
     ):
         return None
+    brought = _brought(placer, entry.path, before.attributes, after.attributes)
     if found.kind is not Kind.SYMLINK:
         found = placer.dress(entry.path, after)
-    return _applied(entry, found.entry(after.root), settled=found.kind is not Kind.FILE)
+    return _applied(entry, found.entry(after.root), brought, settled=found.kind is not Kind.FILE)
+
+
+def _modes_between(before: DiskEntry, after: DiskEntry) -> Collection[int]:
+    """What a file may show while metadata is set. For its attributes it may have been opened."""
+    modes = {before.mode, after.mode}
+    return modes if before.attributes == after.attributes else modes | {m | 0o600 for m in modes}
+
+
+def _brought(placer: Placer, path: str, before: bytes | None, wanted: bytes | None) -> bytes | None:
+    """The attributes that the file at `path` is known to show, once they are set where they are to
+    be others than `before`."""
+    if not placer.capabilities.attributes:
+        return None
+    if before is None or wanted is None or before == wanted:
+        return before
+    try:
+        bring(placer.disk, path, before, wanted)
+    except (ChangedError, BlockedError):
+        return before  # somebody's change, or planned once more
+    return wanted
 
 
 def _placement(
@@ -107,10 +131,11 @@ def _placement(
         if there.kind is Kind.FILE:
             linked[there.inode] = entry.path
         if wanted is None or wanted.kind is Kind.SYMLINK:
-            return _applied(entry, there.entry(after.root))
+            return _applied(entry, there.entry(after.root), None)
+        shows = _brought(placer, entry.path, after.attributes, wanted.attributes)
         dated = there.mtime_ns != wanted.mtime_ns
         there = placer.dress(entry.path, wanted, dated=dated)
-        return _applied(entry, there.entry(after.root), settled=not dated)
+        return _applied(entry, there.entry(after.root), shows, settled=not dated)
     if not _note_replaced(placer, entry):
         if out is None or _is(placer, entry.temporary, out, after):
             return None
@@ -129,7 +154,8 @@ def _placement(
     shown = after
     if wanted is not None and wanted.kind is not Kind.SYMLINK:
         shown = replace(brought, mode=wanted.mode)
-    return _applied(entry, shown, settled=False)
+    shows = shown.attributes if placer.capabilities.attributes else None
+    return _applied(entry, replace(shown, attributes=None), shows, settled=False)
 
 
 def _note_replaced(placer: Placer, entry: JournalEntry) -> bool:
@@ -153,9 +179,11 @@ def _is(placer: Placer, at: str, found: Stat | None, after: DiskEntry) -> bool:
     return found.kind is not Kind.SYMLINK or says(placer.disk, at, after)
 
 
-def _applied(entry: JournalEntry, local: DiskEntry, *, settled: bool = True) -> Applied:
-    """`settled` as in `Applied`."""
+def _applied(
+    entry: JournalEntry, local: DiskEntry, brought: bytes | None, *, settled: bool = True
+) -> Applied:
+    """`brought` as in `Step`, `settled` as in `Applied`."""
     synced = entry.synced
     if synced is not None:
-        synced = replace(synced, disk=local)
+        synced = replace(synced, disk=replace(local, attributes=brought))
     return Applied(entry.path, local, synced, settled)

@@ -30,7 +30,8 @@ from flocksy.boxes.findings import Busy, Finding, Gone, Seen, Skipped, Unfollowe
 from flocksy.boxes.follower import Follower
 from flocksy.boxes.following import FollowingDisk
 from flocksy.boxes.links import FollowRequest
-from flocksy.boxes.walk import BoxGoneError, Look, Steps, Symlinks, Walk
+from flocksy.boxes.looking import Look, Symlinks
+from flocksy.boxes.walk import BoxGoneError, Steps, Walk
 from flocksy.errors import FlocksyError
 from flocksy.index.known import KnownTree
 from flocksy.sync.holding import Choice
@@ -79,6 +80,7 @@ class ScanRequest:
     share: float = 1.0
     case_folding: bool = False
     stable_inodes: bool = True
+    attributes: bool = False
     follow: FollowRequest | None = None
     folders: tuple[str, ...] = ()
     ignore: str = ""
@@ -332,7 +334,11 @@ class Job:
             follower = Follower(request.root, known, request.follow)
             self._disk = FollowingDisk(disk, follower)
         look = Look(
-            request.symlinks, request.mtime_grain_ns, request.case_folding, request.stable_inodes
+            request.symlinks,
+            request.mtime_grain_ns,
+            request.case_folding,
+            request.stable_inodes,
+            request.attributes,
         )
         choice = Choice(request.folders, request.ignore)
         self._walk = Walk(self._disk, known, look, follower=follower, choice=choice)

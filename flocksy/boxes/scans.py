@@ -152,6 +152,7 @@ class Scans:
             mtime_grain_ns=capabilities.mtime_grain_ns,
             case_folding=capabilities.case_folding,
             stable_inodes=capabilities.stable_inodes,
+            attributes=capabilities.attributes,
             share=share,
             follow=None if links is None else links.request(undecided=self.undecided),
             folders=self._held.choice.folders,

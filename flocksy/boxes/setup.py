@@ -78,6 +78,8 @@ class BoxSetup:
     """Of the disk: how much the history may take before it is thinned out; or `history_bytes`,
     where that is not 0."""
     history_bytes: int = 0
+    attributes: bool = False
+    """Extended ones are synced."""
 
     @property
     def tag(self) -> bytes:

@@ -13,8 +13,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from flocksy.boxes.disk import PRIVATE, Stat
-from flocksy.boxes.filesystem import as_stat
+from flocksy.boxes.disk import PRIVATE, Stat, as_stat
 from flocksy.boxes.marker import MARKER
 from flocksy.sync.version import Kind
 

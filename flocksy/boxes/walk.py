@@ -18,26 +18,35 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
-from enum import Enum
+from dataclasses import dataclass, replace
 
-from flocksy.boxes.chunking import ContentChangedError, cut_file
+from flocksy.boxes.chunking import ContentChangedError
 from flocksy.boxes.disk import PRIVATE, Disk, Stat
-from flocksy.boxes.findings import Busy, Finding, Gone, Seen, Skipped, Unfollowed, Unreadable
+from flocksy.boxes.findings import (
+    Busy,
+    Finding,
+    Gone,
+    Remark,
+    Seen,
+    Skipped,
+    Unfollowed,
+    Unreadable,
+)
 from flocksy.boxes.follower import Follower, NotShown, Shown
 from flocksy.boxes.listing import by_directory
-from flocksy.boxes.looking import as_found, says, why, with_parents
-from flocksy.errors import HostileInput
-from flocksy.index.contents import Piece
-from flocksy.index.known import Known, KnownTree
-from flocksy.sync.content import (
-    INLINE_BYTES,
-    Chunk,
-    build_list,
-    chunk_id,
-    small_list,
-    symlink_root,
+from flocksy.boxes.looking import (
+    Look,
+    Symlinks,
+    as_found,
+    attributes_of,
+    read_file,
+    says,
+    why,
+    with_parents,
 )
+from flocksy.errors import HostileInput
+from flocksy.index.known import Known, KnownTree
+from flocksy.sync.content import symlink_root
 from flocksy.sync.holding import Choice
 from flocksy.sync.names import check_path, encode_path, parent_of
 from flocksy.sync.trees import DiskEntry
@@ -46,14 +55,6 @@ from flocksy.sync.version import Kind
 COARSE_CLOCK_NS = 20_000_000
 """Linux takes the times of files from a clock that stands still between two timer ticks (up to
 10 ms, CONFIG_HZ=100), however fine the file system could tell them. Doubled, for slow machines."""
-
-
-class Symlinks(Enum):
-    """What a symlink in the box is (design 6.3)."""
-
-    COPY = 2
-    """An entry like any other; where links are followed too, those that came from the flock."""
-    IGNORE = 1
 
 
 Steps = Generator[Finding | None, None, None]
@@ -72,16 +73,6 @@ class _Waiting:
 
 class BoxGoneError(Exception):
     """The directory is not the box it was when the walk began: nothing found counts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How to look: what the disk can tell (`Capabilities`), and the setting for symlinks."""
-
-    symlinks: Symlinks = Symlinks.COPY
-    mtime_grain_ns: int = 1
-    case_folding: bool = False
-    stable_inodes: bool = True
 
 
 class Walk:
@@ -318,11 +309,20 @@ class Walk:
         if known is not None and not _not_one(known) and found.kind is not Kind.DIRECTORY:
             yield from self._gone_below(path)
         if found.kind is Kind.DIRECTORY:
-            before = known and (known.entry.kind, known.entry.mode)
-            if moved or before != (found.kind, found.mode):
-                yield Seen(path, found.entry(b""), link=link)
-        elif moved or not (known and known.settled and self._same(path, found, known.entry)):
+            entry = found.entry(b"")
+            before = None if known is None else (known.entry.kind, known.entry.mode)
+            if moved or before != (entry.kind, entry.mode):
+                yield Seen(path, entry, link=link)
+        elif (
+            moved
+            or known is None
+            or not known.settled
+            or not self._look.is_same(found, known.entry)
+            or (found.kind is Kind.SYMLINK and not says(self._disk, path, known.entry))
+        ):
             yield from self._hash(path, found, link)
+        elif self._look.attributes and found.kind is Kind.FILE and known.entry.attributes is None:
+            yield from self._look_at_attributes(path, found, known.entry, link)
 
     def _why_skipped(self, found: Stat) -> str | None:
         """Why what stands there is nothing that this box holds, or None."""
@@ -332,20 +332,11 @@ class Walk:
             return "symbolic links are ignored in this box"
         return None
 
-    def _same(self, path: str, found: Stat, entry: DiskEntry) -> bool:
-        return (
-            found.kind is entry.kind
-            and found.size == entry.size
-            and found.mtime_ns == entry.mtime_ns
-            and found.ctime_ns == entry.ctime_ns
-            and (found.inode == entry.inode or not self._look.stable_inodes)
-            and (found.kind is not Kind.SYMLINK or says(self._disk, path, entry))
-        )
-
     def _hash(self, path: str, found: Stat, link: bytes) -> Steps:
         """Read a file or symlink that is new or changed."""
         started_s = time.perf_counter()
         looked_ns = self._wall_clock_ns()
+        attributes, remark = None, ""
         try:
             if found.kind is Kind.SYMLINK:
                 text = encode_path(self._disk.read_link(path))
@@ -355,7 +346,9 @@ class Walk:
                 descriptor = self._disk.open_read(path)
                 try:
                     reading = as_found(descriptor, found)
-                    seen = yield from self._read(path, descriptor, found)
+                    seen = yield from read_file(path, descriptor, found)
+                    if self._look.attributes:
+                        attributes, remark = attributes_of(self._disk, path)
                     same_file = reading and as_found(descriptor, found)
                 finally:
                     os.close(descriptor)
@@ -370,29 +363,34 @@ class Walk:
             return
         # A time from the future (a clock that was set back) would never settle.
         settled = abs(looked_ns - (found.ctime_ns or found.mtime_ns)) > self._grain_ns
-        yield Seen(path, seen.entry, seen.pieces, seen.blobs, seen.inline, settled, link)
+        entry = replace(seen.entry, attributes=attributes)
+        yield replace(seen, entry=entry, settled=settled, link=link)
+        if remark:
+            yield Remark(path, remark)
+
+    def _look_at_attributes(self, path: str, found: Stat, entry: DiskEntry, link: bytes) -> Steps:
+        """What is known of a file is so, but for its attributes, which nobody has asked for."""
+        looked_ns = self._wall_clock_ns()
+        try:
+            attributes, remark = attributes_of(self._disk, path)
+            after = self._stat_again(path)
+        except FileNotFoundError:
+            after = None
+        except OSError as error:
+            yield Unreadable(path, why(error))
+            return
+        if after != found or abs(looked_ns - found.ctime_ns) <= self._grain_ns:
+            yield Busy(path, 0.0)  # changed again it could look the same
+        elif attributes is not None:
+            yield Seen(path, replace(entry, attributes=attributes), link=link)
+        elif remark:
+            yield Remark(path, remark)
 
     def _stat_again(self, path: str) -> Stat | None:
         """What shows at the path by now, through the link if it is a followed one."""
         if self._follower is not None and self._follower.follows(path):
             return self._follower.again(path)
         return self._disk.stat(path)
-
-    def _read(
-        self, path: str, descriptor: int, found: Stat
-    ) -> Generator[Finding | None, None, Seen]:
-        if found.size <= INLINE_BYTES:
-            data = os.read(descriptor, INLINE_BYTES + 1)
-            if len(data) != found.size:
-                raise ContentChangedError
-            pieces = [Piece(0, len(data), chunk_id(data))] if data else []
-            return Seen(path, found.entry(small_list(data).root), tuple(pieces), inline=data)
-        pieces = []
-        for piece in cut_file(descriptor, found.size):
-            pieces.append(piece)
-            yield None
-        listed = build_list(Chunk(piece.id, piece.length) for piece in pieces)
-        return Seen(path, found.entry(listed.root), tuple(pieces), listed.blobs())
 
 
 def _not_one(known: Known) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -107,10 +108,13 @@ class Bench:
         mode: int = 0o644,
         mtime_ns: int = MTIME_NS,
         source: str | None = None,
+        attributes: bytes = b"",
     ) -> PutFile:
         if source is None:
             self.stage(path, data)
-        version = Version(Kind.FILE, mode, mtime_ns, len(data), root_of(data), 1, ())
+        version = Version(
+            Kind.FILE, mode, mtime_ns, len(data), root_of(data), 1, (), attributes=attributes
+        )
         return PutFile(
             path, version, frozenset({version_id(version)}), self.index.local(path), source
         )
@@ -127,11 +131,21 @@ class Bench:
             path, version, frozenset({version_id(version)}), self.index.local(path)
         )
 
-    def set_metadata(self, path: str, mode: int, mtime_ns: int = MTIME_NS) -> SetMetadata:
+    def set_metadata(
+        self, path: str, mode: int, mtime_ns: int = MTIME_NS, attributes: bytes = b""
+    ) -> SetMetadata:
         entry = self.local(path)
         is_file = entry.kind is Kind.FILE
         version = Version(
-            entry.kind, mode, mtime_ns if is_file else 0, entry.size, entry.root, 2, (), True
+            entry.kind,
+            mode,
+            mtime_ns if is_file else 0,
+            entry.size,
+            entry.root,
+            2,
+            (),
+            True,
+            attributes=attributes,
         )
         return SetMetadata(path, version, frozenset({version_id(version)}), entry)
 
@@ -149,6 +163,14 @@ class Bench:
         entry = self.index.local(path)
         assert entry is not None, path
         return entry
+
+    def look_at_attributes(self) -> None:
+        """As the scan does that follows a batch."""
+        for path in self.paths():
+            entry = self.local(path)
+            if entry.kind is Kind.FILE:
+                entry = replace(entry, attributes=self.disk.read_attributes(path))
+                self.index.set_local(path, entry)
 
     def read(self, path: str) -> bytes:
         return (self.root / path).read_bytes()

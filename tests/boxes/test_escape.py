@@ -12,7 +12,8 @@ import pytest
 
 from flocksy.boxes.filesystem import RealDisk
 from flocksy.boxes.findings import Seen
-from flocksy.boxes.walk import Look, Walk
+from flocksy.boxes.looking import Look
+from flocksy.boxes.walk import Walk
 from flocksy.errors import FlocksyError
 from flocksy.index.known import KnownTree
 from flocksy.sync.operations import DiskOperation

@@ -17,8 +17,9 @@ from flocksy.boxes.follower import Follower
 from flocksy.boxes.following import FollowingDisk
 from flocksy.boxes.intake import Intake
 from flocksy.boxes.links import Links
+from flocksy.boxes.looking import Look
 from flocksy.boxes.marker import MARKER
-from flocksy.boxes.walk import Look, Walk
+from flocksy.boxes.walk import Walk
 from flocksy.index.known import KnownTree
 from flocksy.index.store import BoxIndex
 from flocksy.sync.content import symlink_root

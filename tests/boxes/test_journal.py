@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,14 @@ from flocksy.sync.trees import DiskEntry, SyncedEntry
 from flocksy.sync.version import Kind
 
 FILE = DiskEntry(Kind.FILE, 0o644, 1, 2, b"r" * 32, 3, 4, 5)
+TAGGED = replace(FILE, attributes=b"\3\3\0tagred")
 SYNCED = SyncedEntry(frozenset({b"1" * 16, b"2" * 16}), FILE, ("owner", b"3" * 16), 7)
 NAME = os.fsdecode(b"caf\xe9 \xf0\x9f\x90\xa6")
 ENTRIES = [
     JournalEntry(NAME, f"t/{NAME}", f"h/{NAME}", FILE, FILE, SYNCED),
     JournalEntry("new", "t", "", None, FILE, SyncedEntry(frozenset(), None)),
     JournalEntry("gone", "", "h", FILE, None, None),
+    JournalEntry("tagged", "", "", replace(FILE, attributes=b""), TAGGED, None),
 ]
 
 
@@ -55,3 +58,10 @@ def test_a_batch_stays_open_until_it_is_committed(tmp_path: Path) -> None:
     assert list(index.journal.kept_of("gone", 9)) == [kept]
     assert noted == [NAME, "gone"]
     index.close()
+
+
+def test_attributes_that_are_none_are_damage() -> None:
+    data = encode(ENTRIES[-1]).replace(b"AwMAdGFncmVk", b"BAMAdGFncmVk")
+    assert data != encode(ENTRIES[-1])
+    with pytest.raises(IndexDamaged):
+        decode("a", data)

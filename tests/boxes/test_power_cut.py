@@ -266,9 +266,9 @@ def recording(patch: Callable[[object, str, object], None]) -> Iterator[None]:
     yield
 
 
-def without_inodes(disk: Disk) -> Capabilities:
+def without_inodes(disk: Disk, *, attributes: bool) -> Capabilities:
     """What is restored after a cut has other inode numbers, as on exFAT."""
-    return dataclasses.replace(probe(disk), stable_inodes=False)
+    return dataclasses.replace(probe(disk, attributes=attributes), stable_inodes=False)
 
 
 flocks: list[PoweredFlock] = []

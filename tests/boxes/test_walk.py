@@ -16,7 +16,8 @@ from flocksy.boxes.chunking import cut
 from flocksy.boxes.disk import Stat
 from flocksy.boxes.filesystem import RealDisk
 from flocksy.boxes.findings import Busy, Finding, Gone, Seen, Skipped, Unreadable
-from flocksy.boxes.walk import Look, Symlinks, Walk
+from flocksy.boxes.looking import Look, Symlinks
+from flocksy.boxes.walk import Walk
 from flocksy.index.known import KnownTree
 from flocksy.index.store import BoxIndex
 from flocksy.sync.content import Chunk, build_list, small_list, symlink_root

@@ -7,6 +7,7 @@ import json
 import selectors
 import tempfile
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,7 @@ from flocksy.protocol.shown import Inputs, Outcome, Output, StartBurst, Stop
 from flocksy.status.client import CommandFailedError, result_of
 from flocksy.status.control import Arguments, ControlServer, Pending, _Client
 from flocksy.status.wording import CONTROL_VERSION, MAX_ANSWER_BYTES
+from flocksy.sync.attributes import encode_attributes
 from flocksy.sync.trees import DiskEntry, SyncedEntry
 from flocksy.sync.version import Kind
 from tests.fuzz.lanes import ROUND, SESSION, SETTINGS, name_proposal, shown
@@ -211,7 +213,14 @@ def batches() -> Iterable[bytes]:
     """A new file, a change, a removal, a copy in conflict."""
     entry = DiskEntry(Kind.FILE, 0o644, 1, 2, b"r" * 32, 2**64 - 5, 4, 5)
     synced = SyncedEntry(frozenset((b"h" * 16, b"i" * 16)), entry, ("a", b"h" * 16), 3)
-    for before, after, kept in ((None, entry, None), (entry, entry, synced), (entry, None, None)):
+    tagged = replace(entry, attributes=encode_attributes({b"tag": b"red"}))
+    kinds = (
+        (None, entry, None),
+        (entry, entry, synced),
+        (entry, None, None),
+        (entry, tagged, None),
+    )
+    for before, after, kept in kinds:
         yield journal.encode(JournalEntry("a/b", ".flocksy/incoming/x", "", before, after, kept))
 
 

@@ -21,6 +21,7 @@ from typing import ClassVar
 
 from flocksy.boxes.disk import MODE_BITS, PRIVATE, Stat
 from flocksy.errors import BoxError
+from flocksy.sync.attributes import decode_attributes, encode_attributes
 from flocksy.sync.version import Kind
 
 _COPY_BYTES = 1 << 16
@@ -41,6 +42,7 @@ class Inode:
     ctime_ns: int
     size: int = 0
     text: str = ""
+    attributes: dict[bytes, bytes] = field(default_factory=dict)
     names: int = 0
     entries: dict[str, Inode] = field(default_factory=dict)
     durable_entries: dict[str, Inode] = field(default_factory=dict)
@@ -369,6 +371,33 @@ class SimulatedDisk:
             inode.ctime_ns = self._wall_ns()
         self._happened(path)
         return self.stat_of(inode)
+
+    def read_attributes(self, path: str) -> bytes:
+        self._glance(path)
+        return encode_attributes(self._file(path).attributes)
+
+    def set_attributes(self, path: str, attributes: bytes) -> None:
+        inode, wanted = self._file(path), decode_attributes(attributes)
+        before = dict(inode.attributes)
+        for name in sorted(before.keys() | wanted.keys()):
+            if before.get(name) == wanted.get(name):
+                continue
+            try:
+                self._step(path)
+            except OSError:
+                inode.attributes = before
+                raise
+            inode.attributes.pop(name, None)
+            if name in wanted:
+                inode.attributes[name] = wanted[name]
+            inode.ctime_ns = self._wall_ns()
+            self._happened(path)
+
+    def _file(self, path: str) -> Inode:
+        inode = self._existing(path)
+        if inode.kind is not Kind.FILE:
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        return inode
 
     def flush_file(self, path: str) -> None:
         inode = self._existing(path)
