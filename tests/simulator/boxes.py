@@ -36,6 +36,7 @@ from flocksy.boxes.setup import BoxSetup
 from flocksy.boxes.watcher import Dirty, Settling
 from flocksy.errors import FlocksyError
 from flocksy.seam.joint import BoxSeam
+from flocksy.sync.attributes import encode_attributes
 from flocksy.sync.content import chunk_id
 from flocksy.sync.operations import PutFile, Remove
 from flocksy.sync.version import Kind, Version
@@ -258,6 +259,8 @@ class BoxFlock(Flock):
         self.spool = Spool()
         self.hands = random.Random(plan.seed * 11 + 3)
         self.written = 0
+        self.tagging = plan.seed % 4 == 1
+        """Whether people set extended attributes, which all members want but one."""
         self.untouched: set[bytes] = set()
         self.checked_bytes = 0
         self._had: list[set[bytes]] = [set() for _ in range(plan.nodes)]
@@ -313,7 +316,11 @@ class BoxFlock(Flock):
             self.disks[lane].root,
             hashlib.blake2b(b"box").digest(),
             str(self._root / f"state{lane}" / "box.sqlite"),
+            attributes=self._wants_attributes(lane),
         )
+
+    def _wants_attributes(self, lane: int) -> bool:
+        return self.tagging and lane != 1
 
     def _enter(self, node: Node) -> None:
         HERE.enter(node.clock.local(self.now_ns), node.clock.wall(self.now_ns))
@@ -559,7 +566,7 @@ class BoxFlock(Flock):
                 holds = b"" if inode.kind is Kind.DIRECTORY else self.digest_of(lane, inode)
                 shows[path] = (
                     inode.kind,
-                    inode.mode,
+                    (inode.mode, encode_attributes(inode.attributes)),
                     is_file and inode.mtime_ns,
                     inode.size,
                     holds,
@@ -737,6 +744,7 @@ class BoxFlock(Flock):
                 )
                 lines = [f"{path!r}: {first.get(path)} / {other.get(path)}" for path in differing]
                 raise BrokenPromiseError(f"boxes 0 and {lane} differ: " + "; ".join(lines[:6]))
+        self._same_attributes()
         for node in self.nodes:
             assert isinstance(node.box, RealBoxes)
             problems = node.box.box.problems
@@ -744,6 +752,22 @@ class BoxFlock(Flock):
                 raise BrokenPromiseError(f"node {node.lane} has problems: {problems}")
             if not self.plan.hostile and any(node.box.exchange._inbox.bad):
                 raise BrokenPromiseError("an honest node said something invalid")
+
+    def _same_attributes(self) -> None:
+        tags = [
+            {
+                path: inode.attributes
+                for path, inode in disk.walk()
+                if path.partition("/")[0] != PRIVATE
+            }
+            for lane, disk in enumerate(self.disks)
+            if self._wants_attributes(lane)
+        ]
+        for other in tags[1:]:
+            if other != tags[0]:
+                differing = sorted(path for path in other if other[path] != tags[0].get(path))
+                lines = [f"{path!r}: {tags[0].get(path)} / {other[path]}" for path in differing]
+                raise BrokenPromiseError("attributes differ: " + "; ".join(lines[:6]))
 
     def at_rest(self) -> bool:
         """Whether the wire is at rest, and every box has nothing to do and agrees."""

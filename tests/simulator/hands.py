@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from flocksy.sync.attributes import encode_attributes
 from flocksy.sync.version import Kind
 
 if TYPE_CHECKING:
@@ -141,6 +142,8 @@ class Hands:
         inode = self._disk.find(path)
         assert inode is not None
         flock.untouched.add(flock.digest_of(self._lane, inode))
+        if flock.tagging and flock.written % 3 == 0:
+            self._tag(path, inode)
 
     def _rename(self, path: str | None = None, target: str | None = None) -> None:
         path, target = path or self._existing(), target or self._target()
@@ -158,7 +161,11 @@ class Hands:
 
     def _delete(self, path: str | None = None) -> None:
         path = path or self._existing()
-        if path is not None and self._disk.find(path) is not None:
+        inode = self._disk.find(path) if path is not None else None
+        if path is not None and inode is not None:
+            if self._flock.tagging and inode.kind is Kind.FILE and self._flock.counts["edits"] % 2:
+                self._tag(path, inode)
+                return
             self._say(f"delete {path!r}")
             self._touch(path)
             self._remove(path)
@@ -196,8 +203,22 @@ class Hands:
         if path is None or inode is None or inode.kind is Kind.SYMLINK:
             return
         mode = 0o700 if inode.kind is Kind.DIRECTORY else self._draw.choice((0o600, 0o640, 0o755))
+        if self._flock.tagging and inode.kind is Kind.FILE and mode != 0o600:
+            self._tag(path, inode)
+            return
         self._say(f"chmod {mode:o} {path!r}")
         self._disk.set_metadata(path, mode, None)
+
+    def _tag(self, path: str, inode: Inode) -> None:
+        """Set an extended attribute, or remove one. Draws nothing."""
+        tags, number = dict(inode.attributes), self._flock.counts["edits"]
+        name = b"tag" if number % 3 else b"note"
+        if name in tags and number % 2:
+            del tags[name]
+        else:
+            tags[name] = b"%d" % number
+        self._say(f"tag {path!r}: {tags}")
+        self._disk.set_attributes(path, encode_attributes(tags))
 
     def _folder(self, path: str | None = None) -> None:
         path = path or self._some_path()
