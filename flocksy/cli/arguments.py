@@ -78,6 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="symbolic links: 0 follow, 1 ignore, 2 copy (default)",
     )
     add.add_argument("--removable", action="store_true", help="its disk comes and goes")
+    add.add_argument("--xattrs", action="store_true", help="sync extended attributes of files")
     for name, text in (
         ("remove", "stop sharing a box; its folder stays as it is"),
         ("pause", "stop looking at a box and writing in it"),

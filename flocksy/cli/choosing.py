@@ -1,6 +1,6 @@
 """The commands that choose what this node does in a box, and with which part of it (`box mode`,
-`box folders`, `box pause`, `box resume`, `box revert`, `ignored`): asked of the running node, or
-written into the configuration when it does not run."""
+`box folders`, `box xattrs`, `box pause`, `box resume`, `box revert`, `ignored`): asked of the
+running node, or written into the configuration when it does not run."""
 
 from __future__ import annotations
 
@@ -90,6 +90,23 @@ def _folders(parsed: argparse.Namespace, options: Options) -> int:
     return EXIT_OK
 
 
+def _xattrs(parsed: argparse.Namespace, options: Options) -> int:
+    wanted = parsed.wanted == "on"
+    try:
+        arguments: dict[str, object] = {"name": parsed.name, "wanted": wanted}
+        show(request(control_socket(options), "box_xattrs", arguments))
+    except NotRunningError:
+        from flocksy.config.edit import change_box
+
+        with offline(options):
+            change_box(options, parsed.name, "xattrs", wanted)
+        print(
+            f"{printable(parsed.name)}: extended attributes are"
+            f" {'synced' if wanted else 'not synced'} from the next start on"
+        )
+    return EXIT_OK
+
+
 def _pause(parsed: argparse.Namespace, options: Options) -> int:
     paused = parsed.action == "pause"
     try:
@@ -118,6 +135,7 @@ def _revert(parsed: argparse.Namespace, options: Options) -> int:
 ACTIONS: dict[str, Callable[[argparse.Namespace, Options], int]] = {
     "mode": _mode,
     "folders": _folders,
+    "xattrs": _xattrs,
     "pause": _pause,
     "resume": _pause,
     "revert": _revert,

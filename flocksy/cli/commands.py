@@ -84,6 +84,7 @@ def _add(parsed: argparse.Namespace, options: Options) -> None:
         "path": path,
         "symlinks": parsed.symlinks,
         "removable": parsed.removable,
+        "xattrs": parsed.xattrs,
     }
     try:
         show(request(control_socket(options), "box_add", arguments))
@@ -94,7 +95,9 @@ def _add(parsed: argparse.Namespace, options: Options) -> None:
     from flocksy.config.settings import BoxSettings, Symlinks
 
     with offline(options):
-        add_box(options, BoxSettings(name, path, Symlinks(parsed.symlinks), parsed.removable))
+        symlinks = Symlinks(parsed.symlinks)
+        box = BoxSettings(name, path, symlinks, parsed.removable, xattrs=parsed.xattrs)
+        add_box(options, box)
     print(f"{printable(name)}: added; it is shared when the node starts")
 
 

@@ -66,6 +66,7 @@ profile = "balanced"
 base_path = {path}
 # symlinks = 2        # 0 follow, 1 ignore, 2 copy
 # removable = true    # its disk comes and goes
+# xattrs = true       # extended attributes of files are synced too
 """
 
 

@@ -57,10 +57,10 @@ def remove_box(options: Options, name: str) -> NodeSettings:
     return _replace(options, path, new)
 
 
-Word = Literal["mode", "folders", "paused"]
+Word = Literal["mode", "folders", "paused", "xattrs"]
 """The words of a box that commands change."""
 
-_DEFAULTS: dict[Word, object] = {"mode": "sync", "folders": (), "paused": False}
+_DEFAULTS: dict[Word, object] = {"mode": "sync", "folders": (), "paused": False, "xattrs": False}
 
 
 def change_box(options: Options, name: str, word: Word, value: object) -> NodeSettings:
@@ -124,6 +124,8 @@ def _values(box: BoxSettings) -> dict[str, object]:
     cap = box.history_cap
     if cap != HistoryCap(percent=10):
         values["history_cap"] = f"{cap.bytes / 1e6:.6f}M" if cap.bytes else f"{cap.percent}%"
+    if box.xattrs:
+        values["xattrs"] = True
     return values
 
 

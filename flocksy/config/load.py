@@ -351,4 +351,5 @@ def _box(
         model.paused,
         model.guard,
         model.history_cap,
+        model.xattrs,
     )

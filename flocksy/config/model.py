@@ -152,6 +152,7 @@ class BoxModel(BaseModel):
     paused: bool = False
     guard: Annotated[Annotated[int, Field(ge=0, le=100)] | None, BeforeValidator(_guard)] = 100
     history_cap: Annotated[HistoryCap, BeforeValidator(_history_cap)] = HistoryCap(percent=10)
+    xattrs: bool = False
 
 
 _Model = TypeVar("_Model", ProgramModel, BoxModel)

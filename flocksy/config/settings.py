@@ -62,6 +62,8 @@ class BoxSettings:
     """Percent of the files that may be deleted within ten minutes without a question; None: nobody
     is ever asked."""
     history_cap: HistoryCap = HistoryCap(percent=10)
+    xattrs: bool = False
+    """Whether extended attributes of files are synced."""
 
     @property
     def box_id(self) -> bytes:

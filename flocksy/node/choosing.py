@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
 
 class Choosing:
-    """Answers `box mode`, `box folders`, `box pause`, `box resume`, `box revert` and `ignored`."""
+    """Answers `box mode`, `box folders`, `box xattrs`, `box pause`, `box resume`, `box revert` and
+    `ignored`."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self.handlers: dict[str, Callable[[Arguments], Answer | Pending]] = {
             "box_mode": self._mode,
             "box_folders": self._folders,
+            "box_xattrs": self._xattrs,
             "box_pause": self._pause,
             "box_resume": self._resume,
             "box_revert": self._revert,
@@ -57,6 +59,16 @@ class Choosing:
         if folders:
             text += "; what was here of the rest stays, and is not synchronised any more"
         return {"folders": list(chosen), "text": text}
+
+    def _xattrs(self, arguments: Arguments) -> Answer:
+        name, wanted = str(arguments["name"]), bool(arguments["wanted"])
+        self._change(name, "xattrs", wanted)
+        kept = self._node.keeper.get(name)
+        text = f"{name}: {xattrs_words(wanted=wanted)}"
+        if kept.box is None:
+            return {"text": f"{text}, but the box rests: {kept.reason}"}
+        lacks = kept.box.problems.get("") if wanted else None
+        return {"text": f"{text}; but {lacks}" if lacks else text}
 
     def _pause(self, arguments: Arguments) -> Answer:
         name = str(arguments["name"])
@@ -140,6 +152,13 @@ def explained(name: str, path: str, reason: str | None) -> Answer:
         "ignored": {"box": name, "path": path, "ignored": reason is not None, "reason": reason},
         "text": text,
     }
+
+
+def xattrs_words(*, wanted: bool) -> str:
+    """What `box xattrs` has brought about."""
+    if wanted:
+        return "extended attributes are synced; the folder is being looked through for them"
+    return "extended attributes are synced no more; those that files here have stay"
 
 
 def mode_words(former: str | None, mode: str) -> str:

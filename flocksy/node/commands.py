@@ -156,6 +156,7 @@ class Commands:
             path=str(arguments["path"]),
             symlinks=Symlinks(int(str(arguments["symlinks"]))),
             removable=bool(arguments["removable"]),
+            xattrs=bool(arguments["xattrs"]),
         )
         self._node.apply(add_box(self._node.settings.options, box))
         return self._told(self._node.keeper.get(box.name), "added")

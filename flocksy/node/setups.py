@@ -31,6 +31,7 @@ def setup_of(box: BoxSettings, state_dir: str, private: tuple[str, ...]) -> BoxS
         guard_percent=box.guard,
         history_percent=box.history_cap.percent,
         history_bytes=box.history_cap.bytes,
+        attributes=box.xattrs,
     )
 
 

@@ -27,6 +27,7 @@ class _BoxAdd(_OneBox):
     path: str = Field(min_length=1, max_length=4096)  # absolute
     symlinks: int = Field(default=2, ge=0, le=2)
     removable: bool = False
+    xattrs: bool = False
 
 
 class _Path(_Arguments):
@@ -61,6 +62,10 @@ class _Folders(_OneBox):
     folders: list[str] | None = Field(default=None, max_length=256)  # None: only tell; []: all
 
 
+class _Xattrs(_OneBox):
+    wanted: bool
+
+
 class _Revert(_OneBox):
     paths: list[str] | None = Field(default=None, max_length=10_000)  # absolute; None: all
 
@@ -78,6 +83,7 @@ COMMANDS: dict[str, type[BaseModel]] = {
     "box_adopt": _OneBox,
     "box_mode": _Mode,
     "box_folders": _Folders,
+    "box_xattrs": _Xattrs,
     "box_revert": _Revert,
     "ignored": _Path,
     "rescan": _MaybeBox,

@@ -272,6 +272,7 @@ def test_commands_reach_the_node(
         ["box", "pause", "name"],
         ["box", "resume", "name"],
         ["box", "adopt", "name"],
+        ["box", "xattrs", "name", "on"],
     ):
         assert run(*words, *flags(place)) == 0
     assert node.seen == [
@@ -279,11 +280,21 @@ def test_commands_reach_the_node(
         ("rescan", {"box": "one"}),
         ("reload", {}),
         ("box_list", {}),
-        ("box_add", {"name": "name", "path": str(folder), "symlinks": 2, "removable": True}),
+        (
+            "box_add",
+            {
+                "name": "name",
+                "path": str(folder),
+                "symlinks": 2,
+                "removable": True,
+                "xattrs": False,
+            },
+        ),
         ("box_remove", {"name": "name"}),
         ("box_pause", {"name": "name"}),
         ("box_resume", {"name": "name"}),
         ("box_adopt", {"name": "name"}),
+        ("box_xattrs", {"name": "name", "wanted": True}),
     ]
     assert "status \\x1b[1m" in capsys.readouterr().out
     assert run("status", "--json", *flags(place)) == 0

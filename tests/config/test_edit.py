@@ -43,7 +43,9 @@ def test_add_and_remove_keep_everything_else(place: Place, form: str) -> None:
 @pytest.mark.parametrize("name", ["with space", 'quo"te', "ümlaut 🐑", "a.b"])
 def test_settings_and_odd_names_survive(place: Place, form: str, name: str) -> None:
     options = place.write(form)
-    box = BoxSettings(name, str(place.box("path with # and @")), Symlinks.IGNORE, removable=True)
+    box = BoxSettings(
+        name, str(place.box("path with # and @")), Symlinks.IGNORE, removable=True, xattrs=True
+    )
     assert add_box(options, box).boxes == (box,)
     assert load(options).boxes == (box,)
     assert remove_box(options, name).boxes == ()
@@ -96,6 +98,7 @@ CHANGES: list[tuple[Word, object, object]] = [
     ("mode", "archive", "sync"),
     ("folders", ("photos/2026", 'a "b", c'), ()),
     ("paused", True, False),
+    ("xattrs", True, False),
 ]
 
 
@@ -117,7 +120,9 @@ def test_a_word_of_a_box_changes_and_changes_back(
 
 def test_all_words_of_a_box_stand_beside_each_other(place: Place) -> None:
     options = place.write(PLAIN)
-    box = BoxSettings("one", str(place.box("one")), mode="archive", folders=("x",), paused=True)
+    box = BoxSettings(
+        "one", str(place.box("one")), mode="archive", folders=("x",), paused=True, xattrs=True
+    )
     assert add_box(options, box).boxes == (box,)
     for word, value, default in CHANGES:
         change_box(options, "one", word, default)

@@ -223,6 +223,7 @@ _WORDS = (
     *(b"settle", b"rest", b"stall_timeout", b"burst_timing", b"burst_every", b"burst_cells"),
     *(b"announce_delay", b"possinymity_floor", b"socks", b"name", b"base_path", b"symlinks"),
     *(b"removable", b"mode", b"folders", b"paused", b"guard", b"history_cap", b"[program]"),
+    b"xattrs",
     *(b"[box.", b"[[box]]", b" = ", b'"""', b"'''", b"true", b"1e999", b"nan", b"0x1", b"\\u0000"),
     *(
         b"1979-05-27T07:32:00Z",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from flocksy.testing.rig import Rig, RigNode, wait_until
+from tests.boxes.test_attributes import RED, set_tags, skip_without, tags
 from tests.integration.flock import command, flying, rig_of_three, wait_for_files
 
 SOON = 60.0
@@ -100,6 +101,28 @@ def test_modes_folders_and_what_is_ignored(rig: Rig) -> None:
     assert command(three, "box", "folders", name, "--all") == "shared: all of it is held here\n"
     wait_for_files([three], ["b"], SOON)
     rig_is_equal(rig)
+
+
+def test_extended_attributes_where_they_are_wanted(rig: Rig) -> None:
+    one, two, three = rig.nodes
+    skip_without(rig.root)
+    (one.box / "tagged").write_text("x")
+    set_tags(one.box / "tagged", RED)
+    wait_for_files([two, three], ["tagged"], SOON)
+    for node in (one, two):
+        said = command(node, "box", "xattrs", "shared", "on")
+        assert said.startswith("shared: extended attributes are synced"), said
+    wait_until(lambda: tags(two.box / "tagged") == RED, "the tag is there", SOON)
+    (three.box / "tagged").write_text("edited where nobody wants it")
+    wanted = (three.box / "tagged").read_text()
+    wait_until(lambda: (one.box / "tagged").read_text() == wanted, "the edit is there", SOON)
+    assert tags(one.box / "tagged") == RED
+    assert not tags(three.box / "tagged")
+    wait_until(lambda: (two.box / "tagged").read_text() == wanted, "everywhere", SOON)
+    assert tags(two.box / "tagged") == RED
+    assert "synced no more" in command(two, "box", "xattrs", "shared", "off")
+    wait_until(lambda: is_in_sync(two, "shared"), "it is in sync", SOON)
+    assert tags(two.box / "tagged") == RED, "what is there stays"
 
 
 def test_once_runs_until_all_is_equal(rig: Rig) -> None:
