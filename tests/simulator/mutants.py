@@ -224,7 +224,8 @@ BOXES = tuple(
         Mutant(
             "removals before contents",
             "flocksy.boxes.applier",
-            "        yield from each(first, guarded(put))\n        yield from each(early, guarded(remove))\n",
+            "        yield from each(first, guarded(put))\n"
+            "        yield from each(early, guarded(remove))\n",
             "        yield from each([*early, *late], guarded(remove))\n"
             "        yield from each(first, guarded(put))\n",
         ),
