@@ -61,7 +61,6 @@ from flocksy.boxes.placing import (
 from flocksy.boxes.preparing import Preparer
 from flocksy.boxes.recovery import recover
 from flocksy.sync.capabilities import Capabilities
-from flocksy.sync.names import ancestors
 from flocksy.sync.operations import (
     DiskOperation,
     MakeDirectory,
@@ -218,12 +217,7 @@ class Applier:
         contents = batch.alive(PutFile, PutSymlink)
         last = [step for step in contents if _over_directory(step)]
         first = [step for step in contents if not _over_directory(step)]
-        over = {one.path for step in last for one in (step, step.twin) if one is not None}
-        early: list[Step] = []
-        late: list[Step] = []
-        for step in batch.alive(Remove)[::-1]:
-            is_in_the_way = not over.isdisjoint((step.path, *ancestors(step.path)))
-            (early if is_in_the_way else late).append(step)
+        early, late = batch.parted_removals(last)
         yield from each(first, guarded(put))
         yield from each(early, guarded(remove))
         yield from each(last, guarded(put))
@@ -298,7 +292,9 @@ class Applier:
                 if not placer.same(self._disk.stat(step.path), step.shown):
                     return  # edited already: what is there is dressed as its editor wants
                 self._bring(step, step.brought, alone=False)
-                found = placer.dress(step.path, step.wanted, dated=late_mtime)
+                found = placer.dress(step.path, step.shown.inode, step.wanted, dated=late_mtime)
+            except ChangedError:
+                return  # just now
             except OSError as error:
                 step.problem = describe(error)  # the content is in its place all the same
                 return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Protocol
@@ -11,6 +11,7 @@ from flocksy.boxes.disk import MODE_BITS
 from flocksy.boxes.journal import Applied, JournalEntry
 from flocksy.boxes.placing import UNFIT, BlockedError, ChangedError, describe, is_full
 from flocksy.index.journal import Kept
+from flocksy.sync.names import ancestors
 from flocksy.sync.operations import (
     DiskOperation,
     MakeDirectory,
@@ -135,6 +136,16 @@ class Batch:
         return sorted(
             (step for step in steps if isinstance(step.operation, kinds)), key=lambda one: one.path
         )
+
+    def parted_removals(self, over: Iterable[Step]) -> tuple[list[Step], list[Step]]:
+        """Those that make way for what comes `over` a directory, and the rest; deepest first."""
+        paths = {one.path for step in over for one in (step, step.twin) if one is not None}
+        early: list[Step] = []
+        late: list[Step] = []
+        for step in self.alive(Remove)[::-1]:
+            is_in_the_way = not paths.isdisjoint((step.path, *ancestors(step.path)))
+            (early if is_in_the_way else late).append(step)
+        return early, late
 
 
 ALL: tuple[type[DiskOperation], ...] = (

@@ -49,9 +49,11 @@ def handle(open_: Callable[[str, int], int], path: str) -> Iterator[Handle]:
         os.close(descriptor)
 
 
-def set_metadata(entry: Handle, mode: int | None, mtime_ns: int | None) -> Stat:
+def set_metadata(entry: Handle, mode: int | None, mtime_ns: int | None, inode: int | None) -> Stat:
     """As `Disk.set_metadata`."""
     found = os.fstat(entry.descriptor)
+    if inode is not None and found.st_ino != inode:
+        raise FileNotFoundError(errno.ENOENT, "replaced by another")
     if mode is not None and stat.S_IMODE(found.st_mode) != mode & MODE_BITS:
         os.chmod(entry.target, mode & MODE_BITS)
     if mtime_ns is not None:

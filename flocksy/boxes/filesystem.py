@@ -152,9 +152,11 @@ class RealDisk:
         finally:
             os.close(reading)
 
-    def set_metadata(self, path: str, mode: int | None, mtime_ns: int | None) -> Stat:
+    def set_metadata(
+        self, path: str, mode: int | None, mtime_ns: int | None, inode: int | None = None
+    ) -> Stat:
         with dressing.handle(self._open, path) as handle:
-            return dressing.set_metadata(handle, mode, mtime_ns)
+            return dressing.set_metadata(handle, mode, mtime_ns, inode)
 
     def read_attributes(self, path: str) -> bytes:
         with dressing.handle(self._open, path) as handle:

@@ -147,9 +147,11 @@ class FollowingDisk:
         self._refuse(path)
         self._box.remove_directory(path)
 
-    def set_metadata(self, path: str, mode: int | None, mtime_ns: int | None) -> Stat:
+    def set_metadata(
+        self, path: str, mode: int | None, mtime_ns: int | None, inode: int | None = None
+    ) -> Stat:
         self._refuse(path)
-        return self._box.set_metadata(path, mode, mtime_ns)
+        return self._box.set_metadata(path, mode, mtime_ns, inode)
 
     def set_attributes(self, path: str, attributes: bytes) -> None:
         self._refuse(path)

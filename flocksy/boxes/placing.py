@@ -294,24 +294,25 @@ class Placer:
         """
         self.check(path, expected)
         dated = wanted.mtime_ns != expected.mtime_ns
-        try:
-            found = self.dress(path, wanted, dated=dated)
-        except FileNotFoundError:
-            raise ChangedError from None
-        if not self.same_inode(found, expected):
-            # Replaced between look and touch. Its content is safe; the scan finds it.
-            raise ChangedError
+        found = self.dress(path, expected.inode, wanted, dated=dated)
         if found.kind is Kind.FILE and (
             found.size != expected.size or (not dated and found.mtime_ns != expected.mtime_ns)
         ):
             raise ChangedError  # edited since the look
         return found
 
-    def dress(self, path: str, wanted: DiskEntry, *, dated: bool = True) -> Stat:
-        """Set mode and (`dated`) mtime as far as this disk and this kind of entry have them."""
+    def dress(self, path: str, inode: int, wanted: DiskEntry, *, dated: bool = True) -> Stat:
+        """Set mode and (`dated`) mtime as far as this disk and this kind of entry have them; not of
+        what has taken the place of `inode` (0: not known) since the look: then `ChangedError`.
+        """
         mode = wanted.mode if self.capabilities.mode_bits else None
         mtime_ns = wanted.mtime_ns if dated and wanted.kind is Kind.FILE else None
-        return self.disk.set_metadata(path, mode, mtime_ns)
+        # A directory that has taken the place of another is as good: no scan tells them apart.
+        is_known = inode and self.capabilities.stable_inodes and wanted.kind is Kind.FILE
+        try:
+            return self.disk.set_metadata(path, mode, mtime_ns, inode if is_known else None)
+        except FileNotFoundError:
+            raise ChangedError from None
 
     def keep(self, temporary: str, path: str, found: Stat, root: bytes) -> None:
         """Move what was taken from `path` to the history; of a directory, which the history does

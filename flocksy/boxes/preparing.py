@@ -120,7 +120,9 @@ class Preparer:
         if step.source is None:
             self._attribute(step)
             # A file that we must not read we could not flush; its mode follows in the end.
-            placer.dress(step.entry.temporary, replace(step.wanted, mode=step.wanted.mode | 0o400))
+            placer.dress(
+                step.entry.temporary, 0, replace(step.wanted, mode=step.wanted.mode | 0o400)
+            )
         self._stamp(step)
         if step.entry.after is None or step.entry.after.size != operation.version.size:
             raise MissingError
@@ -164,7 +166,7 @@ class Preparer:
         assert step.wanted is not None
         self._disk.make_directory(step.entry.temporary, 0o700)
         # Closed to ourselves it would be of no use for what comes into it; its mode follows too.
-        placer.dress(step.entry.temporary, replace(step.wanted, mode=step.wanted.mode | 0o700))
+        placer.dress(step.entry.temporary, 0, replace(step.wanted, mode=step.wanted.mode | 0o700))
 
     def _reserve(self, step: Step) -> None:
         """A place in the history for what stands at the path."""

@@ -86,7 +86,7 @@ def _metadata(placer: Placer, entry: JournalEntry) -> Applied | None:
         return None
     brought = _brought(placer, entry.path, before.attributes, after.attributes)
     if found.kind is not Kind.SYMLINK:
-        found = placer.dress(entry.path, after)
+        found = placer.dress(entry.path, found.inode, after)
     return _applied(entry, found.entry(after.root), brought, settled=found.kind is not Kind.FILE)
 
 
@@ -134,7 +134,7 @@ def _placement(
             return _applied(entry, there.entry(after.root), None)
         shows = _brought(placer, entry.path, after.attributes, wanted.attributes)
         dated = there.mtime_ns != wanted.mtime_ns
-        there = placer.dress(entry.path, wanted, dated=dated)
+        there = placer.dress(entry.path, there.inode, wanted, dated=dated)
         return _applied(entry, there.entry(after.root), shows, settled=not dated)
     if not _note_replaced(placer, entry):
         if out is None or _is(placer, entry.temporary, out, after):

@@ -238,8 +238,10 @@ class RecordedDisk(RealDisk):
         self._stepped(target)
         return done
 
-    def set_metadata(self, path: str, mode: int | None, mtime_ns: int | None) -> Stat:
-        found = super().set_metadata(path, mode, mtime_ns)
+    def set_metadata(
+        self, path: str, mode: int | None, mtime_ns: int | None, inode: int | None = None
+    ) -> Stat:
+        found = super().set_metadata(path, mode, mtime_ns, inode)
         self._stepped()
         return found
 
@@ -290,8 +292,11 @@ class RestoredDisk(RealDisk):
     def scan(self, path: str) -> list[tuple[str, Stat]]:
         return [(name, self._as_before(found)) for name, found in super().scan(path)]
 
-    def set_metadata(self, path: str, mode: int | None, mtime_ns: int | None) -> Stat:
-        return self._as_before(super().set_metadata(path, mode, mtime_ns))
+    def set_metadata(
+        self, path: str, mode: int | None, mtime_ns: int | None, inode: int | None = None
+    ) -> Stat:
+        now = next((new for new, old in self._inodes.items() if old == inode), inode)
+        return self._as_before(super().set_metadata(path, mode, mtime_ns, now))
 
     def _as_before(self, found: Stat) -> Stat:
         inode = self._inodes.get(found.inode, found.inode)

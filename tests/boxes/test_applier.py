@@ -297,9 +297,11 @@ class Interfering(RealDisk):
         super().move(source, target)
         self._now(self.after, f"move {source}")
 
-    def set_metadata(self, path: str, mode: int | None, mtime_ns: int | None) -> Stat:
+    def set_metadata(
+        self, path: str, mode: int | None, mtime_ns: int | None, inode: int | None = None
+    ) -> Stat:
         self._now(self.before, f"set {path}")
-        return super().set_metadata(path, mode, mtime_ns)
+        return super().set_metadata(path, mode, mtime_ns, inode)
 
 
 @pytest.fixture

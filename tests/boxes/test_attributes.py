@@ -306,9 +306,11 @@ class Dying(RealDisk):
             super().set_attributes(path, encode_attributes(has))
         self._step()
 
-    def set_metadata(self, path: str, mode: int | None, mtime_ns: int | None) -> Stat:
+    def set_metadata(
+        self, path: str, mode: int | None, mtime_ns: int | None, inode: int | None = None
+    ) -> Stat:
         self._step()
-        return super().set_metadata(path, mode, mtime_ns)
+        return super().set_metadata(path, mode, mtime_ns, inode)
 
     def exchange(self, temporary: str, path: str) -> None:
         self._step()

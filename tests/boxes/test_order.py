@@ -26,9 +26,11 @@ class Logged(RealDisk):
         super().__init__(root)
         self.log: list[Call] = []
 
-    def set_metadata(self, path: str, mode: int | None, mtime_ns: int | None) -> Stat:
+    def set_metadata(
+        self, path: str, mode: int | None, mtime_ns: int | None, inode: int | None = None
+    ) -> Stat:
         self.log.append(("dress", path))
-        return super().set_metadata(path, mode, mtime_ns)
+        return super().set_metadata(path, mode, mtime_ns, inode)
 
     def move(self, source: str, target: str) -> None:
         self.log.append(("rename", source, target))

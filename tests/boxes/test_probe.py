@@ -20,11 +20,13 @@ class Meagre(RealDisk):
     def make_symlink(self, path: str, text: str) -> None:
         raise PermissionError(errno.EPERM, "no links here", path, None, text)
 
-    def set_metadata(self, path: str, mode: int | None, mtime_ns: int | None) -> Stat:
+    def set_metadata(
+        self, path: str, mode: int | None, mtime_ns: int | None, inode: int | None = None
+    ) -> Stat:
         if mtime_ns is not None:
             mtime_ns -= mtime_ns % self.grain_ns
         del mode
-        return super().set_metadata(path, 0o755, mtime_ns)
+        return super().set_metadata(path, 0o755, mtime_ns, inode)
 
     def stat(self, path: str) -> Stat | None:
         return super().stat(path.lower())

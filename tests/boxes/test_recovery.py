@@ -54,12 +54,14 @@ class Dying(RealDisk):
         self._step()
         super().make_symlink(path, text)
 
-    def set_metadata(self, path: str, mode: int | None, mtime_ns: int | None) -> Stat:
+    def set_metadata(
+        self, path: str, mode: int | None, mtime_ns: int | None, inode: int | None = None
+    ) -> Stat:
         self._step()
         if mode is not None and mtime_ns is not None:
-            super().set_metadata(path, mode, None)
+            super().set_metadata(path, mode, None, inode)
             self._step()
-        return super().set_metadata(path, mode, mtime_ns)
+        return super().set_metadata(path, mode, mtime_ns, inode)
 
     def move(self, source: str, target: str) -> None:
         self._step()

@@ -358,19 +358,23 @@ class SimulatedDisk:
         # It was empty, and so it is gone no sooner than what was in it has left.
         self._change([(directory, name, None)], path, also=inode.number)
 
-    def set_metadata(self, path: str, mode: int | None, mtime_ns: int | None) -> Stat:
+    def set_metadata(
+        self, path: str, mode: int | None, mtime_ns: int | None, inode: int | None = None
+    ) -> Stat:
         self._step(path)
-        inode = self._existing(path)
-        if inode.kind is Kind.SYMLINK:
+        there = self._existing(path)
+        if inode is not None and there.number != inode:
+            raise FileNotFoundError(errno.ENOENT, "replaced by another", path)
+        if there.kind is Kind.SYMLINK:
             raise OSError(errno.EINVAL, "neither a file nor a directory", path)
-        if mode is not None and inode.mode != mode & MODE_BITS:
-            inode.mode = mode & MODE_BITS
-            inode.ctime_ns = self._wall_ns()
+        if mode is not None and there.mode != mode & MODE_BITS:
+            there.mode = mode & MODE_BITS
+            there.ctime_ns = self._wall_ns()
         if mtime_ns is not None:
-            inode.mtime_ns = mtime_ns
-            inode.ctime_ns = self._wall_ns()
+            there.mtime_ns = mtime_ns
+            there.ctime_ns = self._wall_ns()
         self._happened(path)
-        return self.stat_of(inode)
+        return self.stat_of(there)
 
     def read_attributes(self, path: str) -> bytes:
         self._glance(path)
