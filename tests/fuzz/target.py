@@ -10,9 +10,9 @@ DECODER = 10_000_000
 """Executions that are wanted of a decoder."""
 
 DEEPER = 1_000_000
-"""Of a target that takes about a millisecond for one input, since more than a decoder runs on it:
-an honest peer afterwards, many rounds, a key agreement, a file of many lines. The decoder in it has
-a target of its own."""
+"""Of a target that takes 0.2 to 5 ms for one input, since more than a decoder runs on it: an
+honest peer afterwards, many rounds, a key agreement, a file of many lines. The decoder in it has a
+target of its own."""
 
 
 @dataclass(frozen=True, slots=True)
