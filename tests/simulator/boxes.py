@@ -711,7 +711,8 @@ class BoxFlock(Flock):
         self.pass_until(self.now_ns + QUIET_NS)
         before = self._said()
         self.pass_until(self.now_ns + QUIET_NS)
-        if self._said() != before:
+        # What nobody has is asked for once a minute, for good.
+        if self._said() != before and not any(map(self._missing, self.nodes)):
             raise BrokenPromiseError(f"still talking: {said} {before} {self._said()}")
         self._look(everywhere=False)
         self._same()
@@ -747,7 +748,13 @@ class BoxFlock(Flock):
         self._same_attributes()
         for node in self.nodes:
             assert isinstance(node.box, RealBoxes)
-            problems = node.box.box.problems
+            if self._missing(node) != self._missing(self.nodes[0]):
+                raise BrokenPromiseError(f"node {node.lane} has given up other contents than 0")
+            problems = dict(node.box.box.problems)
+            for path, _ in self._missing(node):
+                # Whoever made it has died, or taken it away, before anybody else had it. A content
+                # that no hand has touched is to be seen all the same.
+                problems.pop(path, None)
             if problems:
                 raise BrokenPromiseError(f"node {node.lane} has problems: {problems}")
             if not self.plan.hostile and any(node.box.exchange._inbox.bad):
@@ -768,6 +775,11 @@ class BoxFlock(Flock):
                 differing = sorted(path for path in other if other[path] != tags[0].get(path))
                 lines = [f"{path!r}: {tags[0].get(path)} / {other[path]}" for path in differing]
                 raise BrokenPromiseError("attributes differ: " + "; ".join(lines[:6]))
+
+    def _missing(self, node: Node) -> set[tuple[str, bytes]]:
+        """What a node has given up, by path and root."""
+        box = node.box.box if isinstance(node.box, RealBoxes) else None
+        return set() if box is None else set(box.planning.missing)
 
     def at_rest(self) -> bool:
         """Whether the wire is at rest, and every box has nothing to do and agrees."""
