@@ -134,9 +134,15 @@ def _placement(
             return _applied(entry, there.entry(after.root), None)
         shows = _brought(placer, entry.path, after.attributes, wanted.attributes)
         dated = there.mtime_ns != wanted.mtime_ns
-        there = placer.dress(entry.path, there.inode, wanted, dated=dated)
+        try:
+            there = placer.dress(entry.path, there.inode, wanted, dated=dated)
+        except ChangedError:
+            return _applied(entry, there.entry(after.root), shows, settled=False)  # just now
         return _applied(entry, there.entry(after.root), shows, settled=not dated)
     if not _note_replaced(placer, entry):
+        if there is None and out is None and entry.before is None:
+            # The power took it, and may have left gone what was cleared out of its way.
+            return Applied(entry.path, None, None, settled=False)
         if out is None or _is(placer, entry.temporary, out, after):
             return None
         # Exchanged, and the path edited or emptied since: what came out must not stay here.
