@@ -168,7 +168,7 @@ class Exchange:
     def has_met(self, box: Box) -> bool:
         """Whether some member of the view has the box, and all who have it say the same of it."""
         tag = self._known_of(box)[:TAG_BYTES]
-        return self.peers.share(tag, self.live()) and self.agrees(box)
+        return bool(self.peers.sharing(tag, self.live())) and self.agrees(box)
 
     @property
     def waiting_bytes(self) -> int:

@@ -74,10 +74,6 @@ class Peers:
                 return False
         return True
 
-    def share(self, tag: bytes, lanes: Iterable[int]) -> bool:
-        """Whether any of these lanes has the box."""
-        return any(self._of(lane, tag) is not None for lane in lanes)
-
     def sharing(self, tag: bytes, lanes: Iterable[int]) -> list[int]:
         """Those of these lanes that have the box, by (the first bytes of) its tag."""
         return [lane for lane in lanes if self._of(lane, tag[:TAG_BYTES]) is not None]

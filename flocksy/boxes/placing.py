@@ -264,7 +264,7 @@ class Placer:
         found = self.disk.stat(entry.kept_as)
         if found is None:
             raise ChangedError
-        if linked is not None and found.inode == linked[0] and self._is_named(*linked):
+        if linked is not None and found.inode == linked[0] and self.is_named(*linked):
             self.disk.remove_file(entry.kept_as)
         elif self.same(found, entry.before, at=entry.kept_as):
             self.note_kept(entry.kept_as, entry.path, found, entry.before.root)
@@ -272,7 +272,8 @@ class Placer:
             self.restore(entry, found)
             raise ChangedError
 
-    def _is_named(self, inode: int, path: str) -> bool:
+    def is_named(self, inode: int, path: str) -> bool:
+        """Whether the file of this inode stands there."""
         there = self.disk.stat(path)
         return there is not None and there.inode == inode
 
@@ -310,9 +311,12 @@ class Placer:
         # A directory that has taken the place of another is as good: no scan tells them apart.
         is_known = inode and self.capabilities.stable_inodes and wanted.kind is Kind.FILE
         try:
-            return self.disk.set_metadata(path, mode, mtime_ns, inode if is_known else None)
+            found = self.disk.set_metadata(path, mode, mtime_ns, inode if is_known else None)
         except FileNotFoundError:
             raise ChangedError from None
+        if found.kind is not wanted.kind:
+            raise ChangedError
+        return found
 
     def keep(self, temporary: str, path: str, found: Stat, root: bytes) -> None:
         """Move what was taken from `path` to the history; of a directory, which the history does

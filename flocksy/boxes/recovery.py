@@ -53,7 +53,8 @@ def _removal(placer: Placer, entry: JournalEntry, linked: dict[int, str]) -> App
     if there is not None and taken is None and there.inode in linked:
         placer.remove(entry, (there.inode, linked[there.inode]))
         return Applied(entry.path, None, entry.synced)
-    if taken is not None and taken.inode in linked:
+    new_name = linked.get(taken.inode) if taken is not None else None
+    if taken is not None and new_name and placer.is_named(taken.inode, new_name):
         placer.disk.remove_file(entry.kept_as)
     elif taken is not None:
         if not placer.same(taken, entry.before, at=entry.kept_as):

@@ -102,6 +102,7 @@ def _as_shown(shown: DiskEntry, capabilities: Capabilities) -> Version:
         root=shown.root,
         generation=1,
         parents=(),
+        attributes=shown.attributes or b"",
     )
 
 

@@ -14,7 +14,6 @@ import pytest
 
 from flocksy import system
 from flocksy.boxes.applier import Report, Result
-from flocksy.boxes.disk import Stat
 from flocksy.boxes.filesystem import RealDisk
 from flocksy.boxes.findings import Finding, Remark, Seen
 from flocksy.boxes.looking import Look
@@ -27,6 +26,7 @@ from flocksy.sync.capabilities import Capabilities
 from tests.boxes.bench import Bench, finish, root_of
 from tests.boxes.mounts import mounted
 from tests.boxes.test_permissions import ordinarily, own_place
+from tests.boxes.test_recovery import Died, Dying
 from tests.boxes.test_walk import LATER_NS
 
 __all__ = ["own_place"]
@@ -280,20 +280,8 @@ def test_where_nobody_asks_for_them_nothing_is_set(tmp_path: Path) -> None:
 # -- crashes ------------------------------------------------------------------------------------
 
 
-class Died(BaseException):
-    """Passes through everything, as a kill does."""
-
-
-class Dying(RealDisk):
-    """A disk whose program dies before or after the n-th change, those of single attributes too."""
-
-    calls_left: int | None = None
-
-    def _step(self) -> None:
-        if self.calls_left is not None:
-            if self.calls_left == 0:
-                raise Died
-            self.calls_left -= 1
+class DyingSlowly(Dying):
+    """Dies between the changes of single attributes, too."""
 
     def set_attributes(self, path: str, attributes: bytes) -> None:
         has, wanted = decode_attributes(self.read_attributes(path)), decode_attributes(attributes)
@@ -305,26 +293,6 @@ class Dying(RealDisk):
                 has[name] = value
             super().set_attributes(path, encode_attributes(has))
         self._step()
-
-    def set_metadata(
-        self, path: str, mode: int | None, mtime_ns: int | None, inode: int | None = None
-    ) -> Stat:
-        self._step()
-        return super().set_metadata(path, mode, mtime_ns, inode)
-
-    def exchange(self, temporary: str, path: str) -> None:
-        self._step()
-        super().exchange(temporary, path)
-        self._step()
-
-    def move(self, source: str, target: str) -> None:
-        self._step()
-        super().move(source, target)
-        self._step()
-
-    def remove_file(self, path: str) -> None:
-        self._step()
-        super().remove_file(path)
 
 
 def test_death_at_every_step_leaves_the_old_ones_or_the_new() -> None:
@@ -342,7 +310,7 @@ def test_death_at_every_step_leaves_the_old_ones_or_the_new() -> None:
 
 def _die_and_recover(place: Path, calls: int) -> bool:
     """Whether the batch came to its end."""
-    disk = Dying(str(place / "box"))
+    disk = DyingSlowly(str(place / "box"))
     bench = Bench(place, disk, WANTING)
     bench.apply(*(bench.put(path, path.encode(), attributes=BEFORE) for path in ("f", "g", "old")))
     bench.look_at_attributes()

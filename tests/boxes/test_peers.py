@@ -27,7 +27,7 @@ def test_one_who_never_names_the_box_lacks_it() -> None:
         assert not heard.agree(TAG, OURS, [1])
         heard.heard(1, b"y" * 8 + THEIRS)
     assert heard.agree(TAG, OURS, [1])
-    assert not heard.share(TAG, [1])
+    assert not heard.sharing(TAG, [1])
 
 
 def test_the_newest_word_counts() -> None:
@@ -36,7 +36,7 @@ def test_the_newest_word_counts() -> None:
     assert not heard.agree(TAG, OURS, [1])
     heard.heard(1, TAG + OURS)
     assert heard.agree(TAG, OURS, [1])
-    assert heard.share(TAG, [1, 2])
+    assert heard.sharing(TAG, [1, 2])
 
 
 def test_zeros_say_nothing() -> None:
@@ -74,11 +74,11 @@ def test_who_left_the_view_is_forgotten() -> None:
 def test_the_own_lane_and_a_flood_of_boxes_are_not_remembered() -> None:
     heard = peers()
     heard.heard(0, TAG + OURS)
-    assert not heard.share(TAG, [0])
+    assert not heard.sharing(TAG, [0])
     for number in range(MAX_BOXES_HEARD):
         heard.heard(1, (number + 1).to_bytes(8, "big") + OURS)
     heard.heard(1, TAG + OURS)
-    assert not heard.share(TAG, [1])
+    assert not heard.sharing(TAG, [1])
 
 
 def test_one_who_names_the_box_no_more_lacks_it() -> None:
@@ -86,10 +86,10 @@ def test_one_who_names_the_box_no_more_lacks_it() -> None:
     heard.heard(1, TAG + THEIRS)
     for _ in range(SILENT_ROUNDS):
         assert not heard.agree(TAG, OURS, [1])
-        assert heard.share(TAG, [1])
+        assert heard.sharing(TAG, [1])
         heard.heard(1, bytes(32))
     assert heard.agree(TAG, OURS, [1])
-    assert not heard.share(TAG, [1])
+    assert not heard.sharing(TAG, [1])
     assert not heard.standing(TAG, OURS, [1], 10)
     assert not heard.standing(TAG, OURS, [1], 10 + STANDING_ROUNDS)
     heard.heard(1, TAG + THEIRS)
@@ -105,4 +105,4 @@ def test_one_with_many_boxes_is_waited_for() -> None:
     heard.heard(1, TAG + THEIRS)
     for number in range(boxes - 1):
         heard.heard(1, (number + 1).to_bytes(8, "big") + OURS)
-    assert heard.share(TAG, [1])
+    assert heard.sharing(TAG, [1])
