@@ -119,8 +119,8 @@ def test_one_guest() -> None:
 def test_several_guests_in_turn_are_introduced_to_each_other() -> None:
     with hosting(2) as host:
         first = Guest(host.address, BEN)
-        wait_until(lambda: first.met == [ANNA])
-        assert host.seen == [BEN] and first.introduced == []
+        wait_until(lambda: first.met == [ANNA] and host.seen == [BEN])
+        assert first.introduced == []
         second = Guest(host.address, CLEO)
         second.end()
         first.end()
