@@ -86,14 +86,20 @@ def dismissed(trees: Trees, path: str, dead: Iterable[bytes], capabilities: Capa
         return _record(path, _TOMBSTONE, parents, synced)
     assert synced is not None
     parents |= dict.fromkeys(synced.heads, (synced.generation, NO_ROOT))
-    return _record(path, _as_shown(shown, capabilities), parents, synced)
+    replaced = [head for name, head in state.heads.items() if name in parents]
+    return _record(path, _as_shown(shown, capabilities, replaced), parents, synced)
 
 
-def _as_shown(shown: DiskEntry, capabilities: Capabilities) -> Version:
+def _as_shown(shown: DiskEntry, capabilities: Capabilities, dead: Iterable[Version]) -> Version:
+    """Attributes that this disk does not show are those of a version that is dead: it was made
+    from what stands there."""
     is_file = shown.kind is Kind.FILE
     mode = PLAIN_MODE.get(shown.kind, 0)
     if mode and capabilities.mode_bits:
         mode = shown.mode & MODE_MASK
+    attributes = shown.attributes
+    if attributes is None:
+        attributes = next((head.attributes for head in dead if is_file and head.attributes), b"")
     return Version(
         kind=shown.kind,
         mode=mode,
@@ -102,7 +108,7 @@ def _as_shown(shown: DiskEntry, capabilities: Capabilities) -> Version:
         root=shown.root,
         generation=1,
         parents=(),
-        attributes=shown.attributes or b"",
+        attributes=attributes,
     )
 
 

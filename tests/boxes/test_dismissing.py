@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from flocksy.boxes.dismissing import dismiss
 from flocksy.errors import FlocksyError
+from flocksy.sync.attributes import encode_attributes
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.state import join, state_of
 from flocksy.sync.trees import DiskEntry, PathState, SyncedEntry
@@ -186,6 +188,18 @@ def after_dismissal(
     trees = OnePath(state, synced, below=below)
     record = dismissed(trees, "a", [version_id(DEAD)], capabilities)
     return state, join(state, state_of(record.version, record.superseded)), record.version
+
+
+@pytest.mark.parametrize("on_disk", [None, b"", encode_attributes({b"tag": b"disk"})])
+def test_attributes_stay(on_disk: bytes | None) -> None:
+    """Where this disk does not show any, they are what the flock has said last."""
+    said = encode_attributes({b"tag": b"said"})
+    state = state_of(replace(DEAD, attributes=said), {version_id(BASE): NO_ROOT})
+    shown = replace(SHOWN, attributes=on_disk)
+    synced = SyncedEntry(frozenset({version_id(BASE)}), shown, generation=1)
+    trees = OnePath(state, synced, below=False)
+    made = dismissed(trees, "a", state.heads, Capabilities()).version
+    assert made.attributes == (said if on_disk is None else on_disk)
 
 
 @pytest.mark.parametrize("shown", [SHOWN, FOLDER, None])

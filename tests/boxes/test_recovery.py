@@ -351,6 +351,44 @@ def test_an_exchange_cut_in_its_middle(tmp_path: Path, newcomer: bool) -> None:
     bench.close()
 
 
+def test_a_new_name_overwritten_during_the_recovery(tmp_path: Path) -> None:
+    """The old name of a renamed file is then the last of it."""
+    (tmp_path / "box").mkdir()
+    disk = Dying(str(tmp_path / "box"))
+    bench = Bench(tmp_path, disk)
+    bench.apply(bench.put("old name", b"content"))
+    operations = [
+        bench.put("new name", b"content", source="old name", mtime_ns=7),
+        bench.remove("old name"),
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+
+        def die(_: str) -> None:
+            raise Died
+
+        patch.setattr(disk, "remove_file", die)
+        with pytest.raises(Died):
+            finish(bench.applier.apply(operations))
+    assert not (bench.root / "old name").exists()
+    dress = disk.set_metadata
+
+    def overwritten(
+        path: str, mode: int | None, mtime_ns: int | None, inode: int | None = None
+    ) -> Stat:
+        if path == "new name":
+            (tmp_path / "saved").write_bytes(b"somebody's")
+            os.replace(tmp_path / "saved", bench.root / path)
+        return dress(path, mode, mtime_ns, inode)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk, "set_metadata", overwritten)
+        finish(bench.applier.recover())
+    assert bench.read("new name") == b"somebody's"
+    assert list(bench.kept().values()) == [b"content"]
+    assert bench.rows() == dict.fromkeys(bench.kept(), "old name")
+    bench.close()
+
+
 def test_what_was_parked_is_never_swept(tmp_path: Path) -> None:
     (tmp_path / "box").mkdir()
     bench = Bench(tmp_path)
