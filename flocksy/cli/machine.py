@@ -127,7 +127,7 @@ def name_findings(words: Words) -> Iterator[Finding]:
                 "warning",
                 "members",
                 f"{node}: {reason}",
-                "mend the name: it is looked up at the start only, and the link stays down",
+                "mend the name, or bring the network up: until it is found the link stays down",
             )
 
 

@@ -27,20 +27,26 @@ None, with our own."""
 class _Door:
     """One endpoint that is knocked at."""
 
-    def __init__(self, target: str, new_socket: NewSocket) -> None:
-        self.target = target
+    def __init__(self, endpoint: str, new_socket: NewSocket) -> None:
+        self.endpoint = endpoint
+        self.target = ""
         fresh = zmq.curve_keypair()
         self.fresh_key = fresh[0].decode("ascii")
         # Both now: later nobody but libzmq has our secret key.
         self._sockets = [new_socket(fresh), new_socket(None)]
         self._monitors = [LinkMonitor(socket) for socket in self._sockets]
         self._knocks = 0
-        self.knock()
 
-    def knock(self) -> None:
+    def knock(self, target: str) -> None:
         """With the fresh key first, then with our own."""
-        self._sockets[self._knocks].connect(self.target)
+        self.target = target
+        self._sockets[self._knocks].connect(target)
         self._knocks += 1
+
+    @property
+    def waits(self) -> bool:
+        """Whether nobody has knocked yet."""
+        return not self._knocks
 
     @property
     def again(self) -> bool:
@@ -49,6 +55,8 @@ class _Door:
 
     def answered(self, now_ns: int) -> bool:
         """Whether somebody with our key has answered the last knock."""
+        if not self._knocks:
+            return False
         monitor = self._monitors[self._knocks - 1]
         monitor.look(now_ns)
         return monitor.state in (REFUSED, UP)
@@ -63,10 +71,18 @@ class _Door:
 class Knock:
     """All knocks of one start."""
 
-    def __init__(self, targets: Sequence[str], new_socket: NewSocket, now_ns: int) -> None:
-        """`targets` in the form that zmq connects to."""
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        address: Callable[[str], str],
+        new_socket: NewSocket,
+        now_ns: int,
+    ) -> None:
+        """`address`: of an endpoint, in the form that zmq connects to; empty while its name is
+        not found."""
         self._until_ns = now_ns + KNOCK_NS
-        self._doors = [_Door(target, new_socket) for target in targets]
+        self._address = address
+        self._doors = [_Door(endpoint, new_socket) for endpoint in endpoints]
         self.fresh_keys = frozenset(door.fresh_key for door in self._doors)
         """Public keys that only our own knocks have: no strangers."""
 
@@ -82,11 +98,13 @@ class Knock:
         """
         found = []
         for door in list(self._doors):
+            if door.waits and (target := self._address(door.endpoint)):
+                door.knock(target)
             answered = door.answered(now_ns)
             over = now_ns >= self._until_ns or door.fresh_key in refused  # it leads back to us
             if answered and not over and not door.again:
                 found.append(door.target)
-                door.knock()
+                door.knock(door.target)
             elif answered or over:
                 self._doors.remove(door)
                 door.close()

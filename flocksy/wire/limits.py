@@ -46,6 +46,9 @@ TRY_ADDRESS_NS = 10_000_000_000
 """While a link is down each endpoint of the member is tried for so long in turn, for ever at the
 same pace: time for a connection and a handshake, also through a proxy."""
 
+LOOK_UP_NS = 60_000_000_000
+"""Between two look-ups of a name that was not found, for ever at the same pace."""
+
 TOLD_ADDRESSES = 3
 """Of each member so many told endpoints are kept, the newest: one that is wrong, by mistake or on
 purpose, must not push out one that is right."""

@@ -33,6 +33,7 @@ from flocksy.wire.limits import (
     ZMTP_TIMEOUT_MS,
 )
 from flocksy.wire.monitor import TWIN, UP, WE_REFUSE, WRONG_KEY, LinkMonitor
+from flocksy.wire.names import Names, resolved
 from flocksy.wire.refusals import LOCAL, Refusals
 from flocksy.wire.settings import Member, WireSettings
 from flocksy.wire.zap import DOMAIN, AllowList
@@ -63,10 +64,11 @@ class Links:
         self._monitors: dict[int, LinkMonitor] = {}
         self._targets: dict[int, str] = {}
         self._candidates: dict[int, Candidates] = {}
-        self._looked_up: dict[str, str] = {}  # configured endpoints with their addresses
+        self._tried: dict[int, str] = {}  # where each was connected to last
+        self._now_ns = time.monotonic_ns()
+        self._names = Names(self._now_ns)
         self._knock: Knock | None = None
         self._refusals = Refusals(settings.public_key, len(settings.members))
-        self._now_ns = time.monotonic_ns()
         self._pub = self._context.socket(zmq.PUB)
         try:
             self._bind()
@@ -108,6 +110,7 @@ class Links:
         """Once per round: answer handshakes, see what became of the links."""
         self._now_ns = time.monotonic_ns()
         self._allow_list.serve()
+        self._take_names()
         for lane, monitor in self._monitors.items():
             anew = monitor.look(self._now_ns) or self._other_key(lane, monitor)
             candidates = self._candidates[lane]
@@ -140,9 +143,9 @@ class Links:
         if candidates is None:
             return
         with contextlib.suppress(OSError):
-            target = self._target(endpoint, named=False)
+            target = endpoint if self._settings.socks else resolved(endpoint, named=False)
             configured = self._settings.members[lane].endpoints
-            if target not in map(self._looked_up.get, configured):
+            if target not in map(self._target, configured):
                 candidates.told(endpoint)
 
     def address(self, lane: int) -> tuple[str, str]:
@@ -202,7 +205,7 @@ class Links:
                 if endpoint.startswith("ipc://"):
                     _refuse_living_ipc(endpoint)
                 else:
-                    target = _resolved(endpoint)
+                    target = resolved(endpoint)
                 pub.bind(target)
             except zmq.ZMQError as error:
                 raise FlocksyError(_bind_error(endpoint, error)) from None
@@ -214,25 +217,30 @@ class Links:
         self._subs[lane] = sub
         self._monitors[lane] = LinkMonitor(sub)
         self._poller.register(sub, zmq.POLLIN)
-        found = []
-        for endpoint in member.endpoints:
-            try:
-                self._looked_up[endpoint] = self._target(endpoint)
-                found.append(endpoint)
-            except OSError as error:
-                self._complaints.append(f"node = {endpoint}: {error}; looked up at start only")
-        self._candidates[lane] = Candidates(found)
-        self._trouble[lane] = f"name not found: {member.endpoints[0]}"
-        if found:
-            self._connect_to(lane, found[0])
+        self._candidates[lane] = Candidates(member.endpoints)
+        if not self._settings.socks:
+            for endpoint in member.endpoints:
+                self._names.want(endpoint)
+        if member.endpoints:
+            self._connect_to(lane, member.endpoints[0])
+
+    def _take_names(self) -> None:
+        found, words = self._names.serve(self._now_ns)
+        self._complaints += words
+        for lane, candidates in self._candidates.items():
+            if candidates.current in found and lane not in self._targets:
+                self._connect_to(lane, candidates.current)
 
     def _connect_to(self, lane: int, endpoint: str) -> None:
         """Connect there, and nowhere else any more."""
         sub, before = self._subs[lane], self._targets.pop(lane, None)
         if before is not None:
             sub.disconnect(before)
+        if self._names.is_missing(endpoint):
+            self._trouble[lane] = f"name not found: {endpoint}"
+            return
         try:
-            target = self._looked_up.get(endpoint) or self._target(endpoint, named=False)
+            target = self._target(endpoint) or resolved(endpoint, named=False)
             sub.connect(target)
         except (OSError, zmq.ZMQError) as error:
             self._trouble[lane] = f"no such address: {endpoint}"
@@ -240,17 +248,17 @@ class Links:
             return
         self._trouble.pop(lane, None)
         self._targets[lane] = target
-        if before not in (None, target):
+        if self._tried.setdefault(lane, target) != target:
+            self._tried[lane] = target
             self._monitors[lane].moved(target)
         self._refusals.moved(lane, _host(target))
 
     def _knock_at(self, endpoints: tuple[str, ...]) -> Knock:
-        targets = []
-        for endpoint in endpoints:
-            if endpoint.startswith("tcp://*:"):
-                continue  # where a node listens, and no place that can be knocked at
-            with contextlib.suppress(OSError):  # a name that is gone: nobody lives there
-                targets.append(self._target(endpoint))
+        # Where a node listens at all addresses is no place that can be knocked at.
+        doors = [endpoint for endpoint in endpoints if not endpoint.startswith("tcp://*:")]
+        if not self._settings.socks:
+            for endpoint in doors:
+                self._names.want(endpoint, once=True)
 
         def new_socket(keys: tuple[bytes, bytes] | None) -> zmq.Socket[bytes]:
             sub = self._new_sub(self._settings.public_key)
@@ -259,11 +267,11 @@ class Links:
                 sub.setsockopt(zmq.CURVE_SECRETKEY, keys[1])
             return sub
 
-        return Knock(targets, new_socket, self._now_ns)
+        return Knock(doors, self._target, new_socket, self._now_ns)
 
-    def _target(self, endpoint: str, *, named: bool = True) -> str:
+    def _target(self, endpoint: str) -> str:
         # Names go to the proxy as they are: an onion service is known only there.
-        return endpoint if self._settings.socks else _resolved(endpoint, named=named)
+        return endpoint if self._settings.socks else self._names.address(endpoint)
 
     def _new_sub(self, server_key: str) -> zmq.Socket[bytes]:
         sub = self._context.socket(zmq.SUB)
@@ -298,25 +306,6 @@ class Links:
             (zmq.LINGER, LINGER_MS),
         ):
             socket.setsockopt(option, value)
-
-
-def _resolved(endpoint: str, *, named: bool = True) -> str:
-    """The endpoint with its name replaced by an address, so that nothing is looked up later.
-
-    Raises `OSError` when there is none; without `named`, also where it would have to be looked up.
-    """
-    if not endpoint.startswith("tcp://"):
-        return endpoint
-    parts = urlsplit(endpoint)
-    host = parts.hostname or ""
-    if host == "*":
-        return endpoint
-    flags = 0 if named else sockets.AI_NUMERICHOST
-    found = sockets.getaddrinfo(host, parts.port, type=sockets.SOCK_STREAM, flags=flags)
-    # IPv4 first where a name has both: `localhost` is bound there by most programs.
-    found.sort(key=lambda entry: entry[0] != sockets.AF_INET)
-    address = str(found[0][4][0])
-    return f"tcp://[{address}]:{parts.port}" if ":" in address else f"tcp://{address}:{parts.port}"
 
 
 def _host(target: str) -> str:

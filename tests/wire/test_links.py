@@ -60,12 +60,16 @@ def test_no_name_is_looked_up_after_the_start(
 ) -> None:
     """Neither by us, nor by libzmq, which would do so at each attempt to connect: it is given
     addresses. (A look-up near an event shows to whoever watches name servers.)"""
+    serve_until_connected(flock)
 
     def refuse(*_: object, **__: object) -> object:
         raise AssertionError("a name is looked up")
 
     for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "getnameinfo"):
         monkeypatch.setattr(socket, name, refuse)
+    for links in flock:
+        for lane in links._subs:
+            links._connect_to(lane, links.address(lane)[0])  # as after a refusal
     serve_until_connected(flock)
     for links in flock:
         sockets = [links._pub, *links._subs.values()]
