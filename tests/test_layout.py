@@ -7,6 +7,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,12 @@ def test_arrows_point_down_only(path: Path) -> None:
         if module.split(".")[0] == "flocksy" and part_of(module) not in {"", *allowed}
     ]
     assert not wrong, f"{dotted(path)} must not import these"
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Imports for types only, and those inside of functions, count: they are knowledge too."""
+    imported = {dotted(path): {module for module, _ in imports(path)} for path in modules()}
+    TopologicalSorter(imported).prepare()  # names the circle
 
 
 def test_every_part_has_its_rule() -> None:

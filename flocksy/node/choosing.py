@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from flocksy.boxes.setup import Mode, change_words
 from flocksy.config.edit import Word, change_box
 from flocksy.config.settings import BoxSettings
 from flocksy.errors import ConfigError, FlocksyError
+from flocksy.node.configured import Configured
 from flocksy.status.control import Answer, Arguments, Pending
 from flocksy.sync.holding import Choice
 from flocksy.sync.ignore import IGNORE_FILE, MAX_IGNORE_BYTES
-
-if TYPE_CHECKING:
-    from flocksy.node.node import Node
 
 
 class Choosing:
     """Answers `box mode`, `box folders`, `box xattrs`, `box pause`, `box resume`, `box revert` and
     `ignored`."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, configured: Configured) -> None:
+        self._configured = configured
+        self._keeper = configured.keeper
         self.handlers: dict[str, Callable[[Arguments], Answer | Pending]] = {
             "box_mode": self._mode,
             "box_folders": self._folders,
@@ -36,13 +34,13 @@ class Choosing:
 
     def _mode(self, arguments: Arguments) -> Answer:
         name, mode = str(arguments["name"]), str(arguments["mode"])
-        kept = self._node.keeper.get(name)
+        kept = self._keeper.get(name)
         if kept.setup.mode == mode:
             rests = "" if kept.box is not None else f", but rests: {kept.reason}"
             return {"text": f"{name}: is {mode} already{rests}"}
-        options = self._node.settings.options
-        self._node.apply(change_box(options, name, "mode", mode), agreed=name)
-        kept = self._node.keeper.get(name)
+        options = self._configured.settings.options
+        self._configured.apply(change_box(options, name, "mode", mode), agreed=name)
+        kept = self._keeper.get(name)
         if kept.box is None:
             return {"text": f"{name}: is {mode} now, but rests: {kept.reason}"}
         return {"text": f"{name}: is {mode} now; the folder is being looked through"}
@@ -52,7 +50,7 @@ class Choosing:
         if folders is not None:
             assert isinstance(folders, list)
             self._change(name, "folders", tuple(folders))
-        chosen = self._node.keeper.get(name).setup.folders
+        chosen = self._keeper.get(name).setup.folders
         text = f"{name}: all of it is held here"
         if chosen:
             text = f"{name}: held here: {', '.join(chosen)}"
@@ -63,7 +61,7 @@ class Choosing:
     def _xattrs(self, arguments: Arguments) -> Answer:
         name, wanted = str(arguments["name"]), bool(arguments["wanted"])
         self._change(name, "xattrs", wanted)
-        kept = self._node.keeper.get(name)
+        kept = self._keeper.get(name)
         text = f"{name}: {xattrs_words(wanted=wanted)}"
         if kept.box is None:
             return {"text": f"{text}, but the box rests: {kept.reason}"}
@@ -72,16 +70,16 @@ class Choosing:
 
     def _pause(self, arguments: Arguments) -> Answer:
         name = str(arguments["name"])
-        self._node.keeper.get(name)
+        self._keeper.get(name)
         lasting = self._remember(name, paused=True)
-        self._node.keeper.pause(name)
+        self._keeper.pause(name)
         return {"text": f"{name}: paused{lasting}"}
 
     def _resume(self, arguments: Arguments) -> Answer:
         name = str(arguments["name"])
-        self._node.keeper.get(name)
+        self._keeper.get(name)
         self._remember(name, paused=False)
-        kept = self._node.keeper.resume(name, self._node.loop.now())
+        kept = self._keeper.resume(name, self._configured.now())
         if kept.box is None:
             return {"text": f"{name}: goes on, but rests: {kept.reason}"}
         return {"text": f"{name}: goes on"}
@@ -89,7 +87,7 @@ class Choosing:
     def _revert(self, arguments: Arguments) -> Answer:
         name, paths = str(arguments["name"]), arguments["paths"]
         assert paths is None or isinstance(paths, list)
-        kept = self._node.keeper.get(name)
+        kept = self._keeper.get(name)
         if kept.box is None:
             raise FlocksyError(f"{name}: rests: {kept.reason}")
         if not kept.setup.mode.receives_only:
@@ -112,7 +110,7 @@ class Choosing:
 
     def _ignored(self, arguments: Arguments) -> Answer:
         given = str(arguments["path"])
-        for kept in self._node.keeper.boxes:
+        for kept in self._keeper.boxes:
             path = inside(kept.place, given)
             if path is None:
                 continue
@@ -122,8 +120,8 @@ class Choosing:
         raise FlocksyError(f"{given}: is in no box of this node; see flocksy box list")
 
     def _change(self, name: str, word: Word, value: object) -> None:
-        self._node.keeper.get(name)
-        self._node.apply(change_box(self._node.settings.options, name, word, value))
+        self._keeper.get(name)
+        self._configured.apply(change_box(self._configured.settings.options, name, word, value))
 
     def _remember(self, name: str, *, paused: bool) -> str:
         """Write the pause into the configuration, so that it lasts; else say that it does not."""

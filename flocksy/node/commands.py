@@ -5,22 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from flocksy import __version__
+from flocksy.boxes.exchange import Exchange
 from flocksy.boxes.keeper import Kept
 from flocksy.config.edit import add_box, remove_box
 from flocksy.config.settings import BoxSettings, Symlinks
 from flocksy.errors import FlocksyError
 from flocksy.node.choosing import Choosing
+from flocksy.node.configured import Configured
+from flocksy.node.reports import Reporter
 from flocksy.node.undo import Undo
 from flocksy.status.control import Answer, Arguments, Pending
 from flocksy.status.model import BoxState
 from flocksy.status.render import boxes_lines, status_text
 from flocksy.status.wording import EXIT_TIMEOUT
-
-if TYPE_CHECKING:
-    from flocksy.node.node import Node
 
 LOOK_SECONDS = 0.05
 """How often a wait looks whether all is in sync."""
@@ -38,13 +37,24 @@ class _Wait:
 class Commands:
     """Answers commands for one node. What a command needs later is done in `turn`."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(
+        self,
+        configured: Configured,
+        exchange: Exchange,
+        reporter: Reporter,
+        read_anew: Callable[[], str],
+    ) -> None:
+        """`read_anew`: load configuration and keys again; returns words, raises `FlocksyError`."""
+        self._configured = configured
+        self._keeper = configured.keeper
+        self._reporter = reporter
+        self._read_anew = read_anew
         self._waits: list[_Wait] = []
-        self._undo = Undo(node)
+        members = len(configured.settings.members)
+        self._undo = Undo(exchange, self._keeper, configured.now, members)
         self._handlers: dict[str, Callable[[Arguments], Answer | Pending]] = {
             **self._undo.handlers,
-            **Choosing(node).handlers,
+            **Choosing(configured).handlers,
             "status": self._status,
             "version": self._version,
             "reload": self._reload,
@@ -77,9 +87,7 @@ class Commands:
 
     def _look(self, wait: _Wait, now: float) -> bool:
         try:
-            boxes = [
-                self._node.reporter.box_status(self._node.keeper.get(name)) for name in wait.names
-            ]
+            boxes = [self._reporter.box_status(self._keeper.get(name)) for name in wait.names]
         except FlocksyError as error:
             wait.pending.fail(str(error))
             return True
@@ -98,11 +106,11 @@ class Commands:
         return False
 
     def _status(self, _: Arguments) -> Answer:
-        status = self._node.reporter.status()
+        status = self._reporter.status()
         return {"status": status.plain(), "text": status_text(status)}
 
     def _version(self, _: Arguments) -> Answer:
-        settings = self._node.settings
+        settings = self._configured.settings
         return {
             "version": __version__,
             "pid": os.getpid(),
@@ -120,14 +128,14 @@ class Commands:
         }
 
     def _reload(self, _: Arguments) -> Answer:
-        return {"text": self._node.read_anew()}
+        return {"text": self._read_anew()}
 
     def _wait(self, arguments: Arguments) -> Answer | Pending:
         names = self._names(arguments["box"])
-        now = self._node.loop.now()
+        now = self._configured.now()
         # What was written just before the command counts, whether its event has come or not.
         for name in names:
-            box = self._node.keeper.get(name).box
+            box = self._keeper.get(name).box
             if box is not None:
                 box.rescan(now)
         timeout = arguments["timeout"]
@@ -139,14 +147,14 @@ class Commands:
     def _rescan(self, arguments: Arguments) -> Answer:
         names = self._names(arguments["box"])
         for name in names:
-            box = self._node.keeper.get(name).box
+            box = self._keeper.get(name).box
             if box is None:
-                raise FlocksyError(f"{name}: rests: {self._node.keeper.get(name).reason}")
-            box.rescan(self._node.loop.now())
+                raise FlocksyError(f"{name}: rests: {self._keeper.get(name).reason}")
+            box.rescan(self._configured.now())
         return {"text": f"rescanning {', '.join(names)}"}
 
     def _box_list(self, _: Arguments) -> Answer:
-        boxes = self._node.reporter.status().boxes
+        boxes = self._reporter.status().boxes
         plain = [{"name": box.name, "path": box.path, "state": str(box.state)} for box in boxes]
         return {"boxes": plain, "text": "\n".join(boxes_lines(boxes))}
 
@@ -158,18 +166,18 @@ class Commands:
             removable=bool(arguments["removable"]),
             xattrs=bool(arguments["xattrs"]),
         )
-        self._node.apply(add_box(self._node.settings.options, box))
-        return self._told(self._node.keeper.get(box.name), "added")
+        self._configured.apply(add_box(self._configured.settings.options, box))
+        return self._told(self._keeper.get(box.name), "added")
 
     def _box_remove(self, arguments: Arguments) -> Answer:
         name = str(arguments["name"])
-        self._node.keeper.get(name)
-        self._node.apply(remove_box(self._node.settings.options, name))
+        self._keeper.get(name)
+        self._configured.apply(remove_box(self._configured.settings.options, name))
         return {"text": f"{name}: removed; the folder stays as it is"}
 
     def _box_adopt(self, arguments: Arguments) -> Answer:
         name = str(arguments["name"])
-        return self._told(self._node.keeper.adopt(name, self._node.loop.now()), "is being adopted")
+        return self._told(self._keeper.adopt(name, self._configured.now()), "is being adopted")
 
     @staticmethod
     def _told(kept: Kept, words: str) -> Answer:
@@ -179,5 +187,5 @@ class Commands:
 
     def _names(self, given: object) -> tuple[str, ...]:
         if given is None:
-            return tuple(kept.setup.name for kept in self._node.keeper.boxes)
-        return (self._node.keeper.get(str(given)).setup.name,)
+            return tuple(kept.setup.name for kept in self._keeper.boxes)
+        return (self._keeper.get(str(given)).setup.name,)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import random
 import signal
@@ -17,18 +16,17 @@ from flocksy.boxes.exchange import Exchange
 from flocksy.boxes.keeper import Keeper
 from flocksy.boxes.reader import SpoolReader
 from flocksy.boxes.scanner import Scanner
-from flocksy.boxes.setup import BoxSetup
 from flocksy.config.load import must_join_anew, reload
-from flocksy.config.settings import BoxSettings, NodeSettings
+from flocksy.config.settings import NodeSettings
 from flocksy.errors import FlocksyError
 from flocksy.node.commands import Commands
+from flocksy.node.configured import Configured
 from flocksy.node.loop import Loop
 from flocksy.node.once import Once
 from flocksy.node.processes import WireProcess, deaf
 from flocksy.node.reaching import addresses_of
 from flocksy.node.reports import Reporter
 from flocksy.node.restarts import Restarts
-from flocksy.node.setups import forget_removed, setup_of
 from flocksy.status.control import ControlServer
 from flocksy.status.wording import EXIT_OK
 
@@ -49,8 +47,6 @@ class Node:
 
     def __init__(self, settings: NodeSettings, *, once: bool = False) -> None:
         """`once`: leave when all is equal."""
-        self.settings = settings
-        self._once = Once(self) if once else None
         system.keep_freed_memory()
         self.successor: NodeSettings | None = None
         """Once this node has ended: what the next one in its place is to run with."""
@@ -60,18 +56,18 @@ class Node:
         # What is started here is stopped in the opposite order, also if the rest does not start.
         self._started = ExitStack()
         try:
-            self._start()
+            self._start(settings, once)
         except BaseException:
             self.close()
             raise
 
-    def _start(self) -> None:
-        settings, started = self.settings, self._started
-        self.loop = Loop()
-        started.callback(self.loop.close)
-        self.loop.catch(signal.SIGINT, signal.SIGTERM)
+    def _start(self, settings: NodeSettings, once: bool) -> None:
+        started = self._started
+        self._loop = Loop()
+        started.callback(self._loop.close)
+        self._loop.catch(signal.SIGINT, signal.SIGTERM)
         if hasattr(signal, "SIGHUP"):
-            self.loop.catch(signal.SIGHUP)
+            self._loop.catch(signal.SIGHUP)
         addresses = addresses_of(settings)
         self._wire = WireProcess(settings, addresses)
         started.callback(self._wire.close)
@@ -80,7 +76,7 @@ class Node:
         self._spool = SpoolReader(Path(settings.state_dir) / "spool")
         started.callback(self._spool.close)
         seam = self._wire.seam
-        self.exchange = Exchange(
+        self._exchange = Exchange(
             seam,
             settings.uids,
             self._spool,
@@ -88,76 +84,40 @@ class Node:
             random.SystemRandom(),
             self._problem,
         )
-        self.exchange.crowd = Crowd(
+        self._exchange.crowd = Crowd(
             settings.uids, settings.possinymity_floor, Path(settings.state_dir) / "crowd.json"
         )
-        self.exchange.addresses = addresses
-        self.keeper = Keeper(
-            self.exchange, self._scanner, lambda: time.time_ns() // 1_000_000, self.loop.wake
+        self._exchange.addresses = addresses
+        self._keeper = Keeper(
+            self._exchange, self._scanner, lambda: time.time_ns() // 1_000_000, self._loop.wake
         )
-        started.callback(self.keeper.close)
-        self.reporter = Reporter(self)
-        self._commands = Commands(self)
+        started.callback(self._keeper.close)
+        self._configured = Configured(settings, self._keeper, self._loop.now)
+        self._reporter = Reporter(settings, self._exchange, self._keeper)
+        self._once = Once(settings, self._exchange, self._keeper, self._reporter) if once else None
+        self._commands = Commands(self._configured, self._exchange, self._reporter, self.read_anew)
         started.callback(self._commands.close)
         self._control = ControlServer(settings.control_path, self._commands.handle)
         started.callback(self._control.close)
-        self.loop.watch(seam, self._wire_moved)
-        self.loop.watch(self._scanner, self._scanned)
-        self.loop.watch(self._control, self._control.on_readable)
+        self._loop.watch(seam, self._wire_moved)
+        self._loop.watch(self._scanner, self._scanned)
+        self._loop.watch(self._control, self._control.on_readable)
 
     def run(self) -> int:
         """Until told to stop. Raises `FlocksyError` when the node cannot go on."""
-        log.info("flocksy %s at %s", __version__, self.settings.identity)
-        forget_removed(self.settings)
-        for box in self.settings.boxes:
-            self.keeper.add(self.setup_of(box), self.loop.now(), paused=box.paused)
+        log.info("flocksy %s at %s", __version__, self._configured.settings.identity)
+        self._configured.open_boxes()
         while not self._done():
-            now = self.loop.now()
+            now = self._loop.now()
             again = self._turn(now)
-            timeout = MAX_WAIT_SECONDS if again is None else again - self.loop.now()
-            self.loop.wait(min(timeout, MAX_WAIT_SECONDS))
+            timeout = MAX_WAIT_SECONDS if again is None else again - self._loop.now()
+            self._loop.wait(min(timeout, MAX_WAIT_SECONDS))
         log.info("stopped" if self.successor is None else "left")
         return EXIT_OK if self._once is None else self._once.exit_status
 
     def close(self) -> None:
         """Stop everything that was started, whatever state it is in."""
         self._started.close()
-
-    def setup_of(self, box: BoxSettings) -> BoxSetup:
-        """What a box is told of itself."""
-        settings = self.settings
-        private = (settings.config_path, settings.keystore_path, settings.privatekey_path)
-        return setup_of(box, settings.state_dir, private)
-
-    def apply(self, settings: NodeSettings, agreed: str | None = None) -> None:
-        """Take over changed settings: boxes that were added, changed or removed. `agreed`: the box
-        whose mode a person has been asked about already."""
-        before = {box.name: box for box in self.settings.boxes}
-        after = {box.name: box for box in settings.boxes}
-        setups = {name: self.setup_of(box) for name, box in after.items()}
-        # Members, keys and the like stay those that this node runs with until it joins anew.
-        self.settings = dataclasses.replace(
-            self.settings,
-            boxes=settings.boxes,
-            keystore_path=settings.keystore_path,
-            privatekey_path=settings.privatekey_path,
-        )
-        for name, box in before.items():
-            changed = after.get(name)
-            if changed is not None and dataclasses.replace(box, paused=changed.paused) == changed:
-                if changed.paused and not box.paused:
-                    self.keeper.pause(name)
-                elif box.paused and not changed.paused:
-                    self.keeper.resume(name, self.loop.now())
-            elif changed != box:
-                self.keeper.remove(name)
-        forget_removed(settings)
-        kept = {one.setup.name for one in self.keeper.boxes}
-        for name, box in after.items():
-            if name not in kept:
-                self.keeper.add(
-                    setups[name], self.loop.now(), paused=box.paused, agreed=name == agreed
-                )
 
     def read_anew(self) -> str:
         """Load configuration and keys again, and take over what has changed. Returns words.
@@ -166,12 +126,12 @@ class Node:
         same process starts it again: from outside, as any member that comes back. Raises
         `FlocksyError`, and nothing has changed.
         """
-        fresh = reload(self.settings)
-        changed = must_join_anew(self.settings, fresh)
+        fresh = reload(self._configured.settings)
+        changed = must_join_anew(self._configured.settings, fresh)
         if self._leave_by is not None and self.successor is None:
             return "stopping, and reads everything anew when it starts"
         if not changed and self.successor is None:
-            self.apply(fresh)
+            self._configured.apply(fresh)
             return "read anew"
         self.successor = fresh
         self._leave("joining the flock anew")
@@ -180,19 +140,19 @@ class Node:
     def _leave(self, words: str) -> None:
         if self._leave_by is None:
             log.info("%s", words)
-            self._leave_by = self.loop.now() + LEAVE_SECONDS
-            self.exchange.leaving = True
+            self._leave_by = self._loop.now() + LEAVE_SECONDS
+            self._exchange.leaving = True
 
     # -- one turn -------------------------------------------------------------------------------
 
     def _turn(self, now: float) -> float | None:
-        for number in self.loop.signalled():
+        for number in self._loop.signalled():
             self._on_signal(number)
         self._look_at_former_keys()
-        exchange_again = self.exchange.turn(now)
-        quiet = self.exchange.quiet
-        boxes_again = self.keeper.turn(now, quiet=quiet)
-        self.reporter.turn(now)
+        exchange_again = self._exchange.turn(now)
+        quiet = self._exchange.quiet
+        boxes_again = self._keeper.turn(now, quiet=quiet)
+        self._reporter.turn(now)
         commands_again = self._commands.turn(now)
         scanner_due = self._scanner_restarts.due
         if scanner_due is not None and now >= scanner_due:
@@ -216,7 +176,9 @@ class Node:
     def _look_at_former_keys(self) -> None:
         """Once a day: a key that a rotation has replaced is not accepted for ever."""
         day = _day()
-        if day == self._day or not any(member.other_keys for member in self.settings.members):
+        if day == self._day or not any(
+            member.other_keys for member in self._configured.settings.members
+        ):
             return
         self._day = day
         try:
@@ -226,7 +188,7 @@ class Node:
 
     def _done(self) -> bool:
         if self._wire.alive:
-            if self._leave_by is not None and self.loop.now() > self._leave_by:
+            if self._leave_by is not None and self._loop.now() > self._leave_by:
                 log.warning("the burst did not end in time: stopping in the middle of it")
                 return True
             return False
@@ -236,27 +198,27 @@ class Node:
 
     def _wire_moved(self) -> None:
         if not self._wire.poll():
-            self.loop.forget(self._wire.seam)
+            self._loop.forget(self._wire.seam)
 
     def _scanned(self) -> None:
         try:
             reports = self._scanner.reports()
         except FlocksyError as error:
-            self.loop.forget(self._scanner)
+            self._loop.forget(self._scanner)
             if self._leave_by is None:
-                self._scanner_restarts.died(self.loop.now())
+                self._scanner_restarts.died(self._loop.now())
                 self._problem(str(error))
             return
         for report in reports:
-            self.keeper.scanned(report, self.loop.now())
+            self._keeper.scanned(report, self._loop.now())
 
     def _start_scanner_again(self, now: float) -> None:
         """It writes nothing, so nothing is lost with it but what it was asked for."""
         self._scanner.stop()
         self._scanner = _new_scanner()
         self._scanner_restarts.started(now)
-        self.loop.watch(self._scanner, self._scanned)
-        self.keeper.scan_with(self._scanner, now)
+        self._loop.watch(self._scanner, self._scanned)
+        self._keeper.scan_with(self._scanner, now)
 
     def _on_signal(self, number: signal.Signals) -> None:
         if number in (signal.SIGINT, signal.SIGTERM):
@@ -264,12 +226,12 @@ class Node:
             self._leave("leaving")
             return
         try:
-            log.info("%s: %s", self.settings.config_path, self.read_anew())
+            log.info("%s: %s", self._configured.settings.config_path, self.read_anew())
         except FlocksyError as error:
             log.error("%s; nothing was changed", error)
 
     def _problem(self, text: str) -> None:
-        self.reporter.problem(text)
+        self._reporter.problem(text)
 
 
 def _new_scanner() -> Scanner:

@@ -8,13 +8,12 @@ exit status says so.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from flocksy.boxes.exchange import Exchange
+from flocksy.boxes.keeper import Keeper
+from flocksy.config.settings import NodeSettings
+from flocksy.node.reports import Reporter
 from flocksy.status.model import BoxState, BoxStatus
 from flocksy.status.wording import EXIT_FAULT, EXIT_OK, EXIT_TIMEOUT
-
-if TYPE_CHECKING:
-    from flocksy.node.node import Node
 
 LOOK_SECONDS = 0.2
 """How often the boxes are looked at."""
@@ -28,9 +27,12 @@ _STUCK = (BoxState.PAUSED, BoxState.ASKING)
 class Once:
     """Decides when a node that runs once has done its work."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
-        settings = node.settings
+    def __init__(
+        self, settings: NodeSettings, exchange: Exchange, keeper: Keeper, reporter: Reporter
+    ) -> None:
+        self._exchange = exchange
+        self._keeper = keeper
+        self._reporter = reporter
         pauses_ms = settings.announce_delay_mean_ms + settings.rest_mean_ms
         # As long as an exchange waits before it asks for what it lacks, and some more.
         self._steady_s = (5 * pauses_ms + 24 * settings.period_ms) / 1000 + 1.0
@@ -47,12 +49,12 @@ class Once:
         if now < self._look_at:
             return self._look_at, None
         self._look_at = now + LOOK_SECONDS
-        node = self._node
-        boxes = [node.reporter.box_status(kept) for kept in node.keeper.boxes if not kept.by_user]
+        kept = [one for one in self._keeper.boxes if not one.by_user]
+        boxes = [self._reporter.box_status(one) for one in kept]
         stuck = [box for box in boxes if box.state in _STUCK]
         rest = [box for box in boxes if box.state not in _STUCK]
-        report = node.exchange.report
-        calm = report.real_allowed and report.burst is None and not node.exchange.waiting_bytes
+        report = self._exchange.report
+        calm = report.real_allowed and report.burst is None and not self._exchange.waiting_bytes
         if not calm or any(box.state is not BoxState.IN_SYNC for box in rest):
             self._steady_since = None
             return self._look_at, None

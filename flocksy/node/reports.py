@@ -9,12 +9,13 @@ import itertools
 import logging
 import os
 from collections import deque
-from typing import TYPE_CHECKING
 
 from flocksy import __version__, system
 from flocksy.boxes.box import Box
 from flocksy.boxes.conflicts import some_copies
-from flocksy.boxes.keeper import Kept
+from flocksy.boxes.exchange import Exchange
+from flocksy.boxes.keeper import Keeper, Kept
+from flocksy.config.settings import NodeSettings
 from flocksy.keys.samples import SAMPLE_PUBLIC_KEYS
 from flocksy.seam.report import WireReport
 from flocksy.status.links import advice
@@ -28,9 +29,6 @@ from flocksy.status.model import (
     make_status,
 )
 
-if TYPE_CHECKING:
-    from flocksy.node.node import Node
-
 MAX_ERRORS = 8
 MAX_LISTED = 20
 """Problems and conflicts of one box that a status lists."""
@@ -41,16 +39,16 @@ MAX_LOGGED = 5
 LOOK_SECONDS = 1.0
 """Between two looks at the boxes' problems."""
 
-WAITING_CODE = 102
-
 log = logging.getLogger("flocksy.flock")
 
 
 class Reporter:
     """Watches one node and says what is worth saying."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, settings: NodeSettings, exchange: Exchange, keeper: Keeper) -> None:
+        self._settings = settings
+        self._exchange = exchange
+        self._keeper = keeper
         self._last = WireReport()
         self._errors: deque[str] = deque(maxlen=MAX_ERRORS)
         self._burst_began: tuple[bytes, float, int] | None = None
@@ -71,7 +69,7 @@ class Reporter:
             self._look_at = now + LOOK_SECONDS
             self._say_problems()
             self._keep_addresses()
-        report, last = self._node.exchange.report, self._last
+        report, last = self._exchange.report, self._last
         if report is last:
             return
         self._last = report
@@ -87,10 +85,9 @@ class Reporter:
 
     def status(self) -> Status:
         """Everything there is to see now."""
-        node, report = self._node, self._node.exchange.report
-        settings = node.settings
+        settings, report = self._settings, self._exchange.report
         members = tuple(uid for lane, uid in enumerate(settings.uids) if report.view >> lane & 1)
-        staging = [kept.box.staging for kept in node.keeper.boxes if kept.box is not None]
+        staging = [kept.box.staging for kept in self._keeper.boxes if kept.box is not None]
         progress = [one.progress() for one in staging]
         burst = None
         if report.burst is not None:
@@ -112,28 +109,28 @@ class Reporter:
             min_view=settings.min_view,
             real_allowed=report.real_allowed,
             links=tuple(self._link(lane, report) for lane in range(len(report.lanes))),
-            boxes=tuple(self.box_status(kept) for kept in node.keeper.boxes),
+            boxes=tuple(self.box_status(kept) for kept in self._keeper.boxes),
             queue=QueueStatus(
                 versions=sum(
                     kept.box.index.outgoing_count()
-                    for kept in node.keeper.boxes
+                    for kept in self._keeper.boxes
                     if kept.box is not None
                 ),
-                bytes_to_send=node.exchange.waiting_bytes,
+                bytes_to_send=self._exchange.waiting_bytes,
                 wanted=sum(len(one.wants(MAX_WANTS_COUNTED)) for one in staging),
                 bytes_wanted=sum(expected - here for here, expected in progress),
-                bytes_carried=node.exchange.carried_bytes,
+                bytes_carried=self._exchange.carried_bytes,
             ),
             burst=burst,
             bursts_to_come=report.programme,
-            possinymity=node.exchange.crowd.size,
+            possinymity=self._exchange.crowd.size,
             held_back=self._held_back(),
             heartbeat_late_us=report.late_us,
             errors=tuple(self._errors),
         )
 
     def _held_back(self) -> str:
-        exchange = self._node.exchange
+        exchange = self._exchange
         crowd, view = exchange.crowd, exchange.report.view
         if not exchange.report.real_allowed:
             return ""
@@ -149,7 +146,7 @@ class Reporter:
 
     def _keep_addresses(self) -> None:
         """What has worked is known again after a restart."""
-        exchange = self._node.exchange
+        exchange = self._exchange
         if exchange.addresses is not None:
             try:
                 exchange.addresses.note(exchange.report)
@@ -159,7 +156,7 @@ class Reporter:
     def _say_problems(self) -> None:
         """Log what has gone wrong in a box since the last look, each problem once."""
         said, self._logged = self._logged, {}
-        for kept in self._node.keeper.boxes:
+        for kept in self._keeper.boxes:
             if kept.box is None:
                 continue
             name = kept.setup.name
@@ -194,8 +191,8 @@ class Reporter:
             path=box.setup.path,
             paused=None,
             pending=box.pending,
-            settled=box.settled and self._node.exchange.agrees(box),
-            real_allowed=self._node.exchange.report.real_allowed,
+            settled=box.settled and self._exchange.agrees(box),
+            real_allowed=self._exchange.report.real_allowed,
             files=counts.files,
             bytes=counts.bytes,
             problems=tuple(_problem_lines(box)[:MAX_LISTED]),
@@ -210,7 +207,7 @@ class Reporter:
         )
 
     def _link(self, lane: int, report: WireReport) -> LinkStatus:
-        member = self._node.settings.members[lane]
+        member = self._settings.members[lane]
         link = report.lanes[lane]
         return LinkStatus(
             uid=member.uid,
@@ -227,8 +224,7 @@ class Reporter:
 
     def _say_links(self, report: WireReport, last: WireReport) -> None:
         if not last.lanes:
-            settings = self._node.settings
-            for member in settings.members:
+            for member in self._settings.members:
                 if member.public_key in SAMPLE_PUBLIC_KEYS:
                     where = member.endpoints[0]
                     log.warning("%s: %s", where, advice("", sample=True))
@@ -244,7 +240,7 @@ class Reporter:
                 log.info("%s: %s", self._name(lane), link.state)
 
     def _name(self, lane: int) -> str:
-        return self._node.settings.members[lane].endpoints[0]
+        return self._settings.members[lane].endpoints[0]
 
     def _say_view(self, report: WireReport) -> None:
         names = ", ".join(
@@ -254,7 +250,7 @@ class Reporter:
         )
         size = report.view.bit_count()
         if not report.real_allowed:
-            needed = self._node.settings.min_view
+            needed = self._settings.min_view
             if size < needed:
                 log.info("waiting for the flock: %d of %d members needed", size, needed)
             else:
@@ -276,7 +272,7 @@ class Reporter:
                 self._burst_began = (burst.burst_id, now, report.burst_cells)
             _, began, cells = self._burst_began
             if now > began:
-                sent = (report.burst_cells - cells) * self._node.settings.burst_cell
+                sent = (report.burst_cells - cells) * self._settings.burst_cell
                 self._speed = int(sent / (now - began))
         over = report.last_burst
         if over is not None and over != last.last_burst:

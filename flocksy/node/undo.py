@@ -6,11 +6,12 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from flocksy.boxes.box import Box
 from flocksy.boxes.conflicts import resolved
 from flocksy.boxes.dismissing import dismiss
+from flocksy.boxes.exchange import Exchange
+from flocksy.boxes.keeper import Keeper
 from flocksy.boxes.moments import moment_of
 from flocksy.boxes.recall import Recall, Recalled
 from flocksy.boxes.restoring import Restoring
@@ -18,9 +19,6 @@ from flocksy.boxes.setup import BoxSetup, Mode
 from flocksy.errors import FlocksyError
 from flocksy.node import past
 from flocksy.status.control import Answer, Arguments, Pending
-
-if TYPE_CHECKING:
-    from flocksy.node.node import Node
 
 LOOK_SECONDS = 0.1
 """How often a restore looks at what has come."""
@@ -47,8 +45,14 @@ class Undo:
     """Answers `history`, `deleted`, `restore`, `conflicts`, `dismiss`, `approve` and `reject` for
     one node."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(
+        self, exchange: Exchange, keeper: Keeper, now: Callable[[], float], members: int
+    ) -> None:
+        """`members`: of the configured flock, this node included."""
+        self._exchange = exchange
+        self._keeper = keeper
+        self._now = now
+        self._members = members
         self._jobs: list[_Job] = []
         self.handlers: dict[str, Callable[[Arguments], Answer | Pending]] = {
             "history": self._history,
@@ -65,7 +69,7 @@ class Undo:
     def turn(self, now: float) -> float | None:
         """Bring the restores on. Returns when to come again."""
         for job in list(self._jobs):
-            if all(kept.box is not job.box for kept in self._node.keeper.boxes):
+            if all(kept.box is not job.box for kept in self._keeper.boxes):
                 job.pending.fail(f"{job.name}: rests now or is gone; ask again when it goes on")
                 self._jobs.remove(job)
                 continue
@@ -73,7 +77,7 @@ class Undo:
                 job.restoring.give_up("nobody waits for it any more")
                 self._jobs.remove(job)
                 continue
-            if self._node.exchange.quiet:
+            if self._exchange.quiet:
                 job.restoring.turn(now, job.box.intake.changed.__contains__)
             if job.restoring.done:
                 self._jobs.remove(job)
@@ -121,12 +125,12 @@ class Undo:
     def _dismiss(self, arguments: Arguments) -> Answer:
         name, box, path = self._at(arguments["path"])
         _check_writable(name, box)
-        exchange = self._node.exchange
+        exchange = self._exchange
         shared = exchange.peers.sharing(box.setup.tag, exchange.live())
         paths = dismiss(
             box,
             path,
-            away=len(self._node.settings.members) - 1 - len(shared),
+            away=self._members - 1 - len(shared),
             denied=exchange.repair.denied(box, shared),
             anyway=bool(arguments["anyway"]),
         )
@@ -135,7 +139,7 @@ class Undo:
 
     def _restore(self, arguments: Arguments) -> Answer | Pending:
         name, box, path = self._at(arguments["path"])
-        now = self._node.loop.now()
+        now = self._now()
         _check_writable(name, box)
         at = arguments["at"]
         if at is None and (waiting := _waiting(box, path)):
@@ -157,7 +161,7 @@ class Undo:
             raise FlocksyError(
                 f"{where}: cannot be restored on this node: {reason or 'it is not held'}"
             )
-        exchange = self._node.exchange
+        exchange = self._exchange
         missing = [one.path for one in chosen if not recall.is_here(one.version)]
         if missing and not exchange.report.real_allowed:
             raise FlocksyError(
@@ -195,7 +199,7 @@ class Undo:
         lines = []
         for name, box in self._asking(arguments["box"]):
             if box.guard.strangers:
-                self._node.keeper.pause(name)
+                self._keeper.pause(name)
                 lines.append(
                     f"{name}: paused; flocksy box remove {name} if its folder is another one's, "
                     f"flocksy box resume {name} to be asked again"
@@ -218,10 +222,9 @@ class Undo:
 
     def _at(self, given: object) -> tuple[str, Box, str]:
         """The box that an absolute path lies in, and the path inside it."""
-        keeper = self._node.keeper
-        folders = [(kept.setup.name, kept.place) for kept in keeper.boxes]
+        folders = [(kept.setup.name, kept.place) for kept in self._keeper.boxes]
         name, path = past.inside(folders, str(given))
-        kept = keeper.get(name)
+        kept = self._keeper.get(name)
         if kept.box is None:
             raise FlocksyError(f"{name}: rests: {kept.reason}")
         return name, kept.box, path
@@ -231,15 +234,13 @@ class Undo:
         if given is not None:
             return [self._at(given)]
         return [
-            (kept.setup.name, kept.box, "")
-            for kept in self._node.keeper.boxes
-            if kept.box is not None
+            (kept.setup.name, kept.box, "") for kept in self._keeper.boxes if kept.box is not None
         ]
 
     def _asking(self, given: object) -> list[tuple[str, Box]]:
         """The boxes in which something waits for a word: of that name, or all."""
         if given is not None:
-            kept = self._node.keeper.get(str(given))
+            kept = self._keeper.get(str(given))
             if kept.box is None:
                 raise FlocksyError(f"{given}: rests: {kept.reason}")
         return [

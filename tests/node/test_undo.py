@@ -10,14 +10,14 @@ from flocksy.boxes.exchange import Exchange
 from flocksy.boxes.keeper import Keeper
 from flocksy.boxes.restoring import Restoring
 from flocksy.boxes.scanner import Scanner
-from flocksy.node.node import Node
 from flocksy.node.undo import Undo, _Job
 from flocksy.status.control import Pending
 
 
 def test_a_box_that_is_removed_ends_its_restores() -> None:
-    keeper = Keeper(cast(Exchange, SimpleNamespace()), cast(Scanner, None), lambda: 0, lambda: None)
-    undo = Undo(cast(Node, SimpleNamespace(keeper=keeper)))
+    exchange = cast(Exchange, SimpleNamespace())
+    keeper = Keeper(exchange, cast(Scanner, None), lambda: 0, lambda: None)
+    undo = Undo(exchange, keeper, lambda: 0.0, members=3)
     pending = Pending()
     box = cast(Box, SimpleNamespace())
     undo._jobs.append(_Job(pending, "box", box, cast(Restoring, None), []))

@@ -1,0 +1,63 @@
+"""A node takes over changed settings of its boxes while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from flocksy.boxes.exchange import Exchange
+from flocksy.boxes.keeper import Keeper
+from flocksy.boxes.scanner import Scanner
+from flocksy.config.load import load
+from flocksy.config.settings import BoxSettings
+from flocksy.node.configured import Configured
+from tests.place import PLAIN, Place
+
+A, B, C = (BoxSettings(name, f"/boxes/{name}") for name in "abc")
+"""Their folders are not there, so the boxes rest: that is the keeper's matter."""
+
+
+@pytest.fixture
+def running(place: Place) -> Configured:
+    """What a node with the boxes a and b is configured to."""
+    exchange = cast(Exchange, SimpleNamespace())
+    keeper = Keeper(exchange, cast(Scanner, None), lambda: 0, lambda: None)
+    made = Configured(replace(load(place.write(PLAIN)), boxes=(A, B)), keeper, lambda: 7.0)
+    made.open_boxes()
+    return made
+
+
+def take_over(running: Configured, *boxes: BoxSettings) -> None:
+    running.apply(replace(running.settings, boxes=boxes))
+
+
+def test_boxes_come_and_go_and_the_others_stay(running: Configured) -> None:
+    kept = running.keeper.get("a")
+    take_over(running, A, C)
+    assert [one.setup.name for one in running.keeper.boxes] == ["a", "c"]
+    assert running.keeper.get("a") is kept, "it is not kept anew"
+    assert running.settings.boxes == (A, C)
+
+
+def test_a_paused_box_is_the_same_box(running: Configured) -> None:
+    kept = running.keeper.get("a")
+    for paused in (True, False):
+        take_over(running, replace(A, paused=paused), B)
+        assert running.keeper.get("a") is kept
+        assert kept.by_user is paused
+
+
+def test_a_changed_box_is_kept_anew(running: Configured) -> None:
+    kept = running.keeper.get("a")
+    take_over(running, replace(A, mode="archive"), B)
+    assert running.keeper.get("a") is not kept
+    assert running.keeper.get("a").setup.mode == "archive"
+
+
+def test_only_boxes_and_key_files_are_taken_over(running: Configured) -> None:
+    before = running.settings
+    running.apply(replace(before, boxes=(B,), keystore_path="/k", members=(), period_ms=1))
+    assert running.settings == replace(before, boxes=(B,), keystore_path="/k")

@@ -1,0 +1,72 @@
+"""A node that runs once: when it has done its work, and what it says of that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flocksy.boxes.disk import PRIVATE
+from flocksy.config.load import load
+from flocksy.node.once import MISSING_SECONDS, Once
+from flocksy.node.reports import Reporter
+from flocksy.status.wording import EXIT_FAULT, EXIT_OK, EXIT_TIMEOUT
+from tests.boxes.flock_of_boxes import Flock, flock, spool
+from tests.place import PLAIN, Place
+
+__all__ = ["flock", "spool"]
+
+
+def once_of(flock: Flock, place: Place) -> Once:
+    """The first node of the flock runs once."""
+    node, settings = flock.nodes[0], load(place.write(PLAIN))
+    reporter = Reporter(settings, node.exchange, node.keeper)
+    return Once(settings, node.exchange, node.keeper, reporter)
+
+
+def words_of(once: Once, flock: Flock) -> str:
+    """Step until it leaves; what it says then."""
+    for _ in range(1_000):
+        _, words = once.turn(flock.now)
+        if words is not None:
+            return words
+        flock.step()
+    raise AssertionError("it does not leave")
+
+
+def test_it_leaves_when_all_have_it(flock: Flock, place: Place) -> None:
+    once = once_of(flock, place)
+    path: Path = flock.nodes[1].path / "from elsewhere"
+    path.write_bytes(b"1")
+    assert words_of(once, flock) == "equal with 2 other members; leaving"
+    assert once.exit_status == EXIT_OK
+    assert (flock.nodes[0].path / path.name).read_bytes() == b"1"
+
+
+def test_nothing_is_equal_below_quorum(flock: Flock, place: Place) -> None:
+    flock.settle()
+    flock.stop(1)
+    flock.stop(2)
+    once = once_of(flock, place)
+    for _ in range(200):
+        flock.step()
+        assert once.turn(flock.now)[1] is None
+    assert once.exit_status == EXIT_TIMEOUT
+    flock.restart(1)
+    flock.restart(2)
+    assert words_of(once, flock).startswith("equal with 2")
+
+
+def test_what_rests_is_waited_for_a_while_and_named(flock: Flock, place: Place) -> None:
+    flock.settle()
+    once, began = once_of(flock, place), flock.now
+    (flock.nodes[0].path / PRIVATE / "marker").unlink()
+    assert words_of(once, flock).startswith("not equal: box: paused: ")
+    assert once.exit_status == EXIT_FAULT
+    assert flock.now - began >= MISSING_SECONDS
+
+
+def test_what_a_person_has_paused_is_not_waited_for(flock: Flock, place: Place) -> None:
+    flock.settle()
+    once = once_of(flock, place)
+    flock.nodes[0].keeper.pause("box")
+    assert words_of(once, flock).startswith("equal with 2")
+    assert once.exit_status == EXIT_OK
