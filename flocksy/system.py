@@ -21,7 +21,6 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
 from types import TracebackType
 from typing import NamedTuple
 
@@ -507,17 +506,6 @@ def set_nice(level: int) -> bool:
     return True
 
 
-def set_idle_scheduling() -> bool:
-    """Let this process run only where nobody else wants the CPU (SCHED_IDLE)."""
-    if sys.platform != "linux":
-        return False
-    try:
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    except OSError:
-        return False
-    return True
-
-
 def set_idle_io() -> bool:
     """Let this process use the disk only where nobody else does (ionice class 3).
 
@@ -530,24 +518,6 @@ def set_idle_io() -> bool:
         return False
     value = _IOPRIO_CLASS_IDLE << _IOPRIO_CLASS_SHIFT
     return bool(_libc.syscall(ctypes.c_long(number), _IOPRIO_WHO_PROCESS, 0, value) == 0)
-
-
-def cpu_affinity() -> frozenset[int]:
-    """The CPUs this process may run on."""
-    if sys.platform == "linux":
-        return frozenset(os.sched_getaffinity(0))
-    return frozenset(range(os.cpu_count() or 1))
-
-
-def set_cpu_affinity(cpus: Iterable[int]) -> bool:
-    """Run on these CPUs only. False where that is not possible."""
-    if sys.platform != "linux":
-        return False
-    try:
-        os.sched_setaffinity(0, cpus)
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def die_with_parent(parent_pid: int) -> bool:
@@ -571,22 +541,6 @@ def die_with_parent(parent_pid: int) -> bool:
 _M_TRIM_THRESHOLD = -1  # malloc.h
 _M_MMAP_THRESHOLD = -3
 _KEPT_BYTES = 32 << 20  # the largest threshold that glibc takes
-
-
-def peak_memory_bytes() -> int:
-    """The most memory this process ever had resident, in bytes; 0 where nobody knows."""
-    if sys.platform == "win32":
-        return 0
-    if sys.platform == "linux":
-        # ru_maxrss survives exec and would count the parent's memory; VmHWM does not.
-        with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii") as status:
-            for line in status:
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) * 1024
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def keep_freed_memory() -> bool:
@@ -666,14 +620,6 @@ def user_id() -> int:
     if sys.platform == "win32":
         return -1
     return os.getuid()
-
-
-def private_umask() -> int:
-    """From now on, files and directories made by this process are for its user only.
-
-    Returns the umask before. Entries of boxes get their mode explicitly and do not feel it.
-    """
-    return os.umask(0o077)
 
 
 def runtime_dir() -> str:

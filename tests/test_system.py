@@ -94,14 +94,6 @@ def test_reading_and_writing_at_a_place(tmp_path: Path) -> None:
         os.close(handle)
 
 
-def test_peak_memory_is_of_this_process() -> None:
-    before = system.peak_memory_bytes()
-    assert 1 << 20 < before < 1 << 34
-    ballast = bytearray(before)
-    ballast[::4096] = b"x" * len(ballast[::4096])
-    assert system.peak_memory_bytes() > before
-
-
 def test_a_child_dies_with_its_parent() -> None:
     """The grandchild inherits the pipe, whose end shows that it is gone."""
     inner = "import sys, time; from flocksy import system; system.die_with_parent(int(sys.argv[1])); print('up', flush=True); time.sleep(600)"  # noqa: E501  # one line of program
@@ -117,13 +109,9 @@ def test_a_child_dies_with_its_parent() -> None:
 
 
 def test_modest_processes() -> None:
-    script = (
-        "from flocksy import system as s; print(s.set_nice(19), s.set_idle_scheduling(),"
-        " s.set_idle_io(), s.set_cpu_affinity(s.cpu_affinity()), s.set_cpu_affinity(()))"
-    )
+    script = "from flocksy import system as s; print(s.set_nice(19), s.set_idle_io())"
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert shown.stdout.split()[0] == b"True"
-    assert shown.stdout.split()[-1] == b"False"
 
 
 def test_the_runtime_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
