@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 
 import zmq
 
-from flocksy import system
+from flocksy.system import clocks
 from flocksy.testing.flock import TrivialBox, drive, full_view, make_settings
 from flocksy.wire.limits import WINDOW, WINDOWS_HIGH_WATER
 
@@ -151,7 +151,7 @@ def box_node(box: TrivialBox, need: int, result: Connection) -> None:
 
         box.look = look
         drive([box], complete, TIMEOUT_S)
-        seconds = (system.elapsed_ns() - burst.start_elapsed_ns) / 1e9
+        seconds = (clocks.elapsed_ns() - burst.start_elapsed_ns) / 1e9
         result.send((seconds, burst.length, box_seen[0]))
         drive([box], lambda: False, 1.0)
     finally:

@@ -15,8 +15,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from flocksy import system
 from flocksy.errors import FlocksyError
+from flocksy.system import files, opening
 
 MAX_BYTES = 1 << 16
 
@@ -102,11 +102,11 @@ def encode(members: frozenset[str]) -> str:
 
 
 def _flush_name(path: Path) -> None:
-    if not system.HAS_DIRECTORY_HANDLES:
+    if not opening.HAS_DIRECTORY_HANDLES:
         return
-    descriptor = os.open(path.parent, os.O_RDONLY | system.O_DIRECTORY)
+    descriptor = os.open(path.parent, os.O_RDONLY | opening.O_DIRECTORY)
     try:
-        system.flush_directory(descriptor)
+        files.flush_directory(descriptor)
     finally:
         os.close(descriptor)
 

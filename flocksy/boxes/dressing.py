@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from flocksy import system
 from flocksy.boxes.disk import MODE_BITS, Stat, as_stat
 from flocksy.sync.attributes import AttributesError, decode_attributes, encode_attributes
+from flocksy.system import opening, xattrs
 
 _LOOKED_AT_BYTES = 1 << 16
 """Of attributes, before a file is said to have too many: many times what is synced."""
@@ -29,15 +29,15 @@ class Handle:
 @contextmanager
 def handle(open_: Callable[[str, int], int], path: str) -> Iterator[Handle]:
     """The entry at `path`, opened by `open_` (path, flags), which follows no link."""
-    flags = os.O_RDONLY | system.O_NOFOLLOW | system.O_NONBLOCK | system.O_CLOEXEC
+    flags = os.O_RDONLY | opening.O_NOFOLLOW | opening.O_NONBLOCK | opening.O_CLOEXEC
     try:
         descriptor = open_(path, flags)
     except PermissionError:
         # An entry of ours that we may not read. Its mode is still ours to change.
-        if not system.O_PATH:
+        if not opening.O_PATH:
             raise
-        descriptor = open_(path, system.O_PATH | system.O_NOFOLLOW | system.O_CLOEXEC)
-        target: int | str = system.descriptor_path(descriptor)
+        descriptor = open_(path, opening.O_PATH | opening.O_NOFOLLOW | opening.O_CLOEXEC)
+        target: int | str = opening.descriptor_path(descriptor)
     else:
         target = descriptor
     try:
@@ -87,7 +87,7 @@ def _attributes(entry: Handle) -> dict[bytes, bytes]:
     if not stat.S_ISREG(os.fstat(entry.descriptor).st_mode):
         raise OSError(errno.EINVAL, "not a regular file")
     try:
-        return system.user_attributes(entry.target, _LOOKED_AT_BYTES)
+        return xattrs.user_attributes(entry.target, _LOOKED_AT_BYTES)
     except OSError as error:
         if error.errno == errno.E2BIG:
             raise AttributesError(
@@ -111,7 +111,7 @@ def _exchange(entry: Handle, wanted: dict[bytes, bytes]) -> None:
 
 def _turn(entry: Handle, before: dict[bytes, bytes], after: dict[bytes, bytes]) -> None:
     for name in sorted(before.keys() - after.keys()):
-        system.set_user_attribute(entry.target, name, None)
+        xattrs.set_user_attribute(entry.target, name, None)
     for name, value in sorted(after.items()):
         if before.get(name) != value:
-            system.set_user_attribute(entry.target, name, value)
+            xattrs.set_user_attribute(entry.target, name, value)

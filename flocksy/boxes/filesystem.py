@@ -13,18 +13,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 
-from flocksy import system
 from flocksy.boxes import dressing
 from flocksy.boxes.disk import MODE_BITS, PARKED, Disk, Stat, as_stat
 from flocksy.boxes.often import Often
 from flocksy.errors import BoxError
+from flocksy.system import files, filesystems, kernel, opening, renames
 
 __all__ = ["Disk", "RealDisk", "Stat", "as_stat"]
 
 _COPY_BYTES = 1 << 20
 """Bytes per step of a copy: about a millisecond, so that a caller can slice its time."""
 
-_DIRECTORY_FLAGS = os.O_RDONLY | system.O_DIRECTORY | system.O_NOFOLLOW | system.O_CLOEXEC
+_DIRECTORY_FLAGS = os.O_RDONLY | opening.O_DIRECTORY | opening.O_NOFOLLOW | opening.O_CLOEXEC
 
 # Walking meets these when a component is missing or is not a directory of the box.
 _NO_WAY = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV})
@@ -41,12 +41,12 @@ class RealDisk:
 
     def __init__(self, root: str) -> None:
         """Raises `BoxError` when `root` is no directory that we may read and enter."""
-        if not system.HAS_DIRECTORY_HANDLES:
+        if not opening.HAS_DIRECTORY_HANDLES:
             raise BoxError("flocksy cannot keep boxes safe on this operating system yet")
         self.root = root
         try:
             # The root itself may be reached through links: its path is the user's own word.
-            self._root_fd = os.open(root, os.O_RDONLY | system.O_DIRECTORY | system.O_CLOEXEC)
+            self._root_fd = os.open(root, os.O_RDONLY | opening.O_DIRECTORY | opening.O_CLOEXEC)
         except FileNotFoundError:
             raise BoxError(f"{root}: there is no such directory; create or mount it") from None
         except NotADirectoryError:
@@ -97,7 +97,7 @@ class RealDisk:
 
     def open_read(self, path: str) -> int:
         # Without O_NONBLOCK the open of a FIFO that took the file's place would hang.
-        flags = os.O_RDONLY | system.O_NOFOLLOW | system.O_NONBLOCK | system.O_CLOEXEC
+        flags = os.O_RDONLY | opening.O_NOFOLLOW | opening.O_NONBLOCK | opening.O_CLOEXEC
         descriptor = self._open(path, flags)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
@@ -111,7 +111,7 @@ class RealDisk:
     # ── making ───────────────────────────────────────────────────────────────────────────────
 
     def create(self, path: str) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | system.O_NOFOLLOW | system.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | opening.O_NOFOLLOW | opening.O_CLOEXEC
         with self._parent(path) as (parent, name):
             return os.open(name, flags, 0o600, dir_fd=parent)
 
@@ -132,7 +132,7 @@ class RealDisk:
             except OSError as error:
                 # EPERM: FAT and its like; also a file of somebody else where links to such are
                 # forbidden. EMLINK: one name too many. In all cases a copy does.
-                if error.errno in (errno.EPERM, errno.EMLINK) or system.is_unsupported(error):
+                if error.errno in (errno.EPERM, errno.EMLINK) or kernel.is_unsupported(error):
                     return False
                 raise
         return True
@@ -172,10 +172,10 @@ class RealDisk:
         with self._parents(source, target) as (source_fd, old, target_fd, new):
             if self._noreplace:
                 try:
-                    system.rename_noreplace(source_fd, old, target_fd, new)
+                    renames.rename_noreplace(source_fd, old, target_fd, new)
                     return
                 except OSError as error:
-                    if not system.is_unsupported(error):
+                    if not kernel.is_unsupported(error):
                         raise
             _move_by_steps(source_fd, old, target_fd, new)
             # Only now: the same error also speaks of a name that cannot be.
@@ -188,10 +188,10 @@ class RealDisk:
         with self._parents(temporary, path) as (temporary_fd, ours, path_fd, name):
             if self._exchange:
                 try:
-                    system.rename_exchange(temporary_fd, ours, path_fd, name)
+                    renames.rename_exchange(temporary_fd, ours, path_fd, name)
                     return
                 except OSError as error:
-                    if not system.is_unsupported(error):
+                    if not kernel.is_unsupported(error):
                         raise
         parked = temporary + PARKED
         self.move(path, parked)
@@ -239,19 +239,19 @@ class RealDisk:
 
     def flush_directory(self, path: str) -> None:
         with self._directory(path) as handle:
-            system.flush_directory(handle)
+            files.flush_directory(handle)
 
     def flush_all(self) -> bool:
-        return system.sync_filesystem(self._root_fd)
+        return files.sync_filesystem(self._root_fd)
 
     def space(self) -> tuple[int, int]:
-        return system.disk_space(self._root_fd)
+        return filesystems.space(self._root_fd)
 
     def identity(self) -> int:
-        return system.filesystem_identity(self._root_fd)
+        return filesystems.identity(self._root_fd)
 
     def type_name(self) -> str:
-        return system.filesystem_type(self._root_fd)
+        return filesystems.kind(self._root_fd)
 
     # ── handles ──────────────────────────────────────────────────────────────────────────────
 
@@ -291,7 +291,7 @@ class RealDisk:
             raise OSError(errno.EINVAL, "not a path in the box", path)
         if self._openat2:
             try:
-                return system.open_beneath(self._root_fd, path, flags)
+                return opening.open_beneath(self._root_fd, path, flags)
             except OSError as error:
                 if error.errno in _NO_WAY:
                     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from None
@@ -302,7 +302,7 @@ class RealDisk:
         return self._walk(path, flags)
 
     def _walk(self, path: str, flags: int) -> int:
-        """As `system.open_beneath`, component by component."""
+        """As `opening.open_beneath`, component by component."""
         names = path.split("/")
         if "" in names:
             raise OSError(errno.EINVAL, "not a path in the box", path)
@@ -345,7 +345,7 @@ def _move_by_steps(source_fd: int, old: str, target_fd: int, new: str) -> None:
         except FileExistsError:
             raise
         except OSError as error:
-            if error.errno not in (errno.EPERM, errno.EMLINK) and not system.is_unsupported(error):
+            if error.errno not in (errno.EPERM, errno.EMLINK) and not kernel.is_unsupported(error):
                 raise
         else:
             os.unlink(old, dir_fd=source_fd)

@@ -16,7 +16,6 @@ import json
 import os
 from collections.abc import Mapping
 
-from flocksy import system
 from flocksy.boxes.disk import Disk, Stat
 from flocksy.boxes.links import Links
 from flocksy.boxes.mounts import SEND_ONLY as MOUNTED
@@ -28,6 +27,7 @@ from flocksy.sync.holding import Choice
 from flocksy.sync.ignore import IGNORE_FILE, MAX_IGNORE_BYTES
 from flocksy.sync.version import Kind
 from flocksy.sync.view import View
+from flocksy.system import files
 
 CHOICE = "choice"
 """Name under which the index remembers the choice that is in force."""
@@ -225,7 +225,7 @@ class Held:
                 return None
             descriptor = self._disk.open_read(IGNORE_FILE)
             try:
-                data = system.read_at(descriptor, found.size, 0)
+                data = files.read_at(descriptor, found.size, 0)
             finally:
                 os.close(descriptor)
             if self._disk.stat(IGNORE_FILE) != found or len(data) != found.size:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 
-from flocksy import system
 from flocksy.boxes.disk import Disk
 from flocksy.index.contents import Contents
 from flocksy.sync.content import Chunk, build_list, chunk_id, root_of, small_list
+from flocksy.system import files
 
 
 class Here:
@@ -65,7 +65,7 @@ class Here:
         except OSError:
             return None  # gone or replaced since: the watcher tells
         try:
-            return system.read_at(descriptor, length, offset)
+            return files.read_at(descriptor, length, offset)
         except OSError:
             return None
         finally:

@@ -19,10 +19,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from flocksy import system
 from flocksy.boxes.disk import Disk, Stat
 from flocksy.index.journal import HISTORY, Kept
 from flocksy.sync.version import Kind
+from flocksy.system import clocks
 
 FOLDER = HISTORY
 
@@ -56,7 +56,7 @@ class Pruned:
 
 
 def _elapsed_ms() -> int:
-    return system.elapsed_ns() // 1_000_000
+    return clocks.elapsed_ns() // 1_000_000
 
 
 class History:

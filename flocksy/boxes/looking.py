@@ -8,7 +8,6 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from flocksy import system
 from flocksy.boxes.chunking import ContentChangedError, cut_file
 from flocksy.boxes.disk import Disk, Stat, as_stat
 from flocksy.boxes.findings import Seen
@@ -24,6 +23,7 @@ from flocksy.sync.content import (
 )
 from flocksy.sync.names import encode_path, parent_of
 from flocksy.sync.trees import DiskEntry
+from flocksy.system import kernel
 
 
 class Symlinks(Enum):
@@ -102,7 +102,7 @@ def attributes_of(disk: Disk, path: str) -> tuple[bytes | None, str]:
     except AttributesError as error:
         return None, str(error)
     except OSError as error:
-        if system.is_unsupported(error):
+        if kernel.is_unsupported(error):
             return None, ""
         return None, f"its extended attributes cannot be read: {error.strerror or error}"
 

@@ -26,9 +26,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from flocksy import system
 from flocksy.boxes.disk import PRIVATE, Disk
 from flocksy.errors import BoxError
+from flocksy.system import files
 
 MARKER = f"{PRIVATE}/marker"
 _NEW = f"{PRIVATE}/marker.new"
@@ -211,7 +211,7 @@ def _read(disk: Disk, path: str) -> Marker | None:
             f"{path}/{MARKER} cannot be read: {error.strerror}; give flocksy's user the right to"
         ) from None
     try:
-        data = system.read_at(descriptor, MAX_MARKER_BYTES, 0)
+        data = files.read_at(descriptor, MAX_MARKER_BYTES, 0)
     except OSError as error:
         raise BoxError(f"{path}/{MARKER} cannot be read: {error.strerror}") from None
     finally:
@@ -251,7 +251,7 @@ def _write(disk: Disk, marker: Marker) -> None:
     data = encode(marker)
     descriptor = disk.create(_NEW)
     try:
-        system.write_at(descriptor, data, 0)
+        files.write_at(descriptor, data, 0)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

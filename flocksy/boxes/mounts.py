@@ -14,10 +14,10 @@ from __future__ import annotations
 import json
 import os
 
-from flocksy import system
 from flocksy.boxes.disk import PRIVATE
 from flocksy.index.store import BoxIndex
 from flocksy.sync.names import ancestors
+from flocksy.system import filesystems, opening
 
 MOUNTS = "mounts"
 """Name under which the index remembers them."""
@@ -36,7 +36,7 @@ class Mounts:
         self._known: dict[str, int] = {}
         if not adopting:
             self._known = json.loads(index.remembered(MOUNTS) or b"{}")
-        self._numbers: dict[system.Mount, int] = {}
+        self._numbers: dict[filesystems.Mount, int] = {}
         self.detached: dict[str, str] = {}
         """Directories of the box that do not show what they should, and what is wrong."""
         self._last: dict[str, int] | None = None
@@ -98,8 +98,8 @@ class Mounts:
     def _here(self) -> dict[str, int]:
         """What is mounted in the box now, with the number of each file system."""
         found: dict[str, int] = {}
-        numbers: dict[system.Mount, int] = {}
-        for one in system.mounts():
+        numbers: dict[filesystems.Mount, int] = {}
+        for one in filesystems.mounts():
             path = one.point.removeprefix(self._root)
             if path == one.point or path.partition("/")[0] == PRIVATE:
                 continue
@@ -118,10 +118,10 @@ class Mounts:
 
 def _number(point: str) -> int:
     try:
-        handle = os.open(point, os.O_RDONLY | system.O_DIRECTORY | system.O_CLOEXEC)
+        handle = os.open(point, os.O_RDONLY | opening.O_DIRECTORY | opening.O_CLOEXEC)
     except OSError:
         return 0  # a file, or nothing that we may look into: its place tells it
     try:
-        return system.filesystem_identity(handle)
+        return filesystems.identity(handle)
     finally:
         os.close(handle)

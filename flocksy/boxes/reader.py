@@ -15,7 +15,6 @@ from pathlib import Path
 
 from zstandard import ZstdCompressor
 
-from flocksy import system
 from flocksy.boxes.disk import Disk
 from flocksy.boxes.handles import Handles
 from flocksy.boxes.here import Here
@@ -23,6 +22,7 @@ from flocksy.errors import FlocksyError
 from flocksy.index.contents import Contents
 from flocksy.index.journal import HISTORY
 from flocksy.sync.content import chunk_id, root_of
+from flocksy.system import files, opening
 
 COMPRESSION_LEVEL = 1
 """1 GB/s here on text, 8 GB/s on what does not compress: no brake on any link."""
@@ -80,7 +80,7 @@ class ChunkReader:
         self._reading = True
         for place in self._contents.places(name):
             try:
-                data = system.read_at(self._files.get(place.path), place.length, place.offset)
+                data = files.read_at(self._files.get(place.path), place.length, place.offset)
             except OSError:
                 data = b""
             chunk = prepared(name, data, compress=compress)
@@ -121,7 +121,7 @@ class SpoolReader:
             raise FlocksyError(f"cannot make the spool file {path}: {error.strerror}") from error
         # Named beforehand as a real chunk is, so that a read hashes once, as a real one does.
         self._names = [
-            chunk_id(system.read_at(self._descriptor, SPOOL_CHUNK_BYTES, at))
+            chunk_id(files.read_at(self._descriptor, SPOOL_CHUNK_BYTES, at))
             for at in range(0, SPOOL_BYTES, SPOOL_CHUNK_BYTES)
         ]
         self._next = 0
@@ -130,7 +130,7 @@ class SpoolReader:
         """The next chunk of cover. Raises `FlocksyError` when somebody spoiled the file."""
         number, self._next = self._next, (self._next + 1) % len(self._names)
         at = number * SPOOL_CHUNK_BYTES
-        data = system.read_at(self._descriptor, SPOOL_CHUNK_BYTES, at)
+        data = files.read_at(self._descriptor, SPOOL_CHUNK_BYTES, at)
         chunk = prepared(self._names[number], data)
         if chunk is None:
             raise FlocksyError("the spool file was changed by somebody: start the node again")
@@ -142,7 +142,7 @@ class SpoolReader:
 
 
 def _open_spool(path: Path) -> int:
-    flags = os.O_RDONLY | system.O_CLOEXEC | system.O_BINARY
+    flags = os.O_RDONLY | opening.O_CLOEXEC | opening.O_BINARY
     try:
         descriptor = os.open(path, flags)
     except FileNotFoundError:
@@ -154,11 +154,13 @@ def _open_spool(path: Path) -> int:
     unfinished = path.with_name(path.name + ".new")
     unfinished.unlink(missing_ok=True)
     making = os.open(
-        unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | system.O_CLOEXEC | system.O_BINARY, 0o600
+        unfinished,
+        os.O_WRONLY | os.O_CREAT | os.O_EXCL | opening.O_CLOEXEC | opening.O_BINARY,
+        0o600,
     )
     try:
         for at in range(0, SPOOL_BYTES, SPOOL_CHUNK_BYTES):
-            system.write_at(making, os.urandom(SPOOL_CHUNK_BYTES), at)
+            files.write_at(making, os.urandom(SPOOL_CHUNK_BYTES), at)
     finally:
         os.close(making)
     unfinished.replace(path)

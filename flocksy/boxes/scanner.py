@@ -24,7 +24,6 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from flocksy import system
 from flocksy.boxes.filesystem import RealDisk
 from flocksy.boxes.findings import Busy, Finding, Gone, Seen, Skipped, Unfollowed, Unreadable
 from flocksy.boxes.follower import Follower
@@ -35,6 +34,7 @@ from flocksy.boxes.walk import BoxGoneError, Steps, Walk
 from flocksy.errors import FlocksyError
 from flocksy.index.known import KnownTree
 from flocksy.sync.holding import Choice
+from flocksy.system import processes
 
 __all__ = [
     "Busy",
@@ -215,11 +215,11 @@ class Scanner:
 
 def run(pipe: Connection, parent_pid: int) -> None:
     """The life of the scanner process: until it is told to end, or the pipe is closed."""
-    system.die_with_parent(parent_pid)
+    processes.die_with_parent(parent_pid)
     # A Ctrl-C in the terminal goes to the whole group; the node stops us in its own order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    system.set_nice(NICENESS)
-    system.set_idle_io()
+    processes.set_nice(NICENESS)
+    processes.set_idle_io()
     requests: queue.SimpleQueue[ScanRequest | None] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, requests), daemon=True).start()
     # A closed pipe: the node is gone, and nothing here is worth keeping.

@@ -12,12 +12,12 @@ from contextlib import suppress
 
 from blake3 import blake3
 
-from flocksy import system
 from flocksy.boxes.disk import PARKED, Disk
 from flocksy.boxes.handles import Handles
 from flocksy.boxes.placing import INCOMING, describe
 from flocksy.sync.content import MAX_CHUNK_BYTES
 from flocksy.sync.names import encode_path
+from flocksy.system import files, opening
 
 _ZEROS = bytes(MAX_CHUNK_BYTES)
 MAX_OPEN_FILES = 64
@@ -72,7 +72,7 @@ class Temporaries:
                 self.remove(name)  # of an earlier run
                 descriptor = self._disk.create(name)
             try:
-                system.write_at(descriptor, data, 0)
+                files.write_at(descriptor, data, 0)
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -90,13 +90,13 @@ class Temporaries:
             for offset in offsets:
                 if empty and offset >= os.fstat(descriptor).st_size:
                     os.truncate(descriptor, offset + len(data))  # a hole reads as zeros
-                elif not (empty and system.is_hole(descriptor, offset, len(data))):
-                    system.write_at(descriptor, data, offset)
+                elif not (empty and files.is_hole(descriptor, offset, len(data))):
+                    files.write_at(descriptor, data, offset)
         except OSError as error:
             return self._refused(error)
         written = self._unasked.get(name, 0) + len(data) * len(offsets)
         if written >= WRITE_OUT_BYTES:
-            system.write_out(descriptor)
+            files.write_out(descriptor)
             written = 0
         self._unasked[name] = written
         self.trouble = None
@@ -105,7 +105,7 @@ class Temporaries:
     def read(self, name: str, length: int, offset: int) -> bytes:
         """At most `length` bytes; none where the disk refuses."""
         try:
-            return system.read_at(self._files.get(name), length, offset)
+            return files.read_at(self._files.get(name), length, offset)
         except OSError:
             return b""
 
@@ -163,7 +163,7 @@ class Temporaries:
         try:
             # Through the handle, so that it is the same file whatever happens to the name.
             return os.open(
-                system.descriptor_path(reading), os.O_RDWR | system.O_CLOEXEC | system.O_BINARY
+                opening.descriptor_path(reading), os.O_RDWR | opening.O_CLOEXEC | opening.O_BINARY
             )
         finally:
             os.close(reading)

@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from flocksy import system
 from flocksy.boxes import marker
 from flocksy.boxes.filesystem import RealDisk
 from flocksy.boxes.setup import BoxSetup
 from flocksy.errors import BoxError, IndexDamaged
 from flocksy.index.store import BoxIndex
+from flocksy.system import filesystems
 
 PLACE = "place"
 """Name under which the index remembers the directory of the box below its mount point."""
@@ -73,7 +73,7 @@ def remember_place(setup: BoxSetup, index: BoxIndex) -> None:
 def _candidates(configured: str, place: bytes | None) -> Iterator[str]:
     yield configured
     below = os.fsdecode(place or b".")
-    for one in system.mounts():
+    for one in filesystems.mounts():
         is_drive = one.source.startswith("/") or one.kind.startswith("fuse") or one.kind == "tmpfs"
         if is_drive and one.kind not in _NOT_ASKED and one.point != "/":
             yield os.path.normpath(os.path.join(one.point, below))
@@ -95,7 +95,7 @@ def _ours(path: str, setup: BoxSetup, index: BoxIndex) -> tuple[int, int] | None
 
 
 def _points() -> list[str]:
-    return [one.point for one in system.mounts()]
+    return [one.point for one in filesystems.mounts()]
 
 
 def _is_in(path: str, directory: str) -> bool:

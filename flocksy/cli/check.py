@@ -14,7 +14,6 @@ import stat
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from flocksy import system
 from flocksy.cli.findings import Finding, refused
 from flocksy.cli.machine import (
     box_findings,
@@ -34,6 +33,7 @@ from flocksy.keys.register import Trust, read_register
 from flocksy.keys.samples import SAMPLE_PUBLIC_KEYS
 from flocksy.status.printable import printable
 from flocksy.status.wording import EXIT_OK, EXIT_USAGE
+from flocksy.system import locks, user
 
 
 def check(parsed: argparse.Namespace, options: Options) -> int:
@@ -137,12 +137,12 @@ def _own_files(words: Words) -> Iterator[Finding]:
             found = os.stat(path)
         except OSError:
             continue  # said elsewhere, with what it is for
-        if found.st_uid not in (system.user_id(), 0):
+        if found.st_uid not in (user.user_id(), 0):
             yield Finding(
                 "problem",
                 what,
                 f"{path}: belongs to another user",
-                f"sudo chown {system.user_id()} {shlex.quote(path)}, if it is yours",
+                f"sudo chown {user.user_id()} {shlex.quote(path)}, if it is yours",
             )
         sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
         # The directory of the private keys is refused with them.
@@ -240,7 +240,7 @@ def _runs(settings: NodeSettings) -> bool:
     if not os.path.exists(path):
         return False
     try:
-        lock = system.lock_file(path)
+        lock = locks.lock_file(path)
     except OSError:
         return False  # the state directory has a finding of its own
     if lock is None:

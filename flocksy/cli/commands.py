@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flocksy import system
 from flocksy.cli.running import running_nodes
 from flocksy.config.settings import Options
 from flocksy.config.state import control_path
@@ -16,6 +15,7 @@ from flocksy.errors import ConfigError, FlocksyError
 from flocksy.status.client import NotRunningError, request
 from flocksy.status.printable import printable
 from flocksy.status.wording import ANSWER_TIMEOUT_SECONDS, EXIT_OK
+from flocksy.system import locks
 
 MAX_LISTED = 32
 """Running nodes that an error lists."""
@@ -140,7 +140,7 @@ def offline(options: Options) -> Iterator[None]:
         return
     path = os.path.join(state_dir, "lock")
     try:
-        lock = system.lock_file(path)
+        lock = locks.lock_file(path)
     except OSError as error:
         raise FlocksyError(f"{path}: cannot be locked: {error.strerror}") from error
     if lock is None:

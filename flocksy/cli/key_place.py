@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flocksy import system
 from flocksy.cli.passphrase import opened
 from flocksy.cli.running import running_nodes
 from flocksy.config.load import Words, load_state_dir, load_words
@@ -28,6 +27,7 @@ from flocksy.keys.identity import identity
 from flocksy.keys.pair import KeyPair
 from flocksy.keys.register import Register, read_register, write_register
 from flocksy.status.client import NotRunningError, request
+from flocksy.system import locks
 
 JOINING_SECONDS = 90.0
 """A node that joins anew finishes its burst first: half a minute, and as long again to start."""
@@ -151,7 +151,7 @@ def changing(options: Options) -> Iterator[KeyPlace]:
     path = f"{os.path.realpath(words.keystore_path)}.lock"
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        lock = system.lock_file(path)
+        lock = locks.lock_file(path)
     except OSError as error:
         raise KeyFileError(f"{path}: cannot be locked: {error.strerror}") from None
     if lock is None:
@@ -206,7 +206,7 @@ def _in_use(state_dir: str) -> bool:
     if not os.path.exists(path):
         return False
     try:
-        lock = system.lock_file(path)
+        lock = locks.lock_file(path)
     except OSError:
         return False
     if lock is None:

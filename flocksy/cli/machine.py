@@ -8,13 +8,13 @@ import sys
 import time
 from collections.abc import Iterator
 
-from flocksy import system
 from flocksy.cli.findings import Finding, refused
 from flocksy.cli.ports import unresolved
 from flocksy.config.load import Words
 from flocksy.config.settings import NodeSettings
 from flocksy.errors import FlocksyError
 from flocksy.status.render import size
+from flocksy.system import clocks, filesystems
 
 LEAST_FREE_BYTES = 1 << 30
 """Less free than this on a box's disk is worth a word: a burst alone may bring a GiB."""
@@ -110,7 +110,7 @@ def _space(path: str) -> tuple[int, int]:
     """(free, all) bytes of the disk that an existing path is on."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        return system.disk_space(descriptor)
+        return filesystems.space(descriptor)
     finally:
         os.close(descriptor)
 
@@ -189,7 +189,7 @@ def clock_findings() -> Iterator[Finding]:
     if not OLDEST_S < now_s < NEWEST_S:
         yield Finding("problem", "clock", f"shows {stamp}, it was never set", remedy)
         return
-    kept = system.clock_is_kept()
+    kept = clocks.clock_is_kept()
     if kept is False:
         yield Finding(
             "warning",

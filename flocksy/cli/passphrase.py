@@ -11,11 +11,11 @@ import getpass
 import os
 import sys
 
-from flocksy import system
 from flocksy.errors import FlocksyError, KeyFileError
 from flocksy.keys.pair import KeyPair
 from flocksy.keys.seal import MAX_PASSPHRASE_BYTES, unseal
 from flocksy.status.printable import printable
+from flocksy.system import memory
 
 SERVICE = "flocksy"
 """What entries of the system's keyring are filed under, with the public key as the user."""
@@ -142,4 +142,4 @@ def _unsealed(pair: KeyPair, passphrase: bytes, path: str) -> KeyPair:
     try:
         return unseal(pair, passphrase, path)
     finally:
-        system.wipe(passphrase)
+        memory.wipe(passphrase)

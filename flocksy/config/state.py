@@ -13,9 +13,9 @@ import os
 import re
 import secrets
 
-from flocksy import system
 from flocksy.config.settings import NodeSettings
 from flocksy.errors import ConfigError, FlocksyError
+from flocksy.system import locks, user
 
 NAME = re.compile(r"[0-9a-f]{16}")
 MAX_FILE_BYTES = 256
@@ -34,7 +34,7 @@ def state_home() -> str:
 
 def socket_home() -> str:
     """The directory of the control sockets of this user's running nodes."""
-    return os.path.join(system.runtime_dir(), "flocksy")
+    return os.path.join(user.runtime_dir(), "flocksy")
 
 
 def locate(uid: str, override: str | None) -> str:
@@ -60,7 +60,7 @@ def control_path(state_dir: str) -> str:
     return os.path.join(socket_home(), f"{name}.sock")
 
 
-def claim(settings: NodeSettings) -> tuple[NodeSettings, system.FileLock]:
+def claim(settings: NodeSettings) -> tuple[NodeSettings, locks.FileLock]:
     """Make the state directory where there is none, and take its lock.
 
     Returns the settings with the directory that was taken, and the lock, which the caller keeps for
@@ -69,7 +69,7 @@ def claim(settings: NodeSettings) -> tuple[NodeSettings, system.FileLock]:
     try:
         if not os.path.isdir(settings.state_dir):
             settings = _make(settings)
-        lock = system.lock_file(os.path.join(settings.state_dir, "lock"))
+        lock = locks.lock_file(os.path.join(settings.state_dir, "lock"))
     except OSError as error:
         raise FlocksyError(
             f"{settings.state_dir}: cannot be used for the node's state: {error.strerror}; "
@@ -105,7 +105,7 @@ def _make(settings: NodeSettings) -> NodeSettings:
     os.makedirs(home, mode=0o700, exist_ok=True)
     # Two first starts at once must not draw two directories: the loser comes back with an error,
     # and finds the winner's directory the next time.
-    drawing = system.lock_file(os.path.join(home, "lock"))
+    drawing = locks.lock_file(os.path.join(home, "lock"))
     if drawing is None:
         raise AlreadyRunningError("another flocksy starts for the first time just now; try again")
     with drawing:

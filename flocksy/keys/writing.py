@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from flocksy import system
 from flocksy.errors import KeyFileError
+from flocksy.system import files, opening
 
 PRIVATE_MODE = 0o600
 PUBLIC_MODE = 0o644
@@ -18,7 +18,7 @@ def write_new(path: str, text: str, mode: int = PRIVATE_MODE) -> None:
     """
     directory = os.path.dirname(path)
     os.makedirs(directory, mode=0o700, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | system.O_CLOEXEC, mode)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | opening.O_CLOEXEC, mode)
     try:
         with open(handle, "w", encoding="utf-8") as file:
             file.write(text)
@@ -50,10 +50,10 @@ def replace(path: str, text: str, mode: int = PRIVATE_MODE) -> None:
 
 def flush_name(path: str) -> None:
     """Make a new name at `path` durable. Raises `OSError`."""
-    if not system.HAS_DIRECTORY_HANDLES:
+    if not opening.HAS_DIRECTORY_HANDLES:
         return
-    descriptor = os.open(os.path.dirname(path), os.O_RDONLY | system.O_DIRECTORY)
+    descriptor = os.open(os.path.dirname(path), os.O_RDONLY | opening.O_DIRECTORY)
     try:
-        system.flush_directory(descriptor)
+        files.flush_directory(descriptor)
     finally:
         os.close(descriptor)

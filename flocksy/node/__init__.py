@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import signal
 
-from flocksy import system
 from flocksy.config.load import reload
 from flocksy.config.settings import NodeSettings
 from flocksy.errors import FlocksyError
 from flocksy.node.log import LogFormat
+from flocksy.system import memory
 
 __all__ = ["run"]
 
@@ -23,19 +23,19 @@ def run(settings: NodeSettings, log_format: LogFormat, *, once: bool = False) ->
     from flocksy.node.node import Node
 
     set_up(log_format)
-    system.forbid_core_dumps()
+    memory.forbid_core_dumps()
     if hasattr(signal, "SIGHUP"):
         # Between two of its nodes the process reads everything anew by itself.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     while True:
-        system.lock_in_memory(settings.key_pair.private_key)
+        memory.lock_in_memory(settings.key_pair.private_key)
         node = Node(settings, once=once)
         try:
             status = node.run()
         finally:
             node.close()
         if node.successor is None:
-            system.wipe(settings.key_pair.private_key)
+            memory.wipe(settings.key_pair.private_key)
             return status
         settings = _succeeding(settings, node.successor)
 
@@ -46,7 +46,7 @@ def _succeeding(before: NodeSettings, successor: NodeSettings) -> NodeSettings:
     kept = settings.key_pair.private_key
     for gone in (before.key_pair.private_key, successor.key_pair.private_key):
         if gone is not kept:
-            system.wipe(gone)
+            memory.wipe(gone)
     return settings
 
 

@@ -9,7 +9,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from flocksy import __version__, system
+from flocksy import __version__
 from flocksy.boxes.announcing import MAX_BURST_BYTES, Timing
 from flocksy.boxes.crowd import Crowd
 from flocksy.boxes.exchange import Exchange
@@ -29,6 +29,7 @@ from flocksy.node.reports import Reporter
 from flocksy.node.restarts import Restarts
 from flocksy.status.control import ControlServer
 from flocksy.status.wording import EXIT_OK
+from flocksy.system import memory
 
 MAX_WAIT_SECONDS = 1.0
 """The loop comes round at least so often, whatever has gone unnoticed."""
@@ -47,7 +48,7 @@ class Node:
 
     def __init__(self, settings: NodeSettings, *, once: bool = False) -> None:
         """`once`: leave when all is equal."""
-        system.keep_freed_memory()
+        memory.keep_freed_memory()
         self.successor: NodeSettings | None = None
         """Once this node has ended: what the next one in its place is to run with."""
         self._day = _day()

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 
-from flocksy import system
 from flocksy.boxes.addresses import Addresses
 from flocksy.config.settings import NodeSettings
 from flocksy.errors import FlocksyError
 from flocksy.protocol.timing import BurstTiming
 from flocksy.seam.joint import BoxSeam
+from flocksy.system import memory, processes
 from flocksy.wire.process import EXIT_WORLD, run, shape_of
 from flocksy.wire.settings import Member, WireSettings
 
@@ -128,6 +128,6 @@ class WireProcess:
 
 def _tune(parent: int) -> None:
     """Runs in the wire process: first at the processor, and gone when the node is."""
-    system.die_with_parent(parent)
-    system.set_nice(WIRE_NICE)
-    system.keep_freed_memory()
+    processes.die_with_parent(parent)
+    processes.set_nice(WIRE_NICE)
+    memory.keep_freed_memory()

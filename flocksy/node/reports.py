@@ -10,7 +10,7 @@ import logging
 import os
 from collections import deque
 
-from flocksy import __version__, system
+from flocksy import __version__
 from flocksy.boxes.box import Box
 from flocksy.boxes.conflicts import some_copies
 from flocksy.boxes.exchange import Exchange
@@ -28,6 +28,7 @@ from flocksy.status.model import (
     make_box,
     make_status,
 )
+from flocksy.system import clocks
 
 MAX_ERRORS = 8
 MAX_LISTED = 20
@@ -266,7 +267,7 @@ class Reporter:
             what = "repeated burst" if burst.repeat else "burst"
             log.info("%s of %d cells agreed", what, burst.length)
             self._burst_began = None
-            self._burst_start = now + (burst.start_elapsed_ns - system.elapsed_ns()) / 1e9
+            self._burst_start = now + (burst.start_elapsed_ns - clocks.elapsed_ns()) / 1e9
         if burst is not None and report.burst_cells:
             if self._burst_began is None:
                 self._burst_began = (burst.burst_id, now, report.burst_cells)

@@ -36,7 +36,7 @@ class AgreedBurst:
     burst_id: bytes
     members: int
     start_elapsed_ns: int
-    """Instant of cell 0 on the clock of `system.elapsed_ns`. May be past: this node joined late."""
+    """Instant of cell 0 on the clock of `clocks.elapsed_ns`. May be past: this node joined late."""
     length: int
     """Cells each member emits."""
     repeat: bool

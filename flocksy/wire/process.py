@@ -14,12 +14,12 @@ import sys
 import time
 from collections.abc import Callable
 
-from flocksy import system
 from flocksy.errors import FlocksyError
 from flocksy.protocol.cell import check_sizes, header_bytes
 from flocksy.seam.joint import SeamHandle, WireSeam
 from flocksy.seam.report import WireReport
 from flocksy.seam.shape import SeamShape
+from flocksy.system import clocks, memory
 from flocksy.wire.emitter import Emitter
 from flocksy.wire.limits import EXACT_NS
 from flocksy.wire.link import Links
@@ -63,9 +63,9 @@ def run(
     try:
         if tune is not None:
             tune()
-        system.lock_in_memory(settings.secret_key)
+        memory.lock_in_memory(settings.secret_key)
         links = Links(settings)
-        system.wipe(settings.secret_key)  # libzmq has its own copy
+        memory.wipe(settings.secret_key)  # libzmq has its own copy
     except FlocksyError as error:
         seam.tell(WireReport(state="failed", errors=(str(error),)), texts=True)
         seam.close()
@@ -78,7 +78,7 @@ def run(
 
 
 def _loop(settings: WireSettings, seam: WireSeam, links: Links) -> None:
-    emitter = Emitter(settings, seam, links, system.elapsed_ns(), time.time_ns(), os.urandom)
+    emitter = Emitter(settings, seam, links, clocks.elapsed_ns(), time.time_ns(), os.urandom)
     links.watch(seam.fileno())
     gc.collect()
     gc.freeze()
@@ -87,11 +87,11 @@ def _loop(settings: WireSettings, seam: WireSeam, links: Links) -> None:
     watched = True
     while True:
         # A clock that goes on in a suspend: afterwards nothing known of the others is fresh.
-        now_ns = system.elapsed_ns()
+        now_ns = clocks.elapsed_ns()
         deadline_ns = emitter.turn(now_ns)
         if emitter.ended:
             return
-        left_ns = deadline_ns - system.elapsed_ns()
+        left_ns = deadline_ns - clocks.elapsed_ns()
         if left_ns <= 0:
             continue
         if left_ns > EXACT_NS:

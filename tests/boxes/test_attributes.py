@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from flocksy import system
 from flocksy.boxes.applier import Report, Result
 from flocksy.boxes.filesystem import RealDisk
 from flocksy.boxes.findings import Finding, Remark, Seen
@@ -23,6 +22,7 @@ from flocksy.boxes.walk import Walk
 from flocksy.index.known import KnownTree
 from flocksy.sync.attributes import AttributesError, decode_attributes, encode_attributes
 from flocksy.sync.capabilities import Capabilities
+from flocksy.system import xattrs
 from tests.boxes.bench import Bench, finish, root_of
 from tests.boxes.mounts import mounted
 from tests.boxes.test_permissions import ordinarily, own_place
@@ -142,14 +142,14 @@ def test_what_does_not_fit_leaves_what_was_there(
 
 def refuse(monkeypatch: pytest.MonkeyPatch, name: bytes, value: bytes) -> None:
     """The disk has no room for this one."""
-    really = system.set_user_attribute
+    really = xattrs.set_user_attribute
 
     def refusing(handle: int | str, one: bytes, wanted: bytes | None) -> None:
         if (one, wanted) == (name, value):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         really(handle, one, wanted)
 
-    monkeypatch.setattr(system, "set_user_attribute", refusing)
+    monkeypatch.setattr(xattrs, "set_user_attribute", refusing)
 
 
 def test_more_than_is_synced_is_said(bench: Bench) -> None:
@@ -399,7 +399,7 @@ def test_nobody_asks_for_them_where_they_are_not_wanted_or_known(
     def asked(*_: object) -> dict[bytes, bytes]:
         raise AssertionError("somebody asks")
 
-    monkeypatch.setattr(system, "user_attributes", asked)
+    monkeypatch.setattr(xattrs, "user_attributes", asked)
     assert not walked(bench, tmp_path)
     (bench.root / "f").write_bytes(b"22")
     assert walked(bench, tmp_path, attributes=False)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from flocksy import system
 from flocksy.boxes.setup import BoxSetup
 from flocksy.sync.attributes import decode_attributes
+from flocksy.system import xattrs
 from tests.boxes.flock_of_boxes import Flock
 from tests.boxes.flock_of_boxes import spool as spool  # a fixture
 from tests.boxes.test_attributes import BLUE, RED, blob, set_tags, skip_without, tags
@@ -162,7 +162,7 @@ def test_more_than_is_synced_stays_with_its_file(flock: Tagging) -> None:
 def test_a_disk_that_refuses_has_the_rest_and_strips_nobody(
     flock: Tagging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    really = system.set_user_attribute
+    really = xattrs.set_user_attribute
 
     def refusing(handle: int | str, name: bytes, value: bytes | None) -> None:
         place = os.readlink(f"/proc/self/fd/{handle}")
@@ -172,7 +172,7 @@ def test_a_disk_that_refuses_has_the_rest_and_strips_nobody(
 
     large = blob(large="x" * 3000, tag="red")
     with monkeypatch.context() as full:
-        full.setattr(system, "set_user_attribute", refusing)
+        full.setattr(xattrs, "set_user_attribute", refusing)
         write(flock, 0, "f", "text", large)
         flock.settle()
         assert flock.path(1, "f").read_text() == "text"
@@ -200,7 +200,7 @@ def test_a_disk_that_holds_none_is_said_and_works(
     node = flock.nodes[1]
     node.keeper.remove("box")
     with monkeypatch.context() as without:
-        without.setattr(system, "user_attributes", none)
+        without.setattr(xattrs, "user_attributes", none)
         node.keeper.add(flock.setup(1), flock.now)
     flock.settle()
     assert "holds no extended attributes" in flock.box(1).problems[""]

@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from flocksy import system
 from flocksy.index.database import Database
+from flocksy.system import files
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 
 __all__ = ["flock", "spool"]
@@ -23,8 +23,8 @@ class Flushes:
         self.count = 0
         for owner, name in (
             (os, "fsync"),
-            (system, "flush_directory"),
-            (system, "sync_filesystem"),
+            (files, "flush_directory"),
+            (files, "sync_filesystem"),
         ):
             self._count_calls(patch, owner, name)
         transaction = Database.transaction

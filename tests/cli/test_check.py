@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from flocksy import system
 from flocksy.cli import machine
 from flocksy.cli.main import main
 from flocksy.config.load import load
@@ -22,6 +21,7 @@ from flocksy.keys.bundle import make_bundle
 from flocksy.keys.files import generate_pair
 from flocksy.keys.register import Entry, Register, Trust, write_register
 from flocksy.keys.samples import SAMPLE_PUBLIC_KEYS
+from flocksy.system import clocks, filesystems
 from tests.place import Place
 
 OTHERS = ("tcp://127.0.0.1:2", "tcp://127.0.0.1:3")
@@ -29,7 +29,7 @@ OTHERS = ("tcp://127.0.0.1:2", "tcp://127.0.0.1:3")
 
 @pytest.fixture(autouse=True)
 def kept_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system, "clock_is_kept", lambda: True)
+    monkeypatch.setattr(clocks, "clock_is_kept", lambda: True)
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def test_a_folder_that_is_not_ours(ready: Place, capsys: pytest.CaptureFixture[s
 def test_full_disks(
     ready: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(system, "disk_space", lambda _: (1 << 20, 1 << 40))
+    monkeypatch.setattr(filesystems, "space", lambda _: (1 << 20, 1 << 40))
     everything = found(ready, capsys, 1)
     for what in ("box shared", "state", "memory"):
         assert f"{what}: " in everything and "1.0 MiB free" in everything
@@ -291,7 +291,7 @@ def test_the_clock(
     said: str,
 ) -> None:
     monkeypatch.setattr(machine.time, "time", lambda: now)
-    monkeypatch.setattr(system, "clock_is_kept", lambda: kept)
+    monkeypatch.setattr(clocks, "clock_is_kept", lambda: kept)
     assert said in found(ready, capsys, status)
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from flocksy import system
 from flocksy.cli.main import main
 from flocksy.cli.pair import _address
 from flocksy.config.load import load
@@ -26,6 +25,7 @@ from flocksy.keys.pairing import WRONG
 from flocksy.keys.register import Trust, read_register
 from flocksy.keys.words import WORDS
 from flocksy.status.control import Answer, Arguments, ControlServer
+from flocksy.system import locks
 
 BOUND_SECONDS = 30.0
 CODE = re.compile(r"^    ([a-z]+(?:-[a-z]+){3})$")
@@ -200,7 +200,7 @@ def test_a_running_node_is_told_once_when_all_have_met(
 
     def handle(command: str, _: Arguments) -> Answer:
         if command == "reload":
-            free = system.lock_file(keystore_lock)
+            free = locks.lock_file(keystore_lock)
             seen.append((len(anna.keystore()), free is not None))
             if free is not None:
                 free.close()

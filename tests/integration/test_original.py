@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flocksy import system
+from flocksy.system import locks
 from flocksy.testing.cells import cells_since, check_cells, count_cells
 from flocksy.testing.rig import Rig
 from flocksy.testing.trees import snapshot
@@ -26,7 +26,7 @@ MANY = 1000
 
 @pytest.fixture
 def rig() -> Iterator[Rig]:
-    lock = system.lock_file(LOCK)
+    lock = locks.lock_file(LOCK)
     assert lock is not None, "this test runs already; its paths are fixed, it can only run once"
     aside = [path.with_name(f"{path.name}.aside-{os.getpid()}") for path in BOXES]
     with lock:

@@ -165,7 +165,7 @@ class _Drawing:
         self.add(at_ns + self.length(), "go_on", lane, what)
 
     def sleep(self) -> None:
-        """A machine is suspended; what it counts time with goes on (`system.elapsed_ns`)."""
+        """A machine is suspended; what it counts time with goes on (`clocks.elapsed_ns`)."""
         at_ns, lane = self.instant(), self.lane()
         self.add(at_ns, "hang", lane, "both")
         self.add(at_ns + 2 * self.length(), "go_on", lane, "both")

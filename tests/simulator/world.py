@@ -141,13 +141,13 @@ def _at_once(do: Callable[[], Any]) -> Generator[float, None, Any]:
 @contextmanager
 def simulated_boxes(disks: Callable[[], list[Any]], watcher: type) -> Iterator[None]:
     """Disk, clocks, random numbers and watcher of the box side are the simulator's."""
-    from flocksy import system
     from flocksy.boxes import activation, applier, history, marker, planning, scanner, scans, walk
     from flocksy.index import database, store
+    from flocksy.system import clocks, files
     from tests.simulator.disk import OpenDisk
 
     fake_time, fake_os = _Time(), _Os(disks)
-    real_connect, real_write_at = sqlite3.connect, system.write_at
+    real_connect, real_write_at = sqlite3.connect, files.write_at
 
     def connect(*arguments: Any, **named: Any) -> sqlite3.Connection:
         connection = real_connect(*arguments, **named)
@@ -214,9 +214,9 @@ def simulated_boxes(disks: Callable[[], list[Any]], watcher: type) -> Iterator[N
         patch(activation, "Watcher", watcher)
         patch(applier, "in_thread", _at_once)
         patch(scans, "_TICKETS", itertools.count(1))
-        patch(system, "write_at", write_at)
-        patch(system, "write_out", lambda _: None)
-        patch(system, "elapsed_ns", lambda: HERE.local_ns)
+        patch(files, "write_at", write_at)
+        patch(files, "write_out", lambda _: None)
+        patch(clocks, "elapsed_ns", lambda: HERE.local_ns)
         patch(database.Database, "_outermost", noted)
         patch(database.Database, "checkpoint", checkpoint)
         patch(store.BoxIndex, "record", recorded)

@@ -1,0 +1,115 @@
+"""File systems: which one a handle is on, how full it is, what is mounted where."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import sys
+from typing import NamedTuple
+
+_63_BITS = 0x7FFF_FFFF_FFFF_FFFF
+_NUMBERED_ANEW = frozenset({"vfat", "msdos", "exfat", "fuseblk", "fuse", "ntfs", "ntfs3"})
+_FS_IOC_GETFSUUID = 0x80111500
+_BY_UUID = "/dev/disk/by-uuid"
+
+
+class Mount(NamedTuple):
+    """One line of the table of mounts."""
+
+    point: str
+    kind: str  # as in mount(8)
+    source: str
+    device: int
+
+
+def mounts() -> list[Mount]:
+    """What is mounted where, as this process sees it; of two at one point the later one counts.
+    Empty where the system does not tell."""
+    found: list[Mount] = []
+    if sys.platform != "linux":
+        return found
+    with (
+        contextlib.suppress(OSError),
+        open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table,
+    ):
+        for line in table:
+            fields = line.split(" ")
+            dash = fields.index("-", 6)
+            major, _, minor = fields[2].partition(":")
+            found.append(
+                Mount(
+                    _plain(fields[4]),
+                    fields[dash + 1],
+                    _plain(fields[dash + 2].rstrip("\n")),
+                    os.makedev(int(major), int(minor)),
+                )
+            )
+    return found
+
+
+def kind(descriptor: int) -> str:
+    """The type of the file system that a handle is on, as in mount(8); "" where nobody knows."""
+    device = os.fstat(descriptor).st_dev
+    return next((one.kind for one in mounts() if one.device == device), "")
+
+
+def space(descriptor: int) -> tuple[int, int]:
+    """(bytes free for this user, bytes in all) of the file system that a handle is on."""
+    if sys.platform == "win32":
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    found = os.fstatvfs(descriptor)
+    return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+
+
+def identity(descriptor: int) -> int:
+    """A number for the file system that a handle is on, below 2**63, the same after a reboot and
+    when a drive is plugged in again.
+
+    It follows from the file system's UUID, which new kernels tell (ext4, xfs, btrfs) and udev's
+    links in /dev/disk/by-uuid for others (FAT, exFAT, NTFS). Where neither does, f_fsid has to do;
+    it follows from the UUID on ext4 and btrfs, and is zero or a device number on types that number
+    drives as they come: of those only type and size are known to stay.
+    """
+    if sys.platform == "win32":
+        return os.fstat(descriptor).st_dev & _63_BITS
+    found = os.fstatvfs(descriptor)
+    uuid = _uuid(descriptor)
+    type_ = kind(descriptor)
+    if uuid:
+        text = f"uuid {uuid}"
+    elif type_.partition(".")[0] in _NUMBERED_ANEW:
+        text = f"size {type_} {found.f_blocks * found.f_frsize}"
+    else:
+        return (found.f_fsid or os.fstat(descriptor).st_dev) & _63_BITS
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest) & _63_BITS
+
+
+def _uuid(descriptor: int) -> str:
+    """The UUID of the file system that a handle is on, as far as anybody tells; else empty."""
+    if sys.platform != "linux":
+        return ""
+    import fcntl
+
+    answer = bytearray(17)  # one byte of length, sixteen of UUID
+    with contextlib.suppress(OSError):
+        fcntl.ioctl(descriptor, _FS_IOC_GETFSUUID, answer)
+        if any(answer[1:]):
+            return answer[1 : 1 + answer[0]].hex()
+    device = os.fstat(descriptor).st_dev
+    source = next((one.source for one in mounts() if one.device == device), "")
+    with contextlib.suppress(OSError):
+        number = os.stat(source).st_rdev if source.startswith("/") else device
+        for name in os.listdir(_BY_UUID):
+            with contextlib.suppress(OSError):
+                if os.stat(os.path.join(_BY_UUID, name)).st_rdev == number:
+                    return name
+    return ""
+
+
+def _plain(field: str) -> str:
+    """A field of the table of mounts, with its \\040 and the like as the characters they are."""
+    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), field)

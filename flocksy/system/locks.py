@@ -1,0 +1,69 @@
+"""Locks on files, which end with their process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import TracebackType
+
+from flocksy.system.opening import O_CLOEXEC
+
+
+class FileLock:
+    """A lock held until `close`, or until the process ends in whatever way."""
+
+    def __init__(self, path: str, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+
+    def close(self) -> None:
+        """Let others have the lock. The file stays: to unlink it would let two hold it."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> FileLock:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def lock_file(path: str) -> FileLock | None:
+    """Lock `path` for this process alone; make the file (0600) where there is none.
+
+    Returns None when another process (or another handle of this one) holds the lock. Nothing
+    waits. Raises `OSError` when the file cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | O_CLOEXEC, 0o600)
+    try:
+        if not _lock_descriptor(descriptor):
+            os.close(descriptor)
+            return None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return FileLock(path, descriptor)
+
+
+def _lock_descriptor(descriptor: int) -> bool:
+    if sys.platform == "win32":
+        import msvcrt
+
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,40 @@
+"""The user that this process runs as, and the place for its sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+import tempfile
+
+from flocksy.errors import FlocksyError
+
+
+def user_id() -> int:
+    """The number of this process's user; -1 where users have none."""
+    if sys.platform == "win32":
+        return -1
+    return os.getuid()
+
+
+def runtime_dir() -> str:
+    """An existing directory for sockets, for this user only: `$XDG_RUNTIME_DIR`, or a directory of
+    our own among the temporary ones where there is none (a cron job, a container, macOS).
+
+    Raises `FlocksyError` when somebody else owns the latter.
+    """
+    given = os.environ.get("XDG_RUNTIME_DIR", "")
+    if os.path.isabs(given) and os.path.isdir(given) and os.access(given, os.W_OK):
+        return given
+    if sys.platform == "win32":
+        return tempfile.gettempdir()
+    path = os.path.join(tempfile.gettempdir(), f"flocksy-{os.getuid()}")
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, 0o700)
+    found = os.lstat(path)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise FlocksyError(
+            f"{path} is not a directory of yours alone: remove it, or set XDG_RUNTIME_DIR"
+        )
+    return path
