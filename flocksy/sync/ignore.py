@@ -20,8 +20,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pathspec import GitIgnoreSpec
-from pathspec.pattern import RegexPattern
+from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 from flocksy.sync.names import ancestors
 
@@ -115,14 +114,13 @@ def _name(name: str) -> re.Pattern[str]:
     if not name:
         return _NOTHING  # between two /
     # With a name behind it, since at the end of a line spaces do not count.
-    (pattern,) = GitIgnoreSpec.from_lines([f"/{_single_stars(name)}/x"]).patterns
-    assert isinstance(pattern, RegexPattern) and isinstance(pattern.regex, re.Pattern)
-    found = pattern.regex.pattern
-    assert found.startswith("^") and found.endswith(_SUFFIX), found
+    found, _ = GitIgnoreSpecPattern.pattern_to_regex(f"/{name}/x")
+    assert found is not None and found.startswith("^") and found.endswith(_SUFFIX), found
     first, *others = found[1 : -len(_SUFFIX)].split(_STAR)
     if not others:
         return re.compile(first, re.DOTALL)
-    middle = "".join(f"(?>{_STAR}?{other})" for other in others[:-1])
+    # Of stars side by side the last one is enough.
+    middle = "".join(f"(?>{_STAR}?{other})" for other in others[:-1] if other)
     return re.compile(f"{first}{middle}(?>{_STAR}{others[-1]})", re.DOTALL)
 
 
@@ -182,17 +180,9 @@ class Ignore:
             with warnings.catch_warnings():
                 # A set that another Python might read as something else: members would not agree.
                 warnings.simplefilter("error", FutureWarning)
-                (whole,) = GitIgnoreSpec.from_lines([line]).patterns
-                if whole.include is not None:
-                    return _Pattern(number, line, leaves_out=whole.include)
+                _, leaves_out = GitIgnoreSpecPattern.pattern_to_regex(line)
+                if leaves_out is not None:
+                    return _Pattern(number, line, leaves_out=leaves_out)
         except (ValueError, re.error, OverflowError, RecursionError, FutureWarning):
             raise ValueError("is no pattern of gitignore") from None
         raise ValueError("says nothing")
-
-
-_ESCAPED_OR_STARS = re.compile(r"\\.|\*+", re.DOTALL)
-
-
-def _single_stars(name: str) -> str:
-    """One `*` for each run of them, which means the same."""
-    return _ESCAPED_OR_STARS.sub(lambda found: "*" if found[0][0] == "*" else found[0], name)

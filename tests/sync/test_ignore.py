@@ -30,6 +30,7 @@ CASES = (
     ("doc/*.txt", ["doc/a.txt", "doc/x/a.txt", "x/doc/a.txt"], {"doc/a.txt"}),
     ("# a comment\n\n\\#file", ["#file", "# a comment"], {"#file"}),
     ("[ab].c", ["a.c", "c.c"], {"a.c"}),
+    ("[)-**-+]", [")", "*", "+", "-"], {")", "*", "+"}),
     ("a\n!*\na", ["a", "a/"], {"a", "a/"}),
     ("caf\u00e9", ["caf\u00e9", "cafe\u0301"], {"caf\u00e9"}),
 )
