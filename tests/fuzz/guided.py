@@ -6,7 +6,11 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["flocksy"], enable_loader_override=False):
+from tests.fuzz.target import unguided
+
+with atheris.instrument_imports(
+    include=["flocksy"], exclude=unguided(sys.argv[1]), enable_loader_override=False
+):
     from tests.fuzz.table import TARGETS
 
 

@@ -13,7 +13,7 @@ from flocksy.protocol.fsm_table import Mode
 from tests.fuzz import corpus, nodes
 from tests.fuzz.changes import changed
 from tests.fuzz.table import TARGETS
-from tests.fuzz.target import DECODER, Target
+from tests.fuzz.target import DECODER, GUIDES, Target, unguided
 
 CHANGED = 1500
 CHANGED_DEEPER = 300
@@ -64,6 +64,16 @@ def test_every_corpus_has_its_target_and_every_target_its_decoder() -> None:
     for target in TARGETS.values():
         first = target.of.split(",")[0]
         assert (PACKAGE / first).exists(), f"{target.name}: {first}"
+
+
+def test_what_does_not_guide_is_a_module_and_no_decoder_of_its_target() -> None:
+    for module, guided in GUIDES.items():
+        path = Path(*module.split(".")).with_suffix(".py")
+        assert (PACKAGE.parent / path).exists()
+        assert set(guided) <= set(TARGETS)
+        for name in set(TARGETS) - set(guided):
+            assert str(path.relative_to(PACKAGE.name)) not in TARGETS[name].of
+            assert module in unguided(name)
 
 
 def test_hostile_rounds_meet_a_node_wherever_it_can_be() -> None:
