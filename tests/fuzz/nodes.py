@@ -8,7 +8,7 @@ import selectors
 import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from flocksy.protocol.cell import Codec
 from flocksy.protocol.clock import FlockClock
 from flocksy.protocol.fsm_table import Mode
 from flocksy.protocol.header import KNOWN_BYTES, Echo, Gear, Header, Times
-from flocksy.protocol.shown import Inputs, Outcome, Output, StartBurst, Stop
+from flocksy.protocol.shown import Inputs, Outcome, Output, Shown, StartBurst, Stop
 from flocksy.status.client import CommandFailedError, result_of
 from flocksy.status.control import Arguments, ControlServer, Pending, _Client
 from flocksy.status.wording import CONTROL_VERSION, MAX_ANSWER_BYTES
@@ -256,11 +256,11 @@ class _Node:
         number += 1
         heard: list[tuple[int, Header]] = []
         for lane in (1, 2):
-            cell = _shown_by(feed, self._codec, output, number)
+            cell = _shown_by(feed, output, number)
             if cell is None:
                 continue
             try:
-                heard.append((lane, self._codec.unpack(cell)))
+                heard.append((lane, _read(cell)))
             except HostileInput:
                 continue
         now_ns = number * PERIOD_NS
@@ -284,7 +284,7 @@ class _Node:
         buffer = bytearray(self._codec.size)
         times = self._clock.times(now_ns)
         self._codec.pack(buffer, Gear.IDLE, number, output.shown, bytes(KNOWN_BYTES), times)
-        assert self._codec.unpack(buffer).shown == output.shown
+        assert _read(bytes(buffer)).shown == output.shown
         assert sum(map(len, state.history)) <= LANES * 32
         self.at = _Moment(number, state, output, leaving)
 
@@ -298,10 +298,12 @@ class _Node:
         assert abs(moved_ns) <= self._slews * 100_000
 
 
+_WAYS: tuple[Outcome | None, ...] = (*Outcome, None)
+
+
 def _ended(feed: Feed) -> Outcome | None:
     """How the burst has ended, if it has."""
-    ways: tuple[Outcome | None, ...] = (*Outcome, None)
-    return ways[feed.number() % 4]
+    return _WAYS[feed.number() % 4]
 
 
 def members(data: bytes) -> None:
@@ -350,39 +352,54 @@ def whole_lives() -> Iterable[bytes]:
     yield quiet * 5 + bytes([0, 0, 15, 0])
 
 
-def _shown_by(feed: Feed, codec: Codec, output: Output | None, number: int) -> bytearray | None:
+def _shown_by(feed: Feed, output: Output | None, number: int) -> bytes | None:
     """The cell of one member in one round, if any: what an honest one would show, with changes."""
     how = feed.number()
     if how & 1:
         return None
-    round_ = ROUND + number - 1
     seen = output.shown if output is not None and not how & 2 else None
-    honest = shown(LANES, round=round_, echo=(round_ - 1,) * LANES, need=(how >> 4) * 8)
-    if seen is not None:  # goes along with us
-        honest = shown(
-            LANES,
-            round=round_,
-            echo=(round_ - 1,) * LANES,
-            status=seen.status,
-            epoch=seen.epoch,
-            highest=seen.highest,
-            candidate=seen.candidate,
-            need=seen.need,
-            repeat_of=seen.repeat_of,
-            proposal=seen.proposal,
-            confirmed=seen.confirmed,
-            joins=seen.joins,
-        )
-    sent_us = round_ * PERIOD_NS // 1000
-    times = Times(sent_us, 0, (Echo(sent_us & 0xFFFFFFFF, sent_us & 0xFFFFFFFF),) * LANES)
-    buffer = bytearray(codec.size)
-    codec.pack(buffer, Gear.IDLE, number, honest, bytes(KNOWN_BYTES), times)
-    for _ in range(how >> 2 & 3):
+    honest = _honest(seen, number, (how >> 4) * 8)
+    changes = how >> 2 & 3
+    if not changes:
+        return honest
+    buffer = bytearray(honest)
+    for _ in range(changes):
         at, width = 68 + feed.number(), 1 << (feed.number() & 3)
-        if at + width <= codec.size:
+        if at + width <= len(buffer):
             buffer[at : at + width] = feed.take(width).ljust(width, b"\0")
     name_proposal(buffer)
-    return buffer
+    return bytes(buffer)
+
+
+@lru_cache(4096)
+def _honest(seen: Shown | None, number: int, need: int) -> bytes:
+    """The cell of a member that goes along with what it has seen of us, if anything."""
+    round_ = ROUND + number - 1
+    along: dict[str, object] = {}
+    if seen is not None:
+        along = {
+            "status": seen.status,
+            "epoch": seen.epoch,
+            "highest": seen.highest,
+            "candidate": seen.candidate,
+            "need": seen.need,
+            "repeat_of": seen.repeat_of,
+            "proposal": seen.proposal,
+            "confirmed": seen.confirmed,
+            "joins": seen.joins,
+        }
+    sent_us = round_ * PERIOD_NS // 1000
+    times = Times(sent_us, 0, (Echo(sent_us & 0xFFFFFFFF, sent_us & 0xFFFFFFFF),) * LANES)
+    buffer = bytearray(_codec().size)
+    honest = {"round": round_, "echo": (round_ - 1,) * LANES, "need": need} | along
+    _codec().pack(buffer, Gear.IDLE, number, shown(LANES, **honest), bytes(KNOWN_BYTES), times)
+    return bytes(buffer)
+
+
+@lru_cache(4096)
+def _read(cell: bytes) -> Header:
+    """What a cell says. Reading it has a target of its own, and most inputs show the same."""
+    return _codec().unpack(cell)
 
 
 def lives() -> Iterable[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import struct
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from contextlib import nullcontext, suppress
 from functools import cache
@@ -39,6 +39,7 @@ WIRE = WireSettings(
     burst_cell=BURST_CELL,
 )
 _PREFIX = struct.Struct("<BBH16s")
+_GEARS = frozenset(Gear)
 
 
 class Sockets:
@@ -100,7 +101,7 @@ def _heard(feed: Feed, most: int) -> None:
     intake = Intake(WIRE, SETTINGS, wire, sockets)
     clock = FlockClock(LANES, 0, WIRE.period_ns, ROUND * WIRE.period_ns)
     run = BurstRun(BURST, 0b111, 0, 0, LENGTH, 0, "max", WIRE.window, 10**9)
-    readers = {(lane, gear): StreamReader() for lane in (1, 2) for gear in Gear}
+    readers = defaultdict[tuple[int, int], StreamReader](StreamReader)
     now_ns = 0
     for _ in range(most):
         if not feed.left:
@@ -112,7 +113,7 @@ def _heard(feed: Feed, most: int) -> None:
         with instead((wire, "room", _no_room)) if which & 2 else nullcontext():
             intake.drain(now_ns, run)
         while (inbound := box.take()) is not None:
-            assert inbound.lane == lane
+            assert inbound.lane == lane and inbound.gear in _GEARS
             size = box.burst_payload if inbound.gear == Gear.BURST else box.idle_payload
             assert len(inbound.payload) == size
             with suppress(HostileInput):
