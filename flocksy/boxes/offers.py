@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from flocksy.boxes.filesystem import Disk
 from flocksy.boxes.intake import Fresh
@@ -180,10 +180,7 @@ class Offers:
             return self._index.contents.blob(version.root)
         if version.size == 0:
             return b""
-        contents = self._index.contents
-        for candidate in (path, contents.path_with(version.root), contents.kept_with(version.root)):
-            if candidate is None:
-                continue
+        for candidate in self._places_of(path, version.root):
             try:
                 descriptor = self._disk.open_read(candidate)
             except OSError:
@@ -197,6 +194,14 @@ class Offers:
             if inline_fits(version, data):
                 return data
         return None
+
+    def _places_of(self, path: str, root: bytes) -> Iterator[str]:
+        """Where a small content may be; the others are only looked up when it is not at `path`."""
+        yield path
+        for find in (self._index.contents.path_with, self._index.contents.kept_with):
+            place = find(root)
+            if place is not None:
+                yield place
 
 
 def _has_chunks(version: Version) -> bool:

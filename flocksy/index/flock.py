@@ -104,19 +104,23 @@ class FlockTree:
     def state(self, path: str, which: int) -> PathState | None:
         """The path's state, FLOCK's or LANE's; None when there is none."""
         number = self._paths.find(path)
-        if number is None:
+        heads = None if number is None else self._recent.get((number, which))
+        if number is None or heads is None:
             return None
-        heads = self._recent.get((number, which))
-        superseded = Superseded(self._database, number, 1 if which == LANE else 0)
-        return PathState(heads, superseded) if heads or superseded else None
+        return PathState(heads, self._superseded(number, which))
 
-    def _read_heads(self, key: tuple[int, int]) -> Mapping[bytes, Version]:
-        return {
+    def _read_heads(self, key: tuple[int, int]) -> Mapping[bytes, Version] | None:
+        """None: nothing was ever there."""
+        heads = {
             version_id: _decoded(record)
             for version_id, record in self._database.rows(
                 "SELECT id, record FROM heads WHERE path = ? AND seen & ?", key
             )
         }
+        return heads if heads or self._superseded(*key) else None
+
+    def _superseded(self, number: int, which: int) -> Superseded:
+        return Superseded(self._database, number, 1 if which == LANE else 0)
 
     def join(
         self,
@@ -126,6 +130,34 @@ class FlockTree:
         which: int,
     ) -> bool:
         """Join into the flock state (FLOCK) or both (BOTH). True: the flock's heads changed."""
+        before, after = self._join(path, heads, superseded, which)
+        return _seen_as(FLOCK, before) != _seen_as(FLOCK, after)
+
+    def record(
+        self,
+        path: str,
+        version_id: bytes,
+        version: Version,
+        superseded: Mapping[bytes, bytes],
+        batch: bytes,
+        due_ms: int,
+    ) -> None:
+        """Join a version made here. The path is to be offered, if no lane carried one like it."""
+        _, after = self._join(path, {version_id: version}, superseded, FLOCK)
+        if any(head.seen == FLOCK for head in after.values()):
+            self._database.execute(
+                "INSERT OR REPLACE INTO outgoing VALUES (?, ?, ?)",
+                (self._paths.number(path), batch, due_ms),
+            )
+
+    def _join(
+        self,
+        path: str,
+        heads: Mapping[bytes, Version],
+        superseded: Mapping[bytes, bytes],
+        which: int,
+    ) -> tuple[Mapping[bytes, _Head], Mapping[bytes, _Head]]:
+        """The heads before and after."""
         number = self._paths.number(path)
         before = self._heads(number)
         after = dict(before)
@@ -147,7 +179,7 @@ class FlockTree:
             seen = after[head].seen if head in after else 0
             after[head] = _Head(int(version.kind), seen | place)
         self._store(path, number, before, after, heads)
-        return _seen_as(FLOCK, before) != _seen_as(FLOCK, after)
+        return before, after
 
     def mark_sent(self, path: str, heads: frozenset[bytes]) -> bool:
         """A lane carried these heads and all they supersede. False: there are others by now."""
@@ -218,14 +250,6 @@ class FlockTree:
             execute("DELETE FROM outgoing WHERE path = ?", (number,))
 
     # -- what is to be sent --------------------------------------------------------------------
-
-    def queue(self, path: str, batch: bytes, due_ms: int) -> None:
-        """Remember that the path is to be offered, if it has heads that no lane carried."""
-        number = self._paths.number(path)
-        if any(head.seen == FLOCK for head in self._heads(number).values()):
-            self._database.execute(
-                "INSERT OR REPLACE INTO outgoing VALUES (?, ?, ?)", (number, batch, due_ms)
-            )
 
     def postpone(self, path: str, due_ms: int) -> None:
         number = self._paths.find(path)

@@ -22,7 +22,8 @@ Value = TypeVar("Value")
 
 
 class Recent(Generic[Key, Value]):
-    """Values by key, as many as fit. What writes to the tables they come from must `drop` them."""
+    """Values by key, as many as fit. What writes to the tables they come from must `drop` them, and
+    may `keep` what it has written."""
 
     def __init__(self, database: Database, read: Callable[[Key], Value]) -> None:
         self._read = read
@@ -37,10 +38,14 @@ class Recent(Generic[Key, Value]):
             return self._kept[key]
         except KeyError:
             value = self._read(key)
+        self.keep(key, value)
+        return value
+
+    def keep(self, key: Key, value: Value) -> None:
+        """It has just been written: reading it would give this."""
         if len(self._kept) >= MAX_KEPT:
             self._kept.clear()
         self._kept[key] = value
-        return value
 
     def drop(self, key: Key) -> None:
         """It is about to change, or has changed."""

@@ -168,6 +168,7 @@ class BoxIndex:
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (number, parent, *entry_row(entry), int(settled)),
             )
+            self._local.keep(path, entry)
 
     def set_synced(self, path: str, entry: SyncedEntry | None) -> None:
         """What this disk was seen to hold of the flock (None: forget)."""
@@ -199,6 +200,7 @@ class BoxIndex:
                     entry.generation,
                 ),
             )
+            self._synced.keep(path, entry)
 
     def join(
         self, path: str, heads: Mapping[bytes, Version], superseded: Mapping[bytes, bytes]
@@ -222,8 +224,7 @@ class BoxIndex:
     ) -> None:
         """Join a version made here. It is `outgoing` and in no digest until a lane carried it."""
         with self.transaction():
-            self._flock.join(path, {version_id: version}, superseded, FLOCK)
-            self._flock.queue(path, batch, due_ms)
+            self._flock.record(path, version_id, version, superseded, batch, due_ms)
 
     def outgoing(self, now_ms: int, limit: int) -> Sequence[Outgoing]:
         """Paths due at `now_ms`, those due first first."""
