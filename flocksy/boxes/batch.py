@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -180,11 +180,11 @@ def journal_entry(operation: DiskOperation, wanted: DiskEntry | None) -> Journal
 
 def applied(step: Step) -> Applied:
     """What the index is told of a step that is done."""
-    found, synced = step.found, synced_after(step.operation, step.found)
-    if found is not None:
-        found = replace(found, attributes=None)  # the next scan says; it is asked for at once
-    if synced is not None and synced.disk is not None:
-        synced = replace(synced, disk=replace(synced.disk, attributes=step.brought))
+    found = known = step.found
+    if found is not None and known is not None:
+        known = known.with_attributes(step.brought)
+        found = found.with_attributes(None)  # the next scan says; it is asked for at once
+    synced = synced_after(step.operation, known)
     return Applied(step.path, found, synced, settled=step.is_sure)
 
 

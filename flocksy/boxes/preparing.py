@@ -119,10 +119,11 @@ class Preparer:
                 step.entry = replace(step.entry, temporary=staged)
         if step.source is None:
             self._attribute(step)
-            # A file that we must not read we could not flush; its mode follows in the end.
-            placer.dress(
-                step.entry.temporary, 0, replace(step.wanted, mode=step.wanted.mode | 0o400)
-            )
+            wanted = step.wanted
+            if not wanted.mode & 0o400:
+                # A file that we must not read we could not flush; its mode follows in the end.
+                wanted = replace(wanted, mode=wanted.mode | 0o400)
+            placer.dress(step.entry.temporary, 0, wanted)
         self._stamp(step)
         if step.entry.after is None or step.entry.after.size != operation.version.size:
             raise MissingError
@@ -187,6 +188,6 @@ class Preparer:
         found = self._disk.stat(at)
         if found is None or step.wanted is None:
             raise ChangedError
-        after = replace(found.entry(step.wanted.root), attributes=step.brought)
+        after = found.entry(step.wanted.root).with_attributes(step.brought)
         step.entry = replace(step.entry, after=after)
         self._reserve(step)

@@ -8,7 +8,7 @@ disk.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from flocksy.sync.version import Kind, Version
@@ -53,6 +53,10 @@ class DiskEntry:
     ctime_ns: int = 0
     device: int = 0
     attributes: bytes | None = None
+
+    def with_attributes(self, attributes: bytes | None) -> DiskEntry:
+        """The entry with these extended attributes; itself, which costs nothing, if it has them."""
+        return self if attributes == self.attributes else replace(self, attributes=attributes)
 
 
 @dataclass(frozen=True, slots=True)
