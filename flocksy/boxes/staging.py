@@ -319,8 +319,9 @@ class Staging:
 
     def wants(self, limit: int, without: Container[Key] = ()) -> list[bytes]:
         """Ids of chunks and list blobs still missing, in the order they are best sent in."""
-        every = (one for one in self._incoming.values() if one.key not in without)
-        return list(islice(dict.fromkeys(name for one in every for name in one.lacks()), limit))
+        every = self._incoming.values() if self._wanting else ()
+        names = (name for one in every if one.key not in without for name in one.lacks())
+        return list(islice(dict.fromkeys(names), limit))
 
     def samples(self, keys: Iterable[Key]) -> list[bytes]:
         """One that is missing of each of these contents."""
@@ -360,9 +361,9 @@ class Staging:
     def trouble(self, without: Container[Key] = ()) -> str | None:
         """Why the disk refused the last write, for people; None when it did not, or when nothing
         waits for it any more. `without`: what nobody is expected to send does not."""
-        if all(one.complete or one.key in without for one in self._incoming.values()):
-            return None
-        return self._temporaries.trouble
+        trouble, every = self._temporaries.trouble, self._incoming.values()
+        over = trouble is None or all(one.complete or one.key in without for one in every)
+        return None if over else trouble
 
     def is_broken(self, path: str, root: bytes) -> bool:
         """Whether the content can never come to be: its list contradicts itself."""
