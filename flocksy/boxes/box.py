@@ -308,7 +308,8 @@ class Box:
         # What this disk was never seen to hold of the flock may be anything the flock has had.
         unseen = {path for path in paths if self._is_of_unknown_past(path)}
         for judge, some in ((adopt, unseen), (commit_local, set(paths) - unseen)):
-            operations = judge(self.index, some, self.capabilities, **self._how())
+            with self.index.transaction():  # so that thousands of reads share one lock
+                operations = judge(self.index, some, self.capabilities, **self._how())
             self._carry_out(operations, fresh)
         self.untold.decided(paths)
         self.set_aside.look(paths)

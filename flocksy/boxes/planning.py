@@ -212,9 +212,10 @@ class Planning:
             self.problems.pop(path, None)
             self._deferred.pop(path, None)
         known = (self.missing.trees, paths, self._capabilities)
-        operations = plan(
-            *known, held=self._held, ignore_symlinks=self._ignore_symlinks, keeps=self._keeps
-        )
+        with self._index.transaction():  # so that thousands of reads share one lock
+            operations = plan(
+                *known, held=self._held, ignore_symlinks=self._ignore_symlinks, keeps=self._keeps
+            )
         operations = [operation for operation in operations if not self._is_doubted(operation)]
         # What a plan says of a path holds, whether that was asked for or hangs on another.
         decided = dict.fromkeys((*paths, *(operation.path for operation in operations)))
