@@ -253,6 +253,12 @@ class Checks:
                     f"nodes {node.lane} and {other.lane} are in epoch {ours.epoch} and bound to "
                     f"{ours.proposal} and {theirs.proposal}"
                 )
+            plans = node.emitter._plan, other.emitter._plan
+            if all(plans) and theirs.proposal == ours.proposal and plans[0] != plans[1]:
+                raise BrokenPromiseError(
+                    f"nodes {node.lane} and {other.lane} are bound to {ours.proposal} and run "
+                    f"{plans[0]} and {plans[1]}"
+                )
 
     def _together(self, node: Node) -> None:
         """Who is in a burst in this step, which another has left and shows it."""
