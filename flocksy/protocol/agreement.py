@@ -34,40 +34,24 @@ when its V is confirmed. Its number is above all numbers its members have seen. 
 confirmation still shows the V and takes the epoch from a cell that shows it; who even then does
 not get it shows another epoch than the rest, and the next view is collected.
 
-*Needs* are latched: a shown need stays as it is until the burst that collected it is over, so the
-burst with r0 not before the first cell that showed it is long enough for it.
-
-*After a burst* all settle until nobody is in it any more, and hear each other's gaps meanwhile. The
-round in which the last one was done is seen by all, and rest and pause are counted from there.
-A burst that was left, or in which anybody saw a gap, is owed one repeat by every member alike.
-
-*After a join*, a view with somebody who was not there before, all who share it owe a `programme`:
-some bursts of one length, whether or not anybody needs anything. That it is a join is part of V,
-and the begin is counted from the r0 of V: from that of the first join where one before is still
-owed, which the newcomer does not know of. Before its begin nobody shows an ordinary need, and an
-ordinary need shown later is in it. A burst of the epoch that is no repeat is one less, for all who
-are in it.
-
 The state machine (`fsm_table`) says which state follows on which event and what is to be done;
-this module finds the events of the round and does it.
+this module finds the events of the round and does it. What it goes by has files of its own:
+`heard`, what came and who is alive for it; `choice`, what may be proposed; `needs`, what waits for
+a burst, and until when; `aftermath`, what becomes of one that is over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
-from flocksy.protocol.draws import pause_rounds, rest_rounds
-from flocksy.protocol.fsm_table import INITIAL, TABLE, Action, Event, Mode, Status
-from flocksy.protocol.padding import MAX_BURST_CELLS
-from flocksy.protocol.programme import STEP_ROUNDS, Programme, joined, one_less
-from flocksy.protocol.proposals import (
-    History,
-    all_show,
-    cells_of,
-    collected,
-    newest_complete,
-)
+from flocksy.protocol.aftermath import Aftermath
+from flocksy.protocol.choice import FREE, Choice
+from flocksy.protocol.fsm_table import INITIAL, TABLE, Action, Event, Mode
+from flocksy.protocol.heard import KEEP_ROUNDS, highest_number, listen, slack_rounds
+from flocksy.protocol.needs import Needs
+from flocksy.protocol.parameters import Parameters
+from flocksy.protocol.proposals import History, all_show, cells_of, newest_complete
 from flocksy.protocol.shown import (
     NO_EPOCH,
     Command,
@@ -84,96 +68,17 @@ from flocksy.protocol.shown import (
     Stop,
     ViewChanged,
 )
-from flocksy.protocol.views import is_alive, largest_clique, members_of
-
-KEEP_ROUNDS = 8
-"""Cells older than this are forgotten. More than the oldest echo that counts (6), so that
-forgetting changes nothing."""
-
-SETTLE_ROUNDS = 8
-"""Longest wait for others to come out of a burst: at pace max they are out within a window."""
-
-MEMORY_ROUNDS = 16
-"""So long after a burst a node shows that it left it or saw a gap in it: several times what a
-member may stay unheard without being down, and a repeat can begin before that."""
-
-VIEW_ROUNDS = 8
-"""A proposal for a view stands so long. No instant hangs on it, so it can outlast some losses."""
-
-MIN_LEAD_ROUNDS = 4
-"""K at least (design 4.4)."""
-
-LONGEST_WAY_MS = 250
-"""The longest way of a cell, sender's instant to receiver's next step, for which K is made: the
-far side of the earth and some buffers. Cells that take longer only make bursts rarer."""
-
-MAX_EPOCH_JUMP = 1 << 32
-"""How much larger than ours a number may be that a member shows. A view a second takes a century to
-get there; without a bound one member could use up all numbers."""
 
 LOCKED = frozenset({Mode.CONFIRMED, Mode.BURSTING})
 """A burst is certain: nothing else is proposed."""
 
-FREE = frozenset({Mode.READY, Mode.ANNOUNCING, Mode.PROPOSING})
-"""With quorum and without a burst: a burst may be proposed."""
-
 SHOWS_NEED = frozenset({Mode.ANNOUNCING, Mode.PROPOSING, Mode.CONFIRMED, Mode.BURSTING})
 REAL = FREE | LOCKED | {Mode.SETTLING}
+PROPOSES = FREE | {Mode.WAITING, Mode.LEFT}
+"""A proposal may be shown: for a view, without quorum too."""
 
 Decide = Callable[[Mode, Event], tuple[Mode, Action]]
 """The state machine: the next state and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """What does not change while a node runs. All but `own` is equal on all members.
-
-    Args:
-        lanes: members of the configured flock.
-        own: own lane index.
-        min_view: members that a view must have for anything real to leave (rule 12).
-        period_ms: length of a round.
-        rest_mean_ms: mean of the rest after a burst (rule 8), and of the pause before a repeat.
-        programme_cells: of each burst after a join (rule 9); 0 where bursts happen anyway.
-    """
-
-    lanes: int
-    own: int
-    min_view: int
-    period_ms: int
-    rest_mean_ms: int
-    programme_cells: int = 0
-
-    @property
-    def lead_rounds(self) -> int:
-        """K, the rounds from r0 to the start of a burst.
-
-        Three times the way of a cell: to collect, to take over a newer proposal after a loss, to
-        confirm. With only twice the way, one loss can leave two generations of proposals that
-        chase each other for ever.
-        """
-        way_rounds = -(-LONGEST_WAY_MS // self.period_ms)
-        return max(MIN_LEAD_ROUNDS, 3 * way_rounds)
-
-
-@dataclass(frozen=True, slots=True)
-class Latch:
-    """A need as it is shown, from `round` on. `repeat_of`: it is owed to that burst. `for_join`: it
-    is there for the programme alone."""
-
-    need: int
-    round: int
-    repeat_of: bytes | None = None
-    for_join: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Owed:
-    """The repeat of a burst that was left or had a gap. No need is shown before `due`."""
-
-    burst: bytes
-    length: int
-    due: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,37 +90,22 @@ class State:
         epoch: the view it is in.
         highest: highest epoch number ever seen.
         history: per lane the cells still needed, newest first; own ones included.
-        latch: the shown need, and after a burst that did not serve it still: then it is shown again
-            once the rest is over.
         proposal: V, proposed, or locked in `LOCKED` modes.
         floor: largest r0 ever shown, 0 once no cell of that age is held.
-        recent: the burst that runs or ran last, until it is forgotten.
-        gap_of, left: as in `Shown`.
-        owed: the repeat to come.
-        quiet_until: no ordinary need is shown before this round.
-        ended: round in which `recent` was finished or left, 0 if it is forgotten or runs.
-        newest: r0 of the newest burst this node was ever bound to. Never forgotten: whoever was cut
-            off, or stood still, may show a burst long after it was over for all others.
         known: members of the newest view it was in, also after it left that.
-        programme: what is owed because of joins.
+        last: the burst that runs or ran last, and what came of it.
+        needs: what waits for a burst.
     """
 
     mode: Mode
     epoch: Epoch
     highest: int
     history: History
-    latch: Latch | None = None
     proposal: Proposal | None = None
     floor: int = 0
-    recent: Proposal | None = None
-    gap_of: bytes | None = None
-    left: bytes | None = None
-    owed: Owed | None = None
-    quiet_until: int = 0
-    ended: int = 0
-    newest: int = 0
     known: int = 0
-    programme: Programme | None = None
+    last: Aftermath = field(default_factory=Aftermath)
+    needs: Needs = field(default_factory=Needs)
 
 
 def initial(parameters: Parameters) -> State:
@@ -257,77 +147,19 @@ class _Turn:
         self.inputs = inputs
         self.decide = decide
         self.now = inputs.round
-        self.own_bit = 1 << parameters.own
         self.commands: list[Command] = []
         self.mode = state.mode
         self.epoch = state.epoch
-        self.latch = state.latch
         self.proposal = state.proposal
         self.floor = state.floor
-        self.recent = state.recent
-        self.gap_of = state.gap_of
-        self.left = state.left
-        self.owed = state.owed
-        self.quiet_until = state.quiet_until
-        self.ended = state.ended
-        self.newest = state.newest
         self.known = state.known
-        self.programme = state.programme
+        self.last = state.last
+        self.needs = state.needs
         self.settled = self.now
-        self.slack = self._slack()
-        self.history = self._received(state.history)
-        self.highest = state.highest
-        for lane, cell in inputs.cells:
-            # Who shows an absurd number must not use up all numbers for everybody.
-            if inputs.eligible >> lane & 1 and cell.highest < state.highest + MAX_EPOCH_JUMP:
-                self.highest = max(self.highest, cell.highest)
-        self.row = self._row()
-        self.candidate = self._candidate()
-
-    # What came in.
-
-    def _slack(self) -> int:
-        """Rounds by which cells are older than usual because a slow burst has few of them: from its
-        start to its last cell. Before and after there is one a round, and nothing is excused."""
-        burst, period_us = self.proposal, self.parameters.period_ms * 1000
-        if self.mode not in LOCKED or burst is None:
-            return 0
-        start = self._start(burst)
-        last = start + (burst.length - 1) * burst.delta_us // period_us
-        return 3 * burst.delta_us // period_us if start < self.now <= last else 0
-
-    def _received(self, history: History) -> History:
-        oldest = self.now - KEEP_ROUNDS - 3 * self.slack
-        lanes: list[dict[int, Shown]] = [{} for _ in history]
-        for lane, cells in enumerate(history):
-            for cell in cells:
-                lanes[lane][cell.round] = cell
-        for lane, cell in self.inputs.cells:
-            # A round that has not begun here: at most a quarter period early, see `clock`.
-            if cell.round <= self.now + 1:
-                lanes[lane][cell.round] = cell
-        return tuple(
-            tuple(held[r] for r in sorted(held, reverse=True) if r >= oldest) for held in lanes
-        )
-
-    def _row(self) -> int:
-        own, eligible = self.parameters.own, self.inputs.eligible
-        row = self.own_bit
-        for lane, cells in enumerate(self.history):
-            if lane == own or not cells or not eligible >> lane & 1:
-                continue
-            if is_alive(cells[0], own, self.now, self.slack):
-                row |= 1 << lane
-        return row
-
-    def _candidate(self) -> int:
-        rows = {lane: self.history[lane][0].row for lane in members_of(self.row ^ self.own_bit)}
-        rows[self.parameters.own] = self.row
-        return largest_clique(self.parameters.own, rows)
-
-    def _heard(self, members: int) -> list[Shown]:
-        """The newest cells of the live others among `members`."""
-        return [self.history[lane][0] for lane in members_of(members & self.row & ~self.own_bit)]
+        burst = state.proposal if state.mode in LOCKED else None
+        slack = slack_rounds(parameters, burst, self.now) if burst is not None else 0
+        self.heard = listen(parameters, state.history, inputs, slack)
+        self.highest = highest_number(state.highest, inputs)
 
     # The state machine.
 
@@ -337,11 +169,13 @@ class _Turn:
         self.mode = mode
         match action:
             case Action.LATCH_NEED:
-                self._latch_need()
+                cells = self.parameters.programme_cells
+                self.needs = self.needs.latched(self.now, self.inputs.need, cells)
             case Action.SHOW_PROPOSAL:
                 self._show(proposal)
             case Action.WITHDRAW:
-                self.latch = self.proposal = None
+                self.proposal = None
+                self.needs = self.needs.withdrawn()
             case Action.DROP_PROPOSAL:
                 self.proposal = None
             case Action.ARM_BURST:
@@ -358,72 +192,53 @@ class _Turn:
             case Action.IGNORE | Action.RESUME | Action.BEGIN_BURST:
                 pass
 
-    def _latch_need(self) -> None:
-        if self.owed is not None:
-            self.latch = Latch(self.owed.length, self.now, self.owed.burst)
-        elif self.latch is None:
-            wanted = min(self.inputs.need, MAX_BURST_CELLS)
-            least = self.parameters.programme_cells if self.programme is not None else 0
-            self.latch = Latch(max(wanted, least), self.now, for_join=wanted == 0)
-
     def _show(self, proposal: Proposal | None) -> None:
         assert proposal is not None and proposal.round > self.floor
         self.proposal = proposal
         self.floor = proposal.round
 
-    def _arm_burst(self, proposal: Proposal | None) -> None:
-        assert proposal is not None
-        self.proposal = self.recent = proposal
-        self.newest = proposal.round
-        self.floor = max(self.floor, proposal.round)
-        self.gap_of = self.left = None
-        self.ended = 0
-        if not proposal.repeat:
-            self.programme = one_less(self.programme)
-        if self.owed is not None and (proposal.repeat or proposal.length >= self.owed.length):
-            self.owed = None
+    def _arm_burst(self, burst: Proposal | None) -> None:
+        assert burst is not None
+        self.proposal = burst
+        self.floor = max(self.floor, burst.round)
+        self.last = Aftermath(burst, newest=burst.round)
+        self.needs = self.needs.bound(burst)
         plan = Plan(
-            proposal.id,
-            proposal.members,
-            self._start(proposal),
-            proposal.length,
-            proposal.delta_us,
-            proposal.repeat,
+            burst.id,
+            burst.members,
+            self.parameters.start(burst),
+            burst.length,
+            burst.delta_us,
+            burst.repeat,
         )
         self.commands.append(StartBurst(plan))
 
     def _finish_burst(self) -> None:
-        burst, latch = self.proposal, self.latch
+        burst = self.proposal
         assert burst is not None
-        if latch is not None:
-            # An ordinary burst has collected every need shown in r0; a repeat has its own length,
-            # and whatever is as long stands for it.
-            long_enough = burst.length >= latch.need
-            by_length = burst.repeat or latch.repeat_of is not None
-            collected = latch.for_join or burst.round >= latch.round
-            if long_enough if by_length else collected:
-                self.latch = None
         self.proposal = None
-        self.ended = self.now
+        self.last = self.last.finished(self.now)
+        self.needs = self.needs.served(burst)
 
     def _abandon_burst(self) -> None:
         burst = self.proposal
         assert burst is not None
-        self.left = burst.id
-        self.proposal = self.latch = None
+        self.proposal = None
         self.epoch = NO_EPOCH
-        self.ended = self.now
+        self.last = self.last.abandoned(self.now)
         self.commands += [LeaveBurst(burst.id), ViewChanged(NO_EPOCH)]
-        self._owe(burst)
+        self.needs = self.needs.withdrawn().owing(burst, self.now, self.parameters)
         self._rest(self.now)
+
+    def _rest(self, since: int) -> None:
+        burst = self.last.burst
+        assert burst is not None
+        self.needs = self.needs.rested(burst, since, self.parameters)
 
     # The parts of a round, in their order.
 
-    def _start(self, burst: Proposal) -> int:
-        return burst.round + self.parameters.lead_rounds
-
     def _begin_if_due(self, burst: Proposal) -> None:
-        if self.now >= self._start(burst):
+        if self.now >= self.parameters.start(burst):
             self.feed(Event.START_REACHED)
 
     def end_of_burst(self) -> None:
@@ -441,44 +256,49 @@ class _Turn:
                     self._note_gap()
             case None:
                 pass
-        if any(cell.left == burst.id for cell in self._heard(burst.members)):
+        if any(cell.left == burst.id for cell in self.heard.newest(burst.members)):
             self.feed(Event.ABORT_HEARD)
+
+    def _note_gap(self) -> None:
+        burst = self.last.burst
+        if burst is not None and self.last.is_whole:
+            self.last = self.last.with_gap()
+            self.needs = self.needs.owing(burst, self.now, self.parameters)
 
     def confirmation(self) -> None:
         """Confirm what all showed in one round; adopt what somebody has confirmed."""
-        for cell in self._heard(self.epoch.members):
+        for cell in self.heard.newest(self.epoch.members):
             burst = cell.proposal
             if (
                 burst is not None
                 and cell.confirmed
                 and burst.epoch == self.epoch
                 and burst.round < self.now
-                and burst.round > self.newest
+                and burst.round > self.last.newest
             ):
                 self.feed(Event.PROPOSAL_CONFIRMED, burst)
         ours = self.proposal
         if ours is not None and self.mode not in LOCKED:
-            complete = newest_complete(self.history, ours.members)
-            agreed = complete > ours.round and all_show(
-                cells_of(self.history, ours.members, complete), ours
-            )
             if ours.kind is Kind.VIEW:
-                shown_by_others = any(c.epoch == ours.epoch for c in self._heard(ours.members))
-                if agreed or shown_by_others:
-                    self._enter_view(ours)
-                elif ours.members != self.candidate or self._expired(ours):
-                    self.proposal = None
-            elif agreed:
+                self._confirm_view(ours)
+            elif self._is_shown_by_all(ours):
                 self.feed(Event.PROPOSAL_CONFIRMED, ours)
-            elif self._expired(ours):
+            elif self.parameters.is_expired(ours, self.now):
                 self.feed(Event.PROPOSAL_EXPIRED)
         if self.mode is Mode.CONFIRMED and self.proposal is not None:
             self._begin_if_due(self.proposal)
 
-    def _expired(self, proposal: Proposal) -> bool:
-        if proposal.kind is Kind.VIEW:
-            return self.now >= proposal.round + VIEW_ROUNDS
-        return self.now >= self._start(proposal)
+    def _confirm_view(self, view: Proposal) -> None:
+        others = self.heard.newest(view.members)
+        if self._is_shown_by_all(view) or any(cell.epoch == view.epoch for cell in others):
+            self._enter_view(view)
+        elif view.members != self.heard.candidate or self.parameters.is_expired(view, self.now):
+            self.proposal = None
+
+    def _is_shown_by_all(self, ours: Proposal) -> bool:
+        history = self.heard.history
+        complete = newest_complete(history, ours.members)
+        return complete > ours.round and all_show(cells_of(history, ours.members, complete), ours)
 
     def _enter_view(self, view: Proposal) -> None:
         self.proposal = None
@@ -487,12 +307,12 @@ class _Turn:
         self.highest = max(self.highest, view.number)
         self.commands.append(ViewChanged(view.epoch))
         if view.joins:
-            self.programme = joined(self.programme, view.round)
+            self.needs = self.needs.joined(view)
         self.feed(Event.SOMEBODY_JOINED if view.joins else Event.VIEW_FORMED)
 
     def _has_quorum(self) -> bool:
         members = self.epoch.members
-        return members.bit_count() >= self.parameters.min_view and not members & ~self.row
+        return members.bit_count() >= self.parameters.min_view and not members & ~self.heard.row
 
     def quorum(self) -> None:
         """Rule 12."""
@@ -500,72 +320,19 @@ class _Turn:
 
     def aftermath(self) -> None:
         """Settle after a burst, hear of gaps, forget it in the end."""
-        recent = self.recent
-        if recent is None or self.mode in LOCKED:
+        burst = self.last.burst
+        if burst is None or self.mode in LOCKED:
             return
-        heard = self._heard(recent.members)
-        if any(recent.id in (cell.gap_of, cell.left) for cell in heard):
+        cells = self.heard.newest(burst.members)
+        if self.last.has_gap_in(cells):
             self._note_gap()
         if self.mode in (Mode.SETTLING, Mode.LEFT):
-            self._settle(recent)
-        elif self.now - self.ended >= MEMORY_ROUNDS and not any(
-            cell.confirmed and cell.proposal == recent for cell in heard
-        ):
-            self.recent = self.gap_of = self.left = None
-            self.ended = 0
-
-    def _settle(self, burst: Proposal) -> None:
-        """All out of the burst in one round: all members see the same round and count from it."""
-        around = burst.members & self.row
-        complete = newest_complete(self.history, around)
-        if complete >= self.ended and not any(
-            cell.status in (Status.CONFIRMED, Status.BURSTING)
-            for cell in cells_of(self.history, around, complete)
-        ):
-            self.settled = complete
-        elif self.now - self.ended >= SETTLE_ROUNDS:
-            self.settled = self.now
-        else:
-            return
-        self.feed(Event.FLOCK_SETTLED)
-
-    def _note_gap(self) -> None:
-        burst = self.recent
-        if burst is None or self.gap_of == burst.id or self.left == burst.id:
-            return
-        self.gap_of = burst.id
-        self._owe(burst)
-
-    def _owe(self, burst: Proposal) -> None:
-        """One repeat, and none of a repeat (rule 7)."""
-        if burst.repeat:
-            return
-        pause = pause_rounds(burst.id, self.parameters.rest_mean_ms, self.parameters.period_ms)
-        if self.owed is None or self.owed.length <= burst.length:
-            self.owed = Owed(burst.id, burst.length, self.now + pause)
-
-    def _rest(self, since: int) -> None:
-        """Rules 7 and 8: rest and pause are drawn from the id, equal on all."""
-        burst = self.recent
-        assert burst is not None
-        mean_ms, period_ms = self.parameters.rest_mean_ms, self.parameters.period_ms
-        rest = rest_rounds(burst.id, mean_ms, period_ms)
-        if self.programme is not None:
-            rest = max(rest, STEP_ROUNDS)
-        self.quiet_until = since + rest
-        if self.latch is not None and self.latch.repeat_of is None:
-            # Not even in the burst of a newcomer, who does not rest.
-            self.latch = replace(self.latch, round=max(self.latch.round, self.quiet_until))
-        if self.owed is None:
-            return
-        if self.owed.burst == burst.id:
-            due = since + pause_rounds(burst.id, mean_ms, period_ms)
-            self.owed = Owed(burst.id, burst.length, due)
-        elif self.owed.due < self.quiet_until:
-            # The repeat of an older burst: this one came in between, and has its rest like any.
-            self.owed = Owed(self.owed.burst, self.owed.length, self.quiet_until)
-        if self.latch is not None and self.latch.repeat_of is not None:
-            self.latch = Latch(self.owed.length, self.owed.due, self.owed.burst)
+            settled = self.last.settled(self.heard)
+            if settled is not None:
+                self.settled = settled
+                self.feed(Event.FLOCK_SETTLED)
+        elif self.last.is_past(self.now, cells):
+            self.last = self.last.forgotten()
 
     def leaving(self) -> None:
         """Status 500."""
@@ -573,26 +340,18 @@ class _Turn:
             self.feed(Event.LEAVE_REQUESTED)
 
     def need(self) -> None:
-        """Raise the need whose time has come: a repeat before one's own, or the programme's."""
-        programme = self.programme
-        if self.owed is not None:
-            raised = self.now >= self.owed.due
-        elif programme is not None:
-            raised = self.now >= max(self.quiet_until, programme.begins)
-        else:
-            waiting = self.latch is not None or self.inputs.need > 0
-            raised = waiting and self.now >= self.quiet_until
-        if raised:
+        """Raise the need whose time has come."""
+        if self.needs.is_due(self.now, self.inputs.need):
             self.feed(Event.NEED_RAISED)
 
     def proposing(self) -> None:
         """Show the newest proposal there is: one that others show, or one collected here."""
-        free = self.mode in FREE
-        if self.inputs.leaving or not (free or self.mode in (Mode.WAITING, Mode.LEFT)):
+        if self.inputs.leaving or self.mode not in PROPOSES:
             return
-        best = self._newest_shown()
+        choice = Choice(self.parameters, self.heard, self.mode, self.epoch, self.floor)
+        best = choice.shown_by_others()
         if best is None and self.proposal is None:
-            best = self._collect()
+            best = choice.collected_here()
         if best is None:
             return
         if best.kind is Kind.BURST:
@@ -600,99 +359,42 @@ class _Turn:
         elif self.mode is not Mode.PROPOSING:
             self._show(best)
 
-    def _newest_shown(self) -> Proposal | None:
-        best: Proposal | None = None
-        for cell in self._heard(self.candidate):
-            seen = cell.proposal
-            if (
-                seen is not None
-                and not cell.confirmed
-                and self.floor < seen.round < self.now
-                and not self._expired(seen)
-                and self._welcome(seen)
-                and (best is None or seen.round > best.round)
-            ):
-                best = seen
-        return best
-
-    def _welcome(self, proposal: Proposal) -> bool:
-        if proposal.members != self.candidate:
-            return False
-        if proposal.kind is Kind.BURST:
-            return self.mode in FREE and proposal.epoch == self.epoch
-        return self.mode is not Mode.PROPOSING and self._worth_a_view(proposal)
-
-    def _worth_a_view(self, proposal: Proposal) -> bool:
-        large = proposal.members.bit_count() >= self.parameters.min_view
-        return large and proposal.number > self.epoch.number
-
-    def _collect(self) -> Proposal | None:
-        complete = newest_complete(self.history, self.candidate)
-        if complete <= self.floor:
-            return None
-        found = collected(cells_of(self.history, self.candidate, complete), self.candidate)
-        if found is None or self._expired(found) or not self._welcome(found):
-            return None
-        return found
-
     # What goes out.
 
     def result(self) -> tuple[State, Output]:
         """The new state, with the new own cell in it, and the output."""
-        own, now = self.parameters.own, self.now
+        heard, now = self.heard, self.now
         quorum = self._has_quorum()
-        need = self.latch if quorum and self.mode in SHOWS_NEED else None
-        if need is not None and now < need.round:
-            need = None
+        need = self.needs.shown(now) if quorum and self.mode in SHOWS_NEED else None
         shown = Shown(
             round=now,
             status=self.mode.value,
             epoch=self.epoch,
             highest=self.highest,
-            row=self.row,
-            candidate=self.candidate,
-            echo=tuple(
-                now if lane == own else (cells[0].round if cells else 0)
-                for lane, cells in enumerate(self.history)
-            ),
+            row=heard.row,
+            candidate=heard.candidate,
+            echo=heard.echo(),
             need=need.need if need else 0,
             repeat_of=need.repeat_of if need else None,
             proposal=self.proposal,
             confirmed=self.mode in LOCKED,
             position=None,
-            gap_of=self.gap_of,
-            left=self.left,
+            gap_of=self.last.gap_of,
+            left=self.last.left,
             sustain_us=self.inputs.sustain_us,
             leaving=self.mode is Mode.LEAVING,
-            joins=self.parameters.programme_cells > 0 and bool(self.candidate & ~self.known),
+            joins=self.parameters.programme_cells > 0 and bool(heard.candidate & ~self.known),
         )
         state = State(
             mode=self.mode,
             epoch=self.epoch,
             highest=self.highest,
-            history=self._kept(shown),
-            latch=self.latch,
+            history=heard.kept(shown),
             proposal=self.proposal,
             floor=self.floor if self.floor >= now - KEEP_ROUNDS else 0,
-            recent=self.recent,
-            gap_of=self.gap_of,
-            left=self.left,
-            owed=self.owed,
-            quiet_until=self.quiet_until if self.quiet_until > now else 0,
-            ended=self.ended,
-            newest=self.newest,
             known=self.known,
-            programme=self.programme,
+            last=self.last,
+            needs=self.needs.kept(now),
         )
         real = quorum and self.mode in REAL
         return state, Output(shown, real, tuple(self.commands))
-
-    def _kept(self, shown: Shown) -> History:
-        """What later steps can still use: nothing before the newest complete round."""
-        complete = newest_complete(self.history, self.candidate)
-        return tuple(
-            (shown, *(c for c in cells if c.round >= complete))
-            if lane == self.parameters.own
-            else tuple(c for c in cells if c.round >= complete or c is cells[0])
-            for lane, cells in enumerate(self.history)
-        )

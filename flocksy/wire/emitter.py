@@ -263,7 +263,7 @@ class Emitter:
             self._agreed(),
             self._run.sent if self._run is not None else 0,
             self._last_burst,
-            self._state.programme.left if self._state.programme is not None else 0,
+            self._state.needs.bursts_of_programme,
         )
         self._port.serve()
         self._watch_clock(now_ns, output.real_allowed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from flocksy.protocol.agreement import Parameters
+from flocksy.protocol.parameters import Parameters
 from flocksy.protocol.programme import PROGRAMME_BYTES, programme_cells
 from flocksy.protocol.timing import ON_DEMAND, BurstTiming
 from flocksy.wire.limits import LEAST_TICK_NS, TICK_BYTES_PER_SECOND, TICK_NS, WINDOW

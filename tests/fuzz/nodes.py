@@ -16,11 +16,12 @@ from flocksy.boxes import addresses, crowd, journal, marker
 from flocksy.boxes.journal import JournalEntry
 from flocksy.errors import BoxError, ConfigError, FlocksyError, HostileInput, IndexDamaged
 from flocksy.node.reaching import usable
-from flocksy.protocol.agreement import Parameters, State, initial, step
+from flocksy.protocol.agreement import State, initial, step
 from flocksy.protocol.cell import Codec
 from flocksy.protocol.clock import FlockClock
 from flocksy.protocol.fsm_table import Mode
 from flocksy.protocol.header import KNOWN_BYTES, Echo, Gear, Header, Times
+from flocksy.protocol.parameters import Parameters
 from flocksy.protocol.shown import Inputs, Outcome, Output, Shown, StartBurst, Stop
 from flocksy.status.client import CommandFailedError, result_of
 from flocksy.status.control import Arguments, ControlServer, Pending, _Client

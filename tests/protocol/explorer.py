@@ -26,9 +26,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from unittest import mock
 
-from flocksy.protocol import agreement, programme, proposals
-from flocksy.protocol.agreement import Latch, Owed, Parameters, State, initial
+from flocksy.protocol import aftermath, agreement, needs, parameters, programme, proposals
+from flocksy.protocol.aftermath import Aftermath
+from flocksy.protocol.agreement import State, initial
 from flocksy.protocol.fsm_table import Mode
+from flocksy.protocol.needs import Latch, Needs, Owed
+from flocksy.protocol.parameters import Parameters
 from flocksy.protocol.programme import Programme
 from flocksy.protocol.proposals import History
 from flocksy.protocol.shown import (
@@ -237,40 +240,45 @@ class _Canon:
         return tuple(found)
 
     def state(self, own: int, s: State) -> State:
-        recent = self.proposal(s.recent)
-        owed = None
-        if s.owed is not None:
-            ours = s.recent is not None and s.owed.burst == s.recent.id
-            burst = recent.id if ours and recent is not None else b""
-            owed = Owed(burst, s.owed.length, max(s.owed.due + self.by, NOW))
-        latch = None
-        if s.latch is not None:
-            repeat_of = b"" if s.latch.repeat_of is not None else None
-            latch = Latch(
-                s.latch.need, max(s.latch.round + self.by, NOW - 20), repeat_of, s.latch.for_join
-            )
-        owing = s.programme
-        if owing is not None:
-            begins = max(owing.begins + self.by, NOW)
-            owing = Programme(owing.left, begins, max(owing.since + self.by, NOW - 20))
+        last = self.aftermath(s.last)
         return State(
             s.mode,
             self.epoch(s.epoch),
             self.number(s.highest),
             self.history(own, s.history),
-            latch,
             self.proposal(s.proposal),
             self.round(s.floor, NOW - 9),
-            recent,
-            self.identity(s.gap_of),
-            self.identity(s.left),
-            owed,
-            self.round(s.quiet_until, NOW + 1),
-            max(s.ended + self.by, NOW - 30) if s.ended else 0,
-            self.round(s.newest, NOW - 30),
             self.bitmap(s.known),
-            owing,
+            last,
+            self.needs(s.needs, s.last.burst, last.burst),
         )
+
+    def aftermath(self, a: Aftermath) -> Aftermath:
+        return Aftermath(
+            self.proposal(a.burst),
+            self.identity(a.gap_of),
+            self.identity(a.left),
+            max(a.ended + self.by, NOW - 30) if a.ended else 0,
+            self.round(a.newest, NOW - 30),
+        )
+
+    def needs(self, n: Needs, last: Proposal | None, renamed: Proposal | None) -> Needs:
+        owed = None
+        if n.owed is not None:
+            ours = last is not None and n.owed.burst == last.id
+            burst = renamed.id if ours and renamed is not None else b""
+            owed = Owed(burst, n.owed.length, max(n.owed.due + self.by, NOW))
+        latch = None
+        if n.latch is not None:
+            repeat_of = b"" if n.latch.repeat_of is not None else None
+            latch = Latch(
+                n.latch.need, max(n.latch.round + self.by, NOW - 20), repeat_of, n.latch.for_join
+            )
+        owing = n.programme
+        if owing is not None:
+            begins = max(owing.begins + self.by, NOW)
+            owing = Programme(owing.left, begins, max(owing.since + self.by, NOW - 20))
+        return Needs(latch, owed, self.round(n.quiet_until, NOW + 1), owing)
 
     def node(self, n: Node) -> Node:
         state = None if n.state is None else self.state(n.own, n.state)
@@ -299,10 +307,10 @@ def _numbers(n: Node) -> frozenset[int]:
             see(c)
     if (s := n.state) is not None:
         found.update((s.epoch.number, s.highest))
-        for p in (s.proposal, s.recent):
+        for p in (s.proposal, s.last.burst):
             if p is not None:
                 found.add(p.number)
-        for id_ in (s.gap_of, s.left):
+        for id_ in (s.last.gap_of, s.last.left):
             if id_ is not None:
                 found.add(id_[3])
         for cells in s.history:
@@ -318,7 +326,7 @@ def _rank(n: Node) -> tuple[int, ...]:
     return (
         s.mode.value,
         n.need,
-        s.latch.need if s.latch else 0,
+        s.needs.latch.need if s.needs.latch else 0,
         n.run.sent if n.run else 0,
         s.epoch.number,
         sum(len(cells) for cells in s.history),
@@ -332,11 +340,11 @@ def modelled(bursts: int = 1) -> Iterator[None]:
     with ExitStack() as stack:
         for module, name, value in (
             (proposals, "proposal_id", _id),
-            (agreement, "rest_rounds", lambda *_: 1),
-            (agreement, "pause_rounds", lambda *_: 2),
-            (agreement, "SETTLE_ROUNDS", 4),
-            (agreement, "MEMORY_ROUNDS", 5),
-            (agreement, "STEP_ROUNDS", 1),
+            (needs, "rest_rounds", lambda *_: 1),
+            (needs, "pause_rounds", lambda *_: 2),
+            (aftermath, "SETTLE_ROUNDS", 4),
+            (aftermath, "MEMORY_ROUNDS", 5),
+            (needs, "STEP_ROUNDS", 1),
             (programme, "PROGRAMME_BURSTS", bursts),
             (programme, "JOIN_ROUNDS", 2),
             (programme, "MOST_JOIN_ROUNDS", 4),
@@ -350,7 +358,7 @@ class Explorer:
 
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
-        period_ms = agreement.LONGEST_WAY_MS // bounds.latency
+        period_ms = parameters.LONGEST_WAY_MS // bounds.latency
         cells = SMALL if bounds.programme else 0
         self.parameters = tuple(
             Parameters(NODES, own, 2, period_ms, 100, cells) for own in range(NODES)
@@ -431,8 +439,8 @@ class Explorer:
         if before.mode in agreement.LOCKED and state.mode not in agreement.LOCKED:
             burst = before.proposal
             assert burst is not None
-            if state.mode is not Mode.LEFT and before.latch is not None and state.latch is None:
-                promised = max(before.latch.need, output.shown.need)
+            if state.mode is not Mode.LEFT and before.needs.latch and not state.needs.latch:
+                promised = max(before.needs.latch.need, output.shown.need)
                 if promised > burst.length:
                     raise BrokenPromiseError(f"need {promised} released by {burst.length} cells")
             if outcome is Outcome.FINISHED and need <= burst.length:
@@ -658,9 +666,9 @@ class Explorer:
             and all(
                 n.state is not None
                 and n.state.mode is Mode.READY
-                and n.state.owed is None
-                and n.state.latch is None
-                and n.state.programme is None
+                and n.state.needs.owed is None
+                and n.state.needs.latch is None
+                and n.state.needs.programme is None
                 and n.need == 0
                 and n.owes == 0
                 for n in live
@@ -706,12 +714,12 @@ class Explorer:
             if (s := node.state) is None:
                 parts.append("crashed")
                 continue
-            p = s.proposal
+            p, n = s.proposal, s.needs
             shows = f" {p.kind.name}({p.round - NOW},{p.number},{p.members})" if p else ""
-            latch = f" latch {s.latch.need}" if s.latch else ""
-            owes = f" owes {s.owed.due - NOW}" if s.owed else ""
-            if node.owes or s.programme:
-                owes += f" programme {node.owes} {s.programme}"
+            latch = f" latch {n.latch.need}" if n.latch else ""
+            owes = f" owes {n.owed.due - NOW}" if n.owed else ""
+            if node.owes or n.programme:
+                owes += f" programme {node.owes} {n.programme}"
             held = [[c.round - NOW for c in cells] for cells in s.history]
             parts.append(
                 f"{s.mode.name} e{s.epoch.number}:{s.epoch.members} need {node.need}"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from flocksy.protocol.agreement import Parameters, State, initial, step
+from flocksy.protocol.agreement import State, initial, step
 from flocksy.protocol.fsm_table import Status
 from flocksy.protocol.machine import Machine
+from flocksy.protocol.parameters import Parameters
 from flocksy.protocol.shown import (
     Inputs,
     LeaveBurst,

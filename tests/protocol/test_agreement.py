@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from flocksy.protocol.agreement import Latch
 from flocksy.protocol.fsm_table import Status
+from flocksy.protocol.needs import Latch
 from flocksy.protocol.shown import NO_EPOCH, Outcome, Plan, Stop
 from flocksy.protocol.views import MAX_CELL_AGE
 from tests.protocol.flock import Flock
@@ -184,7 +184,7 @@ def test_nobody_shows_a_need_during_the_rest() -> None:
     for _ in range(4):
         flock.tick()
         assert {cell.need for cell in flock.shown()} == {0}
-    rests = {member.state.quiet_until for member in flock.members}
+    rests = {member.state.needs.quiet_until for member in flock.members}
     assert len(rests) == 1 and rests.pop() > flock.round
 
 
@@ -196,18 +196,19 @@ def test_a_need_that_waits_is_not_shown_in_the_burst_of_one_who_does_not_rest() 
     late.need = 70  # the first burst is collected from the round before this is shown
     flock.tick()
     early.need = 0
-    while early.state.quiet_until <= flock.round:
+    while early.state.needs.quiet_until <= flock.round:
         flock.tick()
-    other.state = replace(other.state, quiet_until=0)  # as one who was not there
+    # As one who was not there.
+    other.state = replace(other.state, needs=replace(other.state.needs, quiet_until=0))
     other.need = 5
-    rest = early.state.quiet_until
+    rest = early.state.needs.quiet_until
     while len(late.plans) < 2:
         flock.tick()
         assert late.shown.need == 0 and flock.round < rest
     other.need = 0
     flock.run(30)
     late.need = 0
-    flock.run(late.state.quiet_until - flock.round + 20)
+    flock.run(late.state.needs.quiet_until - flock.round + 20)
     assert [plan.length for plan in the_plans(flock)] == [64, 64, 128]
 
 
@@ -328,11 +329,12 @@ def test_an_ordinary_burst_that_is_as_long_stands_for_a_repeat_that_is_shown(
     (plan,) = flock.members[0].plans
     # Shown from a later round than that of which this burst was collected.
     latch = Latch(owed_cells, flock.round, b"earlier!")
-    flock.members[2].state = replace(flock.members[2].state, latch=latch)
-    while flock.members[2].shown.status is Status.BURSTING:
+    member = flock.members[2]
+    member.state = replace(member.state, needs=replace(member.state.needs, latch=latch))
+    while member.shown.status is Status.BURSTING:
         flock.tick()
-    assert flock.members[2].shown.status is Status.SETTLING
-    assert (flock.members[2].state.latch is None) == (plan.length >= owed_cells)
+    assert member.shown.status is Status.SETTLING
+    assert (member.state.needs.latch is None) == (plan.length >= owed_cells)
 
 
 def test_a_clean_burst_is_not_repeated() -> None:

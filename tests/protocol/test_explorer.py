@@ -13,7 +13,7 @@ from unittest import mock
 
 import pytest
 
-from flocksy.protocol import agreement, proposals, views
+from flocksy.protocol import agreement, heard, proposals, views
 from flocksy.protocol.fsm_table import Event, Mode, Status
 from flocksy.protocol.shown import Output, Proposal, Shown, StartBurst
 from tests.protocol.explorer import LARGE, SMALL, Bounds, BrokenPromiseError, Explorer, modelled
@@ -81,8 +81,10 @@ def no_latch() -> AbstractContextManager[object]:
 
     def need(turn: Turn) -> None:
         original(turn)
-        if turn.latch is not None and turn.latch.repeat_of is None:
-            turn.latch = replace(turn.latch, need=max(turn.inputs.need, turn.latch.need))
+        latch = turn.needs.latch
+        if latch is not None and latch.repeat_of is None:
+            latch = replace(latch, need=max(turn.inputs.need, latch.need))
+            turn.needs = replace(turn.needs, latch=latch)
 
     return patched("need", need)
 
@@ -110,8 +112,8 @@ def digest_of_the_round_before() -> AbstractContextManager[object]:
         if turn.mode is not Mode.PROPOSING or ours is None:
             original(turn)
             return
-        complete = proposals.newest_complete(turn.history, ours.members)
-        cells = proposals.cells_of(turn.history, ours.members, complete)
+        complete = proposals.newest_complete(turn.heard.history, ours.members)
+        cells = proposals.cells_of(turn.heard.history, ours.members, complete)
         if cells and all(
             c.proposal is not None and c.proposal.length == ours.length for c in cells
         ):
@@ -130,7 +132,7 @@ def one_way_liveness() -> AbstractContextManager[object]:
         del own, slack_rounds
         return cell.round >= now - views.MAX_CELL_AGE and not cell.leaving
 
-    return patched("is_alive", is_alive, agreement)
+    return patched("is_alive", is_alive, heard)
 
 
 def no_confirm() -> AbstractContextManager[object]:
@@ -165,7 +167,7 @@ def programme_only_with_need() -> AbstractContextManager[object]:
     original = Turn.need
 
     def need(turn: Turn) -> None:
-        if turn.owed is not None or turn.latch is not None or turn.inputs.need:
+        if turn.needs.owed or turn.needs.latch or turn.inputs.need:
             original(turn)
 
     return patched("need", need)

@@ -37,7 +37,7 @@ def at_rest(size: int = 3) -> Flock:
     flock.settle()
     flock.run(LONG)
     for member in flock.members:
-        assert member.state.programme is None
+        assert member.state.needs.programme is None
         member.plans.clear()
     return flock
 
@@ -66,7 +66,7 @@ def test_its_first_need_is_shown_so_long_after_the_view_was_collected() -> None:
     while not any(member.output and member.output.shown.need for member in flock.members):
         flock.tick()
         assert flock.round < 10_000
-    view = flock.members[0].state.programme
+    view = flock.members[0].state.needs.programme
     assert view is not None
     assert {member.shown.round for member in flock.members} == {view.since + JOIN_ROUNDS}
     assert {member.shown.need for member in flock.members} == {CELLS}
@@ -89,7 +89,7 @@ def test_so_does_one_that_was_only_not_heard_for_a_while() -> None:
     flock.run(10)
     flock.cut = set()
     flock.run(8)
-    assert [member.state.programme is not None for member in flock.members] == [True] * 3
+    assert [member.state.needs.programme is not None for member in flock.members] == [True] * 3
     flock.run(LONG)
     assert lengths(flock) == [(CELLS, False)] * PROGRAMME_BURSTS
 
@@ -197,7 +197,7 @@ def test_a_member_that_comes_and_goes_does_not_keep_the_others_from_their_bursts
         flock.run(7)
     served = [plan for plan in flock.members[0].plans if not plan.repeat]
     assert len(served) >= 40 * 13 // (MOST_JOIN_ROUNDS + JOIN_ROUNDS)
-    owed = flock.members[0].state.programme
+    owed = flock.members[0].state.needs.programme
     assert owed is None or owed.left <= PROGRAMME_BURSTS
     flock.members[0].plans.clear()
     flock.run(2 * LONG)

@@ -292,7 +292,11 @@ class Checks:
         emitter, lane = node.emitter, node.lane
         assert emitter is not None
         state, burst = emitter._state, emitter._state.proposal
-        if shown.need and shown.repeat_of is None and not (before.latch and before.latch.need):
+        if (
+            shown.need
+            and shown.repeat_of is None
+            and not (before.needs.latch and before.needs.latch.need)
+        ):
             self._wanted[lane] = node.wire_seam is not None and node.wire_seam.box().need > 0
         if state.epoch not in (before.epoch, NO_EPOCH):
             others = (one for at, one in enumerate(self._states) if at != lane and one is not None)
@@ -303,18 +307,18 @@ class Checks:
                 self._joins.add((state.epoch, self._flights[state.epoch]))
             if state.epoch.members & ~self._known[lane]:
                 self.owes[lane] = self._bursts
-                if (state.programme.left if state.programme else 0) != self._bursts:
+                if state.needs.bursts_of_programme != self._bursts:
                     raise BrokenPromiseError(
                         f"node {lane}: somebody joined its view of {self._known[lane]:b}, which is "
-                        f"{state.epoch.members:b} now, and it owes {state.programme}"
+                        f"{state.epoch.members:b} now, and it owes {state.needs.programme}"
                     )
             self._known[lane] = state.epoch.members
-        owed = state.programme
+        owed = state.needs.programme
         if shown.need and not shown.repeat_of and owed is not None and shown.round < owed.begins:
             raise BrokenPromiseError(
                 f"node {lane}: a need in round {shown.round}, before the programme begins: {owed}"
             )
-        if burst is None or state.mode not in LOCKED or before.newest == state.newest:
+        if burst is None or state.mode not in LOCKED or before.last.newest == state.last.newest:
             return
         if not burst.repeat:
             self._count(burst)
@@ -385,7 +389,7 @@ def is_ready(node: Node, members: int) -> bool:
         state.mode is Mode.READY
         and state.epoch.members == members
         and emitter._output.real_allowed
-        and state.owed is None
-        and state.latch is None
-        and state.programme is None
+        and state.needs.owed is None
+        and state.needs.latch is None
+        and state.needs.programme is None
     )

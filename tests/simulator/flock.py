@@ -196,8 +196,8 @@ class Flock:
             state = emitter._state
             lanes = [lane.difference for lane in emitter._intake.lanes if lane.difference]
             words.append(
-                f"node {node.lane} {state.mode.name} {state.epoch} latch {state.latch} "
-                f"owed {state.owed} {state.programme} wish {self.wishes[node.lane].cells} "
+                f"node {node.lane} {state.mode.name} {state.epoch} {state.needs} "
+                f"wish {self.wishes[node.lane].cells} "
                 f"eligible {emitter._eligible:b} {lanes}"
             )
         return "\n  ".join(words)

@@ -45,8 +45,8 @@ WIRE = (
     Mutant(
         "a burst is joined twice",
         "flocksy.protocol.agreement",
-        "                and burst.round > self.newest\n",
-        "                and (self.recent is None or burst.round > self.recent.round)\n",
+        "                and burst.round > self.last.newest\n",
+        "                and (self.last.burst is None or burst.round > self.last.burst.round)\n",
         plan="joined_twice",
     ),
     Mutant(
@@ -59,8 +59,8 @@ WIRE = (
     Mutant(
         "the start is counted from the noticing",
         "flocksy.protocol.agreement",
-        "        return burst.round + self.parameters.lead_rounds",
-        "        return max(burst.round, self.now - 2) + self.parameters.lead_rounds",
+        "            self.parameters.start(burst),\n",
+        "            max(burst.round, self.now - 2) + self.parameters.lead_rounds,\n",
     ),
     Mutant(
         "real bytes below quorum",
@@ -84,28 +84,28 @@ WIRE = (
     ),
     Mutant(
         "rare cells to come, or gone by, excuse old ones",
-        "flocksy.protocol.agreement",
-        "        return 3 * burst.delta_us // period_us if start < self.now <= last else 0",
-        "        return 3 * burst.delta_us // period_us",
+        "flocksy.protocol.heard",
+        "    return 3 * burst.delta_us // period_us if start < now <= last else 0",
+        "    return 3 * burst.delta_us // period_us",
         plan="slow_burst_to_come",
     ),
     Mutant(
         "no rest",
-        "flocksy.protocol.agreement",
-        "        self.quiet_until = since + rest",
-        "        self.quiet_until = since",
+        "flocksy.protocol.needs",
+        "        quiet_until = since + rest",
+        "        quiet_until = since",
     ),
     Mutant(
         "a repeat without a pause",
-        "flocksy.protocol.agreement",
-        "            raised = self.now >= self.owed.due",
-        "            raised = True",
+        "flocksy.protocol.needs",
+        "            return now >= self.owed.due",
+        "            return True",
     ),
     Mutant(
         "a join only has bursts where somebody needs them",
-        "flocksy.protocol.agreement",
-        "        elif programme is not None:\n",
-        "        elif programme is not None and self.inputs.need:\n",
+        "flocksy.protocol.needs",
+        "        if self.programme is not None:\n            return now",
+        "        if self.programme is not None and wanted:\n            return now",
         seeds=6,
     ),
     Mutant(
@@ -116,9 +116,9 @@ WIRE = (
     ),
     Mutant(
         "needs do not wait for the programme",
-        "flocksy.protocol.agreement",
-        "            raised = self.now >= max(self.quiet_until, programme.begins)",
-        "            raised = self.now >= self.quiet_until",
+        "flocksy.protocol.needs",
+        "            return now >= max(self.quiet_until, self.programme.begins)",
+        "            return now >= self.quiet_until",
     ),
     Mutant(
         "a gap that is not said",

@@ -1,0 +1,75 @@
+"""Which proposal a node may show next: one that others show, or one that it collects itself.
+
+What a node shows never goes back to a smaller r0, and never leads out of its epoch but by a view.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flocksy.protocol.fsm_table import Mode
+from flocksy.protocol.heard import Heard
+from flocksy.protocol.parameters import Parameters
+from flocksy.protocol.proposals import cells_of, collected, newest_complete
+from flocksy.protocol.shown import Epoch, Kind, Proposal
+
+FREE = frozenset({Mode.READY, Mode.ANNOUNCING, Mode.PROPOSING})
+"""With quorum and without a burst: a burst may be proposed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the next proposal depends on: what was heard, where the node stands, what it has shown.
+
+    Args:
+        floor: largest r0 ever shown.
+    """
+
+    parameters: Parameters
+    heard: Heard
+    mode: Mode
+    epoch: Epoch
+    floor: int
+
+    def shown_by_others(self) -> Proposal | None:
+        """The newest that others show and that this node may show too."""
+        best: Proposal | None = None
+        now = self.heard.now
+        for cell in self.heard.newest(self.heard.candidate):
+            seen = cell.proposal
+            if (
+                seen is not None
+                and not cell.confirmed
+                and self.floor < seen.round < now
+                and not self.parameters.is_expired(seen, now)
+                and self._is_welcome(seen)
+                and (best is None or seen.round > best.round)
+            ):
+                best = seen
+        return best
+
+    def collected_here(self) -> Proposal | None:
+        """What follows from the newest complete round of the candidate, if it may be shown."""
+        history, candidate = self.heard.history, self.heard.candidate
+        complete = newest_complete(history, candidate)
+        if complete <= self.floor:
+            return None
+        found = collected(cells_of(history, candidate, complete), candidate)
+        if (
+            found is None
+            or self.parameters.is_expired(found, self.heard.now)
+            or not self._is_welcome(found)
+        ):
+            return None
+        return found
+
+    def _is_welcome(self, proposal: Proposal) -> bool:
+        if proposal.members != self.heard.candidate:
+            return False
+        if proposal.kind is Kind.BURST:
+            return self.mode in FREE and proposal.epoch == self.epoch
+        return self.mode is not Mode.PROPOSING and self._is_worth_a_view(proposal)
+
+    def _is_worth_a_view(self, proposal: Proposal) -> bool:
+        large = proposal.members.bit_count() >= self.parameters.min_view
+        return large and proposal.number > self.epoch.number

@@ -1,0 +1,113 @@
+"""What a node holds of what the others have shown, and whom it counts alive for that.
+
+Cells come in any order, late, or not at all. Of each lane the newest ones are held, one per round,
+as long as a later step can still use them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flocksy.protocol.parameters import Parameters
+from flocksy.protocol.proposals import History, newest_complete
+from flocksy.protocol.shown import Inputs, Proposal, Shown
+from flocksy.protocol.views import is_alive, largest_clique, members_of
+
+KEEP_ROUNDS = 8
+"""Cells older than this are forgotten. More than the oldest echo that counts (6), so that
+forgetting changes nothing."""
+
+MAX_EPOCH_JUMP = 1 << 32
+"""How much larger than ours a number may be that a member shows. A view a second takes a century to
+get there; without a bound one member could use up all numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """All cells held in one round, before the own one of that round is made, and what follows.
+
+    Args:
+        own: own lane index.
+        now: the round.
+        history: per lane the cells held, newest first; own ones included.
+        row: bitmap of the members counted alive, this node included.
+        candidate: bitmap of the view it would like.
+    """
+
+    own: int
+    now: int
+    history: History
+    row: int
+    candidate: int
+
+    def newest(self, members: int) -> list[Shown]:
+        """The newest cells of the live others among `members`."""
+        others = members & self.row & ~(1 << self.own)
+        return [self.history[lane][0] for lane in members_of(others)]
+
+    def echo(self) -> tuple[int, ...]:
+        """Per lane the newest round held; of the own lane the one that is now."""
+        return tuple(
+            self.now if lane == self.own else (cells[0].round if cells else 0)
+            for lane, cells in enumerate(self.history)
+        )
+
+    def kept(self, shown: Shown) -> History:
+        """With the own cell what later steps can use: nothing before the newest complete round."""
+        complete = newest_complete(self.history, self.candidate)
+        return tuple(
+            (shown, *(c for c in cells if c.round >= complete))
+            if lane == self.own
+            else tuple(c for c in cells if c.round >= complete or c is cells[0])
+            for lane, cells in enumerate(self.history)
+        )
+
+
+def listen(parameters: Parameters, history: History, inputs: Inputs, slack: int) -> Heard:
+    """What is held with the cells that came now. `slack`: see `slack_rounds`."""
+    own, now = parameters.own, inputs.round
+    held = _received(history, inputs, now - KEEP_ROUNDS - 3 * slack)
+    row = _row(own, held, inputs, slack)
+    rows = {lane: held[lane][0].row for lane in members_of(row & ~(1 << own))}
+    rows[own] = row
+    return Heard(own, now, held, row, largest_clique(own, rows))
+
+
+def slack_rounds(parameters: Parameters, burst: Proposal, now: int) -> int:
+    """Rounds by which cells are older than usual because a slow burst has few of them: from its
+    start to its last cell. Before and after there is one a round, and nothing is excused."""
+    period_us = parameters.period_ms * 1000
+    start = parameters.start(burst)
+    last = start + (burst.length - 1) * burst.delta_us // period_us
+    return 3 * burst.delta_us // period_us if start < now <= last else 0
+
+
+def highest_number(highest: int, inputs: Inputs) -> int:
+    """The highest epoch number seen, this round's cells included."""
+    found = highest
+    for lane, cell in inputs.cells:
+        # Who shows an absurd number must not use up all numbers for everybody.
+        if inputs.eligible >> lane & 1 and cell.highest < highest + MAX_EPOCH_JUMP:
+            found = max(found, cell.highest)
+    return found
+
+
+def _received(history: History, inputs: Inputs, oldest: int) -> History:
+    lanes: list[dict[int, Shown]] = [{cell.round: cell for cell in cells} for cells in history]
+    for lane, cell in inputs.cells:
+        # A round that has not begun here: at most a quarter period early, see `clock`.
+        if cell.round <= inputs.round + 1:
+            lanes[lane][cell.round] = cell
+    return tuple(
+        tuple(held[r] for r in sorted(held, reverse=True) if r >= oldest) for held in lanes
+    )
+
+
+def _row(own: int, held: History, inputs: Inputs, slack: int) -> int:
+    row = 1 << own
+    for lane, cells in enumerate(held):
+        if lane == own or not cells or not inputs.eligible >> lane & 1:
+            continue
+        if is_alive(cells[0], own, inputs.round, slack):
+            row |= 1 << lane
+    return row
