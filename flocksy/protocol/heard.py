@@ -46,9 +46,10 @@ class Heard:
         return [self.history[lane][0] for lane in members_of(others)]
 
     def echo(self) -> tuple[int, ...]:
-        """Per lane the newest round held; of the own lane the one that is now."""
+        """Per lane the newest round held, of the own lane the one that is now; none is later: a
+        cell of a round that has not begun here is a sign of life like one of this round."""
         return tuple(
-            self.now if lane == self.own else (cells[0].round if cells else 0)
+            self.now if lane == self.own else min(self.now, cells[0].round if cells else 0)
             for lane, cells in enumerate(self.history)
         )
 

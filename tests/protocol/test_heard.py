@@ -48,7 +48,9 @@ def test_cells_come_in_any_order_and_one_of_each_round_is_held() -> None:
 def test_too_old_and_too_early_cells_are_not_held() -> None:
     oldest = 100 - KEEP_ROUNDS
     came = inputs(*((1, fresh(round_)) for round_ in (oldest - 1, oldest, 101, 102)))
-    assert held(listen(PARAMETERS, NOTHING, came, 0))[1] == [101, oldest]
+    heard = listen(PARAMETERS, NOTHING, came, 0)
+    assert held(heard)[1] == [101, oldest]
+    assert heard.echo() == (100, 100, 0), "what is not yet can be shown by nobody"
     assert held(listen(PARAMETERS, NOTHING, came, 1))[1] == [101, oldest, oldest - 1]
 
 
