@@ -34,12 +34,23 @@ MAY_IMPORT = {
     "__main__": {"cli"},
 }
 
+BOX_ROOMS: dict[str, set[str]] = {
+    # room of `boxes`: which others it may import; "" is one open box
+    "disk": set(),
+    "scan": {"disk"},
+    "apply": {"disk", "scan"},
+    "content": {"disk", "apply"},
+    "": {"disk", "scan", "apply", "content"},
+    "lanes": {"disk", "content", ""},
+    "past": {"disk", "scan", "apply", "content", ""},
+}
+
 FENCED = {
     # library: the modules that may import it
     "zmq": {"flocksy.wire", "flocksy.testing.flock"},
     "nacl": {"flocksy.keys", "flocksy.wire"},
     "sqlite3": {"flocksy.index"},
-    "watchdog": {"flocksy.boxes.watcher", "flocksy.boxes.watches"},
+    "watchdog": {"flocksy.boxes.scan.watcher", "flocksy.boxes.scan.watches"},
     "spake2": {"flocksy.keys.pairing"},
     "pydantic": {"flocksy.config", "flocksy.status.control", "flocksy.status.commands"},
     "pathspec": {"flocksy.sync.ignore"},
@@ -125,6 +136,23 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 def test_every_part_has_its_rule() -> None:
     parts = {part_of(dotted(path)) for path in modules()} - {""}
     assert parts <= NEUTRAL | set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("room", BOX_ROOMS)
+def test_the_rooms_of_boxes_stand_on_each_other(room: str) -> None:
+    def room_of(module: str) -> str:
+        inner = module.removeprefix("flocksy.boxes.").split(".")[0]
+        return inner if inner in BOX_ROOMS else ""
+
+    keeper = "flocksy.boxes.keeper"  # of all boxes, above everything here
+    assert not [
+        f"{dotted(path)}:{line} imports {module}"
+        for path in modules()
+        if dotted(path).startswith("flocksy.boxes.") and dotted(path) != keeper
+        if room_of(dotted(path)) == room
+        for module, line in imports(path)
+        if module.startswith("flocksy.boxes.") and room_of(module) not in {room, *BOX_ROOMS[room]}
+    ]
 
 
 @pytest.mark.parametrize("library", FENCED)

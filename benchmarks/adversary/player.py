@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-from flocksy.boxes.chunking import cut
+from flocksy.boxes.scan.chunking import cut
 from flocksy.config.load import load
 from flocksy.config.settings import BoxSettings, NodeSettings, Options
 from flocksy.node.processes import wire_settings

@@ -13,22 +13,22 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from flocksy.boxes import marker
-from flocksy.boxes.applier import Applier
-from flocksy.boxes.attributes import ATTRIBUTES, NO_ATTRIBUTES
-from flocksy.boxes.disk import Disk
-from flocksy.boxes.filesystem import RealDisk
-from flocksy.boxes.following import FollowingDisk
+from flocksy.boxes.apply.applier import Applier
+from flocksy.boxes.apply.attributes import ATTRIBUTES, NO_ATTRIBUTES
+from flocksy.boxes.apply.history import History
+from flocksy.boxes.apply.journal import IndexJournal
+from flocksy.boxes.apply.probe import probe
+from flocksy.boxes.content.reader import ChunkReader
+from flocksy.boxes.content.scratch import Scratch
+from flocksy.boxes.content.staging import Staging
+from flocksy.boxes.disk import marker
+from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.boxes.disk.port import Disk
 from flocksy.boxes.guard import MET
-from flocksy.boxes.history import History
-from flocksy.boxes.journal import IndexJournal
-from flocksy.boxes.links import LINKS, SINCE, Links
-from flocksy.boxes.probe import probe
-from flocksy.boxes.reader import ChunkReader
-from flocksy.boxes.scratch import Scratch
+from flocksy.boxes.scan.following import FollowingDisk
+from flocksy.boxes.scan.links import LINKS, SINCE, Links
+from flocksy.boxes.scan.watcher import Watcher
 from flocksy.boxes.setup import BoxSetup, Mode, change_words
-from flocksy.boxes.staging import Staging
-from flocksy.boxes.watcher import Watcher
 from flocksy.errors import BoxError, FlocksyError, IndexDamaged
 from flocksy.index.database import note_damage
 from flocksy.index.store import BoxIndex, set_aside

@@ -18,21 +18,21 @@ from typing import TypedDict
 
 from flocksy.boxes.activation import Opened, still_ours
 from flocksy.boxes.catching_up import CatchingUp
+from flocksy.boxes.content.here import Here
+from flocksy.boxes.content.rehearsal import Rehearsal
 from flocksy.boxes.guard import Guard
 from flocksy.boxes.held import Held
-from flocksy.boxes.here import Here
 from flocksy.boxes.ignore_first import IgnoreFirst
 from flocksy.boxes.intake import Fresh, Intake
 from flocksy.boxes.offers import Offers
 from flocksy.boxes.outside import Untold
 from flocksy.boxes.planning import Planning
 from flocksy.boxes.receiving import Receiving
-from flocksy.boxes.rehearsal import Rehearsal
-from flocksy.boxes.scanner import Scanner, ScanReport
+from flocksy.boxes.scan.scanner import Scanner, ScanReport
+from flocksy.boxes.scan.standing import Standing
 from flocksy.boxes.scans import Scans
 from flocksy.boxes.set_aside import SetAside
 from flocksy.boxes.setup import BoxSetup, Mode
-from flocksy.boxes.standing import Standing
 from flocksy.boxes.upkeep import Upkeep
 from flocksy.sync.messages import Versions
 from flocksy.sync.operations import Acknowledge, Record

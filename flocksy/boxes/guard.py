@@ -26,7 +26,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from enum import Enum
 
-from flocksy.boxes.findings import Finding, Gone, Seen
+from flocksy.boxes.scan.findings import Finding, Gone, Seen
 from flocksy.index.store import BoxIndex
 from flocksy.sync.messages import Entry
 from flocksy.sync.names import ancestors

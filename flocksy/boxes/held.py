@@ -16,10 +16,10 @@ import json
 import os
 from collections.abc import Mapping
 
-from flocksy.boxes.disk import Disk, Stat
-from flocksy.boxes.links import Links
-from flocksy.boxes.mounts import SEND_ONLY as MOUNTED
-from flocksy.boxes.mounts import Mounts
+from flocksy.boxes.disk.mounts import SEND_ONLY as MOUNTED
+from flocksy.boxes.disk.mounts import Mounts
+from flocksy.boxes.disk.port import Disk, Stat
+from flocksy.boxes.scan.links import Links
 from flocksy.boxes.setup import BoxSetup, Mode
 from flocksy.index.store import BoxIndex
 from flocksy.sync.capabilities import Capabilities

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from flocksy.boxes.findings import (
+from flocksy.boxes.scan.findings import (
     Busy,
     Finding,
     Gone,
@@ -19,7 +19,7 @@ from flocksy.boxes.findings import (
     Unfollowed,
     Unreadable,
 )
-from flocksy.boxes.links import Links
+from flocksy.boxes.scan.links import Links
 from flocksy.index.store import BoxIndex
 from flocksy.sync.commit import Held
 from flocksy.sync.content import INLINE_BYTES

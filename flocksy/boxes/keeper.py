@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from flocksy.boxes.activation import open_box, still_ours
 from flocksy.boxes.box import Box
-from flocksy.boxes.exchange import Exchange
-from flocksy.boxes.marker import check_place
-from flocksy.boxes.scanner import Scanner, ScanReport
+from flocksy.boxes.disk.marker import check_place
+from flocksy.boxes.lanes.exchange import Exchange
+from flocksy.boxes.scan.scanner import Scanner, ScanReport
 from flocksy.boxes.setup import BoxSetup
 from flocksy.boxes.whereabouts import located, remember_place
 from flocksy.errors import FlocksyError

@@ -21,8 +21,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from flocksy.boxes.incoming import Key
-from flocksy.boxes.staging import Staging
+from flocksy.boxes.content.incoming import Key
+from flocksy.boxes.content.staging import Staging
 from flocksy.errors import LimitExceeded
 from flocksy.index.contents import Want
 from flocksy.index.store import BoxIndex

@@ -10,7 +10,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from flocksy.boxes.filesystem import Disk
+from flocksy.boxes.disk.filesystem import Disk
 from flocksy.boxes.intake import Fresh
 from flocksy.boxes.pushes import Push, Pushes
 from flocksy.index.store import BoxIndex

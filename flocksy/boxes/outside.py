@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from flocksy.boxes.announcing import MAX_DELAY_FACTOR
 from flocksy.boxes.intake import Intake
 from flocksy.boxes.offers import Offers
-from flocksy.boxes.scanner import ScanReport
+from flocksy.boxes.scan.scanner import ScanReport
 from flocksy.boxes.scans import Scans
 
 BRIEF_ROUNDS = 20

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Container, Generator, Iterable, Sequence
 
-from flocksy.boxes.applier import Applier, Report, Result
+from flocksy.boxes.apply.applier import Applier, Report, Result
+from flocksy.boxes.content.staging import Staging
 from flocksy.boxes.found_together import BATCH_SECONDS, Batches
 from flocksy.boxes.missing import Missing
-from flocksy.boxes.staging import Staging
 from flocksy.errors import LimitExceeded
 from flocksy.index.store import BoxIndex
 from flocksy.sync.capabilities import Capabilities

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from flocksy.boxes.content.scratch import Scratch
 from flocksy.boxes.planning import Planning
-from flocksy.boxes.scratch import Scratch
 from flocksy.index.store import BoxIndex
 from flocksy.sync.content import chunk_id, small_list
 from flocksy.sync.messages import Entry, Versions

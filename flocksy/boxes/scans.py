@@ -9,7 +9,7 @@ from flocksy.boxes.activation import Opened
 from flocksy.boxes.guard import Source
 from flocksy.boxes.held import Held
 from flocksy.boxes.intake import Intake
-from flocksy.boxes.scanner import Scanner, ScanReport, ScanRequest, Symlinks
+from flocksy.boxes.scan.scanner import Scanner, ScanReport, ScanRequest, Symlinks
 from flocksy.boxes.setup import BoxSetup
 
 RESCAN_SECONDS = 3600.0

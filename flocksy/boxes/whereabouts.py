@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from flocksy.boxes import marker
-from flocksy.boxes.filesystem import RealDisk
+from flocksy.boxes.disk import marker
+from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.boxes.setup import BoxSetup
 from flocksy.errors import BoxError, IndexDamaged
 from flocksy.index.store import BoxIndex

@@ -118,7 +118,7 @@ class NodeSettings:
     control_path: str  # of the Unix socket
     options: Options = field(default_factory=Options)  # what to load again with on SIGHUP
     first_key: str | None = None  # where our key was rotated: the one that the uid comes from
-    possinymity_floor: int = 0  # members, of this node only: see flocksy.boxes.crowd
+    possinymity_floor: int = 0  # members, of this node only: see flocksy.boxes.lanes.crowd
     own_key_elsewhere: tuple[str, ...] = ()  # endpoints with our key that are not ours
 
     @property

@@ -345,7 +345,7 @@ class BoxIndex:
     def _names(self, sql: str, parameters: Iterable[object] = ()) -> Sequence[str]:
         return [path_text(row[0]) for row in self._database.rows(sql, tuple(parameters))]
 
-    # -- identity of the box (flocksy.boxes.marker) -------------------------------------------
+    # -- identity of the box (flocksy.boxes.disk.marker) -------------------------------------------
 
     def remembered(self, name: str) -> bytes | None:
         """A small named value: of the marker, or what the engine keeps."""

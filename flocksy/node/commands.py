@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from flocksy import __version__
-from flocksy.boxes.exchange import Exchange
 from flocksy.boxes.keeper import Kept
+from flocksy.boxes.lanes.exchange import Exchange
 from flocksy.config.edit import add_box, remove_box
 from flocksy.config.settings import BoxSettings, Symlinks
 from flocksy.errors import FlocksyError

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from flocksy import __version__
 from flocksy.boxes.announcing import MAX_BURST_BYTES, Timing
-from flocksy.boxes.crowd import Crowd
-from flocksy.boxes.exchange import Exchange
+from flocksy.boxes.content.reader import SpoolReader
 from flocksy.boxes.keeper import Keeper
-from flocksy.boxes.reader import SpoolReader
-from flocksy.boxes.scanner import Scanner
+from flocksy.boxes.lanes.crowd import Crowd
+from flocksy.boxes.lanes.exchange import Exchange
+from flocksy.boxes.scan.scanner import Scanner
 from flocksy.config.load import must_join_anew, reload
 from flocksy.config.settings import NodeSettings
 from flocksy.errors import FlocksyError

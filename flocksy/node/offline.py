@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from flocksy.boxes import marker
 from flocksy.boxes.activation import open_box
 from flocksy.boxes.box import Box
-from flocksy.boxes.conflicts import resolved
-from flocksy.boxes.filesystem import RealDisk
-from flocksy.boxes.moments import moment_of
-from flocksy.boxes.recall import Recall
-from flocksy.boxes.restoring import Restoring
-from flocksy.boxes.scanner import Scanner
+from flocksy.boxes.disk import marker
+from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.boxes.past.conflicts import resolved
+from flocksy.boxes.past.moments import moment_of
+from flocksy.boxes.past.recall import Recall
+from flocksy.boxes.past.restoring import Restoring
+from flocksy.boxes.scan.scanner import Scanner
 from flocksy.boxes.setup import BoxSetup
 from flocksy.boxes.whereabouts import located
 from flocksy.config.settings import BoxSettings

@@ -8,8 +8,8 @@ exit status says so.
 
 from __future__ import annotations
 
-from flocksy.boxes.exchange import Exchange
 from flocksy.boxes.keeper import Keeper
+from flocksy.boxes.lanes.exchange import Exchange
 from flocksy.config.settings import NodeSettings
 from flocksy.node.reports import Reporter
 from flocksy.status.model import BoxState, BoxStatus

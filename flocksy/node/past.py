@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 
-from flocksy.boxes.conflicts import Conflict, conflict_of, conflicts
-from flocksy.boxes.disk import Disk
-from flocksy.boxes.recall import Recall, Recalled
-from flocksy.boxes.restoring import Restoring
+from flocksy.boxes.disk.port import Disk
+from flocksy.boxes.past.conflicts import Conflict, conflict_of, conflicts
+from flocksy.boxes.past.recall import Recall, Recalled
+from flocksy.boxes.past.restoring import Restoring
 from flocksy.errors import FlocksyError
 from flocksy.index.store import BoxIndex
 from flocksy.status import past as told

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 
-from flocksy.boxes.addresses import Addresses
+from flocksy.boxes.lanes.addresses import Addresses
 from flocksy.config.settings import NodeSettings
 from flocksy.errors import FlocksyError
 from flocksy.protocol.timing import BurstTiming

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from flocksy.boxes.addresses import Addresses
+from flocksy.boxes.lanes.addresses import Addresses
 from flocksy.config.settings import NodeSettings
 from flocksy.keys.endpoints import is_local, normal_endpoint
 

@@ -12,9 +12,9 @@ from collections import deque
 
 from flocksy import __version__
 from flocksy.boxes.box import Box
-from flocksy.boxes.conflicts import some_copies
-from flocksy.boxes.exchange import Exchange
 from flocksy.boxes.keeper import Keeper, Kept
+from flocksy.boxes.lanes.exchange import Exchange
+from flocksy.boxes.past.conflicts import some_copies
 from flocksy.config.settings import NodeSettings
 from flocksy.keys.samples import SAMPLE_PUBLIC_KEYS
 from flocksy.seam.report import WireReport

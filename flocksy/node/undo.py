@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from flocksy.boxes.box import Box
-from flocksy.boxes.conflicts import resolved
-from flocksy.boxes.dismissing import dismiss
-from flocksy.boxes.exchange import Exchange
 from flocksy.boxes.keeper import Keeper
-from flocksy.boxes.moments import moment_of
-from flocksy.boxes.recall import Recall, Recalled
-from flocksy.boxes.restoring import Restoring
+from flocksy.boxes.lanes.exchange import Exchange
+from flocksy.boxes.past.conflicts import resolved
+from flocksy.boxes.past.dismissing import dismiss
+from flocksy.boxes.past.moments import moment_of
+from flocksy.boxes.past.recall import Recall, Recalled
+from flocksy.boxes.past.restoring import Restoring
 from flocksy.boxes.setup import BoxSetup, Mode
 from flocksy.errors import FlocksyError
 from flocksy.node import past

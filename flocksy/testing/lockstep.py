@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flocksy.boxes.announcing import Timing
-from flocksy.boxes.exchange import Exchange
+from flocksy.boxes.content.reader import SpoolReader
 from flocksy.boxes.keeper import Keeper
-from flocksy.boxes.reader import SpoolReader
-from flocksy.boxes.scanner import Scanner
+from flocksy.boxes.lanes.exchange import Exchange
+from flocksy.boxes.scan.scanner import Scanner
 from flocksy.boxes.setup import BoxSetup
 from flocksy.seam.joint import BoxSeam, Gear, SeamShape, WireSeam
 from flocksy.seam.report import AgreedBurst, LaneReport, LastBurst, WireReport

@@ -10,12 +10,12 @@ from typing import TypeVar
 
 from blake3 import blake3
 
-from flocksy.boxes.applier import Applier, Report
-from flocksy.boxes.disk import PRIVATE
-from flocksy.boxes.filesystem import RealDisk
-from flocksy.boxes.history import FOLDER, History
-from flocksy.boxes.journal import IndexJournal
-from flocksy.boxes.placing import INCOMING, make_folders
+from flocksy.boxes.apply.applier import Applier, Report
+from flocksy.boxes.apply.history import FOLDER, History
+from flocksy.boxes.apply.journal import IndexJournal
+from flocksy.boxes.apply.placing import INCOMING, make_folders
+from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.boxes.disk.port import PRIVATE
 from flocksy.index.store import BoxIndex
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.content import symlink_root

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from flocksy.boxes.box import Box
+from flocksy.boxes.content.reader import SpoolReader
 from flocksy.boxes.keeper import Kept
-from flocksy.boxes.reader import SpoolReader
 from flocksy.testing.lockstep import MAX_ROUNDS, Lockstep, LockstepNode
 from flocksy.testing.trees import differences, snapshot
 

@@ -23,8 +23,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flocksy.boxes.disk import Stat
-from flocksy.boxes.filesystem import RealDisk
+from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.boxes.disk.port import Stat
 
 MAX_INDEXES = 6
 """Copies kept of the index since its last durable transaction."""

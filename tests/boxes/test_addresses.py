@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from flocksy.boxes.addresses import TAKE_ROUNDS, TELL_ROUNDS, Addresses
+from flocksy.boxes.lanes.addresses import TAKE_ROUNDS, TELL_ROUNDS, Addresses
 from flocksy.seam.report import JOINING, LIVE, LaneReport, WireReport
 from flocksy.sync.messages import MAX_ADDRESS_BYTES, Address
 

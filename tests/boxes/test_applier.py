@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.applier import Report, Result
-from flocksy.boxes.disk import Stat
-from flocksy.boxes.filesystem import RealDisk
-from flocksy.boxes.placing import INCOMING, SCRATCH, UNFIT
+from flocksy.boxes.apply.applier import Report, Result
+from flocksy.boxes.apply.placing import INCOMING, SCRATCH, UNFIT
+from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.boxes.disk.port import Stat
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.version import Kind
 from tests.boxes.bench import MTIME_NS, Bench, finish, root_of

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.watcher import Watcher
+from flocksy.boxes.scan.watcher import Watcher
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 
 __all__ = ["flock", "spool"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from flocksy.boxes.asking import Patience, serves
+from flocksy.boxes.lanes.asking import Patience, serves
 
 UIDS = [f"{number:0128x}" for number in range(5)]
 ALL = 0b11111

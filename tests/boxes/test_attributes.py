@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.applier import Report, Result
-from flocksy.boxes.filesystem import RealDisk
-from flocksy.boxes.findings import Finding, Remark, Seen
-from flocksy.boxes.looking import Look
-from flocksy.boxes.probe import probe
-from flocksy.boxes.recall import Recall
-from flocksy.boxes.walk import Walk
+from flocksy.boxes.apply.applier import Report, Result
+from flocksy.boxes.apply.probe import probe
+from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.boxes.past.recall import Recall
+from flocksy.boxes.scan.findings import Finding, Remark, Seen
+from flocksy.boxes.scan.looking import Look
+from flocksy.boxes.scan.walk import Walk
 from flocksy.index.known import KnownTree
 from flocksy.sync.attributes import AttributesError, decode_attributes, encode_attributes
 from flocksy.sync.capabilities import Capabilities

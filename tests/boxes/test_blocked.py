@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.filesystem import RealDisk
+from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.testing.lockstep import PERIOD_S
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 

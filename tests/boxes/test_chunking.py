@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flocksy.boxes.chunking import (
+from flocksy.boxes.scan.chunking import (
     LARGEST_AVERAGE_BYTES,
     SMALLEST_AVERAGE_BYTES,
     WINDOW_BYTES,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.crowd import Crowd
+from flocksy.boxes.lanes.crowd import Crowd
 from flocksy.errors import FlocksyError
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 

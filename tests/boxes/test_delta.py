@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from flocksy.boxes.placing import INCOMING
+from flocksy.boxes.apply.placing import INCOMING
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 
 __all__ = ["flock", "spool"]

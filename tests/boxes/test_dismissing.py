@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from flocksy.boxes.dismissing import dismiss
+from flocksy.boxes.past.dismissing import dismiss
 from flocksy.errors import FlocksyError
 from flocksy.sync.attributes import encode_attributes
 from flocksy.sync.capabilities import Capabilities

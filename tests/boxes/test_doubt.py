@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flocksy.boxes.repair import Repair
+from flocksy.boxes.lanes.repair import Repair
 from flocksy.sync.state import PUSH_ANCESTRY
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.filesystem import RealDisk
-from flocksy.boxes.findings import Seen
-from flocksy.boxes.looking import Look
-from flocksy.boxes.walk import Walk
+from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.boxes.scan.findings import Seen
+from flocksy.boxes.scan.looking import Look
+from flocksy.boxes.scan.walk import Walk
 from flocksy.errors import FlocksyError
 from flocksy.index.known import KnownTree
 from flocksy.sync.operations import DiskOperation

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.filesystem import RealDisk
+from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.errors import BoxError
 from flocksy.sync.version import Kind
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.following import SEND_ONLY
+from flocksy.boxes.scan.following import SEND_ONLY
 from flocksy.boxes.setup import BoxSetup
 from flocksy.testing.trees import snapshot
 from tests.boxes.flock_of_boxes import Flock, spool

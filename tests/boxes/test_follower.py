@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.disk import Disk
-from flocksy.boxes.filesystem import RealDisk
-from flocksy.boxes.findings import Busy, Finding, Gone, Seen, Skipped, Unfollowed
-from flocksy.boxes.follower import Follower
-from flocksy.boxes.following import FollowingDisk
+from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.boxes.disk.marker import MARKER
+from flocksy.boxes.disk.port import Disk
 from flocksy.boxes.intake import Intake
-from flocksy.boxes.links import Links
-from flocksy.boxes.looking import Look
-from flocksy.boxes.marker import MARKER
-from flocksy.boxes.walk import Walk
+from flocksy.boxes.scan.findings import Busy, Finding, Gone, Seen, Skipped, Unfollowed
+from flocksy.boxes.scan.follower import Follower
+from flocksy.boxes.scan.following import FollowingDisk
+from flocksy.boxes.scan.links import Links
+from flocksy.boxes.scan.looking import Look
+from flocksy.boxes.scan.walk import Walk
 from flocksy.index.known import KnownTree
 from flocksy.index.store import BoxIndex
 from flocksy.sync.content import symlink_root

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.findings import Gone
 from flocksy.boxes.guard import FEW_DELETIONS, GROWN_FILES, Guard, Source
+from flocksy.boxes.scan.findings import Gone
 from flocksy.boxes.setup import BoxSetup
 from flocksy.index.store import BoxIndex
 from flocksy.node.offline import _working

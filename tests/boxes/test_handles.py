@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.handles import Handles
+from flocksy.boxes.disk.handles import Handles
 
 
 def test_those_used_last_stay_open(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.filesystem import RealDisk
-from flocksy.boxes.history import FOLDER, NAME_BYTES, History, Pruned, kept_ms
-from flocksy.boxes.placing import make_folders
+from flocksy.boxes.apply.history import FOLDER, NAME_BYTES, History, Pruned, kept_ms
+from flocksy.boxes.apply.placing import make_folders
+from flocksy.boxes.disk.filesystem import RealDisk
 from tests.boxes.bench import NOW_MS, finish
 
 DAY_MS = 24 * 3600 * 1000

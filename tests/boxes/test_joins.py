@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes import applier
+from flocksy.boxes.apply import applier
 from flocksy.testing.lockstep import PROGRAMME_BURSTS, PROGRAMME_CELLS
 from tests.boxes.flock_of_boxes import Flock, spool
 from tests.boxes.test_lockstep import noise

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.journal import Applied, IndexJournal, JournalEntry, decode, encode
+from flocksy.boxes.apply.journal import Applied, IndexJournal, JournalEntry, decode, encode
 from flocksy.errors import IndexDamaged
 from flocksy.index.journal import Kept
 from flocksy.index.store import BoxIndex

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.filesystem import RealDisk
-from flocksy.boxes.marker import MARKER, Finding, MarkerState, activate, check_place, look
+from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.boxes.disk.marker import MARKER, Finding, MarkerState, activate, check_place, look
 from flocksy.errors import BoxError
 from flocksy.index.store import BoxIndex
 

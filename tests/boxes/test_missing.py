@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from flocksy.boxes.box import Box
-from flocksy.boxes.conflicts import conflicts
 from flocksy.boxes.missing import WORDS
+from flocksy.boxes.past.conflicts import conflicts
 from tests.boxes.flock_of_boxes import Flock, spool
 from tests.boxes.test_guard import Guarded
 
@@ -168,7 +168,7 @@ def test_many_come_back_as_one(
 ) -> None:
     """More than are asked for at a time."""
     for bound in ("FEW_WANTED", "MANY_AT_ONCE"):
-        monkeypatch.setattr(f"flocksy.boxes.repair.{bound}", 2)
+        monkeypatch.setattr(f"flocksy.boxes.lanes.repair.{bound}", 2)
     for number in range(9):
         flock.write(MAKER, f"b{number}", os.urandom(LARGE))
     record_only("a")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.filesystem import RealDisk
-from flocksy.boxes.probe import probe
+from flocksy.boxes.apply.probe import probe
+from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.sync.names import MAX_DEPTH
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 from tests.boxes.mounts import mounted

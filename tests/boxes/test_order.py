@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.applier import Applier
-from flocksy.boxes.disk import PRIVATE, Stat
-from flocksy.boxes.filesystem import RealDisk
-from flocksy.boxes.journal import Applied, IndexJournal, JournalEntry
+from flocksy.boxes.apply.applier import Applier
+from flocksy.boxes.apply.journal import Applied, IndexJournal, JournalEntry
+from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.boxes.disk.port import PRIVATE, Stat
 from flocksy.index.journal import Kept
 from flocksy.sync.operations import DiskOperation
 from tests.boxes.bench import Bench, finish

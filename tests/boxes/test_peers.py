@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flocksy.boxes.peers import MAX_BOXES_HEARD, SILENT_ROUNDS, STANDING_ROUNDS, Peers
+from flocksy.boxes.lanes.peers import MAX_BOXES_HEARD, SILENT_ROUNDS, STANDING_ROUNDS, Peers
 
 TAG = b"t" * 8
 OURS = b"o" * 24

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.applier import Result
+from flocksy.boxes.apply.applier import Result
 from tests.boxes.bench import Bench
 
 NOBODY = 65534

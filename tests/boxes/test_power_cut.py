@@ -21,14 +21,15 @@ from typing import TypeVar
 
 import pytest
 
-from flocksy.boxes import activation, applier
-from flocksy.boxes.applier import Applier
-from flocksy.boxes.disk import Disk
-from flocksy.boxes.dismissing import dismiss
-from flocksy.boxes.journal import Applied, IndexJournal, JournalEntry
-from flocksy.boxes.pace import FLUSH_POLL_S
-from flocksy.boxes.placing import INCOMING
-from flocksy.boxes.probe import probe
+from flocksy.boxes import activation
+from flocksy.boxes.apply import applier
+from flocksy.boxes.apply.applier import Applier
+from flocksy.boxes.apply.journal import Applied, IndexJournal, JournalEntry
+from flocksy.boxes.apply.pace import FLUSH_POLL_S
+from flocksy.boxes.apply.placing import INCOMING
+from flocksy.boxes.apply.probe import probe
+from flocksy.boxes.disk.port import Disk
+from flocksy.boxes.past.dismissing import dismiss
 from flocksy.index.database import Database
 from flocksy.index.journal import Kept
 from flocksy.sync.capabilities import Capabilities

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.disk import PRIVATE, Stat
-from flocksy.boxes.filesystem import RealDisk
-from flocksy.boxes.probe import probe
+from flocksy.boxes.apply.probe import probe
+from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.boxes.disk.port import PRIVATE, Stat
 
 
 class Meagre(RealDisk):

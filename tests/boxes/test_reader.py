@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from flocksy.boxes.chunking import cut
-from flocksy.boxes.filesystem import RealDisk
-from flocksy.boxes.reader import (
+from flocksy.boxes.content.reader import (
     SPOOL_BYTES,
     SPOOL_CHUNK_BYTES,
     ChunkReader,
@@ -20,6 +18,8 @@ from flocksy.boxes.reader import (
     SpoolReader,
     prepared,
 )
+from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.boxes.scan.chunking import cut
 from flocksy.errors import FlocksyError
 from flocksy.index.store import BoxIndex
 from flocksy.sync.content import Chunk, build_list, chunk_id

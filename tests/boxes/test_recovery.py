@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.applier import Applier
-from flocksy.boxes.disk import PARKED, Stat
-from flocksy.boxes.filesystem import RealDisk
-from flocksy.boxes.journal import Applied, IndexJournal
-from flocksy.boxes.placing import INCOMING
-from flocksy.boxes.scratch import Scratch
-from flocksy.boxes.staging import Staging
+from flocksy.boxes.apply.applier import Applier
+from flocksy.boxes.apply.journal import Applied, IndexJournal
+from flocksy.boxes.apply.placing import INCOMING
+from flocksy.boxes.content.scratch import Scratch
+from flocksy.boxes.content.staging import Staging
+from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.boxes.disk.port import PARKED, Stat
 from flocksy.index.journal import Kept
 from flocksy.sync.content import symlink_root
 from flocksy.sync.operations import DiskOperation, synced_after

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from flocksy.boxes.box import COMMIT_PATHS
-from flocksy.boxes.findings import Finding, Gone, Skipped
 from flocksy.boxes.guard import Source
-from flocksy.boxes.scanner import ScanReport
+from flocksy.boxes.scan.findings import Finding, Gone, Skipped
+from flocksy.boxes.scan.scanner import ScanReport
 from flocksy.boxes.scans import FAILED_SECONDS
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from flocksy.boxes.apply.journal import Applied, IndexJournal
 from flocksy.boxes.box import Box
-from flocksy.boxes.journal import Applied, IndexJournal
+from flocksy.boxes.content.reader import ChunkReader
+from flocksy.boxes.content.staging import Staging
+from flocksy.boxes.lanes.repair import Repair
 from flocksy.boxes.offers import Offers
 from flocksy.boxes.planning import Planning
-from flocksy.boxes.reader import ChunkReader
-from flocksy.boxes.repair import Repair
-from flocksy.boxes.scanner import Scanner
-from flocksy.boxes.staging import Staging
+from flocksy.boxes.scan.scanner import Scanner
 from flocksy.errors import FlocksyError
 from flocksy.index.journal import Kept
 from flocksy.index.store import BoxIndex

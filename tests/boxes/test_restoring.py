@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes import recall as recall_room
-from flocksy.boxes.conflicts import conflict_of, conflicts, resolved
-from flocksy.boxes.moments import moment_of
-from flocksy.boxes.recall import Moment, Recall
-from flocksy.boxes.restoring import NOBODY_HAS_IT, Restoring
+from flocksy.boxes.past import recall as recall_room
+from flocksy.boxes.past.conflicts import conflict_of, conflicts, resolved
+from flocksy.boxes.past.moments import moment_of
+from flocksy.boxes.past.recall import Moment, Recall
+from flocksy.boxes.past.restoring import NOBODY_HAS_IT, Restoring
 from flocksy.errors import FlocksyError
 from flocksy.testing.trees import snapshot
 from tests.boxes.flock_of_boxes import Flock, flock, spool

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.scanner import (
+from flocksy.boxes.scan.scanner import (
     REPORT_FINDINGS,
     Brake,
     Gone,

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.scanner import ScanRequest
+from flocksy.boxes.scan.scanner import ScanRequest
+from flocksy.boxes.scan.watcher import QUIET_S, Settling
 from flocksy.boxes.scans import GATHER_SECONDS
-from flocksy.boxes.watcher import QUIET_S, Settling
 from flocksy.testing.lockstep import Lockstep
 
 FILES = 50

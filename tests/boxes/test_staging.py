@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes import scratch as scratch_module
-from flocksy.boxes import temporaries
-from flocksy.boxes.chunking import cut
-from flocksy.boxes.filesystem import RealDisk
-from flocksy.boxes.placing import make_folders
-from flocksy.boxes.scratch import Scratch
-from flocksy.boxes.staging import Staging
+from flocksy.boxes.apply.placing import make_folders
+from flocksy.boxes.content import scratch as scratch_module
+from flocksy.boxes.content import temporaries
+from flocksy.boxes.content.scratch import Scratch
+from flocksy.boxes.content.staging import Staging
+from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.boxes.scan.chunking import cut
 from flocksy.errors import HostileInput
 from flocksy.index.contents import Piece
 from flocksy.index.store import BoxIndex

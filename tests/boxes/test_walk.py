@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.chunking import cut
-from flocksy.boxes.disk import Stat
-from flocksy.boxes.filesystem import RealDisk
-from flocksy.boxes.findings import Busy, Finding, Gone, Seen, Skipped, Unreadable
-from flocksy.boxes.looking import Look, Symlinks
-from flocksy.boxes.walk import Walk
+from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.boxes.disk.port import Stat
+from flocksy.boxes.scan.chunking import cut
+from flocksy.boxes.scan.findings import Busy, Finding, Gone, Seen, Skipped, Unreadable
+from flocksy.boxes.scan.looking import Look, Symlinks
+from flocksy.boxes.scan.walk import Walk
 from flocksy.index.known import KnownTree
 from flocksy.index.store import BoxIndex
 from flocksy.sync.content import Chunk, build_list, small_list, symlink_root

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, InotifyFD
 
-from flocksy.boxes.watcher import (
+from flocksy.boxes.scan.watcher import (
     LONGEST_WAIT_S,
     MAX_PATHS,
     QUIET_S,

@@ -12,7 +12,7 @@ from functools import cache
 
 import zstandard
 
-from flocksy.boxes.inbox import Unpacker
+from flocksy.boxes.lanes.inbox import Unpacker
 from flocksy.errors import HostileInput
 from flocksy.protocol.cell import Codec, fields, glance, pack_burst, peek, read_prefix
 from flocksy.protocol.draws import proposal_id
@@ -536,7 +536,7 @@ TARGETS = (
     Target("message", "sync/messages.py", message, encoded_messages, 1500),
     Target("slots", "sync/stream.py", slots, streams, 1500),
     Target("stream", "sync/stream.py", stream, streams, 1500, goal=DEEPER),
-    Target("packed", "boxes/inbox.py", packed, packed_chunks, 2500),
+    Target("packed", "boxes/lanes/inbox.py", packed, packed_chunks, 2500),
     Target("lists", "sync/content.py", chunk_lists, list_blobs, 600),
     Target("comparison", "sync/reconcile.py", answers, comparisons, 600),
     Target("path", "sync/names.py", path, paths, 700),

@@ -12,8 +12,10 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from flocksy.boxes import addresses, crowd, journal, marker
-from flocksy.boxes.journal import JournalEntry
+from flocksy.boxes.apply import journal
+from flocksy.boxes.apply.journal import JournalEntry
+from flocksy.boxes.disk import marker
+from flocksy.boxes.lanes import addresses, crowd
 from flocksy.errors import BoxError, ConfigError, FlocksyError, HostileInput, IndexDamaged
 from flocksy.node.reaching import usable
 from flocksy.protocol.agreement import State, initial, step
@@ -427,12 +429,14 @@ _JSON = (
 )
 
 TARGETS = (
-    Target("crowd", "boxes/crowd.py", kept_crowd, crowds, 400),
-    Target("addresses", "boxes/addresses.py", kept_addresses, address_files, 400),
+    Target("crowd", "boxes/lanes/crowd.py", kept_crowd, crowds, 400),
+    Target("addresses", "boxes/lanes/addresses.py", kept_addresses, address_files, 400),
     Target("told_address", "node/reaching.py", told_address, told_addresses, 200),
-    Target("marker", "boxes/marker.py", kept_marker, markers, 1300, (b'"flocksy": ', b'"box": "')),
+    Target(
+        "marker", "boxes/disk/marker.py", kept_marker, markers, 1300, (b'"flocksy": ', b'"box": "')
+    ),
     Target("answer", "status/client.py", answer, answer_lines, 400, _JSON),
-    Target("batch", "boxes/journal.py", kept_batch, batches, 800),
+    Target("batch", "boxes/apply/journal.py", kept_batch, batches, 800),
     Target("request", "status/control.py", requests, request_lines, 1000, _JSON),
     Target("round", "protocol/agreement.py, clock.py", one_round, rounds, 120),
     Target("members", "protocol/agreement.py, clock.py", members, lives, 800, goal=DEEPER),

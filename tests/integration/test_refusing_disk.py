@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import pytest
 
-from flocksy.boxes.filesystem import RealDisk
+from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.testing.rig import Rig, wait_until
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 from tests.integration.flock import KIB, box_status, command, flying, rig_of_three

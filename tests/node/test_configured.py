@@ -8,9 +8,9 @@ from typing import cast
 
 import pytest
 
-from flocksy.boxes.exchange import Exchange
 from flocksy.boxes.keeper import Keeper
-from flocksy.boxes.scanner import Scanner
+from flocksy.boxes.lanes.exchange import Exchange
+from flocksy.boxes.scan.scanner import Scanner
 from flocksy.config.load import load
 from flocksy.config.settings import BoxSettings
 from flocksy.node.configured import Configured

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flocksy.boxes.disk import PRIVATE
+from flocksy.boxes.disk.port import PRIVATE
 from flocksy.config.load import load
 from flocksy.node.once import MISSING_SECONDS, Once
 from flocksy.node.reports import Reporter

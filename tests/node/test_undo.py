@@ -6,10 +6,10 @@ from types import SimpleNamespace
 from typing import cast
 
 from flocksy.boxes.box import Box
-from flocksy.boxes.exchange import Exchange
 from flocksy.boxes.keeper import Keeper
-from flocksy.boxes.restoring import Restoring
-from flocksy.boxes.scanner import Scanner
+from flocksy.boxes.lanes.exchange import Exchange
+from flocksy.boxes.past.restoring import Restoring
+from flocksy.boxes.scan.scanner import Scanner
 from flocksy.node.undo import Undo, _Job
 from flocksy.status.control import Pending
 

@@ -24,16 +24,16 @@ from pathlib import Path
 from typing import Any
 
 from flocksy.boxes.announcing import Timing
-from flocksy.boxes.batch import Report, Result
-from flocksy.boxes.disk import PRIVATE
-from flocksy.boxes.exchange import Exchange
-from flocksy.boxes.history import FOLDER as HISTORY
+from flocksy.boxes.apply.batch import Report, Result
+from flocksy.boxes.apply.history import FOLDER as HISTORY
+from flocksy.boxes.apply.placing import INCOMING
+from flocksy.boxes.content.reader import Outbound, prepared
+from flocksy.boxes.disk.port import PRIVATE
 from flocksy.boxes.keeper import Keeper
-from flocksy.boxes.placing import INCOMING
-from flocksy.boxes.reader import Outbound, prepared
-from flocksy.boxes.scanner import Job, ScanReport, ScanRequest
+from flocksy.boxes.lanes.exchange import Exchange
+from flocksy.boxes.scan.scanner import Job, ScanReport, ScanRequest
+from flocksy.boxes.scan.watcher import Dirty, Settling
 from flocksy.boxes.setup import BoxSetup
-from flocksy.boxes.watcher import Dirty, Settling
 from flocksy.errors import FlocksyError
 from flocksy.seam.joint import BoxSeam
 from flocksy.sync.attributes import encode_attributes

@@ -1,4 +1,4 @@
-"""A disk in memory behind the port of `flocksy.boxes.disk`, with what goes wrong with disks.
+"""A disk in memory behind the port of `flocksy.boxes.disk.port`, with what goes wrong with disks.
 
 Names, kinds and times are kept here; the bytes of files lie in a directory of a temporary file
 system, so that descriptors are real ones. What was written and not flushed may be lost in a power
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from flocksy.boxes.disk import MODE_BITS, PRIVATE, Stat
+from flocksy.boxes.disk.port import MODE_BITS, PRIVATE, Stat
 from flocksy.errors import BoxError
 from flocksy.sync.attributes import decode_attributes, encode_attributes
 from flocksy.sync.version import Kind

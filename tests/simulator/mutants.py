@@ -168,34 +168,34 @@ BOXES = tuple(
     for mutant in (
         Mutant(
             "renamed before it is in the journal",
-            "flocksy.boxes.applier",
+            "flocksy.boxes.apply.applier",
             _OPEN + _PLACE,
             _PLACE + _OPEN,
             plan="cut_while_placing",
         ),
         Mutant(
             "a journal that is not flushed",
-            "flocksy.boxes.journal",
+            "flocksy.boxes.apply.journal",
             "transaction(durable=True):\n            self._index.journal.open",
             "transaction():\n            self._index.journal.open",
             plan="cut_while_placing",
         ),
         Mutant(
             "contents that are not flushed",
-            "flocksy.boxes.applier",
+            "flocksy.boxes.apply.applier",
             "        yield from self._flush_contents(fresh)\n        open_steps",
             "        open_steps",
         ),
         Mutant(
             "directories that are not flushed",
-            "flocksy.boxes.applier",
+            "flocksy.boxes.apply.applier",
             "        folders = sorted(placer.touched)",
             "        folders: list[str] = []",
             seeds=90,
         ),
         Mutant(
             "exchanged and not looked at",
-            "flocksy.boxes.placing",
+            "flocksy.boxes.apply.placing",
             "        if not self.same(found, entry.before, at=entry.temporary):\n"
             "            self._put_back(entry)\n",
             "        if False:\n            self._put_back(entry)\n",
@@ -203,13 +203,13 @@ BOXES = tuple(
         ),
         Mutant(
             "replaced and not kept",
-            "flocksy.boxes.placing",
+            "flocksy.boxes.apply.placing",
             "            self.disk.move(entry.temporary, entry.kept_as)\n        except OSError:",
             "            self.disk.remove_file(entry.temporary)\n        except OSError:",
         ),
         Mutant(
             "removed and not kept",
-            "flocksy.boxes.placing",
+            "flocksy.boxes.apply.placing",
             "        elif self.same(found, entry.before, at=entry.kept_as):\n"
             "            self.note_kept(",
             "        elif self.same(found, entry.before, at=entry.kept_as):\n"
@@ -223,7 +223,7 @@ BOXES = tuple(
         ),
         Mutant(
             "removals before contents",
-            "flocksy.boxes.applier",
+            "flocksy.boxes.apply.applier",
             "        yield from each(first, guarded(put))\n"
             "        yield from each(early, guarded(remove))\n",
             "        yield from each([*early, *late], guarded(remove))\n"
@@ -231,14 +231,14 @@ BOXES = tuple(
         ),
         Mutant(
             "nobody asks for what is missing",
-            "flocksy.boxes.exchange",
+            "flocksy.boxes.lanes.exchange",
             "        self.repair.ask(box, self._now, live, shared,"
             " soon=self._report.programme > 0)\n",
             "",
         ),
         Mutant(
             "a difference that nobody mends",
-            "flocksy.boxes.repair",
+            "flocksy.boxes.lanes.repair",
             "            self._say(reconcile.opening(box.setup.tag, box.index.items))\n",
             "            pass\n",
         ),

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from flocksy.boxes.batch import Report
+from flocksy.boxes.apply.batch import Report
 from flocksy.seam import shape
 from flocksy.sync.version import Version
 from flocksy.wire.settings import WireSettings
@@ -141,7 +141,10 @@ def _at_once(do: Callable[[], Any]) -> Generator[float, None, Any]:
 @contextmanager
 def simulated_boxes(disks: Callable[[], list[Any]], watcher: type) -> Iterator[None]:
     """Disk, clocks, random numbers and watcher of the box side are the simulator's."""
-    from flocksy.boxes import activation, applier, history, marker, planning, scanner, scans, walk
+    from flocksy.boxes import activation, planning, scans
+    from flocksy.boxes.apply import applier, history
+    from flocksy.boxes.disk import marker
+    from flocksy.boxes.scan import scanner, walk
     from flocksy.index import database, store
     from flocksy.system import clocks, files
     from tests.simulator.disk import OpenDisk

@@ -1,0 +1,190 @@
+"""What was replaced or deleted, kept for a while: `.flocksy/history/<UTC date>/<time>-<name>`.
+
+The names alone say when something was kept and roughly what it was, so that the history survives
+a lost index; the rows in the index say the rest. Retention is 30 days. When the history is larger
+than its cap the oldest goes first, but nothing of the last 7 days is ever taken: rather than that
+the history is `full`, and then the applier replaces nothing more.
+
+Ages are told by the wall clock, which may be wrong: nothing is taken while it is implausible, that
+is while the newest entry is of the future by more than a day (the clock was set back, or ran ahead
+when that was kept), or while it has moved otherwise than the monotonic clock by more than an hour
+since the history was opened (it was set meanwhile). Then a history above its cap is `full` too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from flocksy.boxes.disk.port import Disk, Stat
+from flocksy.index.journal import HISTORY, Kept
+from flocksy.sync.version import Kind
+from flocksy.system import clocks
+
+FOLDER = HISTORY
+
+RETENTION_DAYS = 30
+UNTOUCHABLE_DAYS = 7
+
+CAP_PERCENT = 10
+"""Of the disk the history may take so much: enough for a month of ordinary edits."""
+
+NAME_BYTES = 200
+"""Of the name of what is kept: with the time in front it stays below the 255 of file systems."""
+
+FUTURE_MS = 24 * 60 * 60 * 1000
+"""An entry later than now by more than this is not of a clock that was a little wrong."""
+DRIFT_MS = 60 * 60 * 1000
+"""So much no clock goes wrong by itself, and no change of it that is less does harm."""
+
+_DAY_MS = 24 * 60 * 60 * 1000
+_MS_DIGITS = 11  # hexadecimal, for the milliseconds since the epoch: until the year 2527
+_STEP = 200  # entries looked at or removed between two yields: about a millisecond or two
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What `History.prune` did. The rows of `removed` (names below `.flocksy/history/`) are to be
+    dropped; `full`: more than the cap is left, all of it too young to be taken."""
+
+    removed: tuple[str, ...]
+    bytes: int
+    full: bool
+
+
+def _elapsed_ms() -> int:
+    return clocks.elapsed_ns() // 1_000_000
+
+
+class History:
+    """The history of one box. `now_ms` is UTC, milliseconds since the epoch."""
+
+    def __init__(
+        self,
+        disk: Disk,
+        now_ms: Callable[[], int],
+        *,
+        cap_bytes: int | None = None,
+        cap_percent: int = CAP_PERCENT,
+        elapsed_ms: Callable[[], int] = _elapsed_ms,
+    ) -> None:
+        """`cap_bytes` None: `cap_percent` of the disk. `elapsed_ms`: milliseconds since whenever,
+        by a clock that nobody sets."""
+        self._disk = disk
+        self._now_ms = now_ms
+        self._elapsed_ms = elapsed_ms
+        self._began_ms = now_ms() - elapsed_ms()
+        self._cap_bytes = cap_bytes
+        self._cap_percent = cap_percent
+        self.expired_ms: int | None = None
+        """Nothing that was kept before this is kept any more; None while the clock is not believed.
+        Known once `prune` has run."""
+        self._bytes: int | None = None
+        self._last_ms = 0
+        self._count = 0
+
+    @property
+    def crowded(self) -> bool:
+        """Whether `prune` should run before anything more is kept."""
+        return self._bytes is None or self._bytes > self.cap_bytes
+
+    @property
+    def cap_bytes(self) -> int:
+        if self._cap_bytes is None:
+            self._cap_bytes = self._disk.space()[1] * self._cap_percent // 100
+        return self._cap_bytes
+
+    def reserve(self, path: str) -> str:
+        """A free place for what stands at `path`; a path in the box, whose directory exists."""
+        now_ms = self._now_ms()
+        if now_ms != self._last_ms:
+            self._last_ms, self._count = now_ms, 0
+        date = datetime.fromtimestamp(now_ms / 1000, UTC).date().isoformat()
+        folder = f"{FOLDER}/{date}"
+        if self._count == 0 and self._disk.stat(folder) is None:
+            with suppress(FileExistsError):
+                self._disk.make_directory(folder, 0o700)
+        name = path.rpartition("/")[2]
+        while len(os.fsencode(name)) > NAME_BYTES:
+            name = name[1:]  # the end of a name says more: its extension
+        while True:
+            self._count += 1
+            place = f"{folder}/{now_ms:0{_MS_DIGITS}x}-{self._count:x}-{name}"
+            if self._disk.stat(place) is None:  # as ever, unless the clock was set back
+                return place
+
+    def row(self, place: str, path: str, found: Stat, root: bytes) -> Kept:
+        """The row for what was moved to `place`, a name that `reserve` gave (maybe before a
+        crash). `root` is empty where the content was never hashed."""
+        name = place.removeprefix(FOLDER + "/")
+        if self._bytes is not None:
+            self._bytes += found.size
+        return Kept(name, path, None, root, found.size, kept_ms(name) or self._now_ms())
+
+    def prune(self) -> Generator[float, None, Pruned]:
+        """Thin the history out. Yields often (0.0: go on when it suits)."""
+        now_ms = self._now_ms()
+        removed: list[str] = []
+        left: list[tuple[int, str, int]] = []  # (when, name, size)
+        dates: list[str] = []
+        for date, folder in sorted(self._entries("")):
+            if folder.kind is not Kind.DIRECTORY:
+                continue
+            for count, (name, found) in enumerate(sorted(self._entries(date))):
+                if count % _STEP == 0:
+                    yield 0.0
+                when = kept_ms(f"{date}/{name}")
+                if when is not None:  # or else whoever put it there knows why
+                    left.append((when, f"{date}/{name}", found.size))
+            dates.append(date)
+        total = sum(size for _, _, size in left)
+        left.sort()
+        self.expired_ms = now_ms - RETENTION_DAYS * _DAY_MS
+        if not self._is_plausible(now_ms, newest_ms=left[-1][0] if left else 0):
+            left.clear()
+            self.expired_ms = None
+        for count, (when, name, size) in enumerate(left):
+            old = when < now_ms - RETENTION_DAYS * _DAY_MS
+            may_go = when < now_ms - UNTOUCHABLE_DAYS * _DAY_MS
+            if not old and (total <= self.cap_bytes or not may_go):
+                break
+            if count % _STEP == 0:
+                yield 0.0
+            self._remove(name, removed)
+            total -= size
+        for date in dates:
+            # Only an empty one goes.
+            with suppress(OSError):
+                self._disk.remove_directory(f"{FOLDER}/{date}")
+        self._bytes = total
+        return Pruned(tuple(removed), total, total > self.cap_bytes)
+
+    def _is_plausible(self, now_ms: int, newest_ms: int) -> bool:
+        """Whether ages told by the wall clock are to be believed; see the head of this module."""
+        moved_ms = now_ms - self._elapsed_ms() - self._began_ms
+        return newest_ms <= now_ms + FUTURE_MS and abs(moved_ms) <= DRIFT_MS
+
+    def _entries(self, date: str) -> list[tuple[str, Stat]]:
+        try:
+            return self._disk.scan(f"{FOLDER}/{date}" if date else FOLDER)
+        except FileNotFoundError:
+            return []
+
+    def _remove(self, name: str, removed: list[str]) -> None:
+        with suppress(FileNotFoundError):
+            self._disk.remove_file(f"{FOLDER}/{name}")
+        removed.append(name)
+
+
+def kept_ms(name: str) -> int | None:
+    """When something was kept, from its name in the history; None where the name is not ours."""
+    digits, dash, _ = name.rpartition("/")[2].partition("-")
+    if not dash or len(digits) != _MS_DIGITS:
+        return None
+    try:
+        return int(digits, 16)
+    except ValueError:
+        return None

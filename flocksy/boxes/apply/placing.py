@@ -1,0 +1,394 @@
+"""One entry at a time: bring it to its path, or take it away, and lose nothing.
+
+Theory of operation. Nobody can look at a path and then replace it in one step, so the order is
+turned round: exchange first, check afterwards. What came out of the exchange is safe under the
+temporary's name and can be looked at in peace. Is it what the planner saw, it goes to the history.
+Is it something else, somebody edited the path since the scan: the two are exchanged back, the
+path is reported as changed and the scanner will find the edit. Should somebody have edited even
+what stood there for that instant, the newest stays at the path and the one before goes to the
+history. At no instant does a content exist only in memory or under no name.
+
+What counts as "what the planner saw" is size, mtime, inode and mode. The change time serves
+before the rename only, since the rename itself moves it.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from contextlib import suppress
+
+from flocksy.boxes.apply.history import FOLDER as HISTORY
+from flocksy.boxes.apply.history import History
+from flocksy.boxes.apply.journal import JournalEntry
+from flocksy.boxes.disk.port import PARKED, PRIVATE, Disk, Stat
+from flocksy.boxes.scan.looking import says
+from flocksy.errors import FlocksyError
+from flocksy.index.journal import Kept
+from flocksy.sync.capabilities import Capabilities
+from flocksy.sync.names import ancestors
+from flocksy.sync.trees import DiskEntry
+from flocksy.sync.version import Kind
+
+INCOMING = f"{PRIVATE}/incoming"
+"""Temporaries: contents on their way to their paths."""
+
+OWN_PREFIX = "apply-"
+"""Names of temporaries that a batch makes; whatever bears it at the start is left from a crash."""
+
+SCRATCH = f"{PRIVATE}/scratch"
+"""Where contents go that are here already: written like any other, then discarded."""
+
+
+class ChangedError(Exception):
+    """What stands at the path is not what the planner saw. Nothing was done."""
+
+
+class BlockedError(Exception):
+    """Something stands in the way that no scan will ever report. The text is for people."""
+
+
+class Placer:
+    """Does single operations on one box, and notes what it kept and which directories it touched.
+
+    Methods raise `ChangedError`, or the `OSError` of the disk with the path as it was before.
+    """
+
+    def __init__(
+        self,
+        disk: Disk,
+        history: History,
+        capabilities: Capabilities,
+        *,
+        ignore_symlinks: bool = False,
+    ) -> None:
+        self.disk = disk
+        self.history = history
+        self.capabilities = capabilities
+        self._ignore_symlinks = ignore_symlinks
+        self.kept: list[Kept] = []
+        self.touched: set[str] = set()
+
+    def same(
+        self,
+        found: Stat | None,
+        entry: DiskEntry | None,
+        *,
+        at: str | None = None,
+        ctime: bool = False,
+    ) -> bool:
+        """Whether `found` is still what `entry` describes. `at`: where it was found; a symlink is
+        read there."""
+        if found is None or entry is None:
+            return found is None and entry is None
+        if found.kind is not entry.kind:
+            return False
+        if self.capabilities.mode_bits and found.mode != entry.mode and found.kind != Kind.SYMLINK:
+            return False
+        if found.kind is Kind.DIRECTORY:
+            return True  # the rest moves with its children
+        if found.size != entry.size or found.mtime_ns != entry.mtime_ns:
+            return False
+        if not self.same_inode(found, entry):
+            return False
+        if ctime and entry.ctime_ns and found.ctime_ns != entry.ctime_ns:
+            return False
+        return at is None or found.kind is not Kind.SYMLINK or says(self.disk, at, entry)
+
+    def same_inode(self, found: Stat, entry: DiskEntry) -> bool:
+        """Whether the inodes agree; always, where the disk or the entry does not tell."""
+        if not entry.inode or not self.capabilities.stable_inodes:
+            return True
+        return found.inode == entry.inode
+
+    def check(self, path: str, expected: DiskEntry | None) -> None:
+        """The cheap look before anything is done; the one that counts comes afterwards.
+
+        Raises also `BlockedError`.
+        """
+        found = self.disk.stat(path)
+        if self.same(found, expected, at=path, ctime=True):
+            return
+        self._check_foreign(found)
+        if found is None:
+            self._check_above(path)
+        elif expected is None:
+            self._check_spelling(path)
+        raise ChangedError
+
+    def _check_foreign(self, found: Stat | None) -> None:
+        """Whether something stands there that scans skip: no scan would ever report a change."""
+        if found is None:
+            return
+        if found.kind is None:
+            raise BlockedError("something stands here that no box holds (a FIFO, socket or device)")
+        if found.kind is Kind.SYMLINK and self._ignore_symlinks:
+            raise BlockedError("a symbolic link stands here, and this box ignores those")
+
+    def _check_above(self, path: str) -> None:
+        """The same for what stands where a directory above the path should be."""
+        for above in ancestors(path):
+            found = self.disk.stat(above)
+            if found is not None:
+                self._check_foreign(found)
+                return
+
+    def _check_spelling(self, path: str) -> None:
+        """Whether what stands at the path has that name, or one that this disk cannot tell from
+        it."""
+        if self.capabilities.case_folding or self.capabilities.normalising:
+            folder, _, name = path.rpartition("/")
+            if all(name != other for other, _ in self.disk.scan(folder)):
+                raise BlockedError(
+                    "this disk cannot tell its name from that of another entry: rename either"
+                )
+
+    def put(self, entry: JournalEntry) -> None:
+        """Bring the temporary of `entry` to its path; what stood there goes to the history."""
+        bring = self.disk.move if entry.before is None else self.disk.exchange
+        try:
+            self._insist(entry.path, lambda: bring(entry.temporary, entry.path))
+        except OSError as error:
+            if entry.before is not None:
+                self.settle(entry)
+            if isinstance(error, FileExistsError | FileNotFoundError):
+                self._check_above(entry.path)
+                raise ChangedError from None
+            raise
+        self.touch(entry.path)
+        if entry.before is not None:
+            self.dispose(entry)
+
+    def settle(self, entry: JournalEntry) -> None:
+        """After an exchange that failed or was cut: back with what had been taken from the path;
+        where somebody's is there by now it goes to the history.
+
+        Raises `FlocksyError` when that failed, as `_put_back` does.
+        """
+        try:
+            parked = self.disk.settle(entry.temporary, entry.path)
+            found = self.disk.stat(parked) if parked is not None else None
+            if parked is None or found is None:
+                return
+            root = entry.before.root if entry.before and self.same(found, entry.before) else b""
+            self.keep(parked, entry.path, found, root)
+        except OSError as error:
+            raise FlocksyError(
+                f"{entry.path}: what stood there is at {entry.temporary}{PARKED} in the box and"
+                f" cannot be put back: {describe(error)}"
+            ) from error
+
+    def dispose(self, entry: JournalEntry) -> None:
+        """Deal with what an exchange left under the temporary's name."""
+        found = self.disk.stat(entry.temporary)
+        if found is None:
+            return
+        if not self.same(found, entry.before, at=entry.temporary):
+            self._put_back(entry)
+            raise ChangedError
+        if found.kind is Kind.DIRECTORY:
+            try:
+                self.disk.remove_directory(entry.temporary)
+            except OSError:
+                # Not empty: somebody put something in since.
+                self._put_back(entry)
+                raise ChangedError from None
+            return
+        assert entry.before is not None
+        try:
+            self.disk.move(entry.temporary, entry.kept_as)
+        except OSError:
+            # No room for one more name. The old content must not stay among the temporaries.
+            self._put_back(entry)
+            raise
+        self.note_kept(entry.kept_as, entry.path, found, entry.before.root)
+
+    def _put_back(self, entry: JournalEntry) -> None:
+        """Undo an exchange whose other side turned out to be a local edit.
+
+        Raises `FlocksyError` when that failed: the batch must stay open then, so that the next
+        recovery deals with it.
+        """
+        try:
+            self._insist(entry.path, lambda: self.disk.exchange(entry.temporary, entry.path))
+            if self.same(self.disk.stat(entry.temporary), entry.after, at=entry.temporary):
+                return
+            # Edited in this very instant, and that is what we now hold: it is newer than the edit
+            # at the path, so it goes back once more.
+            self._insist(entry.path, lambda: self.disk.exchange(entry.temporary, entry.path))
+            self._keep_unknown(entry)
+        except FileNotFoundError:
+            # Deleted in this very instant: the later wish counts, the edit is kept.
+            self._keep_unknown(entry)
+        except OSError as error:
+            raise FlocksyError(
+                f"{entry.path}: a local edit is at {entry.temporary} in the box and cannot be put"
+                f" back: {describe(error)}"
+            ) from error
+
+    def _keep_unknown(self, entry: JournalEntry) -> None:
+        found = self.disk.stat(entry.temporary)
+        if found is not None:
+            self.keep(entry.temporary, entry.path, found, b"")
+
+    def remove(self, entry: JournalEntry, linked: tuple[int, str] | None = None) -> None:
+        """Take what stands at the path away: a file or link to its place in the history; a
+        directory when it is empty.
+
+        `linked`: the file, of this inode, has just got a second name in the box by a link, so that
+        this one is dropped; unless somebody has replaced or removed it there already.
+        """
+        assert entry.before is not None
+        directory = entry.before.kind is Kind.DIRECTORY
+        if directory:
+            found = self.disk.stat(entry.path)
+            if found is None or found.kind is not Kind.DIRECTORY:
+                raise ChangedError
+        try:
+            if directory:
+                self._insist(entry.path, lambda: self.disk.remove_directory(entry.path))
+            else:
+                self._insist(entry.path, lambda: self.disk.move(entry.path, entry.kept_as))
+        except FileNotFoundError:
+            raise ChangedError from None
+        except OSError as error:
+            if directory and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                # Something new is found by a scan, and is wanted then. The rest no scan reports.
+                raise BlockedError(
+                    "was deleted, but still has something in it that is not synchronised"
+                ) from None
+            raise
+        self.touch(entry.path)
+        if directory:
+            return
+        found = self.disk.stat(entry.kept_as)
+        if found is None:
+            raise ChangedError
+        if linked is not None and found.inode == linked[0] and self.is_named(*linked):
+            self.disk.remove_file(entry.kept_as)
+        elif self.same(found, entry.before, at=entry.kept_as):
+            self.note_kept(entry.kept_as, entry.path, found, entry.before.root)
+        else:
+            self.restore(entry, found)
+            raise ChangedError
+
+    def is_named(self, inode: int, path: str) -> bool:
+        """Whether the file of this inode stands there."""
+        there = self.disk.stat(path)
+        return there is not None and there.inode == inode
+
+    def restore(self, entry: JournalEntry, found: Stat) -> None:
+        """A removal took an edit away: back with it; where the name is taken again it is kept."""
+        try:
+            self.disk.move(entry.kept_as, entry.path)
+        except FileExistsError:
+            if found.kind is Kind.DIRECTORY:
+                self.keep(entry.kept_as, entry.path, found, b"")
+            else:
+                self.note_kept(entry.kept_as, entry.path, found, b"")
+
+    def set_metadata(self, path: str, expected: DiskEntry, wanted: DiskEntry) -> Stat:
+        """Mode and mtime of what stands at the path, which must be what the planner saw.
+
+        An mtime is set only where another one is wanted. Then whoever wrote into the file in this
+        very instant cannot be told by it: it has to be read again.
+        """
+        self.check(path, expected)
+        dated = wanted.mtime_ns != expected.mtime_ns
+        found = self.dress(path, expected.inode, wanted, dated=dated)
+        if found.kind is Kind.FILE and (
+            found.size != expected.size or (not dated and found.mtime_ns != expected.mtime_ns)
+        ):
+            raise ChangedError  # edited since the look
+        return found
+
+    def dress(self, path: str, inode: int, wanted: DiskEntry, *, dated: bool = True) -> Stat:
+        """Set mode and (`dated`) mtime as far as this disk and this kind of entry have them; not of
+        what has taken the place of `inode` (0: not known) since the look: then `ChangedError`.
+        """
+        mode = wanted.mode if self.capabilities.mode_bits else None
+        mtime_ns = wanted.mtime_ns if dated and wanted.kind is Kind.FILE else None
+        # A directory that has taken the place of another is as good: no scan tells them apart.
+        is_known = inode and self.capabilities.stable_inodes and wanted.kind is Kind.FILE
+        try:
+            found = self.disk.set_metadata(path, mode, mtime_ns, inode if is_known else None)
+        except FileNotFoundError:
+            raise ChangedError from None
+        if found.kind is not wanted.kind:
+            raise ChangedError
+        return found
+
+    def keep(self, temporary: str, path: str, found: Stat, root: bytes) -> None:
+        """Move what was taken from `path` to the history; of a directory, which the history does
+        not hold, all that is in it."""
+        if found.kind is Kind.DIRECTORY:
+            for name, below in self.disk.scan(temporary):
+                self.keep(f"{temporary}/{name}", f"{path}/{name}", below, b"")
+            self.disk.remove_directory(temporary)
+            return
+        place = self.history.reserve(path)
+        self.disk.move(temporary, place)
+        self.note_kept(place, path, found, root)
+
+    def note_kept(self, place: str, path: str, found: Stat, root: bytes) -> None:
+        """What came from `path` is in the history at `place`."""
+        self.kept.append(self.history.row(place, path, found, root))
+        self.touch(place)
+        self.touched.add(HISTORY)  # the day's directory may be new
+
+    def touch(self, path: str) -> None:
+        """The name of `path` may have changed: its directory is to be flushed."""
+        self.touched.add(path.rpartition("/")[0])
+
+    def _insist(self, path: str, do: Callable[[], None]) -> None:
+        """Do it although the mode of the directory of `path` forbids it: a synced directory may
+        well be read-only, and its entries still have to follow the flock."""
+        try:
+            do()
+        except PermissionError:
+            folder = path.rpartition("/")[0]
+            found = self.disk.stat(folder)
+            if not folder or found is None or found.mode & 0o300 == 0o300:
+                raise
+            self.disk.set_metadata(folder, found.mode | 0o700, None)
+            try:
+                do()
+            finally:
+                self.disk.set_metadata(folder, found.mode, None)
+
+
+def make_folders(disk: Disk) -> None:
+    """The directories of ours in a box, where they are missing."""
+    for folder in (PRIVATE, INCOMING, SCRATCH, HISTORY):
+        with suppress(FileExistsError):
+            disk.make_directory(folder, 0o700)
+
+
+def describe(error: OSError) -> str:
+    """One clear line about an operation that failed: what is wrong and what to do."""
+    text = _REMEDIES.get(error.errno or 0)
+    return text or f"cannot be written: {error.strerror or error}"
+
+
+def is_full(error: OSError) -> bool:
+    """Whether there is no room: then everything that needs room has to wait."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+UNFIT = frozenset((errno.ENAMETOOLONG, errno.EILSEQ, errno.EXDEV))
+"""What the disk says of what it will not take tomorrow either: of a name, or across a mount."""
+
+_REMEDIES = {
+    errno.ENOSPC: "the disk is full: make room, flocksy goes on by itself",
+    errno.EDQUOT: "the quota is used up: make room, flocksy goes on by itself",
+    errno.EACCES: "permission denied: let the user that runs flocksy write here",
+    errno.EPERM: "not permitted: it belongs to another user or is immutable",
+    errno.EROFS: "the file system is mounted read-only: mount it for writing",
+    errno.ENAMETOOLONG: "the name is too long for this file system",
+    errno.EILSEQ: "this file system cannot hold the name",
+    errno.EINVAL: "this file system cannot hold the name or the type",
+    errno.EXDEV: "it lies on another file system than the box: mounts in a box cannot be synced",
+    errno.ENOTEMPTY: "the directory is not empty, so it was left",
+    errno.EEXIST: "the directory is not empty, so it was left",
+    errno.EBUSY: "it is in use as a mount point",
+}

@@ -1,0 +1,196 @@
+"""What a crash in the middle of a batch left, path by path.
+
+Each entry of an open batch is looked at once, before the box is scanned. A path that shows the new
+content was done: synced moves as if nothing had happened. One that shows the old content was not:
+nothing is concluded, the plan is made again. Anything else is somebody's edit and is left to the
+scan. What an exchange or a removal had taken out goes where it was going: to the history, or back.
+
+An edit may also be one of what the batch had *brought*: people go on working after it, and a power
+cut makes the index forget that it was done. What is to be read as their change is then the
+difference to what it had brought, and not to what stood there before: that may be shown elsewhere
+by now (a conflict copy), and they have neither replaced nor deleted it. That the batch had come so
+far is told by what stood there before, when it lies where only the batch can have put it. Where
+nothing stands at such a path any more, it counts as never held: what was brought comes once more,
+and nothing is deleted for anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from flocksy.boxes.apply.attributes import bring
+from flocksy.boxes.apply.journal import Applied, JournalEntry
+from flocksy.boxes.apply.placing import BlockedError, ChangedError, Placer
+from flocksy.boxes.disk.port import Stat
+from flocksy.boxes.scan.looking import says
+from flocksy.sync.trees import DiskEntry
+from flocksy.sync.version import Kind
+
+
+def recover(placer: Placer, entry: JournalEntry, linked: dict[int, str]) -> Applied | None:
+    """Finish or undo one operation. None: it was not done, scan the path. Not `settled`: it was
+    done, and the path has to be scanned all the same.
+
+    `linked`: inode to path of files that have reached it; a removal of such a file is the second
+    half of a rename, and two live names of one file must not stay. So placements come first.
+    Raises `OSError` or `FlocksyError` where the disk does not let us; the batch then stays open.
+    """
+    try:
+        if entry.after is None:
+            return _removal(placer, entry, linked)
+        if not entry.temporary:
+            return _metadata(placer, entry)
+        placer.settle(entry)
+        return _placement(placer, entry, entry.after, linked)
+    except ChangedError:
+        return None
+
+
+def _removal(placer: Placer, entry: JournalEntry, linked: dict[int, str]) -> Applied | None:
+    there = placer.disk.stat(entry.path)
+    taken = placer.disk.stat(entry.kept_as) if entry.kept_as else None
+    if there is not None and taken is None and there.inode in linked:
+        placer.remove(entry, (there.inode, linked[there.inode]))
+        return Applied(entry.path, None, entry.synced)
+    new_name = linked.get(taken.inode) if taken is not None else None
+    if taken is not None and new_name and placer.is_named(taken.inode, new_name):
+        placer.disk.remove_file(entry.kept_as)
+    elif taken is not None:
+        if not placer.same(taken, entry.before, at=entry.kept_as):
+            placer.restore(entry, taken)
+            return None
+        assert entry.before is not None
+        placer.note_kept(entry.kept_as, entry.path, taken, entry.before.root)
+    elif there is not None:
+        return None
+    if placer.same(there, entry.before, at=entry.path):
+        return None  # a disk that keeps no order shows both
+    # Gone by our hand; or by somebody's while nobody looked, which comes to the same. What stands
+    # there nevertheless was made since.
+    return Applied(entry.path, None, entry.synced, settled=there is None)
+
+
+def _metadata(placer: Placer, entry: JournalEntry) -> Applied | None:
+    """Mode, mtime and each attribute are calls of their own: between them the path shows neither
+    state."""
+    found = placer.disk.stat(entry.path)
+    before, after = entry.before, entry.after
+    if found is None or before is None or after is None or found.kind is not before.kind:
+        return None
+    if found.kind is Kind.FILE and (
+        found.size != before.size
+        or found.mtime_ns not in (before.mtime_ns, after.mtime_ns)
+        or found.mode not in _modes_between(before, after)
+        or not placer.same_inode(found, before)
+    ):
+        return None
+    brought = _brought(placer, entry.path, before.attributes, after.attributes)
+    if found.kind is not Kind.SYMLINK:
+        found = placer.dress(entry.path, found.inode, after)
+    return _applied(entry, found.entry(after.root), brought, settled=found.kind is not Kind.FILE)
+
+
+def _modes_between(before: DiskEntry, after: DiskEntry) -> Collection[int]:
+    """What a file may show while metadata is set. For its attributes it may have been opened."""
+    modes = {before.mode, after.mode}
+    return modes if before.attributes == after.attributes else modes | {m | 0o600 for m in modes}
+
+
+def _brought(placer: Placer, path: str, before: bytes | None, wanted: bytes | None) -> bytes | None:
+    """The attributes that the file at `path` is known to show, once they are set where they are to
+    be others than `before`."""
+    if not placer.capabilities.attributes:
+        return None
+    if before is None or wanted is None or before == wanted:
+        return before
+    try:
+        bring(placer.disk, path, before, wanted)
+    except (ChangedError, BlockedError):
+        return before  # somebody's change, or planned once more
+    return wanted
+
+
+def _placement(
+    placer: Placer, entry: JournalEntry, after: DiskEntry, linked: dict[int, str]
+) -> Applied | None:
+    there = placer.disk.stat(entry.path)
+    wanted = entry.synced.disk if entry.synced is not None else None
+    # A renamed file gets its mtime last; it may show either.
+    brought = replace(after, mtime_ns=wanted.mtime_ns) if wanted is not None else after
+    out = placer.disk.stat(entry.temporary)
+    if there is None and entry.before is None and _is(placer, entry.temporary, out, after):
+        # A new path, or one whose other spelling had to go first: its content may be nowhere else.
+        placer.put(entry)
+        there, out = placer.disk.stat(entry.path), None
+    arrived = _is(placer, entry.path, there, after) or _is(placer, entry.path, there, brought)
+    if there is not None and arrived and not _is(placer, entry.temporary, out, after):
+        if out is not None:
+            placer.dispose(entry)
+        else:
+            _note_replaced(placer, entry)
+        if there.kind is Kind.FILE:
+            linked[there.inode] = entry.path
+        if wanted is None or wanted.kind is Kind.SYMLINK:
+            return _applied(entry, there.entry(after.root), None)
+        shows = _brought(placer, entry.path, after.attributes, wanted.attributes)
+        dated = there.mtime_ns != wanted.mtime_ns
+        try:
+            there = placer.dress(entry.path, there.inode, wanted, dated=dated)
+        except ChangedError:
+            return _applied(entry, there.entry(after.root), shows, settled=False)  # just now
+        return _applied(entry, there.entry(after.root), shows, settled=not dated)
+    if not _note_replaced(placer, entry):
+        if there is None and out is None and entry.before is None:
+            # The power took it, and may have left gone what was cleared out of its way.
+            return Applied(entry.path, None, None, settled=False)
+        if out is None or _is(placer, entry.temporary, out, after):
+            return None
+        # Exchanged, and the path edited or emptied since: what came out must not stay here.
+        if entry.before is None or not placer.same(out, entry.before, at=entry.temporary):
+            placer.keep(entry.temporary, entry.path, out, b"")
+            return None  # it was an edit, and what stands there now is another
+        placer.disk.move(entry.temporary, entry.kept_as)
+        _note_replaced(placer, entry)
+    if placer.same(there, entry.before, at=entry.path):
+        return None  # a disk that keeps no order shows both
+    if there is None:
+        # Deleted since, or lost by such a disk. It is brought once more: nothing is deleted for
+        # everybody that nobody has deleted for certain.
+        return Applied(entry.path, None, None, settled=False)
+    shown = after
+    if wanted is not None and wanted.kind is not Kind.SYMLINK:
+        shown = replace(brought, mode=wanted.mode)
+    shows = shown.attributes if placer.capabilities.attributes else None
+    return _applied(entry, replace(shown, attributes=None), shows, settled=False)
+
+
+def _note_replaced(placer: Placer, entry: JournalEntry) -> bool:
+    """Whether what stood at the path is in the history, where only an exchange can have brought
+    it; then it gets its row."""
+    kept = placer.disk.stat(entry.kept_as) if entry.kept_as else None
+    if kept is None or entry.before is None:
+        return False
+    placer.note_kept(entry.kept_as, entry.path, kept, entry.before.root)
+    return True
+
+
+def _is(placer: Placer, at: str, found: Stat | None, after: DiskEntry) -> bool:
+    """Whether `found`, at that place, is the very thing that was made for the path."""
+    if found is None or found.kind is not after.kind or not placer.same_inode(found, after):
+        return False
+    if found.kind is Kind.DIRECTORY:
+        return True
+    if found.size != after.size or found.mtime_ns != after.mtime_ns:
+        return False
+    return found.kind is not Kind.SYMLINK or says(placer.disk, at, after)
+
+
+def _applied(
+    entry: JournalEntry, local: DiskEntry, brought: bytes | None, *, settled: bool = True
+) -> Applied:
+    """`brought` as in `Step`, `settled` as in `Applied`."""
+    synced = entry.synced
+    if synced is not None:
+        synced = replace(synced, disk=replace(local, attributes=brought))
+    return Applied(entry.path, local, synced, settled)

@@ -1,0 +1,87 @@
+"""What our own lane carried, staged like what others send: so that a source does all the work of a
+receiver (design 4.3, rule 5).
+
+A receiver of an edited file gets a list and the chunks that are new, and copies the others from its
+own disk. The source has the whole file, so there is nothing it lacks: it waits for what its lane
+carries, and then copies the others too. When all is complete, `rehearsal` goes through the last
+steps with it, and it is removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from flocksy.boxes.content.incoming import Incoming
+from flocksy.boxes.content.staging import Staging
+from flocksy.boxes.disk.port import Disk
+from flocksy.errors import HostileInput
+from flocksy.index.contents import Contents
+from flocksy.sync.content import chunk_id, root_of
+
+MAX_SCRATCH_CONTENTS = 10_000
+"""The oldest makes room. More than one burst carries."""
+
+
+class Scratch(Staging):
+    """The own contents of one box. A chunk that nobody expected is staged by itself: its
+    `Staged.path` is empty."""
+
+    prefix = "own-"
+
+    def __init__(self, disk: Disk, contents: Contents) -> None:
+        super().__init__(disk, contents)
+        self.sweep()
+
+    def write(self, name: bytes, data: bytes | memoryview) -> bool:
+        """As for what others send. What is not expected was carried because somebody asked for it:
+        a content by itself, so that whoever answers does the work of those who asked."""
+        if name in self._wanting:
+            return super().write(name, data)
+        if chunk_id(data) != name and root_of(data) != name:
+            raise HostileInput("content that is not what its id says")
+        key = ("", name)
+        if key in self._incoming:
+            return True
+        incoming = self._begin(key, len(data))
+        if not self._temporaries.write_whole(incoming.name, data):
+            self.release(*key)
+            return False
+        self._finish(incoming)
+        return True
+
+    def copy_rest(self, unsaid: Container[str]) -> None:
+        """Have `advance` copy what no lane carries. `unsaid`: paths of which more is to be said."""
+        if not self._wanting:
+            return
+        for incoming in list(self._incoming.values()):
+            if not (
+                incoming.complete or incoming.key in self._looking or incoming.key[0] in unsaid
+            ):
+                self._copy_rest(incoming)
+
+    def _copy_rest(self, incoming: Incoming) -> None:
+        while incoming.carried and incoming.blobs:
+            name = next(iter(incoming.blobs))
+            blob = self._here.list_blob(name, incoming.key[1], incoming.size)
+            if blob is None or incoming.key not in self._incoming:
+                break
+            self._take_blob(incoming, name, blob)
+        if not incoming.carried or incoming.blobs:
+            # Nothing of it came: the others have it all and do nothing, and so do we.
+            self.release(*incoming.key)
+        elif incoming.missing:
+            super()._look_here(incoming)
+
+    def _use_what_is_here(self, incoming: Incoming) -> None:
+        pass
+
+    def _look_here(self, incoming: Incoming) -> None:
+        pass  # not before `copy_rest`
+
+    def _looked(self, incoming: Incoming) -> None:
+        if incoming.missing:
+            self.release(*incoming.key)  # the file is another one by now
+
+    def _make_room(self) -> None:
+        if len(self._incoming) >= MAX_SCRATCH_CONTENTS:
+            self.release(*next(iter(self._incoming)))

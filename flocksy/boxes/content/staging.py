@@ -1,0 +1,400 @@
+"""Incoming content, assembled in temporary files inside the box until it is complete.
+
+Theory of operation. A content is expected by its root and size. First its list has to come, blob by
+blob, each checked against the id the one above gave it; then its chunks, in any order and as often
+as they like, each checked against its id and written to every place that lacks it. So the whole
+is right by construction and nothing has to be read again. What is on this disk already, in other
+files or in a temporary left by an earlier run, is copied from there and checked likewise.
+
+Nothing is flushed here: the applier flushes a whole batch at once. A disk that refuses (full,
+read-only) is no error of the caller's: it is told in `trouble`, what came stays wanted, and small
+contents, which nobody would send again, wait in the index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+from itertools import islice
+
+from flocksy.boxes.content.here import Here
+from flocksy.boxes.content.incoming import Incoming, Key, Staged
+from flocksy.boxes.content.temporaries import Temporaries
+from flocksy.boxes.disk.port import Disk
+from flocksy.errors import HostileInput, LimitExceeded
+from flocksy.index.contents import Contents, Piece
+from flocksy.sync.content import (
+    INLINE_BYTES,
+    ListAssembly,
+    chunk_id,
+    root_of,
+    small_list,
+)
+
+MAX_CONTENTS = 200_000
+"""Contents under way at a time; about 1 KiB of memory each, and as many files."""
+MAX_BROKEN = 10_000
+"""Contents remembered as impossible; honest members make none."""
+LOOK_UP_BYTES = 16 << 10
+"""What asking the index for a chunk counts in the budget of `advance`: about as long as a copy."""
+
+
+class Staging:
+    """The incoming contents of one box, one for each (path, root): two paths that are to have the
+    same content get a temporary each. (`scratch.Scratch` does the same for our own content.)"""
+
+    prefix = "in-"
+    """Of the names of the temporaries."""
+
+    def __init__(self, disk: Disk, contents: Contents) -> None:
+        self._contents = contents
+        self._here = Here(disk, contents)
+        self._temporaries = Temporaries(disk, self.prefix)
+        self._incoming: dict[Key, Incoming] = {}
+        self._wanting: dict[bytes, list[Incoming]] = {}
+        self._looking: dict[Key, Incoming] = {}
+        self._fresh: list[Staged] = []
+        self._moved: set[Key] = set()
+        self._broken: set[Key] = set()
+
+    # -- what is to come -----------------------------------------------------------------------
+
+    def expect(self, path: str, root: bytes, size: int) -> None:
+        """Begin, or go on with, a file content. Chunks that are here already are copied by
+        `advance`. Raises `LimitExceeded` when too many are under way."""
+        key = (path, root)
+        if key in self._incoming or key in self._broken:
+            return
+        incoming = self._begin(key, size)
+        incoming.assembly = ListAssembly(root, size)
+        self._use_what_is_here(incoming)
+        self._follow_lists(incoming)
+
+    def inline(self, path: str, root: bytes, data: bytes) -> None:
+        """The whole content of a small file, complete at once. Raises `HostileInput` when it is
+        not `root`'s."""
+        if len(data) > INLINE_BYTES or small_list(data).root != root:
+            raise HostileInput("inline content that is not what its root says")
+        key = (path, root)
+        known = self._incoming.get(key)
+        if known is not None and known.complete:
+            return
+        self.release(path, root)
+        incoming = self._begin(key, len(data))
+        name = chunk_id(data)
+        pieces = (Piece(0, len(data), name),) if data else ()
+        if not self._temporaries.write_whole(incoming.name, data):
+            self._contents.put(root, pieces, blobs=((name, data),))
+            self.release(path, root)
+            self.expect(path, root, len(data))
+            return
+        self._contents.put(root, pieces)
+        self._finish(incoming)
+
+    def _begin(self, key: Key, size: int) -> Incoming:
+        self._make_room()
+        incoming = Incoming(key, size, self._temporaries.name(*key), None)
+        self._incoming[key] = incoming
+        return incoming
+
+    def _make_room(self) -> None:
+        if len(self._incoming) >= MAX_CONTENTS:
+            raise LimitExceeded(
+                f"{len(self._incoming)} files are on their way into one box: more wait for these"
+            )
+
+    def _use_what_is_here(self, incoming: Incoming) -> None:
+        """Of an earlier run, or of other contents."""
+        incoming.resumed = self._temporaries.begun(incoming.name, incoming.size)
+        self._use_known_lists(incoming)
+
+    def _use_known_lists(self, incoming: Incoming) -> None:
+        """Give the assembly the lists that are on this disk, for whatever reason."""
+        assembly = incoming.assembly
+        assert assembly is not None
+        again = True
+        while again and incoming.key in self._incoming:
+            again = False
+            for blob_id in assembly.missing():
+                blob = self._here.list_blob(blob_id, incoming.key[1], incoming.size)
+                if blob is not None:
+                    again = self._add_blob(incoming, blob_id, blob) or again
+
+    def _follow_lists(self, incoming: Incoming) -> None:
+        """Want the lists that the known ones name, or the chunks when all lists are known."""
+        if incoming.assembly is None or incoming.key not in self._incoming:
+            return
+        missing = incoming.assembly.missing()
+        for blob_id in missing:
+            if blob_id not in incoming.blobs:
+                incoming.blobs[blob_id] = None
+                self._wanting.setdefault(blob_id, []).append(incoming)
+        if not missing:
+            self._listed(incoming)
+
+    def _add_blob(self, incoming: Incoming, blob_id: bytes, blob: bytes | memoryview) -> bool:
+        """A list blob whose bytes are known to be right. False: it makes no sense, and so the
+        content that it is a list of can never come to be."""
+        assert incoming.assembly is not None
+        try:
+            return incoming.assembly.add(blob_id, blob)
+        except HostileInput:
+            self._give_up(incoming)
+            return False
+
+    def _listed(self, incoming: Incoming) -> None:
+        """The whole list is known: now the chunks."""
+        assert incoming.assembly is not None
+        at = 0
+        pieces: list[Piece] = []
+        for chunk in incoming.assembly.chunks():
+            offsets, _ = incoming.missing.setdefault(chunk.chunk_id, ([], chunk.length))
+            offsets.append(at)
+            pieces.append(Piece(at, chunk.length, chunk.chunk_id))
+            at += chunk.length
+        incoming.assembly = None
+        for name in incoming.missing:
+            self._wanting.setdefault(name, []).append(incoming)
+        self._contents.put(incoming.key[1], pieces)
+        self._look_here(incoming)
+        if not incoming.missing:
+            self._looking[incoming.key] = incoming
+            self._make_empty(incoming)
+
+    def _look_here(self, incoming: Incoming) -> None:
+        """Have `advance` copy what of its chunks is on this disk."""
+        incoming.unlooked = dict.fromkeys(incoming.missing)
+        self._looking[incoming.key] = incoming
+
+    def _make_empty(self, incoming: Incoming) -> bool:
+        """False: the disk refused it."""
+        if not self._temporaries.write(incoming.name, b"", ()):
+            return False
+        self._finish(incoming)
+        return True
+
+    # -- what comes ----------------------------------------------------------------------------
+
+    def write(self, name: bytes, data: bytes | memoryview) -> bool:
+        """A chunk or a list blob that arrived; checked against its id here. False: nobody
+        expected it, or the disk refused it; it is wanted as before. Raises `HostileInput` when it
+        is not what its id says."""
+        takers = self._wanting.get(name)
+        if not takers:
+            return False
+        top = any(incoming.key[1] == name for incoming in takers)
+        if (root_of(data) if top else chunk_id(data)) != name:
+            raise HostileInput("content that is not what its id says")
+        for incoming in list(takers):
+            self._moved.add(incoming.key)
+            if name in incoming.blobs:
+                self._take_blob(incoming, name, data)
+            elif not self._take_chunk(incoming, name, data):
+                return False
+        return True
+
+    def _take_blob(self, incoming: Incoming, name: bytes, data: bytes | memoryview) -> None:
+        self._contents.put(incoming.key[1], blobs=((name, bytes(data)),))
+        if not self._add_blob(incoming, name, data):
+            return
+        incoming.blobs.pop(name, None)
+        incoming.carried = True
+        self._unwant(name, incoming)
+        self._follow_lists(incoming)
+
+    def _take_chunk(self, incoming: Incoming, name: bytes, data: bytes | memoryview) -> bool:
+        """False: the disk refused it."""
+        offsets, length = incoming.missing[name]
+        if len(data) != length:
+            # The id is right, so it is the list that lies.
+            self._give_up(incoming)
+            return True
+        if not self._temporaries.write(incoming.name, data, offsets):
+            return False
+        self._have(incoming, name)
+        return True
+
+    def _give_up(self, incoming: Incoming) -> None:
+        if len(self._broken) >= MAX_BROKEN:
+            self._broken.clear()  # to find out anew costs a list each, and loses nothing
+        self._broken.add(incoming.key)
+        self.release(*incoming.key)
+
+    def _have(self, incoming: Incoming, name: bytes) -> None:
+        offsets, length = incoming.missing.pop(name)
+        incoming.here_bytes += length * len(offsets)
+        incoming.unlooked.pop(name, None)
+        self._unwant(name, incoming)
+        if not incoming.missing:
+            self._finish(incoming)
+
+    def _unwant(self, name: bytes, incoming: Incoming) -> None:
+        takers = self._wanting.get(name, [])
+        if incoming in takers:
+            takers.remove(incoming)
+        if not takers:
+            self._wanting.pop(name, None)
+
+    def _finish(self, incoming: Incoming) -> None:
+        incoming.here_bytes = incoming.size
+        incoming.complete = True
+        incoming.unlooked.clear()
+        self._looking.pop(incoming.key, None)
+        self._temporaries.done(incoming.name)
+        self._fresh.append(incoming.staged())
+
+    # -- what is here already ------------------------------------------------------------------
+
+    def advance(self, budget_bytes: int) -> bool:
+        """Copy chunks that are on this disk already. True: there is more to copy."""
+        while self._looking and budget_bytes > 0:
+            key, incoming = next(iter(self._looking.items()))
+            if not incoming.unlooked:
+                if not incoming.missing and not self._make_empty(incoming):
+                    self._looking[key] = self._looking.pop(key)
+                    return False
+                self._looking.pop(key, None)
+                self._looked(incoming)
+                continue
+            name = next(iter(incoming.unlooked))
+            _, length = incoming.missing[name]
+            budget_bytes -= LOOK_UP_BYTES
+            if incoming.resumed and self._still_there(incoming, name):
+                budget_bytes -= length
+                self._have(incoming, name)
+                continue
+            data = self._here.chunk(name, length)
+            if data is None:
+                del incoming.unlooked[name]
+                continue
+            budget_bytes -= 2 * length
+            if not self._take_chunk(incoming, name, data):
+                self._looking[key] = self._looking.pop(key)
+                return False  # the disk refuses: another time, and others first
+        return bool(self._looking)
+
+    def _still_there(self, incoming: Incoming, name: bytes) -> bool:
+        """Whether the temporary of an earlier run holds the chunk in all its places."""
+        offsets, length = incoming.missing[name]
+        return all(
+            chunk_id(self._temporaries.read(incoming.name, length, offset)) == name
+            for offset in offsets
+        )
+
+    def _looked(self, incoming: Incoming) -> None:
+        """All that is here of it has been copied; what it still lacks has to come."""
+
+    def copying(self) -> frozenset[bytes]:
+        """Roots of contents that are being copied from this disk: whoever shows them shall go on
+        showing them for now."""
+        return frozenset(root for _, root in self._looking)
+
+    def look_again(self, root: bytes) -> None:
+        """The content `root` is on this disk now: others that lack its chunks can copy them."""
+        if not self._wanting:
+            return
+        for name in dict.fromkeys(piece.id for piece in self._contents.pieces(root)):
+            for incoming in self._wanting.get(name, ()):
+                if name in incoming.missing:
+                    incoming.unlooked[name] = None
+                    self._looking[incoming.key] = incoming
+
+    def pass_on(self, path: str, root: bytes, other: str) -> bool:
+        """What was expected for `path` is to stand at `other` instead: all that is here of it goes
+        there. False: nothing was expected, or `other` expects it already."""
+        incoming = self._incoming.get((path, root))
+        if incoming is None or (other, root) in self._incoming:
+            return False
+        name = self._temporaries.name(other, root)
+        if not self._temporaries.rename(incoming.name, name):
+            return False
+        del self._incoming[incoming.key]
+        looking = self._looking.pop(incoming.key, None)
+        incoming.key, incoming.name = (other, root), name
+        self._incoming[incoming.key] = incoming
+        if looking is not None:
+            self._looking[incoming.key] = incoming
+        return True
+
+    # -- what is asked -------------------------------------------------------------------------
+
+    def wants(self, limit: int, without: Container[Key] = ()) -> list[bytes]:
+        """Ids of chunks and list blobs still missing, in the order they are best sent in."""
+        every = self._incoming.values() if self._wanting else ()
+        names = (name for one in every if one.key not in without for name in one.lacks())
+        return list(islice(dict.fromkeys(names), limit))
+
+    def samples(self, keys: Iterable[Key]) -> list[bytes]:
+        """One that is missing of each of these contents."""
+        some = (self._incoming[key] for key in keys if key in self._incoming)
+        firsts = (next(incoming.lacks(), None) for incoming in some)
+        return list(dict.fromkeys(name for name in firsts if name is not None))
+
+    def takers(self, names: Iterable[bytes]) -> list[Key]:
+        """The contents that lack any of these."""
+        found = {one.key: None for name in names for one in self._wanting.get(name, ())}
+        return list(found)
+
+    def moved(self) -> set[Key]:
+        """The contents of which something has come from a lane since the last call."""
+        moved, self._moved = self._moved, set()
+        return moved
+
+    def complete(self) -> list[Staged]:
+        """What became complete since the last call."""
+        fresh, self._fresh = self._fresh, []
+        return [one for one in fresh if (one.path, one.root) in self._incoming]
+
+    def staged(self, path: str, root: bytes) -> str | None:
+        """The temporary of a complete content, for the applier."""
+        incoming = self._incoming.get((path, root))
+        return incoming.name if incoming is not None and incoming.complete else None
+
+    def check(self, path: str, root: bytes) -> None:
+        """A complete content could not be used: should its temporary have vanished, or have
+        another size, then begin with it anew when it is next expected."""
+        incoming = self._incoming.get((path, root))
+        if incoming is None or not incoming.complete:
+            return
+        if not self._temporaries.holds(incoming.name, incoming.size):
+            self.release(path, root)
+
+    def trouble(self, without: Container[Key] = ()) -> str | None:
+        """Why the disk refused the last write, for people; None when it did not, or when nothing
+        waits for it any more. `without`: what nobody is expected to send does not."""
+        trouble, every = self._temporaries.trouble, self._incoming.values()
+        over = trouble is None or all(one.complete or one.key in without for one in every)
+        return None if over else trouble
+
+    def is_broken(self, path: str, root: bytes) -> bool:
+        """Whether the content can never come to be: its list contradicts itself."""
+        return (path, root) in self._broken
+
+    def roots(self) -> frozenset[bytes]:
+        """What is under way: not to be forgotten by `Contents.forget_unused`."""
+        return frozenset(root for _, root in self._incoming)
+
+    def progress(self) -> tuple[int, int]:
+        """(bytes here, bytes expected) of all contents under way."""
+        every = self._incoming.values()
+        return sum(one.here_bytes for one in every), sum(one.size for one in every)
+
+    def release(self, path: str, root: bytes, *, placed: bool = False) -> None:
+        """Not needed any more (applied, or superseded): remove what is left of it. `placed`: its
+        temporary has been moved to where it belongs."""
+        incoming = self._incoming.pop((path, root), None)
+        if incoming is None:
+            return
+        self._moved.discard(incoming.key)
+        self._looking.pop(incoming.key, None)
+        for name in (*incoming.blobs, *incoming.missing):
+            self._unwant(name, incoming)
+        drop = self._temporaries.done if placed else self._temporaries.remove
+        drop(incoming.name)
+
+    def sweep(self) -> None:
+        """Remove temporaries of earlier runs that nobody expects any more."""
+        self._temporaries.sweep({incoming.name for incoming in self._incoming.values()})
+
+    def close(self) -> None:
+        """Close files; what is incomplete stays on disk and is found again by `expect`."""
+        self._temporaries.close()

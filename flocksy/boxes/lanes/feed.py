@@ -1,0 +1,363 @@
+"""What this node puts into the cells of one burst, slot after slot.
+
+Whatever there is to say comes first, chunk by chunk from the disk; when nothing is left the rest is
+made of the spool file by the same calls, so that filling a slot costs the same with content and
+with cover (design 4.3, rule 5). A burst that is repeated says again what the last one said: nobody
+knows who missed what, and nobody shall find out (rule 7).
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from flocksy.boxes.box import Box
+from flocksy.boxes.content.reader import Outbound, SpoolReader
+from flocksy.boxes.lanes.answers import Answers
+from flocksy.boxes.pushes import CHUNK_OVERHEAD_BYTES, Push
+from flocksy.errors import FlocksyError
+from flocksy.seam.joint import BoxSeam
+from flocksy.seam.report import AgreedBurst
+from flocksy.sync import messages
+from flocksy.sync.messages import Content, Encoding, Entry, Versions
+from flocksy.sync.stream import SLOT_HEAD_BYTES, StreamWriter
+from flocksy.sync.version import Buffer
+
+GROUP_ENTRIES = 256
+GROUP_BYTES = 64 << 10
+"""Records share a message up to here: large enough that framing does not count, small enough that
+a lost slot does not cost much."""
+
+
+Parts = Sequence[Buffer]
+"""An encoded message, to be joined."""
+
+NO_BATCH = bytes(8)
+"""The batch mark of what was not found by a scan just now."""
+
+
+Failed = Callable[[Box, OSError | FlocksyError], None]
+"""Told that the disk or the index of a box failed: whoever keeps the box lets it rest."""
+
+
+class BoxFailedError(Exception):
+    """The disk or the index of `box` failed; nothing more of it can be said."""
+
+    def __init__(self, box: Box, error: OSError | FlocksyError) -> None:
+        super().__init__(str(error))
+        self.box = box
+        self.error = error
+
+
+class Carried:
+    """What one burst said, so that its repeat can say it again, and what of that has not come back
+    in our own lane: a ring that ran empty leaves cover in place of slots that came too late."""
+
+    def __init__(self) -> None:
+        self.own = False
+        """Changes of our own were among it."""
+        self.records: list[tuple[Box, str]] = []
+        self.chunks: list[tuple[Box, bytes]] = []
+        self.controls: list[Parts] = []
+        self._records: dict[tuple[bytes, str], Box] = {}
+        self._chunks: dict[bytes, Box] = {}
+
+    def add_record(self, box: Box, path: str) -> None:
+        """The record of a path was put into a slot."""
+        self.records.append((box, path))
+        self._records[box.setup.tag, path] = box
+
+    def add_chunk(self, box: Box, chunk_id: bytes) -> None:
+        """A chunk was put into slots."""
+        self.chunks.append((box, chunk_id))
+        self._chunks[chunk_id] = box
+
+    def record_back(self, tag: bytes, path: str) -> None:
+        """Our own lane carried it."""
+        self._records.pop((tag, path), None)
+
+    def chunk_back(self, chunk_id: bytes) -> None:
+        """Our own lane carried it."""
+        self._chunks.pop(chunk_id, None)
+
+    def lost_records(self) -> list[tuple[Box, str]]:
+        """What no cell took with it, once the burst is over and the own lane is drained."""
+        return [(box, path) for (_, path), box in self._records.items()]
+
+    def lost_chunks(self) -> list[tuple[Box, bytes]]:
+        """Likewise."""
+        return [(box, name) for name, box in self._chunks.items()]
+
+
+@dataclass(slots=True)
+class _Item:
+    """A message, and what is to be noted once it is on its way."""
+
+    parts: Parts
+    note: Callable[[], None]
+
+
+class Feed:
+    """Fills the slots of one burst."""
+
+    def __init__(
+        self,
+        burst: AgreedBurst,
+        boxes: Sequence[Box],
+        controls: deque[Parts],
+        answers: Answers,
+        spool: SpoolReader,
+        again: Carried | None,
+        failed: Failed,
+    ) -> None:
+        """`boxes`: those whose own changes may be told. `again`: what the burst before carried, if
+        this one repeats it. `failed` has to `forget` what is left to be said of the box."""
+        self.burst = burst
+        self.carried = Carried()
+        self._boxes = boxes
+        self._controls = controls
+        self._answers = answers
+        self._spool = spool
+        self._failed = failed
+        self._writer = StreamWriter()
+        self._filled = 0
+        self._room_behind = 0
+        self._items = self._all(again)
+        self._forgotten = False
+        self._item: _Item | None = None
+        self._cover = b""
+        self._cover_at = 0
+
+    @classmethod
+    def for_heartbeats(
+        cls,
+        boxes: Sequence[Box],
+        controls: deque[Parts],
+        answers: Answers,
+        spool: SpoolReader,
+    ) -> Iterator[Parts]:
+        """All there is to say, noted as said: for the little that rides in heartbeats.
+
+        Raises `BoxFailedError`; what was yielded before is said all the same.
+        """
+
+        def failed(_box: Box, _error: OSError | FlocksyError) -> None:
+            raise AssertionError("told while a slot is filled, and here is none")
+
+        burst = AgreedBurst(bytes(8), 0, 0, 0, False)
+        feed = cls(burst, boxes, controls, answers, spool, None, failed)
+        for item in feed._items:
+            item.note()
+            yield item.parts
+
+    def forget(self) -> None:
+        """Say nothing more: a box that has something to say was closed."""
+        self._items = iter(())
+        self._forgotten = True
+        self._item = None
+        self.carried = Carried()
+
+    def fill(self, seam: BoxSeam, slots: int) -> bool:
+        """Fill ahead, at most so many slots. Whether there is room for more."""
+        per_slot = seam.burst_payload - SLOT_HEAD_BYTES
+        for _ in range(min(slots, self.burst.length - self._filled)):
+            slot = seam.burst_slot()
+            if slot is None:
+                return False
+            self._filled += 1
+            self._room_behind = (self.burst.length - self._filled) * per_slot
+            if not self._writer.fill(slot, self._message):
+                self._fill_cover(slot)
+            slot.release()
+            seam.publish_burst(self.burst.burst_id)
+        return not self.full
+
+    @property
+    def full(self) -> bool:
+        """Whether every cell of the burst is filled."""
+        return self._filled >= self.burst.length
+
+    def _message(self, room: int) -> Parts | None:
+        """The next message, if it can still end within this burst."""
+        if self._item is None:
+            try:
+                self._item = next(self._items, None)
+                if self._item is None and not self._forgotten:
+                    # What others have asked for since is still in time.
+                    self._items = self._all(None)
+                    self._item = next(self._items, None)
+            except BoxFailedError as failure:
+                self._failed(failure.box, failure.error)  # the slot goes out all the same
+            if self._item is None:
+                return None
+        if sum(map(len, self._item.parts)) > room + self._room_behind:
+            return None
+        item, self._item = self._item, None
+        item.note()
+        return item.parts
+
+    def _fill_cover(self, slot: memoryview) -> None:
+        region = StreamWriter.cover(slot)
+        while len(region):
+            if self._cover_at >= len(self._cover):
+                self._cover, self._cover_at = self._spool.read().data, 0
+            count = min(len(region), len(self._cover) - self._cover_at)
+            region[:count] = self._cover[self._cover_at : self._cover_at + count]
+            self._cover_at += count
+            region = region[count:]
+
+    # -- what there is to say, in order ---------------------------------------------------------
+
+    def _all(self, again: Carried | None) -> Iterator[_Item]:
+        if again is not None:
+            self.carried.own = again.own
+            yield from self._again(again)
+        while self._controls:
+            parts = self._controls[0]
+            yield _Item(parts, functools.partial(self._control_sent, parts))
+        yield from self._record_answers()
+        for box in self._boxes:
+            yield from self._pushes(box)
+        for name, box in self._answers.chunks():
+            served = functools.partial(self._answers.drop_chunk, name)
+            item = self._chunk(box, name, served)
+            if item is not None:
+                yield item
+            else:
+                served()
+
+    def _control_sent(self, parts: Parts) -> None:
+        self._controls.remove(parts)
+        self.carried.controls.append(parts)
+
+    def _again(self, again: Carried) -> Iterator[_Item]:
+        for parts in again.controls:
+            yield _Item(parts, functools.partial(self.carried.controls.append, parts))
+        for tag, group in itertools.groupby(again.records, key=lambda one: one[0].setup.tag):
+            pairs = list(group)
+            for start in range(0, len(pairs), GROUP_ENTRIES // 4):
+                some = pairs[start : start + GROUP_ENTRIES // 4]
+                entries = []
+                for box, path in some:
+                    with _blaming(box):
+                        entries += box.offers.entries(path) or box.offers.answer(path)
+                if entries:
+                    yield _Item(
+                        versions(tag, NO_BATCH, 0, entries),
+                        functools.partial(self._said_again, some),
+                    )
+        for box, name in again.chunks:
+            item = self._chunk(box, name, functools.partial(self._answers.drop_chunk, name))
+            if item is not None:
+                yield item
+
+    def _said_again(self, records: Sequence[tuple[Box, str]]) -> None:
+        for box, path in records:
+            self.carried.add_record(box, path)
+
+    def _record_answers(self) -> Iterator[_Item]:
+        for box, path in self._answers.records():
+            with _blaming(box):
+                entries = box.offers.answer(path)
+            note = functools.partial(self._record_answered, box, path)
+            if entries:
+                yield _Item(versions(box.setup.tag, NO_BATCH, 0, entries), note)
+            else:
+                self._answers.drop_record(box, path)
+
+    def _record_answered(self, box: Box, path: str) -> None:
+        self._answers.drop_record(box, path)
+        self.carried.add_record(box, path)
+
+    def _pushes(self, box: Box) -> Iterator[_Item]:
+        group: list[Push] = []
+        entries: list[Entry] = []
+        size = 0
+        for push in box.offers.pushes:
+            if group and (
+                push.batch != group[0].batch or len(entries) >= GROUP_ENTRIES or size >= GROUP_BYTES
+            ):
+                yield self._group(box, group, entries)
+                group, entries, size = [], [], 0
+            if not push.told:
+                with _blaming(box):
+                    new = box.offers.entries(push.path)
+                if not new:
+                    box.offers.pushes.drop(push.path)
+                    continue
+                group.append(push)
+                entries += new
+                size += push.bytes
+            if push.chunks:
+                if group:
+                    yield self._group(box, group, entries)
+                    group, entries, size = [], [], 0
+                yield from self._chunks(box, push)
+        if group:
+            yield self._group(box, group, entries)
+
+    def _group(self, box: Box, group: list[Push], entries: list[Entry]) -> _Item:
+        first = group[0]
+        parts = versions(box.setup.tag, first.batch, first.batch_size, entries)
+        return _Item(parts, functools.partial(self._told, box, list(group)))
+
+    def _told(self, box: Box, group: list[Push]) -> None:
+        self.carried.own = True
+        for push in group:
+            push.told = True
+            self.carried.add_record(box, push.path)
+            if box.offers.pushes.get(push.path) is push:
+                box.offers.pushes.spent(push.path, push.record_bytes)
+
+    def _chunks(self, box: Box, push: Push) -> Iterator[_Item]:
+        while push.chunks and push.told:
+            name, _ = push.chunks[0]
+            item = self._chunk(box, name, functools.partial(self._chunk_said, box, push))
+            if item is None:
+                # The file is another one by now. Who needs the chunk still can ask for it.
+                self._chunk_said(box, push)
+            else:
+                yield item
+
+    @staticmethod
+    def _chunk_said(box: Box, push: Push) -> None:
+        assert not isinstance(push.chunks, tuple), "there is one to be said"
+        _, length = push.chunks.popleft()
+        if box.offers.pushes.get(push.path) is push:
+            box.offers.pushes.spent(push.path, length + CHUNK_OVERHEAD_BYTES)
+
+    def _chunk(self, box: Box, name: bytes, note: Callable[[], object]) -> _Item | None:
+        with _blaming(box):
+            # A burst of no length stands for heartbeats, where no slot is timed by what fills it.
+            chunk = box.reader.read(name, compress=self.burst.length == 0)
+        if chunk is None:
+            return None
+
+        def said() -> None:
+            self.carried.add_chunk(box, name)
+            note()
+
+        return _Item(content(chunk), said)
+
+
+@contextmanager
+def _blaming(box: Box) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, FlocksyError) as error:
+        raise BoxFailedError(box, error) from error
+
+
+def versions(tag: bytes, batch: bytes, batch_size: int, entries: Sequence[Entry]) -> Parts:
+    """The message that carries these entries."""
+    return messages.encode(Versions(tag, tuple(entries), batch, batch_size))
+
+
+def content(chunk: Outbound) -> Parts:
+    """The message that carries a chunk; its bytes are not copied."""
+    encoding = Encoding.ZSTD if chunk.compressed else Encoding.RAW
+    return messages.encode(Content(chunk.id, chunk.raw_length, encoding, chunk.data))

@@ -1,0 +1,1 @@
+"""What people can have back, and decide: restoring, conflicts, dismissing."""

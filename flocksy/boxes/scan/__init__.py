@@ -1,0 +1,1 @@
+"""Looking at a box: what moved, what a look says of it, and the process that looks."""

@@ -1,0 +1,371 @@
+"""The scanner: a process of its own that looks at boxes, cuts and hashes what changed.
+
+`Scanner` is the handle in the box process. It never blocks: a thread writes requests and another
+takes reports, unpacks them and makes `fileno()` readable. One scanner serves all boxes of a node.
+Requests for single paths overtake requests for whole boxes.
+
+The process runs at the lowest priority, and each request under its own share of a core, on every
+node alike, so that scanning before a burst shows on no clock (design 4.3, rule 5).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import signal
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.boxes.scan.findings import Busy, Finding, Gone, Seen, Skipped, Unfollowed, Unreadable
+from flocksy.boxes.scan.follower import Follower
+from flocksy.boxes.scan.following import FollowingDisk
+from flocksy.boxes.scan.links import FollowRequest
+from flocksy.boxes.scan.looking import Look, Symlinks
+from flocksy.boxes.scan.walk import BoxGoneError, Steps, Walk
+from flocksy.errors import FlocksyError
+from flocksy.index.known import KnownTree
+from flocksy.sync.holding import Choice
+from flocksy.system import processes
+
+__all__ = [
+    "Busy",
+    "Finding",
+    "Gone",
+    "ScanReport",
+    "ScanRequest",
+    "Scanner",
+    "Seen",
+    "Skipped",
+    "Symlinks",
+    "Unfollowed",
+    "Unreadable",
+]
+
+REPORT_FINDINGS = 256
+"""Findings in one report: what the box process takes in at once, a few tens of milliseconds."""
+REPORT_PIECES = 4096
+"""Chunks named in one report, unless a single file has more: 0.3 MB."""
+REPORT_DELAY_S = 0.05
+"""A finding waits no longer than this for company."""
+WAITING_REPORTS = 8
+"""Reports unpacked and not taken; the scanner stops when there are more."""
+NICENESS = 19
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRequest:
+    """`paths` None: the whole box. `index` is the box's database, read for what is known.
+
+    `share`: the fraction of one core the scan may use, 1.0 for no brake. `follow`: given where
+    links are followed. `folders`, `ignore`: as in `flocksy.sync.holding.Choice`; what they leave
+    out is not looked at. The rest is what the probe found (`Capabilities`).
+    """
+
+    ticket: int
+    box: str
+    root: str
+    index: str
+    paths: tuple[str, ...] | None
+    symlinks: Symlinks = Symlinks.COPY
+    mtime_grain_ns: int = 1
+    share: float = 1.0
+    case_folding: bool = False
+    stable_inodes: bool = True
+    attributes: bool = False
+    follow: FollowRequest | None = None
+    folders: tuple[str, ...] = ()
+    ignore: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanReport:
+    """A part of the answer to the request with this ticket. What is unchanged is not reported.
+
+    `looked_at`: entries compared so far. `failed`: the box as a whole could not be looked at, and
+    why (the last report then; what the ones before said stands).
+    """
+
+    ticket: int
+    box: str
+    findings: Sequence[Finding]
+    last: bool
+    looked_at: int
+    failed: str | None = None
+
+
+class Scanner:
+    """Handle of the scanner process. Use it from one thread."""
+
+    def __init__(self) -> None:
+        self._requests: queue.SimpleQueue[ScanRequest | None] = queue.SimpleQueue()
+        self._reports: queue.Queue[ScanReport | None] = queue.Queue(WAITING_REPORTS)
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._wake_read.setblocking(False)
+        self._wake_write.setblocking(False)
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self._threads: list[threading.Thread] = []
+        self._stopping = False
+
+    def start(self) -> None:
+        """Start the process, from the thread that lives longest."""
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(
+            target=run, args=(theirs, os.getpid()), name="flocksy-scanner", daemon=True
+        )
+        process.start()
+        theirs.close()
+        self._process = process
+        for work in (self._send, self._receive):
+            thread = threading.Thread(target=work, args=(ours,), name="scanner", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    @property
+    def pid(self) -> int | None:
+        """The process, for priorities and the status."""
+        return None if self._process is None else self._process.pid
+
+    def request(self, request: ScanRequest) -> None:
+        """Queue a scan."""
+        self._requests.put(request)
+
+    def fileno(self) -> int:
+        """Readable when `reports` has something."""
+        return self._wake_read.fileno()
+
+    def reports(self, limit: int = 16) -> list[ScanReport]:
+        """What has arrived; does not block. Raises `FlocksyError` when the process has died: start
+        a new scanner and ask again."""
+        with contextlib.suppress(BlockingIOError):
+            while self._wake_read.recv(4096):
+                pass
+        taken: list[ScanReport] = []
+        while len(taken) < limit:
+            try:
+                report = self._reports.get_nowait()
+            except queue.Empty:
+                return taken
+            if report is None:
+                self._reports.put(None)
+                self._wake()
+                if taken or self._stopping:
+                    return taken
+                raise FlocksyError("the scanner process ended unexpectedly: it is started again")
+            taken.append(report)
+        self._wake()
+        return taken
+
+    def stop(self) -> None:
+        """End the process. Reports not taken yet are lost."""
+        self._stopping = True
+        self._requests.put(None)
+        process = self._process
+        if process is not None:
+            # It writes nothing, so nothing is lost; and it is deaf to what ends a node by hand.
+            process.kill()
+            process.join()
+            self._process = None
+        # A receiving thread that waits for room gets it, finds that it is to stop, and ends.
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._reports.get_nowait()
+        for thread in self._threads:
+            thread.join()
+        self._wake_read.close()
+        self._wake_write.close()
+
+    def _wake(self) -> None:
+        # Full: it is readable as it is. Closed: nobody listens any more.
+        with contextlib.suppress(OSError):
+            self._wake_write.send(b"\0")
+
+    def _send(self, pipe: Connection) -> None:
+        while (request := self._requests.get()) is not None:
+            try:
+                pipe.send(request)
+            except OSError:
+                return  # the receiving thread says that the process has died
+
+    def _receive(self, pipe: Connection) -> None:
+        report: ScanReport | None = None
+        while True:
+            try:
+                report = pipe.recv()
+            except (OSError, EOFError):
+                report = None
+            self._reports.put(report)  # waits while there are too many: so does the scanner
+            self._wake()
+            if report is None or self._stopping:
+                self._requests.put(None)
+                return
+
+
+# ── in the scanner process ───────────────────────────────────────────────────────────────────
+
+
+def run(pipe: Connection, parent_pid: int) -> None:
+    """The life of the scanner process: until it is told to end, or the pipe is closed."""
+    processes.die_with_parent(parent_pid)
+    # A Ctrl-C in the terminal goes to the whole group; the node stops us in its own order.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    processes.set_nice(NICENESS)
+    processes.set_idle_io()
+    requests: queue.SimpleQueue[ScanRequest | None] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(pipe, requests), daemon=True).start()
+    # A closed pipe: the node is gone, and nothing here is worth keeping.
+    with contextlib.suppress(OSError):
+        _work(pipe, requests)
+
+
+def _listen(pipe: Connection, requests: queue.SimpleQueue[ScanRequest | None]) -> None:
+    # Always ready to read, so that the node can never wait for us while we wait for it.
+    while True:
+        try:
+            requests.put(pipe.recv())
+        except (OSError, EOFError):
+            requests.put(None)
+            return
+
+
+def _work(pipe: Connection, requests: queue.SimpleQueue[ScanRequest | None]) -> None:
+    single: deque[Job] = deque()
+    whole: deque[Job] = deque()
+    while True:
+        job = single[0] if single else whole[0] if whole else None
+        try:
+            wait_s = None if job is None else job.brake.debt_s(time.monotonic())
+            request = requests.get(timeout=wait_s)
+        except queue.Empty:
+            assert job is not None
+            report = job.step()
+            if report is not None:
+                pipe.send(report)
+                if report.last:
+                    (single if single else whole).popleft()
+            continue
+        if request is None:
+            return
+        (whole if request.paths is None else single).append(Job(request))
+
+
+class Brake:
+    """Keeps the use of the CPU below a share: after each bit of work there is a time to wait."""
+
+    def __init__(self, share: float) -> None:
+        self._idle_per_used = 1 / min(max(share, 0.001), 1.0) - 1
+        self._free_at_s = 0.0
+
+    def used(self, cpu_s: float, now_s: float) -> None:
+        """So much CPU time was used up to now."""
+        self._free_at_s = max(self._free_at_s, now_s) + cpu_s * self._idle_per_used
+
+    def debt_s(self, now_s: float) -> float:
+        """How long to wait before the next bit of work."""
+        return max(self._free_at_s - now_s, 0.0)
+
+
+@dataclass(slots=True)
+class Job:
+    """One request under way."""
+
+    STEP_S = 0.005
+
+    request: ScanRequest
+    brake: Brake = field(init=False)
+    _disk: RealDisk | FollowingDisk | None = None
+    _known: KnownTree | None = None
+    _walk: Walk | None = None
+    _steps: Steps | None = None
+    _findings: list[Finding] = field(default_factory=list)
+    _pieces: int = 0
+    _oldest_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.brake = Brake(self.request.share)
+
+    def step(self) -> ScanReport | None:
+        """Work for a few milliseconds. A report when there is one to send."""
+        cpu_s = time.thread_time()
+        try:
+            return self._step()
+        except BoxGoneError:
+            return self._end("the box is not where it was: is its disk still mounted?")
+        except FlocksyError as error:
+            return self._end(str(error))
+        except OSError as error:
+            return self._end(f"{self.request.root}: cannot be read: {error.strerror or error}")
+        finally:
+            self.brake.used(time.thread_time() - cpu_s, time.monotonic())
+
+    def _step(self) -> ScanReport | None:
+        steps = self._begin() if self._steps is None else self._steps
+        until_s = time.monotonic() + self.STEP_S
+        for finding in steps:
+            now_s = time.monotonic()
+            if finding is not None:
+                if not self._findings:
+                    self._oldest_s = now_s
+                self._findings.append(finding)
+                self._pieces += len(finding.pieces) if isinstance(finding, Seen) else 0
+            if len(self._findings) >= REPORT_FINDINGS or self._pieces >= REPORT_PIECES:
+                return self._report()
+            if now_s > until_s:
+                if self._findings and now_s - self._oldest_s > REPORT_DELAY_S:
+                    return self._report()
+                return None
+        return self._end(None)
+
+    def _begin(self) -> Steps:
+        request = self.request
+        disk = self._disk = RealDisk(request.root)
+        known = self._known = KnownTree(Path(request.index))
+        follower = None
+        if request.follow is not None:
+            follower = Follower(request.root, known, request.follow)
+            self._disk = FollowingDisk(disk, follower)
+        look = Look(
+            request.symlinks,
+            request.mtime_grain_ns,
+            request.case_folding,
+            request.stable_inodes,
+            request.attributes,
+        )
+        choice = Choice(request.folders, request.ignore)
+        self._walk = Walk(self._disk, known, look, follower=follower, choice=choice)
+        paths = request.paths
+        self._steps = self._walk.whole() if paths is None else self._walk.paths(paths)
+        return self._steps
+
+    def _report(self, *, last: bool = False, failed: str | None = None) -> ScanReport:
+        findings, self._findings, self._pieces = tuple(self._findings), [], 0
+        walk = self._walk
+        if any(isinstance(finding, Gone) for finding in findings) and (
+            walk is None or not walk.still_the_box()
+        ):
+            raise BoxGoneError
+        looked_at = 0 if walk is None else walk.looked_at
+        return ScanReport(self.request.ticket, self.request.box, findings, last, looked_at, failed)
+
+    def _end(self, failed: str | None) -> ScanReport:
+        try:
+            return self._report(last=True, failed=failed)
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        if self._steps is not None:
+            self._steps.close()
+        if self._known is not None:
+            self._known.close()
+        if self._disk is not None:
+            self._disk.close()

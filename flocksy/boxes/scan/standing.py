@@ -1,0 +1,63 @@
+"""Whether a path still shows what the local tree says of it: asked before a version is made.
+
+The local tree is what scans saw, and scans of one path may overtake each other: an old *gone* that
+comes last would be a deletion for everybody. One look per path costs microseconds.
+"""
+
+from __future__ import annotations
+
+from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.boxes.disk.port import Stat
+from flocksy.boxes.scan.following import FollowingDisk
+from flocksy.boxes.scan.links import Links
+from flocksy.boxes.scan.looking import says
+from flocksy.sync.capabilities import Capabilities
+from flocksy.sync.names import parent_of
+from flocksy.sync.trees import DiskEntry
+from flocksy.sync.version import Kind
+
+
+class Standing:
+    """Compares paths of one box with its disk."""
+
+    def __init__(
+        self, disk: RealDisk | FollowingDisk, links: Links | None, capabilities: Capabilities
+    ) -> None:
+        self._disk = disk
+        self._links = links
+        self._capabilities = capabilities
+
+    def is_as(self, path: str, entry: DiskEntry | None) -> bool:
+        """Whether `path` shows `entry` (None: nothing), as far as a look without reading tells."""
+        try:
+            found = self._shown(path)
+            if entry is None:
+                return found is None or self._is_no_entry(path, found)
+        except OSError:
+            return False
+        if found is None or found.kind is not entry.kind:
+            return False
+        if entry.kind is Kind.DIRECTORY:
+            return True  # what is in it are paths of their own
+        return (
+            found.size == entry.size
+            and found.mtime_ns == entry.mtime_ns
+            and (found.inode == entry.inode or not self._capabilities.stable_inodes)
+            and (entry.kind is not Kind.SYMLINK or says(self._disk, path, entry))
+        )
+
+    def _shown(self, path: str) -> Stat | None:
+        if isinstance(self._disk, FollowingDisk):
+            return self._disk.stat_shown(path)
+        return self._disk.stat(path)
+
+    def _is_no_entry(self, path: str, found: Stat) -> bool:
+        """Whether what was found at `path` is nothing of the box by that name."""
+        if self._links is not None and found.kind is Kind.SYMLINK and self._links.is_closed(path):
+            return True
+        if not (self._capabilities.case_folding or self._capabilities.normalising):
+            return False
+        # Here another spelling finds it too; only a listing tells what it is really called.
+        parent = parent_of(path)
+        name = path[len(parent) + 1 :] if parent else path
+        return all(listed != name for listed, _ in self._disk.scan(parent))

@@ -1,0 +1,317 @@
+"""The watcher: events of the operating system, coalesced into paths worth looking at.
+
+Events are hints and nothing more: a path is handed on when it has been quiet for a moment, and what
+it is now is the scanner's question. Whatever may have lost events ends in `rescan`.
+"""
+
+from __future__ import annotations
+
+import errno
+import heapq
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from watchdog.events import (
+    DirAttribEvent,
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileAttribEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+
+from flocksy.boxes.disk.port import PRIVATE
+
+QUIET_S = 0.05
+"""A path is handed on after this long without an event: most programs have written by then."""
+LONGEST_QUIET_S = 2.0
+"""The quiet asked of a path doubles with every event that falls into it, up to here."""
+LONGEST_WAIT_S = 5.0
+"""A path that is never quiet is handed on after this: what is found then may be sent, or `Busy`."""
+STOP_SECONDS = 1.0
+"""How long the end of the watching is waited for."""
+MAX_PATHS = 20_000
+"""Paths waiting; with more, one look at the whole box is cheaper than so many single ones."""
+
+EVENTS: list[type[FileSystemEvent]] = [
+    DirAttribEvent,
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileAttribEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+]
+"""Not those of reading, which our own scanner makes, and not that a directory was modified, which
+comes with everything that happens in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dirty:
+    """What to scan. `rescan`: events were lost, look at the whole box."""
+
+    paths: tuple[str, ...]
+    rescan: bool
+
+
+@dataclass(slots=True)
+class _Waiting:
+    first_s: float
+    last_s: float
+    quiet_s: float
+
+    def due_s(self) -> float:
+        return min(self.last_s + self.quiet_s, self.first_s + LONGEST_WAIT_S)
+
+
+class Settling:
+    """Hands a path on once it has been quiet for a while (pure: `now_s` comes in)."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, _Waiting] = {}
+        self._order: list[tuple[float, str]] = []
+        """A heap of (when, path), one for each that waits. It is not due before that, but it may
+        have moved meanwhile; that is looked at when its turn comes, not with every event."""
+        self._rescan = False
+
+    def note(self, path: str, now_s: float) -> None:
+        """Something happened at the path."""
+        waiting = self._waiting.get(path)
+        if waiting is None:
+            if len(self._waiting) >= MAX_PATHS:
+                self.overflow()
+            elif not self._rescan:
+                waiting = self._waiting[path] = _Waiting(now_s, now_s, QUIET_S)
+                heapq.heappush(self._order, (waiting.due_s(), path))
+            return
+        if now_s - waiting.last_s > QUIET_S / 2:
+            # Not the same write call any more: somebody is at work here.
+            waiting.quiet_s = min(waiting.quiet_s * 2, LONGEST_QUIET_S)
+        waiting.last_s = now_s
+
+    def overflow(self) -> None:
+        """Events were lost."""
+        self._waiting.clear()
+        self._order.clear()
+        self._rescan = True
+
+    def take(self, now_s: float) -> Dirty:
+        """What is due; empty when nothing is."""
+        if self._rescan:
+            self._rescan = False
+            return Dirty((), True)
+        due = []
+        while (when_s := self._next_s()) is not None and when_s <= now_s:
+            _, path = heapq.heappop(self._order)
+            del self._waiting[path]
+            due.append(path)
+        return Dirty(tuple(due), False)
+
+    def deadline_s(self) -> float | None:
+        """When `take` will next have something, if nothing more happens."""
+        if self._rescan:
+            return 0.0
+        return self._next_s()
+
+    def _next_s(self) -> float | None:
+        """When the first is due; it is then at the top of the heap."""
+        while self._order:
+            when_s, path = self._order[0]
+            due_s = self._waiting[path].due_s()
+            if due_s <= when_s:
+                return due_s
+            heapq.heapreplace(self._order, (due_s, path))
+        return None
+
+    @property
+    def busy(self) -> bool:
+        """Whether something waits."""
+        return self._rescan or bool(self._waiting)
+
+
+class Watcher:
+    """Watches one box. `wake` is called from the watcher's thread after the first event since
+    the last `take`; it must be safe to call from any thread and return at once."""
+
+    def __init__(self, root: str, wake: Callable[[], None]) -> None:
+        self.root = os.path.realpath(root)
+        """The box's directory, without links."""
+        self._prefix = os.path.join(self.root, "")
+        self._wake = wake
+        self._lock = threading.Lock()
+        self._settling = Settling()
+        self._woken = False
+        self._eyes: _Eyes | None = None
+
+    def start(self) -> str | None:
+        """Returns None, or one line for people why there are no events, or not for all
+        directories (rescans still find everything)."""
+        try:
+            self._eyes = self._open_eyes()
+        except OSError as error:
+            return _why_not(self.root, error)
+        return self.shortage()
+
+    def _open_eyes(self) -> _Eyes:
+        if sys.platform != "linux":
+            return _Observer(self)
+        from flocksy.boxes.scan.watches import Watches  # the library has what it needs there alone
+
+        def happened(paths: list[bytes]) -> None:
+            self.happened(*paths)
+
+        return Watches(os.fsencode(self.root), happened, self.lost)
+
+    def shortage(self) -> str | None:
+        """One line for people if the system gives us no more watches, so that directories made
+        from now on, or some already, are not watched; else None. Asked now and then.
+
+        One more watch, of a directory that is sure to be new, is tried for that.
+        """
+        eyes = self._eyes
+        if eyes is None:
+            return None
+        said: list[str | None] = [None]
+
+        def try_one_more() -> None:
+            with tempfile.TemporaryDirectory(prefix="flocksy-") as folder:
+                try:
+                    eyes.try_one_more(os.fsencode(folder))
+                except OSError as error:
+                    said[0] = _why_not(self.root, error)
+
+        _bounded(try_one_more)
+        return said[0]
+
+    def take(self, now_s: float) -> Dirty:
+        """What is due at `now_s`, in the time of `time.monotonic`."""
+        with self._lock:
+            self._woken = False
+            return self._settling.take(now_s)
+
+    def deadline_s(self) -> float | None:
+        """When to call `take` next, if nothing more happens."""
+        with self._lock:
+            return self._settling.deadline_s()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something has happened that `take` has not handed on."""
+        with self._lock:
+            return self._settling.busy
+
+    def stop(self) -> None:
+        """End the watching. Stopping twice, or what never started, is harmless."""
+        if self._eyes is not None:
+            _bounded(self._eyes.stop)
+            self._eyes = None
+
+    def happened(self, *paths: str | bytes) -> None:
+        """Something happened at these absolute paths. Called by the operating system's thread."""
+        inside = [path for path in map(self._inside, paths) if path is not None]
+        if not inside:
+            return
+        now_s = time.monotonic()
+        with self._lock:
+            for path in inside:
+                self._settling.note(path, now_s)
+            wake, self._woken = not self._woken, True
+        if wake:
+            self._wake()
+
+    def lost(self) -> None:
+        """Events were lost."""
+        with self._lock:
+            self._settling.overflow()
+            wake, self._woken = not self._woken, True
+        if wake:
+            self._wake()
+
+    def _inside(self, path: str | bytes) -> str | None:
+        """The path inside the box; None for what is ours, and for the box itself."""
+        name = os.fsdecode(path)
+        if not name.startswith(self._prefix):
+            return None
+        relative = name[len(self._prefix) :].replace(os.sep, "/")
+        if relative.partition("/")[0].casefold() == PRIVATE:
+            return None
+        return relative or None
+
+
+class _Eyes(Protocol):
+    """What watches a box: `Watches` on Linux, elsewhere the library's observer."""
+
+    def try_one_more(self, folder: bytes) -> None:
+        """Raises `OSError` where the system gives no more watches."""
+        ...
+
+    def stop(self) -> None:
+        """End the watching."""
+        ...
+
+
+class _Observer:
+    """The observer that the library has for this system."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._observer = Observer()
+        try:
+            self._observer.schedule(
+                _Handler(watcher), watcher.root, recursive=True, event_filter=EVENTS
+            )
+            self._observer.start()
+        except OSError:
+            self._observer.on_thread_stop()  # it holds a thread and a descriptor already
+            raise
+
+    def try_one_more(self, folder: bytes) -> None:
+        watch = self._observer.schedule(FileSystemEventHandler(), os.fsdecode(folder))
+        self._observer.unschedule(watch)
+
+    def stop(self) -> None:
+        self._observer.stop()
+
+
+class _Handler(FileSystemEventHandler):
+    """From events to paths."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        self._watcher.happened(event.src_path, event.dest_path)
+
+
+def _bounded(work: Callable[[], None]) -> None:
+    """Do something with the library that may not come back: its threads now and then wait for each
+    other for ever when directories are moved fast. Then a thread is left behind, which is a daemon
+    and says nothing that is listened to, and not the node."""
+    thread = threading.Thread(target=work, name="watcher-work", daemon=True)
+    thread.start()
+    thread.join(STOP_SECONDS)
+
+
+def _why_not(root: str, error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        remedy = "sudo sysctl fs.inotify.max_user_watches=1048576"
+        return f"{root}: too many directories to watch, changes are found hourly; run: {remedy}"
+    if error.errno == errno.EMFILE:
+        remedy = "sudo sysctl fs.inotify.max_user_instances=1024"
+        return f"{root}: too many watchers, changes are found hourly only; run: {remedy}"
+    return f"{root}: cannot be watched, changes are found hourly only: {error.strerror or error}"
