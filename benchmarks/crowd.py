@@ -14,6 +14,7 @@ cells. For numbers of files that three nodes on one disk would take hours for.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import resource
 import sys
@@ -173,9 +174,10 @@ def alone(files: int, directories: int) -> None:
 
             timed("first index", settle)
             print(f"index: {index_mib(root / 'state0'):.0f} MiB", flush=True)
-            some_file(root / "box0").write_bytes(b"one")
+            changes = itertools.count()
 
             def notice() -> None:
+                some_file(root / "box0").write_bytes(b"%d" % next(changes))
                 time.sleep(0.2)  # the kernel tells of it, and the path has to be quiet for a while
                 box.step()
                 settle()
@@ -184,6 +186,9 @@ def alone(files: int, directories: int) -> None:
                 box.restart(0)
                 settle()
 
+            # Applying goes through its last steps at the source too, some time after all is told.
+            timed("one file changed, and the rest", notice)
+            timed("one file changed", notice)
             timed("one file changed", notice)
             timed("stopped", lambda: box.stop(0))
             timed("started with nothing changed", start)
