@@ -71,18 +71,18 @@ def test_many_attempts_change_nothing(attack: Callable[[socket.socket], bool]) -
         checkers = [Checker(box) for box in boxes]
         assert drive(boxes, lambda: full_view(boxes))
         port = int(boxes[0].settings.bind[0].rpartition(":")[2])
-        epoch = boxes[0].report.epoch_number
         before = resident_kib(boxes[0])
         for _ in range(TRIES):
-            lost = gaps(boxes)
+            epoch, lost = boxes[0].report.epoch_number, gaps(boxes)
             attempts_and_a_burst(attack, boxes, port)
-            # Nobody was lost on the way, and no cell: the view is the first one, whole.
-            assert full_view(boxes)
-            assert {box.report.epoch_number for box in boxes} == {epoch}
-            if gaps(boxes) == lost:
+            # Nobody was lost on the way, and no cell: the view is the first one, whole. (A machine
+            # with much else to do may let a second go by without any attempt.)
+            if gaps(boxes) == lost and {box.report.epoch_number for box in boxes} == {epoch}:
                 break
+            assert drive(boxes, lambda: full_view(boxes))
         else:
-            pytest.fail(f"cells got lost each time: {gaps(boxes)}")
+            pytest.fail(f"members or cells got lost each time: {gaps(boxes)} cells")
+        assert full_view(boxes)
         assert not any(checker.wrong for checker in checkers)
         assert all(box.report.last_burst.finished for box in boxes if box.report.last_burst)
         assert resident_kib(boxes[0]) - before < GROWTH_KIB
