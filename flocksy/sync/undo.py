@@ -11,7 +11,7 @@ exception: who asks for content says no to any deletion of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.commit import PLAIN_MODE
@@ -90,16 +90,19 @@ def dismissed(trees: Trees, path: str, dead: Iterable[bytes], capabilities: Capa
     return _record(path, _as_shown(shown, capabilities, replaced), parents, synced)
 
 
-def _as_shown(shown: DiskEntry, capabilities: Capabilities, dead: Iterable[Version]) -> Version:
-    """Attributes that this disk does not show are those of a version that is dead: it was made
-    from what stands there."""
+def _as_shown(shown: DiskEntry, capabilities: Capabilities, dead: Sequence[Version]) -> Version:
+    """The mode and attributes that this disk does not show are those of a version that is dead: it
+    was made from what stands there."""
     is_file = shown.kind is Kind.FILE
+    alike = [head for head in dead if head.kind is shown.kind]
     mode = PLAIN_MODE.get(shown.kind, 0)
     if mode and capabilities.mode_bits:
         mode = shown.mode & MODE_MASK
+    elif alike:
+        mode = alike[0].mode
     attributes = shown.attributes
     if attributes is None:
-        attributes = next((head.attributes for head in dead if is_file and head.attributes), b"")
+        attributes = next((head.attributes for head in alike if is_file and head.attributes), b"")
     return Version(
         kind=shown.kind,
         mode=mode,
