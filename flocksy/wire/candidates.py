@@ -8,7 +8,7 @@ asked of whoever answers, so a false endpoint costs attempts and nothing else.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from flocksy.wire.limits import TOLD_ADDRESSES, TRY_ADDRESS_NS
 
@@ -36,17 +36,21 @@ class Candidates:
             self._told.append(self.current)
         self._told.append(endpoint)
 
-    def moves(self, up: bool, now_ns: int) -> bool:
-        """To be called often. Whether `current` is another one from now on."""
+    def moves(
+        self, up: bool, now_ns: int, missing: Callable[[str], object] = lambda _: False
+    ) -> bool:
+        """To be called often. Whether `current` is another one from now on. `missing`: whether an
+        endpoint has no address yet; its turn is for those that have one."""
         if up:
             self._since_ns = None
             return False
         if self._since_ns is None:
             self._since_ns = now_ns
-        every = [*self._configured, *self._told]
-        if not every or (self.current and now_ns - self._since_ns < TRY_ADDRESS_NS):
+        usable = [one for one in (*self._configured, *self._told) if not missing(one)]
+        waits = self.current in usable and now_ns - self._since_ns < TRY_ADDRESS_NS
+        if not usable or waits:
             return False
         self._since_ns = now_ns
-        at = every.index(self.current) + 1 if self.current in every else 0
-        before, self.current = self.current, every[at % len(every)]
+        at = usable.index(self.current) + 1 if self.current in usable else 0
+        before, self.current = self.current, usable[at % len(usable)]
         return self.current != before

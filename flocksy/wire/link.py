@@ -12,6 +12,7 @@ import os
 import socket as sockets
 import time
 from collections import deque
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 import zmq
@@ -117,7 +118,8 @@ class Links:
             # Not through a proxy: libzmq 4.3.5 ends the process where it is to forget an endpoint
             # that the proxy could not reach.
             turns = not self._settings.socks
-            if turns and candidates.moves(monitor.state == UP, self._now_ns):
+            up = monitor.state == UP
+            if turns and candidates.moves(up, self._now_ns, self._names.trouble):
                 self._connect_to(lane, candidates.current)
             elif anew and lane in self._targets:
                 self._connect_to(lane, candidates.current)  # libzmq has given it up
@@ -174,7 +176,10 @@ class Links:
 
     def _link_state(self, lane: int) -> str:
         monitor = self._monitors.get(lane)
-        return self._trouble.get(lane) or (monitor.state if monitor is not None else "")
+        if monitor is None:
+            return ""
+        looked_for = self._names.trouble(self._candidates[lane].current)
+        return looked_for or self._trouble.get(lane, "") or monitor.state
 
     def _other_key(self, lane: int, monitor: LinkMonitor) -> bool:
         """While a rotation lasts a member has one of several keys: after a wrong one the next is
@@ -218,11 +223,21 @@ class Links:
         self._monitors[lane] = LinkMonitor(sub)
         self._poller.register(sub, zmq.POLLIN)
         self._candidates[lane] = Candidates(member.endpoints)
-        if not self._settings.socks:
-            for endpoint in member.endpoints:
-                self._names.want(endpoint)
-        if member.endpoints:
+        self._look_up(member.endpoints)
+        if member.endpoints and not self._names.trouble(member.endpoints[0]):
             self._connect_to(lane, member.endpoints[0])
+
+    def _look_up(self, endpoints: Sequence[str], *, once: bool = False) -> None:
+        if self._settings.socks:
+            return
+        try:
+            for endpoint in endpoints:
+                self._names.want(endpoint, once=once)
+        except RuntimeError as error:
+            raise FlocksyError(
+                f"the names of members cannot be looked up: {error}; let this user have more"
+                " processes (ulimit -u), or write addresses in place of names"
+            ) from None
 
     def _take_names(self) -> None:
         found, words = self._names.serve(self._now_ns)
@@ -236,9 +251,6 @@ class Links:
         sub, before = self._subs[lane], self._targets.pop(lane, None)
         if before is not None:
             sub.disconnect(before)
-        if self._names.is_missing(endpoint):
-            self._trouble[lane] = f"name not found: {endpoint}"
-            return
         try:
             target = self._target(endpoint) or resolved(endpoint, named=False)
             sub.connect(target)
@@ -256,9 +268,7 @@ class Links:
     def _knock_at(self, endpoints: tuple[str, ...]) -> Knock:
         # Where a node listens at all addresses is no place that can be knocked at.
         doors = [endpoint for endpoint in endpoints if not endpoint.startswith("tcp://*:")]
-        if not self._settings.socks:
-            for endpoint in doors:
-                self._names.want(endpoint, once=True)
+        self._look_up(doors, once=True)
 
         def new_socket(keys: tuple[bytes, bytes] | None) -> zmq.Socket[bytes]:
             sub = self._new_sub(self._settings.public_key)

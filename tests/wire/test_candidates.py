@@ -55,6 +55,24 @@ def test_one_is_told_where_no_name_was_found() -> None:
     assert candidates.current == B
 
 
+def test_who_has_no_address_yet_has_no_turn() -> None:
+    candidates = Candidates([A, B, C])
+    missing = {A}
+    assert candidates.moves(up=False, now_ns=0, missing=missing.__contains__)
+    assert candidates.current == B, "at once"
+    assert candidates.moves(up=False, now_ns=TRY_ADDRESS_NS, missing=missing.__contains__)
+    assert candidates.moves(up=False, now_ns=2 * TRY_ADDRESS_NS, missing=missing.__contains__)
+    assert candidates.current == B
+    missing.clear()
+    found = []
+    for turn in range(3, 6):
+        candidates.moves(up=False, now_ns=turn * TRY_ADDRESS_NS, missing=missing.__contains__)
+        found.append(candidates.current)
+    assert found == [C, A, B]
+    missing |= {A, B, C}
+    assert not candidates.moves(up=False, now_ns=99 * TRY_ADDRESS_NS, missing=missing.__contains__)
+
+
 def test_a_flood_pushes_out_the_oldest_but_never_what_is_in_use() -> None:
     candidates = Candidates([A])
     candidates.told(B)

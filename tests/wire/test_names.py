@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import pytest
 
+from flocksy.errors import FlocksyError
 from flocksy.testing.flock import make_settings
 from flocksy.wire import names
 from flocksy.wire.limits import LOOK_UP_NS
@@ -63,7 +64,7 @@ def test_what_is_an_address_is_not_looked_up() -> None:
     for endpoint in (FOUND, "tcp://[::1]:5000", "ipc:///run/flocksy", "tcp://*:5000"):
         all_names.want(endpoint)
         assert all_names.address(endpoint) == endpoint
-        assert not all_names.is_missing(endpoint)
+        assert not all_names.trouble(endpoint)
     assert not server.asked
 
 
@@ -73,12 +74,12 @@ def test_nobody_waits_and_what_was_found_is_not_asked_for_again() -> None:
     server.silent.clear()
     all_names = Names(0, server.look_up)
     all_names.want(NAMED)
-    assert all_names.is_missing(NAMED)
+    assert all_names.trouble(NAMED) == f"looking up {NAMED}"
     assert all_names.serve(LOOK_UP_NS) == ([], []), "one thread is at it; that is enough"
     server.silent.set()
     assert served(all_names, LOOK_UP_NS) == ([NAMED], [])
     assert all_names.address(NAMED) == FOUND
-    assert not all_names.is_missing(NAMED)
+    assert not all_names.trouble(NAMED)
     assert all_names.serve(9 * LOOK_UP_NS) == ([], [])
     assert server.asked == [NAMED]
 
@@ -90,7 +91,8 @@ def test_what_was_not_found_is_asked_for_on_its_own_timer() -> None:
     reason = "Name or service not known; looked up again every minute"
     assert served(all_names, 1) == ([], [f"node = {NAMED}: {reason}"])
     all_names.want(OLD, once=True)
-    assert not all_names.is_missing(OLD)
+    assert all_names.trouble(NAMED) == f"name not found: {NAMED}"
+    assert not all_names.trouble(OLD)
     until(lambda: len(server.asked), lambda asked: asked == 2)
     all_names.serve(LOOK_UP_NS - 1)
     assert len(server.asked) == 2
@@ -105,6 +107,18 @@ def test_what_was_not_found_is_asked_for_on_its_own_timer() -> None:
     found = until(lambda: all_names.serve(next(minutes) * LOOK_UP_NS)[0], bool)
     assert found == [NAMED]
     assert server.asked.count(OLD) == 1
+
+
+def test_a_system_that_gives_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    ours, theirs = make_settings(endpoints("tcp", "")[:2])
+    named = replace(ours.members[theirs.own_lane], endpoints=(NAMED,))
+    members = tuple(named if each.endpoints[0] in theirs.bind else each for each in ours.members)
+    with pytest.raises(FlocksyError, match=r"can't start new thread; let this user have more"):
+        Links(replace(ours, members=members))
 
 
 def test_a_member_whose_name_is_known_later(monkeypatch: pytest.MonkeyPatch) -> None:
