@@ -247,13 +247,16 @@ class PoweredFlock(Flock):
         super().settle_equal()
 
     def is_on_its_way(self, digest: str) -> bool:
-        """Whether the first node still has what the cut took from its place: a rename that was not
-        flushed is undone, and the content is among the temporaries, or a link's text in the index.
+        """Whether somebody still has what the cut took from its place: a rename that was not
+        flushed is undone, and the content is among the temporaries, or a link's text in the index;
+        or among those of another node, where it is about to be shown.
         """
+        lanes = [node.lane for node in self.up]
         if digest.startswith("-> "):
             root = symlink_root(digest.removeprefix("-> ").encode())
-            return self.box(0).index.contents.blob(root) is not None
-        return digest in map(digest_of, self.path(0, INCOMING).iterdir())
+            return any(self.box(lane).index.contents.blob(root) is not None for lane in lanes)
+        folders = [self.path(lane, INCOMING) for lane in lanes]
+        return any(digest in map(digest_of, folder.iterdir()) for folder in folders)
 
     def cut_power(self) -> None:
         """The first node's machine goes dark, and comes back with what its disk has kept."""
