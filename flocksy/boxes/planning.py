@@ -257,16 +257,15 @@ class Planning:
         return copy_of is not None and copy_of[0] in self.doubted
 
     def _unblocked_by(self, paths: Sequence[str]) -> list[str]:
-        """Blocked paths beside or below these: what moved there may have been in their way."""
-        if not self._blocked:
-            return []
-        moved = set(paths)
-        beside = {parent_of(path) for path in paths}
-        return [
-            path
-            for path in sorted(self._blocked - moved)
-            if parent_of(path) in beside or not moved.isdisjoint(ancestors(path))
-        ]
+        """Blocked paths beside or below these, and paths above that were left as they are: what
+        moved may have been in their way."""
+        moved, beside = set(paths), {parent_of(path) for path in paths}
+        freed = {one for path in paths for one in ancestors(path) if one in self.problems}
+        freed -= self._retry.keys()
+        for path in self._blocked:
+            if parent_of(path) in beside or not moved.isdisjoint(ancestors(path)):
+                freed.add(path)
+        return sorted(freed - moved)
 
     def _pass_on(
         self, waited_for: Sequence[tuple[str, bytes]], operations: Iterable[Operation]

@@ -140,3 +140,16 @@ def test_what_is_tried_for_the_sake_of_other_paths(
     # Done for another path or not, nothing waits for the next try.
     flock.run_until(lambda: flock.box(0).settled, SOON_ROUNDS)
     assert not flock.unequal()
+
+
+def test_what_was_left_for_what_is_in_it_is_looked_at_again(flock: Flock) -> None:
+    """A directory that had to stay for a file that the flock did not know; now it does, and that
+    is found by looking at the file alone (seed 108 of the power cuts)."""
+    flock.write(0, "folder/file", "x")
+    flock.settle_equal()
+    planning = flock.box(0).planning
+    planning.problems["folder"] = "was deleted, but still has something in it"
+    planning.problems["other"] = "cannot be written"
+    planning.add(("folder/file",))
+    flock.settle()
+    assert planning.problems == {"other": "cannot be written"}
