@@ -10,6 +10,7 @@ from flocksy.node.once import MISSING_SECONDS, Once
 from flocksy.node.reports import Reporter
 from flocksy.status.wording import EXIT_FAULT, EXIT_OK, EXIT_TIMEOUT
 from tests.boxes.flock_of_boxes import Flock, flock, spool
+from tests.boxes.test_guard import Guarded
 from tests.place import PLAIN, Place
 
 __all__ = ["flock", "spool"]
@@ -70,3 +71,20 @@ def test_what_a_person_has_paused_is_not_waited_for(flock: Flock, place: Place) 
     flock.nodes[0].keeper.pause("box")
     assert words_of(once, flock).startswith("equal with 2")
     assert once.exit_status == EXIT_OK
+
+
+def test_what_waits_for_a_word_is_named(tmp_path: Path, spool: Path, place: Place) -> None:
+    """What was deleted in the drawer is deleted for nobody else, and nobody takes it for equal."""
+    with Guarded(tmp_path, spool) as flock:
+        flock.write(0, "file", "x")
+        flock.settle_equal()
+        flock.stop(0)
+        flock.path(0, "file").unlink()
+        flock.restart(0)
+        once, began = once_of(flock, place), flock.now
+        words = words_of(once, flock)
+        assert words.startswith("not equal: box: waits for your word: 1 deletion (file)")
+        assert "flocksy reject box" in words
+        assert once.exit_status == EXIT_FAULT
+        assert flock.now - began >= MISSING_SECONDS
+        assert flock.path(1, "file").exists()
