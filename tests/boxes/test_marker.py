@@ -141,6 +141,19 @@ def test_another_file_system_pauses(place: Place) -> None:
     assert place.look().state is MarkerState.OURS
 
 
+def test_an_old_copy_on_another_file_system_is_not_adopted(place: Place) -> None:
+    place.activate()
+    old = place.marker.read_bytes()
+    place.activate()
+    place.marker.write_bytes(old)
+    place.disk.elsewhere = True
+    finding = place.look()
+    assert finding.state is MarkerState.MOVED and finding.pauses and not finding.adopts
+    assert "flocksy box adopt photos" in finding.message
+    place.disk.elsewhere = False
+    assert place.look().state is MarkerState.STALE
+
+
 @pytest.mark.parametrize(
     "change",
     [{"secret": "00" * 16}, {"box": "00" * 64}],

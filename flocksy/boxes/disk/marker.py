@@ -7,9 +7,10 @@ and changes nothing; `activate` makes or renews the marker. What `look` finds:
 
     fresh     the index never knew the box, and there is no marker: make one, without asking
     ours      go on
-    stale     the secret is ours, the nonce an old one (a clone, a backup): adopt, said aloud
+    stale     the secret is ours, the nonce an old one (a clone, a backup), the file system the same
+              as before: adopt, said aloud
     missing   the index knows the box, its marker is gone (not mounted?): pause, delete nothing
-    moved     marker and index agree, but the file system is another one: pause
+    moved     the secret is ours, but the file system is another one: pause
     foreign   another index keeps this directory, or it is another box: pause; also what would be
               stale on a removable drive, of which there may well be two
 
@@ -133,18 +134,19 @@ def look(
             f"box {name}: {path} is an older copy of the box (a clone or a backup), and nothing is"
             f" written there; if it is the right drive: {remedy}",
         )
-    if is_old:
-        return Finding(
-            MarkerState.STALE,
-            f"box {name}: {path} is an older copy of the box (a clone or a backup): it is"
-            " adopted, and nothing that it lacks counts as deleted",
-        )
+    # First, since an old copy elsewhere may be somebody else's, and adopting it would fill it.
     filesystem = memory.remembered("device")
     if filesystem is not None and filesystem != _number(disk.identity()):
         return Finding(
             MarkerState.MOVED,
             f"box {name}: {path} is on another file system than before; mount the right one, or"
             f" if it has moved there: {remedy}",
+        )
+    if is_old:
+        return Finding(
+            MarkerState.STALE,
+            f"box {name}: {path} is an older copy of the box (a clone or a backup): it is"
+            " adopted, and nothing that it lacks counts as deleted",
         )
     return Finding(MarkerState.OURS)
 
