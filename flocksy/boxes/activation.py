@@ -63,6 +63,8 @@ class Opened:
     watcher: Watcher
     words: tuple[str, ...]
     """What people should be told about the opening."""
+    unwatched: str | None
+    """Why there are no events of the box, or not of all directories, in one line."""
     lacks: str
     """What the disk has not got although it is wanted, in one line; empty for nothing."""
 
@@ -265,6 +267,7 @@ def _open_rest(
         reader=ChunkReader(disk, index.contents),
         watcher=watcher,
         words=tuple(words),
+        unwatched=why_not,
         lacks=NO_ATTRIBUTES if setup.attributes and not capabilities.attributes else "",
     )
 

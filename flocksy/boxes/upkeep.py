@@ -19,7 +19,7 @@ class Upkeep:
         self._tidy = False
         self._prune_at = 0.0
         self._pruning: Generator[float, None, bool] | None = None
-        self.trouble: str | None = None
+        self.trouble = opened.unwatched
         """What a person should mend, in one line."""
 
     def rescanned(self) -> None:

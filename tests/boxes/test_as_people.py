@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -164,13 +165,25 @@ def test_thousands_of_events_at_once(flock: Flock) -> None:
 def test_without_any_events_rescans_sync_all_the_same(
     flock: Flock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def refuse(_: Watcher) -> None:
+        raise OSError(errno.ENOSPC, "limit reached")
+
     flock.settle_equal()
     for lane in range(3):
         flock.stop(lane)
-    monkeypatch.setattr(Watcher, "start", lambda _: "too many; run: sudo sysctl fs.inotify")
+    with monkeypatch.context() as limited:
+        limited.setattr(Watcher, "_open_eyes", refuse)
+        for lane in range(3):
+            flock.restart(lane)
+            assert "sysctl fs.inotify.max_user_watches" in flock.box(lane).problems[""]
+        flock.write(0, "a", "one")
+        flock.settle()
+        assert flock.path(1, "a").read_text() == "one"
+        assert not flock.box(0)._opened.watcher.busy
+        assert "sysctl fs.inotify.max_user_watches" in flock.box(0).problems[""]
+    # With room for watches there are events again, and no word of it.
     for lane in range(3):
-        flock.restart(lane)
-    flock.write(0, "a", "one")
+        flock.box(lane).rescan(flock.now)
+    flock.run_until(lambda: not any(flock.box(lane).problems for lane in range(3)))
+    assert all(flock.box(lane)._opened.watcher._eyes is not None for lane in range(3))
     flock.settle_equal()
-    assert flock.path(1, "a").read_text() == "one"
-    assert not flock.box(0)._opened.watcher.busy

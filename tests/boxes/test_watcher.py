@@ -242,6 +242,53 @@ def test_a_limit_that_is_reached_later_is_named(
     assert "max_user_watches" in said
 
 
+def test_what_was_refused_is_watched_once_it_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "limit reached")
+
+    woken = threading.Event()
+    watcher = Watcher(str(tmp_path), woken.set)
+    with monkeypatch.context() as limited:
+        limited.setattr(InotifyFD, "add_callback", refuse)
+        assert watcher.start() is not None
+        held = os.listdir("/proc/self/fd")
+        for _ in range(3):
+            said = watcher.shortage()
+            assert said is not None and "max_user_watches" in said
+        assert len(os.listdir("/proc/self/fd")) == len(held), "each try holds on to something"
+        assert not watcher.busy
+    assert watcher.shortage() is None
+    assert woken.is_set()
+    assert watcher.take(time.monotonic()) == Dirty((), True), "what came meanwhile, nobody saw"
+    (tmp_path / "new").write_bytes(b"x")
+    take_until(watcher, woken, "new")
+    assert watcher.shortage() is None
+    assert not watcher.take(time.monotonic()).rescan
+    watcher.stop()
+
+
+def test_a_folder_that_was_refused_is_looked_at_once_it_is_watched(
+    watched: tuple[Path, Watcher, threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, watcher, woken = watched
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "limit reached")
+
+    with monkeypatch.context() as limited:
+        limited.setattr(InotifyFD, "add_callback", refuse)
+        (root / "made").mkdir()
+        take_until(watcher, woken, "made")
+        assert watcher.shortage() is not None
+        (root / "made" / "unseen").write_bytes(b"x")
+    assert watcher.shortage() is None
+    assert watcher.take(time.monotonic()).rescan
+    (root / "made" / "seen").write_bytes(b"x")
+    take_until(watcher, woken, "made/seen")
+
+
 def test_a_box_that_is_not_there_is_said(tmp_path: Path) -> None:
     watcher = Watcher(str(tmp_path / "nowhere"), lambda: None)
     said = watcher.start()

@@ -162,11 +162,14 @@ class Watcher:
     def start(self) -> str | None:
         """Returns None, or one line for people why there are no events, or not for all
         directories (rescans still find everything)."""
+        return self._open() or self.shortage()
+
+    def _open(self) -> str | None:
         try:
             self._eyes = self._open_eyes()
         except OSError as error:
             return _why_not(self.root, error)
-        return self.shortage()
+        return None
 
     def _open_eyes(self) -> _Eyes:
         if sys.platform != "linux":
@@ -180,13 +183,18 @@ class Watcher:
 
     def shortage(self) -> str | None:
         """One line for people if the system gives us no more watches, so that directories made
-        from now on, or some already, are not watched; else None. Asked now and then.
+        from now on, or some or all already, are not watched; else None. Asked now and then.
 
-        One more watch, of a directory that is sure to be new, is tried for that.
+        One more watch, of a directory that is sure to be new, is tried for that. What could not be
+        watched is tried again, and the box looked at as after lost events once it can.
         """
+        if self._eyes is None:
+            why_not = self._open()
+            if why_not is not None:
+                return why_not
+            self.lost()
         eyes = self._eyes
-        if eyes is None:
-            return None
+        assert eyes is not None
         said: list[str | None] = [None]
 
         def try_one_more() -> None:

@@ -72,6 +72,8 @@ class Watches:
                 self._watch_below(root)
         except BaseException:
             self._inotify.close()
+            # That leaves it to the thread, which never ran, and of instances there are few.
+            self._inotify._close_resources()
             raise
         self._inotify.start()
 
@@ -81,17 +83,21 @@ class Watches:
         self._inotify.join()
 
     def try_one_more(self, folder: bytes) -> None:
-        """Watch `folder`, which is not watched, and let go of it; then what was refused before.
-        Raises `OSError` where the system gives no more watches."""
+        """Watch `folder`, which is not watched, and let go of it; then what was refused before:
+        its events until now were lost. Raises `OSError` where the system gives no more watches."""
         name = CallbackId(next(self._names))
         watch = self._inotify.add_callback(folder, _MASK, self, name)
         self._inotify.remove_callbacks([(watch, name)])
         with self._lock:
-            if self._refused is not None:
-                self._refused = None
-                self._watch_below(self._root)
+            if self._refused is None:
+                return
+            self._refused = None
+            if self._root not in self._watch_of:
+                self._try(self._root)
+            self._watch_below(self._root)
             if self._refused is not None:
                 raise self._refused
+        self._lost()
 
     # -- from the library, in its thread -----------------------------------------------------------
 
