@@ -53,6 +53,7 @@ class Scans:
         """Scans of what was there before: they began then, or look for what such a one missed."""
         self._unseen = True  # what was there before is still to be looked for
         self._watched = False  # all the time since the whole box was looked at
+        self._lost = False  # events, and the whole box has not been looked at since
         self._whole_at = 0.0
         self._gathers_until = 0.0
         self.complete = False
@@ -84,6 +85,7 @@ class Scans:
         if report.ticket != self._whole:
             return False
         self.complete = self._watched = True
+        self._lost = False
         self._unseen = self._unseen and not before
         return True
 
@@ -98,6 +100,7 @@ class Scans:
             return
         dirty = self._opened.watcher.take(now)
         if dirty.rescan:
+            self._lost = self._lost or dirty.lost
             self.all(now)
         elif now >= self._whole_at:
             self._request(None, RESCAN_SHARE if self.complete else SCAN_SHARE, Source.RESCAN)
@@ -118,8 +121,13 @@ class Scans:
         return None if when is None else max(when, self._gathers_until)
 
     def all(self, now: float) -> None:
-        """Look at the whole box, as soon as possible."""
-        self._request(None, SCAN_SHARE)
+        """Look at the whole box, as soon as possible.
+
+        What is found missing then was seen to go while the watcher sees everything: the event of
+        an `rm` may come later than the scan.
+        """
+        sees_all = self._opened.watcher.sees_all and not self._lost
+        self._request(None, SCAN_SHARE, Source.LIVE if sees_all else Source.RESCAN)
         self._whole_at = now + RESCAN_SECONDS
 
     def anew(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +12,8 @@ import pytest
 
 from flocksy.boxes.guard import FEW_DELETIONS, GROWN_FILES, Guard, Source
 from flocksy.boxes.scan.findings import Gone
+from flocksy.boxes.scan.watcher import Watcher
+from flocksy.boxes.scans import RESCAN_SECONDS
 from flocksy.boxes.setup import BoxSetup
 from flocksy.index.store import BoxIndex
 from flocksy.node.offline import _working
@@ -140,6 +143,64 @@ def test_answered_after_the_choice_has_moved(flock: Guarded) -> None:
     flock.restart(2)
     flock.settle_equal()
     assert flock.tree(0) == {"b", ".flockignore"}
+
+
+def refuse(_: Watcher) -> None:
+    raise OSError(errno.ENOSPC, "limit reached")
+
+
+def test_many_found_where_nothing_is_watched_wait(
+    flock: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {f"folder/{number}" for number in range(60)}
+    fill(flock, sorted(names))
+    flock.stop(2)
+    monkeypatch.setattr(Watcher, "_open_eyes", refuse)
+    flock.restart(2)
+    flock.settle()
+    shutil.rmtree(flock.path(2, "folder"))
+    flock.settle()  # which rescans
+    assert waiting(flock, 2) == {"folder", *names}
+    assert "found missing by the rescan" in flock.box(2).guard.words("box")
+    flock.settle()
+    assert waiting(flock, 2) == {"folder", *names}
+    assert flock.tree(0) == {"folder", *names}
+    flock.box(2).approve()
+    flock.settle()
+    assert flock.tree(0) == set()
+
+
+def test_many_found_after_lost_events_wait(flock: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {f"folder/{number}" for number in range(60)}
+    fill(flock, sorted(names))
+    monkeypatch.setattr(Watcher, "happened", lambda *_: None)
+    shutil.rmtree(flock.path(2, "folder"))
+    flock.box(2)._opened.watcher.lost()
+    flock.step()
+    flock.settle()  # which rescans once more
+    assert waiting(flock, 2) == {"folder", *names}
+    flock.box(2).approve()
+    flock.settle_equal()
+    for number in range(30):
+        flock.write(0, f"new/{number}", f"new {number}")
+    flock.settle_equal()
+    shutil.rmtree(flock.path(2, "new"))
+    flock.settle_equal()
+    assert flock.tree(0) == set(), "seen to go again"
+
+
+def test_many_found_by_the_hourly_rescan_wait(
+    flock: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {f"folder/{number}" for number in range(60)}
+    fill(flock, sorted(names))
+    monkeypatch.setattr(Watcher, "happened", lambda *_: None)
+    shutil.rmtree(flock.path(2, "folder"))
+    flock.now += RESCAN_SECONDS
+    flock.step()
+    flock.run_until(flock.settled)
+    assert waiting(flock, 2) == {"folder", *names}
+    assert flock.tree(0) == {"folder", *names}
 
 
 def test_after_a_pause_it_waits_as_well(flock: Guarded) -> None:

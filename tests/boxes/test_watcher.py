@@ -59,7 +59,7 @@ def test_too_many_paths_are_one_rescan() -> None:
     for number in range(MAX_PATHS + 5):
         settling.note(f"f{number}", 1.0)
     assert settling.deadline_s() == 0.0
-    assert settling.take(1.0) == Dirty((), True)
+    assert settling.take(1.0) == Dirty((), True), "too many, and none lost"
     assert not settling.busy
     settling.note("a", 2.0)
     assert settling.take(3.0) == Dirty(("a",), False)
@@ -139,7 +139,9 @@ def test_lost_events_end_in_a_rescan(watched: tuple[Path, Watcher, threading.Eve
     inotify.handle_event(InotifyEvent(-1, InotifyConstants.IN_Q_OVERFLOW, 0, b""))  # type: ignore[arg-type]
     assert woken.is_set()
     assert watcher.busy
-    assert watcher.take(time.monotonic()) == Dirty((), True)
+    assert not watcher.sees_all
+    assert watcher.take(time.monotonic()) == Dirty((), True, lost=True)
+    assert watcher.sees_all
     # And from here on everything is watched as before.
     (root / "old" / "later").write_bytes(b"x")
     (root / "later").write_bytes(b"x")
@@ -261,7 +263,9 @@ def test_what_was_refused_is_watched_once_it_can_be(
         assert not watcher.busy
     assert watcher.shortage() is None
     assert woken.is_set()
-    assert watcher.take(time.monotonic()) == Dirty((), True), "what came meanwhile, nobody saw"
+    assert not watcher.sees_all, "what came meanwhile, nobody saw"
+    assert watcher.take(time.monotonic()) == Dirty((), True, lost=True)
+    assert watcher.sees_all
     (tmp_path / "new").write_bytes(b"x")
     take_until(watcher, woken, "new")
     assert watcher.shortage() is None
@@ -282,6 +286,7 @@ def test_a_folder_that_was_refused_is_looked_at_once_it_is_watched(
         (root / "made").mkdir()
         take_until(watcher, woken, "made")
         assert watcher.shortage() is not None
+        assert not watcher.sees_all
         (root / "made" / "unseen").write_bytes(b"x")
     assert watcher.shortage() is None
     assert watcher.take(time.monotonic()).rescan

@@ -105,6 +105,11 @@ class SimulatedWatcher:
     def shortage(self) -> None:
         """There are always enough watches."""
 
+    @property
+    def sees_all(self) -> bool:
+        """Whether nothing was swallowed that `take` has not told of."""
+        return not self._settling.lost
+
     def take(self, now_s: float) -> Dirty:
         """What is due."""
         return self._settling.take(now_s)

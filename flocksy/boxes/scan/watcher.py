@@ -64,10 +64,12 @@ comes with everything that happens in it."""
 
 @dataclass(frozen=True, slots=True)
 class Dirty:
-    """What to scan. `rescan`: events were lost, look at the whole box."""
+    """What to scan. `rescan`: look at the whole box; `lost`: since events were lost, and not since
+    they were too many."""
 
     paths: tuple[str, ...]
     rescan: bool
+    lost: bool = False
 
 
 @dataclass(slots=True)
@@ -89,13 +91,14 @@ class Settling:
         """A heap of (when, path), one for each that waits. It is not due before that, but it may
         have moved meanwhile; that is looked at when its turn comes, not with every event."""
         self._rescan = False
+        self._lost = False
 
     def note(self, path: str, now_s: float) -> None:
         """Something happened at the path."""
         waiting = self._waiting.get(path)
         if waiting is None:
             if len(self._waiting) >= MAX_PATHS:
-                self.overflow()
+                self._give_up()
             elif not self._rescan:
                 waiting = self._waiting[path] = _Waiting(now_s, now_s, QUIET_S)
                 heapq.heappush(self._order, (waiting.due_s(), path))
@@ -107,6 +110,10 @@ class Settling:
 
     def overflow(self) -> None:
         """Events were lost."""
+        self._give_up()
+        self._lost = True
+
+    def _give_up(self) -> None:
         self._waiting.clear()
         self._order.clear()
         self._rescan = True
@@ -114,8 +121,8 @@ class Settling:
     def take(self, now_s: float) -> Dirty:
         """What is due; empty when nothing is."""
         if self._rescan:
-            self._rescan = False
-            return Dirty((), True)
+            lost, self._rescan, self._lost = self._lost, False, False
+            return Dirty((), True, lost)
         due = []
         while (when_s := self._next_s()) is not None and when_s <= now_s:
             _, path = heapq.heappop(self._order)
@@ -138,6 +145,11 @@ class Settling:
                 return due_s
             heapq.heapreplace(self._order, (due_s, path))
         return None
+
+    @property
+    def lost(self) -> bool:
+        """Whether events were lost that `take` has not told of."""
+        return self._lost
 
     @property
     def busy(self) -> bool:
@@ -224,6 +236,14 @@ class Watcher:
         with self._lock:
             return self._settling.busy
 
+    @property
+    def sees_all(self) -> bool:
+        """Whether everything that happens in the box is told, and nothing was lost that `take` has
+        not told of."""
+        eyes = self._eyes
+        with self._lock:
+            return eyes is not None and eyes.see_all and not self._settling.lost
+
     def stop(self) -> None:
         """End the watching. Stopping twice, or what never started, is harmless."""
         if self._eyes is not None:
@@ -265,6 +285,11 @@ class Watcher:
 class _Eyes(Protocol):
     """What watches a box: `Watches` on Linux, elsewhere the library's observer."""
 
+    @property
+    def see_all(self) -> bool:
+        """Whether no directory was refused."""
+        ...
+
     def try_one_more(self, folder: bytes) -> None:
         """Raises `OSError` where the system gives no more watches."""
         ...
@@ -276,6 +301,8 @@ class _Eyes(Protocol):
 
 class _Observer:
     """The observer that the library has for this system."""
+
+    see_all = True
 
     def __init__(self, watcher: Watcher) -> None:
         self._observer = Observer()

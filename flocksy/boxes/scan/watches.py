@@ -82,6 +82,11 @@ class Watches:
         self._inotify.stop()
         self._inotify.join()
 
+    @property
+    def see_all(self) -> bool:
+        """Whether no directory was refused."""
+        return self._refused is None
+
     def try_one_more(self, folder: bytes) -> None:
         """Watch `folder`, which is not watched, and let go of it; then what was refused before:
         its events until now were lost. Raises `OSError` where the system gives no more watches."""
