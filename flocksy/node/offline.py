@@ -96,6 +96,7 @@ class Offline:
         setup, path = self._at(given)
         with _working(setup) as box:
             recall = Recall(box.index, box.disk)
+            recall.check_recorded(path, "start the node and ask again")
             moment = None if at is None else moment_of(at, _now_ms())
             chosen = [one for one in recall.choose(path, moment) if not recall.is_shown(one)]
             if not chosen:

@@ -148,6 +148,7 @@ class Undo:
             return _brought_back(name, waiting)
         moment = None if at is None else moment_of(str(at), time.time_ns() // 1_000_000)
         recall = Recall(box.index, box.disk)
+        recall.check_recorded(path, "ask again in a moment", box.guard.waiting)
         chosen = [one for one in recall.choose(path, moment) if not recall.is_shown(one)]
         if not chosen:
             return past.nothing_to_restore(name, path)

@@ -7,7 +7,7 @@ know any more. Times are of this node's wall clock, ms since the Unix epoch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from flocksy.boxes.apply.attributes import ATTRIBUTES
@@ -26,6 +26,9 @@ MAX_VERSIONS = 1_000
 
 MAX_PATHS = 20_000
 """Restored by one command: their contents are under way together."""
+
+MAX_LOOKED_AT = 20_000
+"""Of a folder that is to be restored: a running node has other things to do as well."""
 
 SWEEP_MS = 60_000
 """Deletions that follow each other within this belong to one: the deletion of a large tree is seen
@@ -114,6 +117,24 @@ class Recall:
             )
         return self._with_parents(chosen)
 
+    def check_recorded(self, path: str, remedy: str, waiting: Container[str] = ()) -> None:
+        """Raise `FlocksyError` where something at or below `path` is gone from the disk and has no
+        version for it. What is last known would be taken to stand there, and what was before it
+        brought back to everybody. `waiting`: paths known to be gone, whose deletion waits."""
+        look_at = [path] if self._view.at(path).shown is not None else []
+        looked_at = 0
+        while look_at and looked_at < MAX_LOOKED_AT:
+            one = look_at.pop()
+            looked_at += 1
+            if one in waiting:
+                continue
+            synced = self._index.synced(one)
+            if synced is not None and synced.disk is not None and self._is_gone(one):
+                raise FlocksyError(
+                    f"{one}: is gone from this disk, and nobody has been told yet; {remedy}"
+                )
+            look_at += self._index.flock_children(one)
+
     def is_shown(self, one: Recalled) -> bool:
         """Whether that very thing stands at its path already."""
         shown = self._view.at(one.path).shown
@@ -128,6 +149,12 @@ class Recall:
             or contents.path_with(version.root) is not None
             or contents.kept_with(version.root) is not None
         )
+
+    def _is_gone(self, path: str) -> bool:
+        try:
+            return self._disk.stat(path) is None
+        except OSError:
+            return False  # it cannot be looked at, which the scan says: nothing is recorded of it
 
     # -- one path -------------------------------------------------------------------------------
 
