@@ -341,10 +341,7 @@ class Box:
         return reverted
 
     def decide(self, now: float, *, approve: bool) -> int:
-        """With no scanner at work: answer for the deletions that the last run left waiting."""
-        gone = [path for path in self.intake.changed if self.index.local(path) is None]
-        for path in self.guard.hold(gone, now):
-            self.intake.changed.pop(path)
+        """With no scanner at work: answer for the deletions that wait. How many."""
         count = self.approve() if approve else self.reject()
         while approve and count and self._commit(now):
             pass

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from flocksy.boxes.activation import open_box
 from flocksy.boxes.box import Box
@@ -40,6 +41,8 @@ PATIENCE_SECONDS = 5.0
 
 TURN_SECONDS = 0.01
 
+Opened = TypeVar("Opened")
+
 COPY_BYTES = 16 << 20
 """Copied before the rest is looked at again."""
 
@@ -61,20 +64,14 @@ class Offline:
     def deleted(self, given: str | None, limit: int) -> Answer:
         """`flocksy deleted`"""
         with ExitStack() as opened:
-            found = [
-                (setup.name, *opened.enter_context(_looking(setup)), under)
-                for setup, under in self._all(given)
-            ]
-            return past.deleted(found, limit, NOTE)
+            found, note = self._look(given, opened)
+            return past.deleted(found, limit, note)
 
     def conflicts(self, given: str | None) -> Answer:
         """`flocksy conflicts`"""
         with ExitStack() as opened:
-            found = [
-                (setup.name, opened.enter_context(_looking(setup))[0], under)
-                for setup, under in self._all(given)
-            ]
-            return past.list_conflicts(found, NOTE)
+            found, note = self._look(given, opened)
+            return past.list_conflicts([(name, index, at) for name, index, _, at in found], note)
 
     def conflicts_show(self, given: str) -> Answer:
         """`flocksy conflicts show`"""
@@ -139,32 +136,70 @@ class Offline:
             known = ", ".join(sorted(one.name for one in self._setups)) or "none"
             raise FlocksyError(f"{name}: this node has no such box; it has: {known}")
         lines = []
-        for setup in self._setups:
-            if name not in (None, setup.name) or not Path(setup.index_path).exists():
-                continue
-            if setup.mode.receives_only:
-                continue  # nothing is deleted for anybody from here
+        with ExitStack() as opened:
+            boxes, left_out = _each(
+                opened,
+                # With what is only received nothing is deleted for anybody from here.
+                [one for one in self._known() if not one.mode.receives_only],
+                _working,
+                name,
+            )
+            now = time.monotonic()
+            asking = [(setup, box) for setup, box in boxes if find_waiting(box, now)]
             if not approve:
-                check_can_reject(setup)
-            with _working(setup) as box:
-                count = box.decide(time.monotonic(), approve=approve)
-            if count:
+                for setup, _ in asking:
+                    check_can_reject(setup)
+            for setup, box in asking:
+                count = box.decide(now, approve=approve)
                 lines.append(
                     f"{setup.name}: {count} deletion{'' if count == 1 else 's'} "
                     + ("approved" if approve else "undone")
                 )
         if lines:
             lines.append("(the node does not run: it is done when it does)")
-        return {"text": "\n".join(lines) or "nothing waited when the node stopped"}
+        else:
+            lines.append("nothing waited when the node stopped")
+        return {"text": "\n".join([*lines, *left_out])}
 
     def _at(self, given: str) -> tuple[BoxSetup, str]:
         name, path = past.inside([(one.name, located(one).path) for one in self._setups], given)
         return next(one for one in self._setups if one.name == name), path
 
-    def _all(self, given: str | None) -> list[tuple[BoxSetup, str]]:
+    def _look(
+        self, given: str | None, opened: ExitStack
+    ) -> tuple[list[tuple[str, BoxIndex, RealDisk, str]], str]:
+        """The box that a path lies in, or all, each with where to look in it; and the note."""
         if given is not None:
-            return [self._at(given)]
-        return [(one, "") for one in self._setups if Path(one.index_path).exists()]
+            setup, under = self._at(given)
+            return [(setup.name, *opened.enter_context(_looking(setup)), under)], NOTE
+        boxes, left_out = _each(opened, self._known(), _looking)
+        found = [(setup.name, index, disk, "") for setup, (index, disk) in boxes]
+        return found, "\n".join([*left_out, NOTE])
+
+    def _known(self) -> list[BoxSetup]:
+        """The boxes that a node has run with."""
+        return [one for one in self._setups if Path(one.index_path).exists()]
+
+
+def _each(
+    opened: ExitStack,
+    setups: Sequence[BoxSetup],
+    how: Callable[[BoxSetup], AbstractContextManager[Opened]],
+    name: str | None = None,
+) -> tuple[list[tuple[BoxSetup, Opened]], list[str]]:
+    """The boxes opened, or the one of that name. Where none is named, one that cannot be opened
+    is left out, as one that rests is while the node runs; a line for each says why."""
+    found, left_out = [], []
+    for setup in setups:
+        if name not in (None, setup.name):
+            continue
+        try:
+            found.append((setup, opened.enter_context(how(setup))))
+        except (FlocksyError, OSError) as error:
+            if name is not None:
+                raise
+            left_out.append(f"{setup.name}: is left out: {error}")
+    return found, left_out
 
 
 @contextmanager
@@ -208,6 +243,14 @@ def _working(setup: BoxSetup) -> Iterator[Box]:
         yield box
     finally:
         box.close()
+
+
+def find_waiting(box: Box, now: float) -> bool:
+    """The deletions that the last run left waiting wait again. Whether there are any."""
+    gone = [path for path in box.intake.changed if box.index.local(path) is None]
+    for path in box.guard.hold(gone, now):
+        box.intake.changed.pop(path)
+    return bool(box.guard.waiting)
 
 
 def _work(box: Box, done: Callable[[], bool]) -> None:

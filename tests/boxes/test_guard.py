@@ -16,7 +16,7 @@ from flocksy.boxes.scan.watcher import Watcher
 from flocksy.boxes.scans import RESCAN_SECONDS
 from flocksy.boxes.setup import BoxSetup
 from flocksy.index.store import BoxIndex
-from flocksy.node.offline import _working
+from flocksy.node.offline import _working, find_waiting
 from flocksy.sync.trees import DiskEntry, SyncedEntry
 from flocksy.sync.version import Kind, Version, version_id
 from tests.boxes.flock_of_boxes import Flock, spool
@@ -122,9 +122,10 @@ def test_answered_while_the_node_does_not_run(flock: Guarded, *, approve: bool) 
     flock.settle()
     flock.stop(2)
     with _working(flock.setup(2)) as box:
+        assert find_waiting(box, flock.now)
         assert box.decide(flock.now, approve=approve) == 2
     with _working(flock.setup(2)) as box:
-        assert box.decide(flock.now, approve=approve) == 0
+        assert not find_waiting(box, flock.now)
     flock.restart(2)
     flock.settle_equal()
     assert flock.tree(0) == ({"b"} if approve else {"b", "folder", "folder/a"})
@@ -139,6 +140,7 @@ def test_answered_after_the_choice_has_moved(flock: Guarded) -> None:
     flock.stop(2)
     flock.write(2, ".flockignore", "*.tmp\n")
     with _working(flock.setup(2)) as box:
+        assert find_waiting(box, flock.now)
         assert box.decide(flock.now, approve=True) == 1
     flock.restart(2)
     flock.settle_equal()
