@@ -116,7 +116,9 @@ class Choosing:
                 continue
             if kept.box is None:
                 raise FlocksyError(f"{kept.setup.name}: rests: {kept.reason}")
-            return explained(kept.setup.name, path, kept.box.held.explain(path) if path else None)
+            reason = kept.box.held.explain(path) if path else None
+            waits = path in kept.box.guard.waiting
+            return explained(kept.setup.name, path, reason, waits=waits)
         raise FlocksyError(f"{given}: is in no box of this node; see flocksy box list")
 
     def _change(self, name: str, word: Word, value: object) -> None:
@@ -142,12 +144,20 @@ def inside(root: str, path: str) -> str | None:
     return None
 
 
-def explained(name: str, path: str, reason: str | None) -> Answer:
-    """What `flocksy ignored` says of a path of the box `name`."""
+def explained(name: str, path: str, reason: str | None, *, waits: bool = False) -> Answer:
+    """What `flocksy ignored` says of a path of the box `name`. `waits`: its deletion does."""
     shown = path or "the box itself"
     text = f"{name}: {shown} {reason}" if reason else f"{name}: {shown} is synchronised"
+    if waits:
+        text += f"; its deletion waits for your word (flocksy approve {name} or reject {name})"
     return {
-        "ignored": {"box": name, "path": path, "ignored": reason is not None, "reason": reason},
+        "ignored": {
+            "box": name,
+            "path": path,
+            "ignored": reason is not None,
+            "reason": reason,
+            "waiting": waits,
+        },
         "text": text,
     }
 

@@ -155,7 +155,10 @@ class Commands:
 
     def _box_list(self, _: Arguments) -> Answer:
         boxes = self._reporter.status().boxes
-        plain = [{"name": box.name, "path": box.path, "state": str(box.state)} for box in boxes]
+        plain = [
+            {"name": box.name, "path": box.path, "state": str(box.state), "asks": box.asks}
+            for box in boxes
+        ]
         return {"boxes": plain, "text": "\n".join(boxes_lines(boxes))}
 
     def _box_add(self, arguments: Arguments) -> Answer:

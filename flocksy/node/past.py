@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from flocksy.boxes.disk.port import Disk
 from flocksy.boxes.past.conflicts import Conflict, conflict_of, conflicts
@@ -13,7 +14,8 @@ from flocksy.errors import FlocksyError
 from flocksy.index.store import BoxIndex
 from flocksy.status import past as told
 from flocksy.status.control import Answer
-from flocksy.sync.version import Kind, Version
+from flocksy.sync.version import Kind, Version, version_id
+from flocksy.sync.view import View
 
 FAILED_NAMED = 5
 """Paths that could not be restored and that the text names; `--json` has more."""
@@ -57,15 +59,27 @@ def history(index: BoxIndex, disk: Disk, box: str, path: str, note: str = "") ->
     }
 
 
-def deleted(boxes: Sequence[tuple[str, BoxIndex, Disk, str]], limit: int, note: str = "") -> Answer:
-    """`flocksy deleted`: of each box (name, index, disk, where below), the last first."""
+def deleted(
+    boxes: Sequence[tuple[str, BoxIndex, Disk, str]],
+    limit: int,
+    note: str = "",
+    waiting: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Answer:
+    """`flocksy deleted`: of each box (name, index, disk, where below), the last first. `waiting`:
+    of a box by its name, the paths whose deletion waits; they come first, and `limit` is not for
+    them."""
     found = [
         told.Deleted(name, one.path, _past(one), moved_to)
         for name, index, disk, under in boxes
         for one, moved_to in Recall(index, disk).deleted(under, limit)
     ]
     found.sort(key=lambda one: one.version.until or "", reverse=True)
-    found = found[: min(limit, MAX_TOLD)]
+    asked = [
+        one
+        for name, index, disk, _ in boxes
+        for one in _waiting(name, index, disk, waiting.get(name, ()))
+    ]
+    found = [*asked, *found[:limit]][:MAX_TOLD]
     return {
         "deleted": [told.plain(one) for one in found],
         "text": told.deleted_text(found, note),
@@ -148,6 +162,17 @@ def _past(one: Recalled) -> told.PastVersion:
         where="here" if one.here else "members",
         kept=one.kept,
     )
+
+
+def _waiting(box: str, index: BoxIndex, disk: Disk, paths: Sequence[str]) -> Iterator[told.Deleted]:
+    """What all others have at the paths."""
+    view, recall = View(index), Recall(index, disk)
+    for path in sorted(paths)[:MAX_TOLD]:
+        version = view.wanted(path).version
+        if version is not None:
+            here = recall.is_here(version)
+            now = Recalled(path, version_id(version), version, 0, None, here)
+            yield told.Deleted(box, path, _past(now), None, waiting=True)
 
 
 def _conflict(box: str, one: Conflict) -> told.Conflict:

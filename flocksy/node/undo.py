@@ -94,14 +94,20 @@ class Undo:
 
     def _history(self, arguments: Arguments) -> Answer:
         name, box, path = self._at(arguments["path"])
-        return past.history(box.index, box.disk, name, path)
+        note = ""
+        if path in box.guard.waiting:
+            note = f"its deletion waits for your word: {box.guard.words(name)}"
+        return past.history(box.index, box.disk, name, path, note)
 
     def _deleted(self, arguments: Arguments) -> Answer:
         limit = int(str(arguments["limit"]))
-        boxes = [
-            (name, box.index, box.disk, under) for name, box, under in self._all(arguments["path"])
-        ]
-        return past.deleted(boxes, limit)
+        boxes = self._all(arguments["path"])
+        waiting = {name: _waiting(box, under) for name, box, under in boxes}
+        note = "\n".join(
+            f"{name}: {box.guard.words(name)}" for name, box, _ in boxes if waiting[name]
+        )
+        found = [(name, box.index, box.disk, under) for name, box, under in boxes]
+        return past.deleted(found, limit, note, waiting)
 
     def _conflicts(self, arguments: Arguments) -> Answer:
         return past.list_conflicts(

@@ -38,12 +38,14 @@ class PastVersion:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """Something that stood in a box and does not now. `moved_to`: where its content stands."""
+    """Something that stood in a box and does not now. `moved_to`: where its content stands.
+    `waiting`: it is gone here alone, until a person has said whether it goes for everybody."""
 
     box: str
     path: str
     version: PastVersion
     moved_to: str | None
+    waiting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +93,13 @@ def history_text(box: str, path: str, versions: Sequence[PastVersion], note: str
 
 
 def deleted_text(found: Sequence[Deleted], note: str = "") -> str:
-    """What is deleted, the last first."""
+    """What is deleted, the last first, after what waits for a word."""
     lines = [] if found else ["nothing is known to be deleted"]
     for one in found[:LINES_SHOWN]:
         moved = f"; its content is at {printable(one.moved_to)}" if one.moved_to else ""
+        when = "waits for your word" if one.waiting else _local(one.version.until)
         lines.append(
-            f"{_local(one.version.until)}  {printable(one.box)}: {printable(one.path)}  "
+            f"{when}  {printable(one.box)}: {printable(one.path)}  "
             f"{one.version.id}  {_what(one.version)}{moved or _where(one.version)}"
         )
     return "\n".join([*lines, *_more(len(found)), *([note] if note else [])])
