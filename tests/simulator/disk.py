@@ -536,11 +536,16 @@ class SimulatedDisk:
     # ── what people do ───────────────────────────────────────────────────────────────────────
 
     def write_file(self, path: str, data: bytes) -> None:
-        """Somebody writes a file, new or in place, and it is durable at once."""
+        """Somebody writes a file, new or in place, and it is durable at once: its name, too, which
+        a batch that is not flushed yet may have given it."""
         inode = self.find(path)
         if inode is None:
             self._new(path, Kind.FILE, 0o644)
             inode = self._existing(path)
+        else:
+            directory, name = self._parent(path)
+            named = _Change(frozenset({directory.number}), ((directory, name, inode),))
+            self._changes.append(named)
         place = self._place(inode)
         with place.open("r+b") as file:
             file.truncate(len(data))
