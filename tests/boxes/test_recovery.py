@@ -24,7 +24,7 @@ from flocksy.index.journal import Kept
 from flocksy.sync.content import symlink_root
 from flocksy.sync.operations import DiskOperation, synced_after
 from flocksy.sync.version import Kind
-from tests.boxes.bench import Bench, finish, root_of
+from tests.boxes.bench import MTIME_NS, Bench, finish, root_of
 
 
 class Died(BaseException):
@@ -462,6 +462,48 @@ def test_what_a_batch_brought_and_somebody_changed_since(tmp_path: Path, change:
     assert {row.root for row in again.index.journal.kept(1 << 60, 100)} == set(old.values())
     assert set(again.rows()) == set(again.kept())
     assert not again.index.journal.open_rows()
+    again.close()
+
+
+@pytest.mark.parametrize("edit", [b"as long", b"of another length"])
+@pytest.mark.parametrize("was_done", ["content", "mode"])
+def test_a_file_written_into_during_the_recovery(
+    tmp_path: Path, was_done: str, edit: bytes
+) -> None:
+    """It keeps its time, and is not taken for what the batch had brought."""
+    (tmp_path / "box").mkdir()
+    disk = Dying(str(tmp_path / "box"))
+    bench = Bench(tmp_path, disk)
+    if was_done == "mode":
+        bench.apply(bench.put("f", b"content"))
+    journal = Forgetful(bench.index)
+    bench.applier = Applier(disk, journal, bench.history, bench, bench.capabilities)
+    bench.apply(
+        bench.put("f", b"content") if was_done == "content" else bench.set_metadata("f", 0o600)
+    )
+    bench.close()
+    disk = Dying(str(tmp_path / "box"))
+    again = Bench(tmp_path, disk)
+    dress = disk.set_metadata
+
+    def written_into(
+        path: str, mode: int | None, mtime_ns: int | None, inode: int | None = None
+    ) -> Stat:
+        if path == "f":
+            again.edit(path, edit)
+        return dress(path, mode, mtime_ns, inode)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk, "set_metadata", written_into)
+        report = finish(again.applier.recover())
+    assert report.rescan == ("f",)
+    found, local, synced = disk.stat("f"), again.local("f"), again.index.synced("f")
+    assert again.read("f") == edit
+    assert found is not None
+    assert synced is not None
+    assert found.mtime_ns != MTIME_NS
+    assert (local.mtime_ns, local.size, local.root) == (MTIME_NS, 7, root_of(b"content"))
+    assert synced.disk == local, "so that the scan, which finds another time, finds an edit"
     again.close()
 
 

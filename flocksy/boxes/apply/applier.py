@@ -292,14 +292,13 @@ class Applier:
                 if not placer.same(self._disk.stat(step.path), step.shown):
                     return  # edited already: what is there is dressed as its editor wants
                 self._bring(step, step.brought, alone=False)
-                found = placer.dress(step.path, step.shown.inode, step.wanted, dated=late_mtime)
+                found = placer.dress(step.path, step.shown, step.wanted, dated=late_mtime)
             except ChangedError:
                 return  # just now
             except OSError as error:
                 step.problem = describe(error)  # the content is in its place all the same
                 return
-            if late_mtime or found.mtime_ns == step.shown.mtime_ns:
-                step.shown = found.entry(step.wanted.root)
+            step.shown = found.entry(step.wanted.root)
             step.is_sure = not late_mtime
 
     def _bring(self, step: Step, before: bytes | None, *, alone: bool) -> None:

@@ -295,27 +295,32 @@ class Placer:
         """
         self.check(path, expected)
         dated = wanted.mtime_ns != expected.mtime_ns
-        found = self.dress(path, expected.inode, wanted, dated=dated)
-        if found.kind is Kind.FILE and (
-            found.size != expected.size or (not dated and found.mtime_ns != expected.mtime_ns)
-        ):
-            raise ChangedError  # edited since the look
-        return found
+        return self.dress(path, expected, wanted, dated=dated)
 
-    def dress(self, path: str, inode: int, wanted: DiskEntry, *, dated: bool = True) -> Stat:
-        """Set mode and (`dated`) mtime as far as this disk and this kind of entry have them; not of
-        what has taken the place of `inode` (0: not known) since the look: then `ChangedError`.
+    def dress(
+        self, path: str, shown: DiskEntry | Stat | None, wanted: DiskEntry, *, dated: bool = True
+    ) -> Stat:
+        """Set mode and (`dated`) mtime as far as this disk and this kind of entry have them.
+        `shown` is what stood there at the look (None: nobody else can be at it).
+
+        Raises `ChangedError` where something else has taken its place since, or somebody has
+        written into it: what the disk shows then is theirs, and not what was looked at.
         """
         mode = wanted.mode if self.capabilities.mode_bits else None
         mtime_ns = wanted.mtime_ns if dated and wanted.kind is Kind.FILE else None
         # A directory that has taken the place of another is as good: no scan tells them apart.
-        is_known = inode and self.capabilities.stable_inodes and wanted.kind is Kind.FILE
+        inode = shown.inode if shown is not None and wanted.kind is Kind.FILE else 0
+        is_known = inode and self.capabilities.stable_inodes
         try:
             found = self.disk.set_metadata(path, mode, mtime_ns, inode if is_known else None)
         except FileNotFoundError:
             raise ChangedError from None
         if found.kind is not wanted.kind:
             raise ChangedError
+        if shown is not None and found.kind is Kind.FILE:
+            moved = not dated and found.mtime_ns != shown.mtime_ns
+            if moved or found.size != shown.size:
+                raise ChangedError
         return found
 
     def keep(self, temporary: str, path: str, found: Stat, root: bytes) -> None:

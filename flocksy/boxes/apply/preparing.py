@@ -123,7 +123,7 @@ class Preparer:
             if not wanted.mode & 0o400:
                 # A file that we must not read we could not flush; its mode follows in the end.
                 wanted = replace(wanted, mode=wanted.mode | 0o400)
-            placer.dress(step.entry.temporary, 0, wanted)
+            placer.dress(step.entry.temporary, None, wanted)
         self._stamp(step)
         if step.entry.after is None or step.entry.after.size != operation.version.size:
             raise MissingError
@@ -167,7 +167,9 @@ class Preparer:
         assert step.wanted is not None
         self._disk.make_directory(step.entry.temporary, 0o700)
         # Closed to ourselves it would be of no use for what comes into it; its mode follows too.
-        placer.dress(step.entry.temporary, 0, replace(step.wanted, mode=step.wanted.mode | 0o700))
+        placer.dress(
+            step.entry.temporary, None, replace(step.wanted, mode=step.wanted.mode | 0o700)
+        )
 
     def _reserve(self, step: Step) -> None:
         """A place in the history for what stands at the path."""

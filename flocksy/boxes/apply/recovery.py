@@ -87,7 +87,7 @@ def _metadata(placer: Placer, entry: JournalEntry) -> Applied | None:
         return None
     brought = _brought(placer, entry.path, before.attributes, after.attributes)
     if found.kind is not Kind.SYMLINK:
-        found = placer.dress(entry.path, found.inode, after)
+        found = placer.dress(entry.path, found, after, dated=found.mtime_ns != after.mtime_ns)
     return _applied(entry, found.entry(after.root), brought, settled=found.kind is not Kind.FILE)
 
 
@@ -136,7 +136,7 @@ def _placement(
         shows = _brought(placer, entry.path, after.attributes, wanted.attributes)
         dated = there.mtime_ns != wanted.mtime_ns
         try:
-            there = placer.dress(entry.path, there.inode, wanted, dated=dated)
+            there = placer.dress(entry.path, there, wanted, dated=dated)
         except ChangedError:
             return _applied(entry, there.entry(after.root), shows, settled=False)  # just now
         return _applied(entry, there.entry(after.root), shows, settled=not dated)
