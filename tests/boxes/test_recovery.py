@@ -9,6 +9,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -462,6 +463,52 @@ def test_what_a_batch_brought_and_somebody_changed_since(tmp_path: Path, change:
     assert {row.root for row in again.index.journal.kept(1 << 60, 100)} == set(old.values())
     assert set(again.rows()) == set(again.kept())
     assert not again.index.journal.open_rows()
+    again.close()
+
+
+@pytest.mark.parametrize("above", ["gone", "a file", "a FIFO", "taken"])
+def test_what_was_cleared_out_of_the_way_of_what_cannot_come(tmp_path: Path, above: str) -> None:
+    """Nobody has deleted it: it counts as never held."""
+    (tmp_path / "box").mkdir()
+    disk = Dying(str(tmp_path / "box"))
+    bench = Bench(tmp_path, disk)
+    bench.apply(bench.make_directory("d"), bench.make_directory("d/there"))
+    clear = replace(bench.remove("d/there"), synced=None)
+    operations = clear, replace(bench.put("d/there", b"new"), expected=None)
+
+    def die(_source: str, target: str) -> None:
+        assert target == "d/there"
+        raise Died
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk, "move", die)
+        with pytest.raises(Died):
+            bench.apply(*operations)
+    assert not list((bench.root / "d").iterdir())
+    if above != "taken":
+        (bench.root / "d").rmdir()
+    if above == "a file":
+        (bench.root / "d").write_bytes(b"somebody's")
+    elif above == "a FIFO":
+        os.mkfifo(bench.root / "d")
+    bench.close()
+    disk = Dying(str(tmp_path / "box"))
+    again = Bench(tmp_path, disk)
+    move = disk.move
+
+    def taken(source: str, target: str) -> None:
+        if above == "taken":
+            (again.root / target).write_bytes(b"somebody's")
+        move(source, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk, "move", taken)
+        report = finish(again.applier.recover())
+    assert report.rescan == ("d/there",)
+    assert again.index.local("d/there") is None
+    assert again.index.synced("d/there") is None
+    assert not again.index.journal.open_rows()
+    assert above != "taken" or again.read("d/there") == b"somebody's"
     again.close()
 
 

@@ -121,7 +121,12 @@ def _placement(
     out = placer.disk.stat(entry.temporary)
     if there is None and entry.before is None and _is(placer, entry.temporary, out, after):
         # A new path, or one whose other spelling had to go first: its content may be nowhere else.
-        placer.put(entry)
+        try:
+            placer.put(entry)
+        except (ChangedError, BlockedError):
+            # What it was to stand in is gone, or another's by now; and what was cleared out of its
+            # way may have gone with the power.
+            return Applied(entry.path, None, None, settled=False)
         there, out = placer.disk.stat(entry.path), None
     arrived = _is(placer, entry.path, there, after) or _is(placer, entry.path, there, brought)
     if there is not None and arrived and not _is(placer, entry.temporary, out, after):
