@@ -512,6 +512,30 @@ def test_what_was_cleared_out_of_the_way_of_what_cannot_come(tmp_path: Path, abo
     again.close()
 
 
+def test_what_makes_way_for_what_has_not_come_is_in_the_journal(tmp_path: Path) -> None:
+    (tmp_path / "box").mkdir()
+    disk = Dying(str(tmp_path / "box"))
+    bench = Bench(tmp_path, disk)
+    bench.apply(bench.make_directory("d"))
+    put = replace(bench.put("d", b"new"), expected=None)
+    bench.names.clear()
+
+    def die(_: str) -> None:
+        raise Died
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk, "flush_directory", die)
+        with pytest.raises(Died):
+            bench.apply(replace(bench.remove("d"), synced=None), put)
+    assert not (bench.root / "d").exists()
+    bench.close()
+    again = Bench(tmp_path)
+    finish(again.applier.recover())
+    assert again.index.local("d") is None
+    assert again.index.synced("d") is None, "it counts as never held"
+    again.close()
+
+
 @pytest.mark.parametrize("edit", [b"as long", b"of another length"])
 @pytest.mark.parametrize("was_done", ["content", "mode"])
 def test_a_file_written_into_during_the_recovery(

@@ -103,8 +103,10 @@ class Step:
 
     @property
     def is_shadowed(self) -> bool:
-        """Whether another step has the very same path: that one's journal entry speaks for both."""
-        return self.shadow is not None and self.shadow.path == self.path
+        """Whether another step, which goes on as well, has the very same path: that one's journal
+        entry speaks for both."""
+        shadow = self.shadow
+        return shadow is not None and shadow.path == self.path and shadow.result is Result.DONE
 
     def fail(self, error: Exception) -> None:
         """Note why this step is not done; the others go on."""
