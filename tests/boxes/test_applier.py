@@ -360,6 +360,22 @@ def test_two_edits_around_the_exchange_the_first_a_directory(
     assert not bench.temporaries()
 
 
+def test_an_edit_and_a_file_put_into_the_directory_that_came_over_it(
+    raced: tuple[Bench, Interfering],
+) -> None:
+    """The directory that is taken back is no longer the empty one that was brought."""
+    bench, disk = raced
+    bench.apply(bench.put("f", b"old"))
+    disk.before["exchange f"] = lambda: bench.edit("f", b"an edit")
+    disk.after["exchange f"] = lambda: (bench.root / "f" / "x").write_bytes(b"put in") and None
+    report = bench.apply(bench.make_directory("f"))
+    assert results(report) == [Result.CHANGED]
+    assert bench.read("f/x") == b"put in"
+    assert list(bench.kept().values()) == [b"an edit"]
+    assert bench.rows() == dict.fromkeys(bench.kept(), "f")
+    assert not bench.temporaries()
+
+
 def test_a_directory_and_a_newcomer_around_the_removal(raced: tuple[Bench, Interfering]) -> None:
     bench, disk = raced
     bench.apply(bench.put("f", b"old"))

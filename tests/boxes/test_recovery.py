@@ -352,6 +352,36 @@ def test_an_exchange_cut_in_its_middle(tmp_path: Path, newcomer: bool) -> None:
     bench.close()
 
 
+def test_death_while_a_directory_is_taken_back_that_is_empty_no_longer(tmp_path: Path) -> None:
+    (tmp_path / "box").mkdir()
+    disk = Dying(str(tmp_path / "box"))
+    bench = Bench(tmp_path, disk)
+    bench.apply(bench.put("f", b"old"))
+    exchange, done = disk.exchange, 0
+
+    def exchanged(temporary: str, path: str) -> None:
+        nonlocal done
+        if done == 0:
+            bench.edit(path, b"an edit")
+        exchange(temporary, path)
+        done += 1
+        if done == 1:
+            (bench.root / path / "x").write_bytes(b"put in")
+        else:
+            raise Died
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk, "exchange", exchanged)
+        with pytest.raises(Died):
+            bench.apply(bench.make_directory("f"))
+    finish(bench.applier.recover())
+    assert bench.read("f") == b"an edit"
+    assert list(bench.kept().values()) == [b"put in"]
+    assert bench.rows() == dict.fromkeys(bench.kept(), "f/x")
+    assert not bench.temporaries()
+    bench.close()
+
+
 def test_a_new_name_overwritten_during_the_recovery(tmp_path: Path) -> None:
     """The old name of a renamed file is then the last of it."""
     (tmp_path / "box").mkdir()

@@ -211,10 +211,11 @@ class Placer:
         """
         try:
             self._insist(entry.path, lambda: self.disk.exchange(entry.temporary, entry.path))
-            if self.same(self.disk.stat(entry.temporary), entry.after, at=entry.temporary):
+            found = self.disk.stat(entry.temporary)
+            if self.same(found, entry.after, at=entry.temporary) and not self.is_filled(entry):
                 return
-            # Edited in this very instant, and that is what we now hold: it is newer than the edit
-            # at the path, so it goes back once more.
+            # Edited in this very instant (a directory: filled), and that is what we now hold: it is
+            # newer than the edit at the path, so it goes back once more.
             self._insist(entry.path, lambda: self.disk.exchange(entry.temporary, entry.path))
             self._keep_unknown(entry)
         except FileNotFoundError:
@@ -225,6 +226,11 @@ class Placer:
                 f"{entry.path}: a local edit is at {entry.temporary} in the box and cannot be put"
                 f" back: {describe(error)}"
             ) from error
+
+    def is_filled(self, entry: JournalEntry) -> bool:
+        """Whether the temporary is a directory that somebody has filled: ours are empty."""
+        found = self.disk.stat(entry.temporary)
+        return bool(found and found.kind is Kind.DIRECTORY and self.disk.scan(entry.temporary))
 
     def _keep_unknown(self, entry: JournalEntry) -> None:
         found = self.disk.stat(entry.temporary)

@@ -149,7 +149,9 @@ def _placement(
         if there is None and out is None and entry.before is None:
             # The power took it, and may have left gone what was cleared out of its way.
             return Applied(entry.path, None, None, settled=False)
-        if out is None or _is(placer, entry.temporary, out, after):
+        if out is None:
+            return None
+        if _is(placer, entry.temporary, out, after) and not placer.is_filled(entry):
             return None
         # Exchanged, and the path edited or emptied since: what came out must not stay here.
         if entry.before is None or not placer.same(out, entry.before, at=entry.temporary):
