@@ -696,6 +696,27 @@ def test_case_only_renames(tmp_path: Path) -> None:
     bench.close()
 
 
+def test_a_newcomer_in_the_middle_of_a_case_only_rename(tmp_path: Path) -> None:
+    """The old spelling goes first, and then the new one is not to be had."""
+    (tmp_path / "box").mkdir()
+    disk = Folding(str(tmp_path / "box"))
+    bench = Bench(tmp_path, disk, Capabilities(case_folding=True))
+    bench.apply(bench.put("readme", b"1"))
+    remove_file = disk.remove_file
+
+    def come(path: str) -> None:
+        remove_file(path)
+        (bench.root / "Readme").write_bytes(b"somebody's")
+
+    disk.remove_file = come  # type: ignore[method-assign]  # in the very instant after
+    report = bench.apply(bench.put("README", b"1", source="readme"), bench.remove("readme"))
+    assert results(report)[0] is Result.CHANGED
+    assert bench.read("Readme") == b"somebody's"
+    assert list(bench.kept().values()) == [b"1"]
+    assert bench.rows() == dict.fromkeys(bench.kept(), "README")
+    bench.close()
+
+
 def test_names_that_are_one_to_this_disk_are_a_problem(tmp_path: Path) -> None:
     (tmp_path / "box").mkdir()
     bench = Bench(tmp_path, Folding(str(tmp_path / "box")), Capabilities(case_folding=True))

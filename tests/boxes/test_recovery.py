@@ -420,6 +420,48 @@ def test_a_new_name_overwritten_during_the_recovery(tmp_path: Path) -> None:
     bench.close()
 
 
+@pytest.mark.parametrize("kind", [Kind.FILE, Kind.SYMLINK])
+@pytest.mark.parametrize("old", ["removed", "replaced", "there"])
+def test_a_renamed_file_that_the_power_takes_back_to_no_name(
+    tmp_path: Path, kind: Kind, old: str
+) -> None:
+    """Somebody saw it at its new name and removed the old one; the cut took the new one, and that
+    is somebody's by now."""
+    (tmp_path / "box").mkdir()
+    disk = Dying(str(tmp_path / "box"))
+    bench = Bench(tmp_path, disk)
+    if kind is Kind.FILE:
+        bench.apply(bench.put("old name", b"content"))
+        put = bench.put("new name", b"content", source="old name", mtime_ns=7)
+    else:
+        bench.apply(bench.put_link("old name", "content"))
+        put = bench.put_link("new name", "content")
+    with pytest.MonkeyPatch.context() as patch:
+        move = disk.move
+
+        def cut(source: str, target: str) -> None:
+            if source == "old name":
+                raise Died
+            move(source, target)
+            if target == "new name":
+                move(target, source)
+
+        patch.setattr(disk, "move", cut)
+        with pytest.raises(Died):
+            finish(bench.applier.apply([put, bench.remove("old name")]))
+    if old != "there":
+        (bench.root / "old name").unlink()
+    if old == "replaced":
+        (bench.root / "old name").write_bytes(b"somebody's")
+    (bench.root / "new name").write_bytes(b"somebody's")
+    finish(bench.applier.recover())
+    assert bench.read("new name") == b"somebody's"
+    assert list(bench.kept().values()) == ([b"content"] if old != "there" else [])
+    assert bench.rows() == dict.fromkeys(bench.kept(), "new name")
+    assert not bench.temporaries()
+    bench.close()
+
+
 def test_what_was_parked_is_never_swept(tmp_path: Path) -> None:
     (tmp_path / "box").mkdir()
     bench = Bench(tmp_path)

@@ -58,7 +58,7 @@ from flocksy.boxes.apply.placing import (
     make_folders,
 )
 from flocksy.boxes.apply.preparing import Preparer
-from flocksy.boxes.apply.recovery import recover
+from flocksy.boxes.apply.recovery import keep_stranded, recover
 from flocksy.boxes.disk.port import PARKED, Disk
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.operations import (
@@ -107,7 +107,8 @@ class Applier:
         finished: list[Applied] = []
         linked: dict[int, str] = {}
         # Placements first: whether a removal is half of a rename is only known then.
-        for entry in sorted(self._journal.recover(), key=lambda one: one.after is None):
+        entries = sorted(self._journal.recover(), key=lambda one: one.after is None)
+        for entry in entries:
             done = recover(placer, entry, linked)
             if done is None or not done.settled:
                 rescan.append(entry.path)
@@ -119,6 +120,7 @@ class Applier:
             if time.monotonic() - began > SLICE_S:
                 yield 0.0
                 began = time.monotonic()
+        yield from keep_stranded(placer, entries)
         yield from self._flush_directories(placer)
         self._journal.commit(finished, placer.kept)
         self._clear()
@@ -147,6 +149,8 @@ class Applier:
         if open_steps:
             self._journal.open([step.entry for step in open_steps if not step.is_shadowed])
             yield from self._place(placer, batch)
+            undone = [s.entry for s in open_steps if not s.placed or s.wanted is None]
+            yield from keep_stranded(placer, undone)
             yield from self._flush_directories(placer)
             self._journal.commit([applied(step) for step in batch.alive(*ALL)], placer.kept)
         for step in batch.steps:
@@ -345,10 +349,8 @@ class Applier:
     # ── flushing ─────────────────────────────────────────────────────────────────────────────
 
     def _flush_contents(self, steps: Sequence[Step]) -> Generator[float, None, None]:
-        if len(steps) > FLUSH_SINGLY:
-            everything = yield from in_thread(self._disk.flush_all)
-            if everything:
-                return
+        if len(steps) > FLUSH_SINGLY and (yield from in_thread(self._disk.flush_all)):
+            return
 
         def flush() -> None:
             one = guarded(lambda step: self._disk.flush_file(step.entry.temporary))
@@ -360,10 +362,8 @@ class Applier:
 
     def _flush_directories(self, placer: Placer) -> Generator[float, None, None]:
         folders = sorted(placer.touched)
-        if len(folders) > FLUSH_SINGLY:
-            everything = yield from in_thread(self._disk.flush_all)
-            if everything:
-                return
+        if len(folders) > FLUSH_SINGLY and (yield from in_thread(self._disk.flush_all)):
+            return
 
         def flush() -> None:
             for folder in folders:
