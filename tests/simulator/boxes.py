@@ -58,12 +58,6 @@ QUIET_NS = 6 * S
 COVER_BYTES = 16 << 10
 
 
-def _is_kept(path: str) -> bool:
-    """Whether a path is in the box or its history, and not among what flocksy works with."""
-    top, _, rest = path.partition("/")
-    return top != PRIVATE or rest.startswith("history/")
-
-
 class Spool:
     """Cover that costs nothing to read: what it costs is not what runs are about."""
 
@@ -659,13 +653,26 @@ class BoxFlock(Flock):
         return {
             self.digest_of(lane, inode)
             for path, inode in self.disks[lane].walk()
-            if inode.kind is not Kind.DIRECTORY and (everywhere or _is_kept(path))
+            if inode.kind is not Kind.DIRECTORY and (everywhere or self._is_kept(lane, path, inode))
         }
 
     def _durable_contents(self, lane: int) -> set[bytes]:
         """Contents in box and history of a node, and in no power cut's reach."""
-        disk = self.disks[lane]
-        return {self.digest_of(lane, one) for path, one in disk.walk_durable() if _is_kept(path)}
+        return {
+            self.digest_of(lane, inode)
+            for path, inode in self.disks[lane].walk_durable()
+            if self._is_kept(lane, path, inode)
+        }
+
+    def _is_kept(self, lane: int, path: str, inode: Inode) -> bool:
+        """Whether a path is in the box or its history, and not among what flocksy works with.
+
+        Nor the second name of a renamed file in the very call that drops it for having the new one:
+        no call drops a name only if there is another, so who takes that one then takes the last.
+        """
+        top, _, rest = path.partition("/")
+        dropped = self.disks[lane].dropped
+        return top != PRIVATE or (rest.startswith("history/") and inode is not dropped)
 
     def _look(self, *, everywhere: bool = True) -> None:
         for lane, had in enumerate(self._had):

@@ -78,6 +78,8 @@ class SimulatedDisk:
         self.on_cut: Callable[[], None] = lambda: None
         self.visited: Callable[[str, bool], None] | None = None
         """Told of a path that is about to be looked at, or (True) changed: not by hand."""
+        self.dropped: Inode | None = None
+        """Whose name the call removes that is under way, not by hand."""
         self.dead = False
         self.watchers: list[Callable[[str], None]] = []
         self.operations = 0
@@ -337,7 +339,13 @@ class SimulatedDisk:
         return None
 
     def remove_file(self, path: str) -> None:
-        self._step(path)
+        if not self.by_hand:
+            self.dropped = self.find(path)
+        try:
+            self._step(path)
+        finally:
+            if not self.by_hand:
+                self.dropped = None
         directory, name = self._parent(path)
         inode = self._existing(path)
         if inode.kind is Kind.DIRECTORY:
