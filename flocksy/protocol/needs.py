@@ -51,7 +51,7 @@ class Needs:
 
     Args:
         latch: the shown need, and after a burst that did not serve it still: then it is shown again
-            once the rest is over.
+            once the rest is over, unless a repeat is owed by then.
         owed: the repeat to come.
         quiet_until: no ordinary need is shown before this round.
         programme: what is owed because of joins.
@@ -68,7 +68,10 @@ class Needs:
         return self.programme.left if self.programme is not None else 0
 
     def is_due(self, now: int, wanted: int) -> bool:
-        """Whether the time of a need has come: of a repeat before an own one or the programme's."""
+        """Whether the time of a need has come: of a repeat before an own one or the programme's.
+        One that is shown stays, also where a repeat has come to be owed since."""
+        if self.shown(now) is not None:
+            return True
         if self.owed is not None:
             return now >= self.owed.due
         if self.programme is not None:
@@ -77,6 +80,8 @@ class Needs:
 
     def latched(self, now: int, wanted: int, programme_cells: int) -> Needs:
         """With the need fixed that is shown from now on."""
+        if self.shown(now) is not None:
+            return self
         if self.owed is not None:
             return replace(self, latch=Latch(self.owed.length, now, self.owed.burst))
         if self.latch is not None:
@@ -118,7 +123,8 @@ class Needs:
         if burst.repeat or (self.owed is not None and self.owed.length > burst.length):
             return self
         pause = pause_rounds(burst.id, parameters.rest_mean_ms, parameters.period_ms)
-        return replace(self, owed=Owed(burst.id, burst.length, now + pause))
+        # A need that waits for a rest is stated anew after the repeat.
+        return replace(self, latch=self.shown(now), owed=Owed(burst.id, burst.length, now + pause))
 
     def rested(self, burst: Proposal, since: int, parameters: Parameters) -> Needs:
         """Rules 7 and 8: after the burst come rest and pause, drawn from its id, equal on all."""
@@ -134,11 +140,12 @@ class Needs:
         elif owed is not None and owed.due < quiet_until:
             # The repeat of an older burst: this one came in between, and has its rest like any.
             owed = replace(owed, due=quiet_until)
-        if latch is not None and latch.repeat_of is None:
+        if owed is not None:
+            # It goes first; what is wanted after it is stated anew.
+            latch = None
+        elif latch is not None:
             # Not even in the burst of a newcomer, who does not rest.
             latch = replace(latch, round=max(latch.round, quiet_until))
-        elif latch is not None and owed is not None:
-            latch = Latch(owed.length, owed.due, owed.burst)
         return Needs(latch, owed, quiet_until, self.programme)
 
     def joined(self, view: Proposal) -> Needs:

@@ -30,7 +30,9 @@ EARLIER = b"earlier!"
         (Needs(), 1, 100, "a wish, at once"),
         (Needs(), 0, None, "nobody wants anything"),
         (Needs(quiet_until=105), 1, 105, "a wish after the rest"),
-        (Needs(latch=Latch(9, 90), quiet_until=105), 0, 105, "a need that was not served yet"),
+        (Needs(latch=Latch(9, 105), quiet_until=105), 0, 105, "a need that was not served yet"),
+        (Needs(latch=Latch(9, 90)), 0, 100, "a need that is shown"),
+        (Needs(latch=Latch(9, 90), owed=Owed(EARLIER, 64, 107)), 0, 100, "a repeat owed meanwhile"),
         (Needs(owed=Owed(EARLIER, 64, 107)), 0, 107, "a repeat, whoever needs it"),
         (Needs(owed=Owed(EARLIER, 64, 107), quiet_until=103), 9, 107, "a repeat goes first"),
         (Needs(programme=PROGRAMME), 0, 106, "a programme, whoever needs it"),
@@ -50,6 +52,7 @@ def test_when_a_need_is_due(needs: Needs, wanted: int, first: int | None, why: s
         (Needs(), 1 << 40, Latch(MAX_BURST_CELLS, 100)),
         (Needs(latch=Latch(5, 90)), 9, Latch(5, 90)),
         (Needs(owed=Owed(EARLIER, 128, 99)), 900, Latch(128, 100, EARLIER)),
+        (Needs(latch=Latch(5, 90), owed=Owed(EARLIER, 128, 99)), 900, Latch(5, 90)),
         (Needs(programme=PROGRAMME), 0, Latch(64, 100, for_join=True)),
         (Needs(programme=PROGRAMME), 9, Latch(64, 100)),
         (Needs(programme=PROGRAMME), 900, Latch(900, 100)),
@@ -119,12 +122,21 @@ def test_an_older_repeat_waits_for_the_rest_of_the_burst_that_came_in_between(
     needs = Needs(Latch(999, 90, EARLIER), Owed(EARLIER, 256, due))
     rested = needs.rested(BURST, 100, PARAMETERS)
     assert rested.owed == Owed(EARLIER, 256, then)
-    assert rested.latch == Latch(256, then, EARLIER)
+    assert rested.latch is None and rested.is_due(then, 0) and not rested.is_due(then - 1, 0)
+    assert rested.latched(then, 0, 64).latch == Latch(256, then, EARLIER)
 
 
 def test_a_need_that_was_not_served_is_not_of_a_round_within_the_rest() -> None:
     needs = Needs(Latch(9, 95))
     assert needs.rested(BURST, 100, PARAMETERS).latch == Latch(9, 100 + REST)
+
+
+def test_a_need_that_waits_for_a_rest_is_stated_anew_after_a_repeat_owed_meanwhile() -> None:
+    waiting, shown = Needs(Latch(9, 101)), Needs(Latch(9, 100))
+    assert waiting.owing(BURST, 100, PARAMETERS).latch is None
+    assert shown.owing(BURST, 100, PARAMETERS).latch == shown.latch
+    owing = replace(shown, owed=Owed(BURST.id, 128, 555))
+    assert owing.rested(BURST, 100, PARAMETERS).latch is None
 
 
 def test_a_join_brings_a_programme_and_a_rest_that_is_over_is_forgotten() -> None:

@@ -280,7 +280,12 @@ class Checks:
                 )
 
     def _latch(self, node: Node, shown: Shown, old: Shown | None) -> None:
-        if old is None or not old.need or not shown.need:
+        if old is None or not old.need:
+            return
+        if not shown.need:
+            assert node.emitter is not None
+            if shown.epoch == old.epoch and node.emitter._state.mode is Mode.READY:
+                raise BrokenPromiseError(f"node {node.lane}: its need was taken back while shown")
             return
         if (shown.need, shown.repeat_of) == (old.need, old.repeat_of) or shown.epoch != old.epoch:
             return
