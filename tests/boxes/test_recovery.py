@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from flocksy.boxes.apply.applier import Applier
+from flocksy.boxes.apply.history import FOLDER
 from flocksy.boxes.apply.journal import Applied, IndexJournal
 from flocksy.boxes.apply.placing import INCOMING
 from flocksy.boxes.content.scratch import Scratch
@@ -473,6 +474,44 @@ def test_what_was_parked_is_never_swept(tmp_path: Path) -> None:
     finish(bench.applier.recover())
     assert bench.temporaries() == [f"{name}-1{PARKED}" for name in ("apply", "in", "own")]
     bench.close()
+
+
+@pytest.mark.parametrize("change", ["nothing", "edited"])
+def test_the_power_takes_the_days_directory_in_the_history(tmp_path: Path, change: str) -> None:
+    """It was made before the batch was journalled, and would have been flushed with it."""
+    (tmp_path / "box").mkdir()
+    disk = Dying(str(tmp_path / "box"))
+    bench = Bench(tmp_path, disk)
+    bench.apply(bench.put("replaced", b"old"), bench.put("renamed", b"content"))
+    operations = [
+        bench.put("replaced", b"new"),
+        bench.put("new name", b"content", source="renamed"),
+        bench.remove("renamed"),
+    ]
+
+    move = disk.move
+
+    def die(source: str, target: str) -> None:
+        if target.startswith(FOLDER):
+            raise Died
+        move(source, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk, "move", die)
+        with pytest.raises(Died):
+            bench.apply(*operations)
+    (day,) = (bench.root / FOLDER).iterdir()
+    day.rmdir()
+    if change == "edited":
+        bench.edit("replaced", b"mine")
+    bench.index.close()
+    again = Bench(tmp_path, disk)
+    finish(again.applier.recover())
+    assert again.read("replaced") == (b"mine" if change == "edited" else b"new")
+    assert list(again.kept().values()) == [b"old"]
+    assert again.rows() == dict.fromkeys(again.kept(), "replaced")
+    assert again.paths() == {"replaced", "new name"}, "the second half of the rename is done"
+    again.close()
 
 
 class Forgetful(IndexJournal):

@@ -106,9 +106,10 @@ class Applier:
         began = time.monotonic()
         finished: list[Applied] = []
         linked: dict[int, str] = {}
+        entries = self._journal.recover()
+        self._history.remake(entry.kept_as for entry in entries)
         # Placements first: whether a removal is half of a rename is only known then.
-        entries = sorted(self._journal.recover(), key=lambda one: one.after is None)
-        for entry in entries:
+        for entry in sorted(entries, key=lambda one: one.after is None):
             done = recover(placer, entry, linked)
             if done is None or not done.settled:
                 rescan.append(entry.path)

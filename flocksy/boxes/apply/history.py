@@ -14,7 +14,7 @@ since the history was opened (it was set meanwhile). Then a history above its ca
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -104,9 +104,8 @@ class History:
             self._last_ms, self._count = now_ms, 0
         date = datetime.fromtimestamp(now_ms / 1000, UTC).date().isoformat()
         folder = f"{FOLDER}/{date}"
-        if self._count == 0 and self._disk.stat(folder) is None:
-            with suppress(FileExistsError):
-                self._disk.make_directory(folder, 0o700)
+        if self._count == 0:
+            self._make(folder)
         name = path.rpartition("/")[2]
         while len(os.fsencode(name)) > NAME_BYTES:
             name = name[1:]  # the end of a name says more: its extension
@@ -115,6 +114,17 @@ class History:
             place = f"{folder}/{now_ms:0{_MS_DIGITS}x}-{self._count:x}-{name}"
             if self._disk.stat(place) is None:  # as ever, unless the clock was set back
                 return place
+
+    def remake(self, places: Iterable[str]) -> None:
+        """Make the directories of places that `reserve` gave before a power cut: it may have taken
+        what was to be flushed only with what came into them."""
+        for folder in sorted({place.rpartition("/")[0] for place in places if place}):
+            self._make(folder)
+
+    def _make(self, folder: str) -> None:
+        if self._disk.stat(folder) is None:
+            with suppress(FileExistsError):
+                self._disk.make_directory(folder, 0o700)
 
     def row(self, place: str, path: str, found: Stat, root: bytes) -> Kept:
         """The row for what was moved to `place`, a name that `reserve` gave (maybe before a
