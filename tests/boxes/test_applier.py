@@ -453,6 +453,20 @@ def test_an_edit_in_the_instant_of_the_removal_comes_back(
     assert not bench.kept()
 
 
+def test_an_edit_whose_folder_somebody_removes_with_it_is_kept(
+    raced: tuple[Bench, Interfering],
+) -> None:
+    bench, disk = raced
+    bench.apply(bench.make_directory("d"), bench.put("d/f", b"old"))
+    disk.before["move d/f"] = lambda: bench.edit("d/f", b"an edit")
+    disk.after["move d/f"] = lambda: os.rmdir(bench.root / "d")
+    report = bench.apply(bench.remove("d/f"))
+    assert results(report) == [Result.CHANGED]
+    assert not bench.paths()
+    assert list(bench.kept().values()) == [b"an edit"]
+    assert bench.rows() == dict.fromkeys(bench.kept(), "d/f")
+
+
 def test_a_renamed_file_edited_in_the_instant_keeps_the_edit_at_its_new_path(
     raced: tuple[Bench, Interfering],
 ) -> None:

@@ -514,6 +514,33 @@ def test_the_power_takes_the_days_directory_in_the_history(tmp_path: Path, chang
     again.close()
 
 
+def test_an_edit_that_a_removal_took_away_and_whose_folder_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "box").mkdir()
+    disk = Dying(str(tmp_path / "box"))
+    bench = Bench(tmp_path, disk)
+    bench.apply(bench.make_directory("d"), bench.put("d/f", b"old"))
+    operation = bench.remove("d/f")
+    move = disk.move
+
+    def take(source: str, target: str) -> None:
+        bench.edit("d/f", b"an edit")
+        move(source, target)
+        raise Died
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk, "move", take)
+        with pytest.raises(Died):
+            bench.apply(operation)
+    (bench.root / "d").rmdir()
+    bench.index.close()
+    again = Bench(tmp_path, disk)
+    report = finish(again.applier.recover())
+    assert report.rescan == ("d/f",)
+    assert list(again.kept().values()) == [b"an edit"]
+    assert again.rows() == dict.fromkeys(again.kept(), "d/f")
+    again.close()
+
+
 class Forgetful(IndexJournal):
     """The end of a batch is not in the index: who wanted to write it down died, or the power went
     before the index was flushed again."""

@@ -284,10 +284,11 @@ class Placer:
         return there is not None and there.inode == inode
 
     def restore(self, entry: JournalEntry, found: Stat) -> None:
-        """A removal took an edit away: back with it; where the name is taken again it is kept."""
+        """A removal took an edit away: back with it. Where the name is taken again, or what it was
+        in was removed too, that was wished later, and the edit is kept."""
         try:
             self.disk.move(entry.kept_as, entry.path)
-        except FileExistsError:
+        except (FileExistsError, FileNotFoundError):
             if found.kind is Kind.DIRECTORY:
                 self.keep(entry.kept_as, entry.path, found, b"")
             else:
