@@ -148,6 +148,17 @@ def test_an_edit_that_keeps_size_and_mtime_is_found(bench: Bench) -> None:
     assert seen(bench.whole())["file"].inline == b"behind"
 
 
+def test_a_mode_set_in_the_tick_in_which_the_file_came_is_found(bench: Bench) -> None:
+    """What was brought is read back in that tick, and its change time is the same afterwards."""
+    path = bench.root / "file"
+    path.write_bytes(b"brought")
+    path.chmod(0o600)
+    (found,) = seen(bench.whole()).values()
+    bench.index.set_local("file", replace(found.entry, mode=0o644))
+    assert seen(bench.paths("file"))["file"].entry.mode == 0o600
+    assert bench.paths("file") == []
+
+
 def test_deletions_are_found_with_all_below(bench: Bench) -> None:
     fill(bench.root)
     bench.whole()

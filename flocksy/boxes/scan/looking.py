@@ -45,9 +45,12 @@ class Look:
     attributes: bool = False
 
     def is_same(self, found: Stat, entry: DiskEntry) -> bool:
-        """Whether a file or link is what was known of it, as far as a look tells."""
+        """Whether a file or link is what was known of it, as far as a look tells. Its mode is
+        compared too: who has set it in the tick of the clock in which the file came here shows by
+        no change time."""
         return (
             found.kind is entry.kind
+            and found.mode == entry.mode
             and found.size == entry.size
             and found.mtime_ns == entry.mtime_ns
             and found.ctime_ns == entry.ctime_ns

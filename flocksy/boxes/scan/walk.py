@@ -8,7 +8,7 @@ directory that cannot be read proves nothing about what is in it, something that
 proves nothing about what it took the place of (a file moved to a larger disk, with a link to it),
 and a box whose private directory is not the one the walk began with proves nothing at all.
 
-What is known is believed when size, mtime, ctime and inode are the same and the last look was late
+What is known is believed when size, mode, times and inode are the same and the last look was late
 enough after the last change that another one would have got another time. Whatever else is
 hashed, and not believed when it changed while it was read.
 """
