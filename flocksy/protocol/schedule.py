@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from flocksy.protocol.programme import PROGRAMME_BYTES, PROGRAMME_SECONDS, programme_cells
+
 HOLD_NS = 4_000_000
 """The first hold when credit is short: as long as a box process takes to fill some slots, also on a
 laden machine. Shorter ones would send cover where content is nearly ready."""
@@ -200,13 +202,19 @@ class BurstRun:
 
 class Sustain:
     """The shortest Δ this node says it can sustain, equal for all roles: it learns from what
-    its own sockets and in ring lost, which is the same work whoever the source is."""
+    its own sockets and in ring lost, which is the same work whoever the source is.
+
+    What is lost for other reasons, with a member that comes and goes or on a bad network, is lost
+    at any pace. So Δ is never so long that a burst of the programme would take more than its
+    `PROGRAMME_SECONDS`: whose links are slower than that says so by `max_rate`.
+    """
 
     def __init__(self, cell_bytes: int, members: int, pace: str, max_rate: int) -> None:
         self._floor_us = rate_delta_us(cell_bytes, max_rate)
         self._grid = pace == "grid"
         links = max(1, members - 1)
         self._delta_us = float(cell_bytes * links * 1_000_000 // GRID_BYTES_PER_SECOND)
+        self._most_us = PROGRAMME_SECONDS * 1e6 / programme_cells(PROGRAMME_BYTES, cell_bytes, 0)
 
     @property
     def delta_us(self) -> int:
@@ -217,4 +225,4 @@ class Sustain:
     def finished(self, lost: bool) -> None:
         """A burst is over."""
         factor = SUSTAIN_BACK_OFF if lost else SUSTAIN_ADVANCE
-        self._delta_us = max(float(LEAST_DELTA_US), min(self._delta_us * factor, 1e7))
+        self._delta_us = max(float(LEAST_DELTA_US), min(self._delta_us * factor, self._most_us))

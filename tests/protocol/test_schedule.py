@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flocksy.protocol.programme import PROGRAMME_BYTES, programme_cells
 from flocksy.protocol.schedule import (
     HOLD_NS,
     HOLD_SHARE,
@@ -206,3 +207,16 @@ def test_what_is_sustained_follows_from_losses() -> None:
         sustain.finished(lost=False)
     assert 0 < sustain.delta_us < first
     assert Sustain(65536, 3, "max", 0).delta_us == 0
+
+
+@pytest.mark.parametrize("cell_bytes", [4096, 65536, 1 << 20])
+def test_losses_for_good_leave_a_pace_at_which_a_join_is_over_soon(cell_bytes: int) -> None:
+    sustain = Sustain(cell_bytes, 3, "grid", 0)
+    for _ in range(100):
+        sustain.finished(lost=True)
+    cells = programme_cells(PROGRAMME_BYTES, cell_bytes, 0)
+    assert 29 < sustain.delta_us * cells / 1e6 <= 30
+    slow = Sustain(cell_bytes, 3, "grid", 1024)
+    for _ in range(100):
+        slow.finished(lost=True)
+    assert slow.delta_us == rate_delta_us(cell_bytes, 1024), "what the setting says holds"

@@ -13,6 +13,9 @@ from dataclasses import dataclass, replace
 MS = 1_000_000
 S = 1_000 * MS
 
+RARE = 4096 * 1000 // 150
+"""A `max_rate` at which burst cells leave every 150 ms: rarer than the rounds of most runs."""
+
 BRIEF = 1_000_000
 """From this seed on runs are brief: few nodes, few faults, for where there is little time."""
 
@@ -48,6 +51,8 @@ class Plan:
     """From here on nothing goes wrong any more."""
     programme: bool = False
     """Bursts follow a join, as on demand. Without, there is more time for all that has none."""
+    max_rate: int = 0
+    """Bytes per second and link; 0: as many as go through."""
 
 
 class _Drawing:
@@ -354,11 +359,12 @@ def wire_plan(seed: int) -> Plan:
         ]
     if hostile:
         faults.append(Fault(S, "flip_bits"))
+    pace = draw.choice(("max", "max", "grid"))
     return Plan(
         seed,
         nodes,
         period_ms,
-        draw.choice(("max", "max", "grid")),
+        pace,
         draw.choice((2, 4, 8)),
         draw.choice((50, 500, 2000)),
         nodes // 2 + 1,
@@ -367,4 +373,5 @@ def wire_plan(seed: int) -> Plan:
         tuple(sorted(faults, key=lambda fault: fault.at_ns)),
         max([until_ns, *(fault.at_ns for fault in faults)]),
         programme=seed % 2 == 1,
+        max_rate=RARE if pace == "grid" and seed % 5 == 1 else 0,
     )

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from flocksy.protocol.schedule import rate_delta_us
 from flocksy.seam.joint import BoxSeam
 from flocksy.testing.flock import with_hashes
 from flocksy.wire.limits import EXACT_NS
@@ -31,7 +32,12 @@ CALM_ROUNDS = 80
 """Rounds the flock has, after the last fault, to be whole and at rest: 40 to agree and serve (the
 explorer's bound), and 40 in which a node may think that the others' clocks are wrong."""
 CALM_NS = 90 * S
-"""... and time for what is counted in seconds: rests, pauses, stalls, bursts at a low rate."""
+"""... and time for what is counted in seconds: rests, pauses, stalls, bursts."""
+CALM_BURSTS = 4
+"""... and where bursts are slow because of `max_rate`, time for the longest there are: one that is
+under way, its repeat, and what is wanted then, with a repeat where somebody has missed the end."""
+LONGEST_CELLS = 512
+"""What the largest wish of a node is padded to."""
 TURNS = 100_000
 """A node that wants to be turned so often in one instant turns for ever."""
 
@@ -65,6 +71,7 @@ def settings_of(plan: Plan) -> list[WireSettings]:
         rest_mean_ms=plan.rest_mean_ms,
         stall_timeout_ms=2000,
         window=plan.window,
+        max_rate=plan.max_rate,
         programme_bytes=64 * 4096 * plan.programme,
     )
     return [with_hashes(replace(base, own_uid=member.uid)) for member in members]
@@ -163,13 +170,25 @@ class Flock:
             if not node.up:
                 self.begin(node.lane)
             elif node.box is not None and node.box.leaving:
-                # It goes as soon as it can, and is then started as everybody is.
-                self._push(self.now_ns + 10 * S, _CALL, lambda node=node: self.begin(node.lane))
+                self._begin_once_gone(node)
+
+    def _begin_once_gone(self, node: Node) -> None:
+        """A node that leaves goes as soon as it can, and is then started as everybody is."""
+
+        def look() -> None:
+            if node.up:
+                self._begin_once_gone(node)  # it finishes a slow burst first
+            else:
+                self.begin(node.lane)
+
+        self._push(self.now_ns + 10 * S, _CALL, look)
 
     def come_to_rest(self) -> None:
         """All ready, nothing wanted, within the bound."""
         self.pass_until(self.now_ns + 11 * S if self._somebody_leaves() else self.now_ns)
         bound_ns = self.now_ns + CALM_NS + CALM_ROUNDS * self.plan.period_ms * MS
+        rare_us = rate_delta_us(self.nodes[0].settings.burst_cell, self.plan.max_rate)
+        bound_ns += CALM_BURSTS * LONGEST_CELLS * rare_us * 1000
         if not self.pass_until(bound_ns, self.at_rest):
             raise BrokenPromiseError(f"not at rest in time: {self.unrest()}")
 
