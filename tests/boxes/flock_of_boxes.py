@@ -163,6 +163,12 @@ class Flock(Lockstep):
             assert not problems, problems
             assert not any(node.exchange._inbox.bad), "an honest node said something invalid"
             assert not node.problems
+        self.stay_settled()
+        unequal = self.unequal()
+        assert not unequal, f"settled, and then not: {unequal}"
+
+    def stay_settled(self) -> None:
+        """Of a flock that has settled: see that nothing moves on."""
         # Somebody may still answer a question that is one no more. After that there is silence.
         for _ in range(QUIET_ROUNDS):
             self.step()
@@ -170,8 +176,6 @@ class Flock(Lockstep):
         for _ in range(QUIET_ROUNDS):
             self.step()
         self.settle()
-        unequal = self.unequal()
-        assert not unequal, f"settled, and then not: {unequal}"
         assert (self.said_bytes, len(self.bursts)) == (said, bursts), "still talking"
 
     def history(self, lane: int) -> list[Path]:
@@ -197,6 +201,18 @@ def visible(box: Path) -> set[str]:
             digest = digest_of(Path(folder, name))
             if digest:
                 found.add(digest)
+    return found
+
+
+def files(box: Path) -> dict[str, bytes]:
+    """Contents by path, as the disk lists them."""
+    found: dict[str, bytes] = {}
+    for folder, folders, names in os.walk(box):
+        if folder == str(box):
+            folders[:] = [name for name in folders if name != ".flocksy"]
+        for name in names:
+            path = Path(folder, name)
+            found[str(path.relative_to(box))] = path.read_bytes()
     return found
 
 

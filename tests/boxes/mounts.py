@@ -7,7 +7,7 @@
     drive.plug(folder)
 
 Loop devices and FUSE want root and the tools of the file system (exfatprogs with exfat-fuse where
-the kernel has no exFAT, dosfstools with fusefat, ntfs-3g, e2fsprogs).
+the kernel has no exFAT, dosfstools with fusefat, ntfs-3g, e2fsprogs, fuse3).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,12 +88,26 @@ def _ntfs(image: Path, folder: Path, _: int) -> Undo:
     return [("umount", str(folder))]
 
 
+def _like_a_mac(kind: str) -> Callable[[Path, Path, int], Undo]:
+    def mount(image: Path, folder: Path, _: int) -> Undo:
+        backing = image.with_suffix(".backing")
+        backing.mkdir()
+        disk = str(Path(__file__).with_name("mac_disk.py"))
+        run(sys.executable, disk, kind, str(backing), str(folder))
+        return [("umount", str(folder))]
+
+    return mount
+
+
 _KINDS: dict[str, Callable[[Path, Path, int], Undo]] = {
     "tmpfs": _tmpfs,
     "ext4": _ext4,
     "fat": _fat,
     "exfat": _exfat,
     "ntfs": _ntfs,
+    "apfs-like": _like_a_mac("apfs"),
+    "apfs-case-like": _like_a_mac("apfs-case"),
+    "hfs-like": _like_a_mac("hfs"),
 }
 
 

@@ -12,7 +12,7 @@ import pytest
 from flocksy.boxes.apply.probe import probe
 from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.sync.names import MAX_DEPTH
-from tests.boxes.flock_of_boxes import Flock, flock, spool
+from tests.boxes.flock_of_boxes import Flock, files, flock, spool
 from tests.boxes.mounts import mounted
 
 __all__ = ["flock", "spool"]
@@ -46,18 +46,6 @@ NAMES = (
     "longname with spaces.txt",
 )
 """Each of them can stand on an ordinary Linux disk."""
-
-
-def files(box: Path) -> dict[str, bytes]:
-    """Contents by path, as the disk lists them."""
-    found: dict[str, bytes] = {}
-    for folder, folders, names in os.walk(box):
-        if folder == str(box):
-            folders[:] = [name for name in folders if name != ".flocksy"]
-        for name in names:
-            path = Path(folder, name)
-            found[str(path.relative_to(box))] = path.read_bytes()
-    return found
 
 
 def test_they_all_sync_between_disks_that_hold_them(flock: Flock) -> None:
