@@ -288,7 +288,7 @@ class Box:
         found = {path: self.index.local(path) for path in self.intake.ready(COMMIT_PATHS)}
         if not found:
             return False
-        as_found = {path for path, entry in found.items() if self._standing.is_as(path, entry)}
+        as_found = self._standing.as_known(found)
         # Asked last: a drive that goes, or another in its place, while its paths are looked at is
         # noticed here; whoever keeps the box sees it too.
         if still_ours(self.disk, self.setup, self.index) or self._choose(now, sure=True):

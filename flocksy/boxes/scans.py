@@ -167,7 +167,7 @@ class Scans:
             paths=paths,
             symlinks=Symlinks.IGNORE if setup.ignore_symlinks else Symlinks.COPY,
             mtime_grain_ns=capabilities.mtime_grain_ns,
-            case_folding=capabilities.case_folding,
+            respelling=capabilities.respelling,
             stable_inodes=capabilities.stable_inodes,
             attributes=capabilities.attributes,
             share=share,

@@ -27,6 +27,11 @@ class Capabilities:
     stable_inodes: bool = True
     names: NameRules = EVERY_NAME
 
+    @property
+    def respelling(self) -> bool:
+        """Whether this disk finds entries under other names than they are listed with."""
+        return self.case_folding or self.normalising
+
     def same(self, left: DiskEntry | None, right: DiskEntry | None) -> bool:
         """Whether two looks at this disk, the later one first, showed the same."""
         if left is None or right is None:

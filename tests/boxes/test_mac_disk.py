@@ -23,7 +23,8 @@ __all__ = ["spool"]
 
 MAC, LINUX, OTHER_LINUX = range(3)
 
-KINDS = ("apfs-like", "hfs-like")
+KINDS = ("apfs-like", "apfs-case-like", "hfs-like")
+FOLDING = ("apfs-like", "hfs-like")
 
 COMPOSED, DECOMPOSED = "\u00e9", "e\u0301"
 
@@ -98,14 +99,14 @@ def flock(request: pytest.FixtureRequest, tmp_path: Path, spool: Path) -> Iterat
         yield made
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=FOLDING)
 def folding(request: pytest.FixtureRequest, tmp_path: Path, spool: Path) -> Iterator[MacFlock]:
     """With those to which large and small letters are one."""
     with flock_with(request.param, tmp_path, spool) as made:
         yield made
 
 
-@pytest.fixture(params=("apfs-like",))
+@pytest.fixture(params=("apfs-like", "apfs-case-like"))
 def apfs(request: pytest.FixtureRequest, tmp_path: Path, spool: Path) -> Iterator[MacFlock]:
     """With those that keep names in both normal forms."""
     with flock_with(request.param, tmp_path, spool) as made:
@@ -242,3 +243,66 @@ def test_a_file_gets_the_form_that_the_disk_keeps(tmp_path: Path, spool: Path) -
         everything = {COMPOSED: "text", DECOMPOSED: "made on the Mac"}
         flock.is_at_rest(everything, {DECOMPOSED}, versions=6)
         flock.restart_mac()
+
+
+def test_another_form_is_noticed_without_a_look_at_everything(tmp_path: Path, spool: Path) -> None:
+    """Where cases are two and forms are one, too."""
+    with flock_with("apfs-case-like", tmp_path, spool) as flock:
+        flock.write(LINUX, COMPOSED, "text")
+        flock.settle_equal()
+        flock.rename(MAC, COMPOSED, DECOMPOSED)
+        flock.run_until(lambda: files(flock.path(LINUX)) == {DECOMPOSED: b"text"})
+
+
+# -- directories that are one to the disk -----------------------------------------------------
+
+
+def test_two_directories_stay_apart(folding: MacFlock) -> None:
+    flock = folding
+    everything = {name: name for name in ("Dir/a", "dir/a", "dir/b", "dir/sub/c")}
+    for name in everything:
+        flock.write(LINUX, name, name)
+    flock.settle()
+    on_mac = files(flock.path(MAC)).keys()
+    (there,) = {name.partition("/")[0] for name in on_mac}
+    assert on_mac == {name for name in everything if name.startswith(f"{there}/")}
+    flock.is_at_rest(everything, on_mac, versions=7)
+    away = ({"Dir", "dir"} - {there}).pop()
+    assert f"the name of {away} " in flock.box(MAC).problems[f"{away}/a"]
+    flock.restart_mac()
+
+    # What is written there by the other name is written into the one that is there.
+    flock.write(MAC, f"{away}/own", "of the Mac")
+    everything[f"{there}/own"] = "of the Mac"
+    flock.is_at_rest(everything, {*on_mac, f"{there}/own"}, versions=8)
+
+    # The other comes when there is room for its name.
+    flock.rename(OTHER_LINUX, there, "moved")
+    everything = {name.replace(f"{there}/", "moved/"): text for name, text in everything.items()}
+    flock.settle_equal()
+    assert files(flock.path(MAC)) == {name: text.encode() for name, text in everything.items()}
+
+
+@pytest.mark.parametrize("lane", [MAC, LINUX])
+def test_a_directory_gets_another_case(folding: MacFlock, lane: int) -> None:
+    flock = folding
+    flock.write(OTHER_LINUX, "dir/file", "file")
+    flock.write(OTHER_LINUX, "dir/sub/deep", "deep")
+    flock.settle_equal()
+    flock.rename(lane, "dir", "DIR")
+    everything = {"DIR/file": "file", "DIR/sub/deep": "deep"}
+    flock.is_at_rest(everything, everything, versions=4 + 8)
+    flock.settle_equal()
+    flock.restart_mac()
+
+
+@pytest.mark.parametrize("lane", [MAC, LINUX])
+def test_a_directory_gets_another_form(apfs: MacFlock, lane: int) -> None:
+    flock = apfs
+    flock.write(OTHER_LINUX, f"{COMPOSED}/file", "file")
+    flock.settle_equal()
+    flock.rename(lane, COMPOSED, DECOMPOSED)
+    everything = {f"{DECOMPOSED}/file": "file"}
+    flock.is_at_rest(everything, everything, versions=2 + 4)
+    flock.settle_equal()
+    flock.restart_mac()

@@ -119,6 +119,19 @@ def test_of_two_cases_the_other_comes_when_one_goes(tmp_path: Path, spool: Path)
         assert not flock.box(0).problems
 
 
+@pytest.mark.parametrize("lane", [0, 1])
+def test_a_directory_gets_another_case(tmp_path: Path, spool: Path, lane: int) -> None:
+    with mounted("exfat", tmp_path, "box0"), Flock(tmp_path, spool) as flock:
+        for name in ("dir/file", "dir/sub/deep"):
+            flock.write(2, name, name)
+        flock.settle()
+        flock.path(lane, "dir").rename(flock.path(lane, "DIR"))
+        flock.settle()
+        flock.stay_settled()
+        wanted = {"DIR", "DIR/file", "DIR/sub", "DIR/sub/deep"}
+        assert [flock.tree(lane) for lane in range(3)] == [wanted] * 3
+
+
 def test_a_poor_disk_deletes_nothing_that_it_holds_back(poor: Flock) -> None:
     flock = poor
     for name in ("folder/a:b", "folder/fine"):

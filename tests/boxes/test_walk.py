@@ -299,11 +299,23 @@ def test_a_symlink_to_a_directory_is_not_entered(bench: Bench, tmp_path: Path) -
 def test_where_cases_fold_only_a_listing_names_entries(bench: Bench) -> None:
     (bench.root / "File").write_bytes(b"x")
     bench.whole()
-    bench.look = Look(case_folding=True)
+    bench.look = Look(respelling=True)
     (bench.root / "File").rename(bench.root / "file")
     findings = bench.paths("File")
     assert gone(findings) == ["File"]
     assert sorted(seen(findings)) == ["file"]
+
+
+def test_what_was_known_by_another_name_of_its_directory_is_gone(bench: Bench) -> None:
+    (bench.root / "Dir").mkdir()
+    (bench.root / "Dir" / "file").write_bytes(b"x")
+    bench.whole()
+    bench.look = Look(respelling=True)
+    (bench.root / "Dir").rename(bench.root / "dir")
+    bench.index.set_local("Dir", None)  # as an applier leaves it that could not do all
+    findings = bench.paths("Dir/file")
+    assert "Dir/file" in gone(findings)
+    assert sorted(seen(findings)) == ["dir", "dir/file"]
 
 
 def test_hard_links_are_copies(bench: Bench) -> None:

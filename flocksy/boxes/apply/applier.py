@@ -213,6 +213,7 @@ class Applier:
 
     def _place(self, placer: Placer, batch: Batch) -> Generator[float, None, None]:
         def put(step: Step) -> None:
+            batch.check_directory(step)
             self._put(placer, step)
 
         def remove(step: Step) -> None:

@@ -11,7 +11,7 @@ from flocksy.boxes.apply.journal import Applied, JournalEntry
 from flocksy.boxes.apply.placing import UNFIT, BlockedError, ChangedError, describe, is_full
 from flocksy.boxes.disk.port import MODE_BITS
 from flocksy.index.journal import Kept
-from flocksy.sync.names import ancestors
+from flocksy.sync.names import ancestors, parent_of
 from flocksy.sync.operations import (
     DiskOperation,
     MakeDirectory,
@@ -128,6 +128,7 @@ class Step:
 class Batch:
     steps: list[Step] = field(default_factory=list)
     removals: dict[str, Step] = field(default_factory=dict)
+    directories: dict[str, Step] = field(default_factory=dict)  # those that are made
     users: dict[str, list[Step]] = field(default_factory=dict)  # of a rename's source
     staged: set[str] = field(default_factory=set)  # temporaries that a step has taken
     rescan: set[str] = field(default_factory=set)
@@ -138,6 +139,13 @@ class Batch:
         return sorted(
             (step for step in steps if isinstance(step.operation, kinds)), key=lambda one: one.path
         )
+
+    def check_directory(self, step: Step) -> None:
+        """Raises `ChangedError` where the directory that the step is to come to should have been
+        made, and was not: by its name the disk may find another."""
+        made = self.directories.get(parent_of(step.path))
+        if made is not None and not made.placed:
+            raise ChangedError
 
     def parted_removals(self, over: Iterable[Step]) -> tuple[list[Step], list[Step]]:
         """Those that make way for what comes `over` a directory, and the rest; deepest first."""

@@ -112,8 +112,6 @@ class Placer:
         self._check_foreign(found)
         if found is None:
             self._check_above(path)
-        elif expected is None:
-            self._check_spelling(path)
         raise ChangedError
 
     def _check_foreign(self, found: Stat | None) -> None:
@@ -132,16 +130,6 @@ class Placer:
             if found is not None:
                 self._check_foreign(found)
                 return
-
-    def _check_spelling(self, path: str) -> None:
-        """Whether what stands at the path has that name, or one that this disk cannot tell from
-        it."""
-        if self.capabilities.case_folding or self.capabilities.normalising:
-            folder, _, name = path.rpartition("/")
-            if all(name != other for other, _ in self.disk.scan(folder)):
-                raise BlockedError(
-                    "this disk cannot tell its name from that of another entry: rename either"
-                )
 
     def put(self, entry: JournalEntry) -> None:
         """Bring the temporary of `entry` to its path; what stood there goes to the history."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from flocksy.boxes.apply.attributes import bring_fresh
 from flocksy.boxes.apply.batch import (
+    ALL,
     STEP_ERRORS,
     Batch,
     Contents,
@@ -22,8 +23,15 @@ from flocksy.boxes.apply.batch import (
 )
 from flocksy.boxes.apply.history import History
 from flocksy.boxes.apply.pace import SLICE_S, each
-from flocksy.boxes.apply.placing import INCOMING, OWN_PREFIX, ChangedError, Placer
+from flocksy.boxes.apply.placing import (
+    INCOMING,
+    OWN_PREFIX,
+    BlockedError,
+    ChangedError,
+    Placer,
+)
 from flocksy.boxes.disk.port import Disk
+from flocksy.boxes.disk.spelling import Spelling
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.operations import DiskOperation, MakeDirectory, PutFile, PutSymlink, Remove
 from flocksy.sync.version import Kind
@@ -52,6 +60,8 @@ class Preparer:
             if isinstance(operation, Remove):
                 batch.removals[operation.path] = step
                 folded[self._folded(operation.path)] = step
+            elif isinstance(operation, MakeDirectory):
+                batch.directories[operation.path] = step
         for step in batch.steps:
             twin = folded.get(self._folded(step.path))
             if twin is not None and twin is not step and step.operation.expected is None:
@@ -71,6 +81,10 @@ class Preparer:
             placer.check(step.path, step.entry.before)
             self._reserve(step)
 
+        if self._capabilities.respelling:
+            spelling = Spelling(self._disk)
+            spelt = guarded(lambda step: self._check_spelling(batch, step, spelling))
+            yield from each(batch.alive(*ALL), spelt)
         # Removals first: a link made for a rename moves the change time of its source.
         yield from each(batch.alive(Remove), guarded(removal))
         began = time.monotonic()
@@ -99,6 +113,21 @@ class Preparer:
             self._stamp(step)
 
         yield from each(batch.alive(MakeDirectory, PutSymlink), guarded(other))
+
+    def _check_spelling(self, batch: Batch, step: Step, spelling: Spelling) -> None:
+        """Whether the path and all above it have the names that they have here, or ones that this
+        disk cannot tell from them."""
+        unlisted = spelling.first_unlisted(step.path)
+        if unlisted is None:
+            return
+        maker = step if unlisted == step.path else batch.directories.get(unlisted)
+        if step.operation.expected is not None or maker is None:
+            raise ChangedError  # it has another name by now
+        if maker.twin is None and self._disk.stat(unlisted) is not None:
+            whose = "its name" if maker is step else f"the name of {unlisted}"
+            raise BlockedError(
+                f"this disk cannot tell {whose} from that of another entry: rename either"
+            )
 
     def _stage(self, placer: Placer, batch: Batch, step: Step) -> Generator[float, None, None]:
         """The temporary of a file."""

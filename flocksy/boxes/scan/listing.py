@@ -1,8 +1,11 @@
-"""Which of many paths are found sooner by listing the directory that they are in."""
+"""Which paths are found sooner, or only, by listing the directory that they are in."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from flocksy.boxes.disk.port import Disk
+from flocksy.boxes.disk.spelling import Spelling
 from flocksy.index.known import KnownTree
 from flocksy.sync.names import parent_of
 from flocksy.sync.version import Kind
@@ -46,3 +49,21 @@ def by_directory(
 def _was_directory(path: str, known: KnownTree) -> bool:
     before = known.entry(path) if path else None
     return not path or (before is not None and before.entry.kind is Kind.DIRECTORY)
+
+
+def by_spelling(paths: Iterable[str], disk: Disk, known: KnownTree) -> tuple[set[str], list[str]]:
+    """Where a look at a path also finds what has another name: the directories to be looked at
+    instead, and what was known in one that has no such name any more."""
+    spelling = Spelling(disk)
+    folders: set[str] = set()
+    lost: list[str] = []
+    for path in paths:
+        folder = parent_of(path)
+        try:
+            unlisted = spelling.first_unlisted(folder) if folder else None
+        except OSError:
+            unlisted = None  # a look says why
+        folders.add(folder if unlisted is None else parent_of(unlisted))
+        if unlisted is not None and known.entry(path) is not None:
+            lost.append(path)
+    return folders, lost

@@ -40,7 +40,7 @@ class Look:
 
     symlinks: Symlinks = Symlinks.COPY
     mtime_grain_ns: int = 1
-    case_folding: bool = False
+    respelling: bool = False
     stable_inodes: bool = True
     attributes: bool = False
 

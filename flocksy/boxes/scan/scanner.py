@@ -78,7 +78,7 @@ class ScanRequest:
     symlinks: Symlinks = Symlinks.COPY
     mtime_grain_ns: int = 1
     share: float = 1.0
-    case_folding: bool = False
+    respelling: bool = False
     stable_inodes: bool = True
     attributes: bool = False
     follow: FollowRequest | None = None
@@ -336,7 +336,7 @@ class Job:
         look = Look(
             request.symlinks,
             request.mtime_grain_ns,
-            request.case_folding,
+            request.respelling,
             request.stable_inodes,
             request.attributes,
         )

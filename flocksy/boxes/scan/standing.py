@@ -6,13 +6,15 @@ comes last would be a deletion for everybody. One look per path costs microsecon
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.boxes.disk.port import Stat
+from flocksy.boxes.disk.spelling import Spelling
 from flocksy.boxes.scan.following import FollowingDisk
 from flocksy.boxes.scan.links import Links
 from flocksy.boxes.scan.looking import says
 from flocksy.sync.capabilities import Capabilities
-from flocksy.sync.names import parent_of
 from flocksy.sync.trees import DiskEntry
 from flocksy.sync.version import Kind
 
@@ -27,12 +29,17 @@ class Standing:
         self._links = links
         self._capabilities = capabilities
 
-    def is_as(self, path: str, entry: DiskEntry | None) -> bool:
-        """Whether `path` shows `entry` (None: nothing), as far as a look without reading tells."""
+    def as_known(self, known: Mapping[str, DiskEntry | None]) -> set[str]:
+        """Those of the paths that show what is known of them (None: nothing), as far as a look
+        without reading tells."""
+        spelling = Spelling(self._disk) if self._capabilities.respelling else None
+        return {path for path, entry in known.items() if self._is_as(path, entry, spelling)}
+
+    def _is_as(self, path: str, entry: DiskEntry | None, spelling: Spelling | None) -> bool:
         try:
             found = self._shown(path)
             if entry is None:
-                return found is None or self._is_no_entry(path, found)
+                return found is None or self._is_no_entry(path, found, spelling)
         except OSError:
             return False
         if found is None or found.kind is not entry.kind:
@@ -51,13 +58,9 @@ class Standing:
             return self._disk.stat_shown(path)
         return self._disk.stat(path)
 
-    def _is_no_entry(self, path: str, found: Stat) -> bool:
+    def _is_no_entry(self, path: str, found: Stat, spelling: Spelling | None) -> bool:
         """Whether what was found at `path` is nothing of the box by that name."""
         if self._links is not None and found.kind is Kind.SYMLINK and self._links.is_closed(path):
             return True
-        if not (self._capabilities.case_folding or self._capabilities.normalising):
-            return False
-        # Here another spelling finds it too; only a listing tells what it is really called.
-        parent = parent_of(path)
-        name = path[len(parent) + 1 :] if parent else path
-        return all(listed != name for listed, _ in self._disk.scan(parent))
+        # Another spelling of any of its components may have found it.
+        return spelling is not None and spelling.first_unlisted(path) is not None

@@ -33,7 +33,7 @@ from flocksy.boxes.scan.findings import (
     Unreadable,
 )
 from flocksy.boxes.scan.follower import Follower, NotShown, Shown
-from flocksy.boxes.scan.listing import by_directory
+from flocksy.boxes.scan.listing import by_directory, by_spelling
 from flocksy.boxes.scan.looking import (
     Look,
     Symlinks,
@@ -123,6 +123,10 @@ class Walk:
         """Look at these paths: at what they are, at what directories list, and at everything
         below directories that were not known. Also at parents that were not known."""
         entered = self._entered
+        if self._look.respelling:
+            paths, lost = by_spelling(paths, self._disk, self._known)
+            for path in (one for one in lost if not self._is_covered(one)):
+                yield from self._gone(path)
         wanted = self._to_look_at(paths)
         many: dict[str, frozenset[str]] = {}
         if self._follower is None:
@@ -151,10 +155,8 @@ class Walk:
                 yield from self._directory(waiting.pop(), waiting)
 
     def _to_look_at(self, paths: Iterable[str]) -> list[str]:
-        wanted = set()
-        for path in paths:
-            # Where cases fold, only a listing tells what an entry is really called.
-            wanted.add(parent_of(path) if self._look.case_folding else path)
+        wanted = set(paths)
+        for path in list(wanted):
             if self._follower is not None:
                 wanted.update(self._follower.links_above(path))
             above = parent_of(path)
