@@ -147,8 +147,7 @@ class Offline:
             now = time.monotonic()
             asking = [(setup, box) for setup, box in boxes if find_waiting(box, now)]
             if not approve:
-                for setup, _ in asking:
-                    check_can_reject(setup)
+                check_can_reject(*(setup for setup, _ in asking))
             for setup, box in asking:
                 count = box.decide(now, approve=approve)
                 lines.append(

@@ -204,7 +204,9 @@ class Undo:
 
     def _reject(self, arguments: Arguments) -> Answer:
         lines = []
-        for name, box in self._asking(arguments["box"]):
+        asking = self._asking(arguments["box"])
+        check_can_reject(*(box.setup for _, box in asking if not box.guard.strangers))
+        for name, box in asking:
             if box.guard.strangers:
                 self._keeper.pause(name)
                 lines.append(
@@ -212,7 +214,6 @@ class Undo:
                     f"flocksy box resume {name} to be asked again"
                 )
                 continue
-            check_can_reject(box.setup)
             lines.append(f"{name}: {_deletions(box.reject())} undone; the files come back here")
         return {"text": "\n".join(lines) or "nothing waits"}
 
@@ -269,13 +270,16 @@ def _check_writable(name: str, box: Box) -> None:
         raise FlocksyError(f"{name}: is being looked through; try again when that is done")
 
 
-def check_can_reject(setup: BoxSetup) -> None:
-    """Raise `FlocksyError` where nothing can be brought back."""
-    if setup.mode is Mode.SEND_ONLY:
-        raise FlocksyError(
-            f"{setup.name}: is send-only here, so nothing is brought back: approve the deletions, "
-            "or put the files there again"
-        )
+def check_can_reject(*setups: BoxSetup) -> None:
+    """Raise `FlocksyError` where in one of these boxes nothing can be brought back: to be asked
+    before the first is answered."""
+    for setup in setups:
+        if setup.mode is Mode.SEND_ONLY:
+            others = "; nothing is undone in the other boxes: name the one you mean"
+            raise FlocksyError(
+                f"{setup.name}: is send-only here, so nothing is brought back: approve the "
+                f"deletions, or put the files there again{others if len(setups) > 1 else ''}"
+            )
 
 
 def _waiting(box: Box, path: str) -> list[str]:
