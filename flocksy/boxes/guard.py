@@ -5,9 +5,9 @@ answer, given once, serves the whole flock. A deletion waits
 
 * when it is found at the start or after a pause: nobody saw it happen, and a disk that was swapped
   or restored by halves looks the same;
-* when only a rescan finds it (the hourly one; any while not everything is watched or after events
-  were lost) and there are many (`FOUND_PERCENT` of the box's files within ten minutes): the same,
-  while the node runs;
+* when only a rescan finds it (the hourly one; any look, also at single paths, while not everything
+  is watched or after events were lost) and there are many (`FOUND_PERCENT` of the box's files
+  within ten minutes): the same, while the node runs;
 * when it is seen as it happens and there are more within ten minutes than the box's `guard` allows.
   By default that is all of them: a person or a program at work is not asked.
 

@@ -107,7 +107,7 @@ class Scans:
             self._whole_at = now + RESCAN_SECONDS
         paths = dict.fromkeys((*dirty.paths, *self._intake.due(now)))
         if paths:
-            self._request(tuple(paths), SCAN_SHARE)
+            self._request(tuple(paths), SCAN_SHARE, self._found_by())
             self._gathers_until = now + GATHER_SECONDS
 
     def next(self) -> float | None:
@@ -126,8 +126,7 @@ class Scans:
         What is found missing then was seen to go while the watcher sees everything: the event of
         an `rm` may come later than the scan.
         """
-        sees_all = self._opened.watcher.sees_all and not self._lost
-        self._request(None, SCAN_SHARE, Source.LIVE if sees_all else Source.RESCAN)
+        self._request(None, SCAN_SHARE, self._found_by())
         self._whole_at = now + RESCAN_SECONDS
 
     def anew(self) -> None:
@@ -153,6 +152,12 @@ class Scans:
         self._unseen = self._unseen or bool(self._outside)
         self._outside.clear()
         self.all(now)
+
+    def _found_by(self) -> Source:
+        """What is said of a deletion that a look finds which begins now. One at a single path is
+        no exception: not only events ask for it, and it tells of all that was below."""
+        sees_all = self._opened.watcher.sees_all and not self._lost
+        return Source.LIVE if sees_all else Source.RESCAN
 
     def _request(
         self, paths: tuple[str, ...] | None, share: float, source: Source = Source.LIVE

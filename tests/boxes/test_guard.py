@@ -172,6 +172,28 @@ def test_many_found_where_nothing_is_watched_wait(
     assert flock.tree(0) == set()
 
 
+def test_many_found_by_a_look_at_one_path_where_nothing_is_watched_wait(
+    flock: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes from others meets a folder that has gone, and that is looked at."""
+    names = {f"folder/{number}" for number in range(60)}
+    fill(flock, sorted(names))
+    flock.stop(2)
+    monkeypatch.setattr(Watcher, "_open_eyes", refuse)
+    flock.restart(2)
+    flock.settle()
+    shutil.rmtree(flock.path(2, "folder"))
+    flock.path(0, "folder").chmod(0o700)
+    flock.run_until(lambda: flock.box(2).index.local("folder/0") is None)
+    flock.run_until(flock.settled)
+    assert flock.tree(0) == {"folder", *names}
+    assert waiting(flock, 2) >= names
+    flock.box(2).reject()
+    flock.settle()
+    assert not flock.unequal()
+    assert flock.tree(2) == {"folder", *names}
+
+
 def test_many_found_after_lost_events_wait(flock: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
     names = {f"folder/{number}" for number in range(60)}
     fill(flock, sorted(names))

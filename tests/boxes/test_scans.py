@@ -23,7 +23,7 @@ def test_paths_that_change_one_after_the_other_are_asked_for_together(
         box = flock.nodes[0].keeper.boxes[0].box
         assert box is not None
         settling = Settling()
-        monkeypatch.setattr(box._opened, "watcher", settling)
+        monkeypatch.setattr(box._opened.watcher, "_settling", settling)
         asked: list[tuple[float, tuple[str, ...] | None]] = []
 
         def request(request: ScanRequest) -> None:
