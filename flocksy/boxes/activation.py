@@ -177,6 +177,12 @@ def forget_past(index_path: Path) -> None:
         index.close()
 
 
+def is_of_known_past(setup: BoxSetup, index: BoxIndex) -> bool:
+    """Whether what the index knows of the disk is to be believed when the box is opened next: it is
+    not to be adopted, nor is its mode another one now."""
+    return index.remembered(ADOPT) is None and _mode(setup, index) is setup.mode
+
+
 def _forgets_links(setup: BoxSetup, index: BoxIndex) -> bool:
     """Whether links were followed, and are not any more: then what the index knows of this disk
     speaks of something else than what is looked at from now on."""

@@ -85,6 +85,14 @@ class Guard:
         self.waiting: dict[str, Source] = {}
         """Paths whose deletion waits, in the order found."""
 
+    @classmethod
+    def of_the_last_run(cls, index: BoxIndex, percent: int | None) -> Guard:
+        """With what waited when the node stopped, for who only looks. Nothing is changed."""
+        undecided = index.undecided() if percent is not None else ()
+        guard = cls(index, percent, undecided)
+        guard.hold([path for path in undecided if index.local(path) is None], 0.0)
+        return guard
+
     # -- deletions ------------------------------------------------------------------------------
 
     def found(self, findings: Sequence[Finding], source: Source) -> None:

@@ -13,10 +13,11 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from flocksy.boxes.activation import open_box
+from flocksy.boxes.activation import is_of_known_past, open_box
 from flocksy.boxes.box import Box
 from flocksy.boxes.disk import marker
 from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.boxes.guard import Guard
 from flocksy.boxes.past.conflicts import resolved
 from flocksy.boxes.past.moments import moment_of
 from flocksy.boxes.past.recall import Recall
@@ -59,7 +60,7 @@ class Offline:
         """`flocksy history`"""
         setup, path = self._at(given)
         with _looking(setup) as (index, disk):
-            return past.history(index, disk, setup.name, path, NOTE)
+            return past.history(_place(setup, index, disk, path), NOTE)
 
     def deleted(self, given: str | None, limit: int) -> Answer:
         """`flocksy deleted`"""
@@ -71,7 +72,7 @@ class Offline:
         """`flocksy conflicts`"""
         with ExitStack() as opened:
             found, note = self._look(given, opened)
-            return past.list_conflicts([(name, index, at) for name, index, _, at in found], note)
+            return past.list_conflicts([(at.name, at.index, at.under) for at in found], note)
 
     def conflicts_show(self, given: str) -> Answer:
         """`flocksy conflicts show`"""
@@ -164,15 +165,13 @@ class Offline:
         name, path = past.inside([(one.name, located(one).path) for one in self._setups], given)
         return next(one for one in self._setups if one.name == name), path
 
-    def _look(
-        self, given: str | None, opened: ExitStack
-    ) -> tuple[list[tuple[str, BoxIndex, RealDisk, str]], str]:
+    def _look(self, given: str | None, opened: ExitStack) -> tuple[list[past.Place], str]:
         """The box that a path lies in, or all, each with where to look in it; and the note."""
         if given is not None:
             setup, under = self._at(given)
-            return [(setup.name, *opened.enter_context(_looking(setup)), under)], NOTE
+            return [_place(setup, *opened.enter_context(_looking(setup)), under)], NOTE
         boxes, left_out = _each(opened, self._known(), _looking)
-        found = [(setup.name, index, disk, "") for setup, (index, disk) in boxes]
+        found = [_place(setup, index, disk, "") for setup, (index, disk) in boxes]
         return found, "\n".join([*left_out, NOTE])
 
     def _known(self) -> list[BoxSetup]:
@@ -199,6 +198,13 @@ def _each(
                 raise
             left_out.append(f"{setup.name}: is left out: {error}")
     return found, left_out
+
+
+def _place(setup: BoxSetup, index: BoxIndex, disk: RealDisk, under: str) -> past.Place:
+    # Nothing is deleted for anybody from a disk that only receives, or is to be adopted first.
+    asks = not setup.mode.receives_only and is_of_known_past(setup, index)
+    guard = Guard.of_the_last_run(index, setup.guard_percent if asks else None)
+    return past.Place(setup.name, index, disk, guard, under)
 
 
 @contextmanager

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from flocksy.boxes.disk.port import Disk
+from flocksy.boxes.guard import Guard
 from flocksy.boxes.past.conflicts import Conflict, conflict_of, conflicts
 from flocksy.boxes.past.recall import Recall, Recalled
 from flocksy.boxes.past.restoring import Restoring
@@ -22,6 +23,28 @@ FAILED_NAMED = 5
 
 MAX_TOLD = 2_000
 """Rows of one answer: with long names some megabytes, which the control socket still carries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to look: in the box of that name at and below `under`, "" for all of it."""
+
+    name: str
+    index: BoxIndex
+    disk: Disk
+    guard: Guard
+    under: str
+
+    def waiting(self) -> list[str]:
+        """The paths whose deletion waits for a word."""
+        return waiting_below(self.guard, self.under)
+
+
+def waiting_below(guard: Guard, under: str) -> list[str]:
+    """What waits for a word at and below `under`, "" for the box."""
+    return [
+        path for path in guard.waiting if not under or path == under or path.startswith(under + "/")
+    ]
 
 
 def inside(boxes: Iterable[tuple[str, str]], given: str) -> tuple[str, str]:
@@ -41,13 +64,16 @@ def inside(boxes: Iterable[tuple[str, str]], given: str) -> tuple[str, str]:
     return best[1], best[2]
 
 
-def history(index: BoxIndex, disk: Disk, box: str, path: str, note: str = "") -> Answer:
+def history(at: Place, note: str = "") -> Answer:
     """`flocksy history`"""
+    box, path = at.name, at.under
     if not path:
         raise FlocksyError(f"{box}: is a whole box; name a path in it, or see flocksy deleted")
-    versions = [_past(one) for one in Recall(index, disk).versions(path)]
+    versions = [_past(one) for one in Recall(at.index, at.disk).versions(path)]
     if not versions:
         raise FlocksyError(f"{path}: nothing is known of it in the box {box}; see flocksy deleted")
+    if path in at.guard.waiting:
+        note = _lines(f"its deletion waits for your word: {at.guard.words(box)}", note)
     return {
         "history": {
             "box": box,
@@ -59,26 +85,21 @@ def history(index: BoxIndex, disk: Disk, box: str, path: str, note: str = "") ->
     }
 
 
-def deleted(
-    boxes: Sequence[tuple[str, BoxIndex, Disk, str]],
-    limit: int,
-    note: str = "",
-    waiting: Mapping[str, Sequence[str]] = MappingProxyType({}),
-) -> Answer:
-    """`flocksy deleted`: of each box (name, index, disk, where below), the last first. `waiting`:
-    of a box by its name, the paths whose deletion waits; they come first, and `limit` is not for
-    them."""
+def deleted(places: Sequence[Place], limit: int, note: str = "") -> Answer:
+    """`flocksy deleted`: the last first. What waits for a word comes before, and `limit` is not for
+    that."""
     found = [
-        told.Deleted(name, one.path, _past(one), moved_to)
-        for name, index, disk, under in boxes
-        for one, moved_to in Recall(index, disk).deleted(under, limit)
+        told.Deleted(at.name, one.path, _past(one), moved_to)
+        for at in places
+        for one, moved_to in Recall(at.index, at.disk).deleted(at.under, limit)
     ]
     found.sort(key=lambda one: one.version.until or "", reverse=True)
-    asked = [
-        one
-        for name, index, disk, _ in boxes
-        for one in _waiting(name, index, disk, waiting.get(name, ()))
-    ]
+    asked: list[told.Deleted] = []
+    for at in places:
+        waiting = at.waiting()
+        asked += _waiting(at, waiting)
+        if waiting:
+            note = _lines(f"{at.name}: {at.guard.words(at.name)}", note)
     found = [*asked, *found[:limit]][:MAX_TOLD]
     return {
         "deleted": [told.plain(one) for one in found],
@@ -164,15 +185,19 @@ def _past(one: Recalled) -> told.PastVersion:
     )
 
 
-def _waiting(box: str, index: BoxIndex, disk: Disk, paths: Sequence[str]) -> Iterator[told.Deleted]:
+def _waiting(at: Place, paths: Sequence[str]) -> Iterator[told.Deleted]:
     """What all others have at the paths."""
-    view, recall = View(index), Recall(index, disk)
+    view, recall = View(at.index), Recall(at.index, at.disk)
     for path in sorted(paths)[:MAX_TOLD]:
         version = view.wanted(path).version
         if version is not None:
             here = recall.is_here(version)
             now = Recalled(path, version_id(version), version, 0, None, here)
-            yield told.Deleted(box, path, _past(now), None, waiting=True)
+            yield told.Deleted(at.name, path, _past(now), None, waiting=True)
+
+
+def _lines(*some: str) -> str:
+    return "\n".join(one for one in some if one)
 
 
 def _conflict(box: str, one: Conflict) -> told.Conflict:

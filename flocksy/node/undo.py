@@ -93,21 +93,11 @@ class Undo:
     # -- looking --------------------------------------------------------------------------------
 
     def _history(self, arguments: Arguments) -> Answer:
-        name, box, path = self._at(arguments["path"])
-        note = ""
-        if path in box.guard.waiting:
-            note = f"its deletion waits for your word: {box.guard.words(name)}"
-        return past.history(box.index, box.disk, name, path, note)
+        return past.history(_place(*self._at(arguments["path"])))
 
     def _deleted(self, arguments: Arguments) -> Answer:
-        limit = int(str(arguments["limit"]))
-        boxes = self._all(arguments["path"])
-        waiting = {name: _waiting(box, under) for name, box, under in boxes}
-        note = "\n".join(
-            f"{name}: {box.guard.words(name)}" for name, box, _ in boxes if waiting[name]
-        )
-        found = [(name, box.index, box.disk, under) for name, box, under in boxes]
-        return past.deleted(found, limit, note, waiting)
+        places = [_place(*one) for one in self._all(arguments["path"])]
+        return past.deleted(places, int(str(arguments["limit"])))
 
     def _conflicts(self, arguments: Arguments) -> Answer:
         return past.list_conflicts(
@@ -148,7 +138,7 @@ class Undo:
         now = self._now()
         _check_writable(name, box)
         at = arguments["at"]
-        if at is None and (waiting := _waiting(box, path)):
+        if at is None and (waiting := past.waiting_below(box.guard, path)):
             check_can_reject(box.setup)
             box.reject(waiting)
             return _brought_back(name, waiting)
@@ -282,11 +272,8 @@ def check_can_reject(*setups: BoxSetup) -> None:
             )
 
 
-def _waiting(box: Box, path: str) -> list[str]:
-    """What waits for a word at and below `path`."""
-    return [
-        one for one in box.guard.waiting if not path or one == path or one.startswith(path + "/")
-    ]
+def _place(name: str, box: Box, under: str) -> past.Place:
+    return past.Place(name, box.index, box.disk, box.guard, under)
 
 
 def _brought_back(name: str, paths: list[str]) -> Answer:

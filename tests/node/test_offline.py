@@ -11,11 +11,14 @@ import pytest
 from flocksy.boxes.setup import BoxSetup, Mode
 from flocksy.errors import FlocksyError
 from flocksy.node.offline import Offline
+from flocksy.status.control import Answer
 from tests.boxes.flock_of_boxes import Flock, spool
 
 __all__ = ["spool"]
 
 NAMES = ("sends", "box", "empty")
+
+WAITS = {"gone": True, "past": False}
 
 
 class Guarded(Flock):
@@ -54,6 +57,12 @@ def offline(*setups: BoxSetup) -> Offline:
     return made
 
 
+def rows(answer: Answer) -> list[dict[str, object]]:
+    told = answer["deleted"]
+    assert isinstance(told, list)
+    return told
+
+
 def test_a_box_whose_disk_is_away_is_left_out(flock: Guarded) -> None:
     away = flock.setup(2)
     flock.path(2).rename(flock.root / "elsewhere")
@@ -84,3 +93,54 @@ def test_nothing_is_answered_where_not_all_can_be(flock: Guarded) -> None:
     with pytest.raises(FlocksyError, match="sends: is send-only"):
         boxes.reject(None)
     assert "box: 1 deletion undone" in str(boxes.reject("box")["text"])
+
+
+def test_what_waits_is_told_by_deleted(flock: Guarded) -> None:
+    boxes = offline(flock.setup(1))
+    for given in (None, str(flock.path(1)), str(flock.path(1, "gone"))):
+        answer = boxes.deleted(given, 10)
+        told = {one["path"]: one["waiting"] for one in rows(answer)}
+        assert told == ({"gone": True} if given and given.endswith("gone") else WAITS)
+        lines = str(answer["text"]).splitlines()
+        assert lines[0].startswith("waits for your word  box: gone")
+        assert "box: 1 deletion (gone)" in lines[-2]
+        assert "flocksy approve box" in lines[-2]
+        assert "does not run" in lines[-1]
+    answer = boxes.deleted(str(flock.path(1, "past")), 10)
+    assert [one["path"] for one in rows(answer)] == ["past"]
+    assert "approve" not in str(answer["text"])
+    boxes.reject("box")
+    answer = boxes.deleted(None, 10)
+    assert [one["path"] for one in rows(answer)] == ["past"]
+    assert "approve" not in str(answer["text"])
+
+
+def test_what_waits_is_told_by_history(flock: Guarded) -> None:
+    boxes = offline(flock.setup(1))
+    answer = boxes.history(str(flock.path(1, "gone")))
+    assert "its deletion waits for your word: 1 deletion (gone)" in str(answer["text"])
+    assert "does not run" in str(answer["text"])
+    assert "approve" not in str(boxes.history(str(flock.path(1, "past")))["text"])
+    boxes.approve("box")
+    assert "approve" not in str(boxes.history(str(flock.path(1, "gone")))["text"])
+
+
+def test_nothing_waits_where_nothing_is_asked(flock: Guarded) -> None:
+    """The guard is off, or the box only receives: the same disk, looked at otherwise."""
+    for setup in (
+        replace(flock.setup(1), guard_percent=None),
+        replace(flock.setup(1), mode=Mode.RECEIVE_ONLY),
+    ):
+        answer = offline(setup).deleted(None, 10)
+        assert [one["path"] for one in rows(answer)] == ["past"]
+        assert "approve" not in str(answer["text"])
+
+
+def test_looking_at_what_waits_changes_nothing(flock: Guarded) -> None:
+    boxes = offline(flock.setup(1))
+    index = Path(flock.setup(1).index_path)
+    before = index.read_bytes()
+    boxes.deleted(None, 10)
+    boxes.history(str(flock.path(1, "gone")))
+    assert index.read_bytes() == before
+    assert "box: 1 deletion approved" in str(boxes.approve(None)["text"])
