@@ -6,20 +6,27 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from flocksy.boxes.keeper import LOOK_SECONDS
 from flocksy.boxes.setup import BoxSetup
 from flocksy.node.offline import _working
+from flocksy.testing.lockstep import PERIOD_S
 from tests.boxes.flock_of_boxes import Flock
 from tests.boxes.flock_of_boxes import spool as spool  # a fixture
 from tests.boxes.mounts import Drive, mounted, run
 
 ROUNDS = 600
+
+LOOK_ROUNDS = round(LOOK_SECONDS / PERIOD_S)
+"""From one look at a box to the next, in virtual time."""
+SEEN_ROUNDS = LOOK_ROUNDS + 2
+"""The next look is in the round after that, and a burst may take the one that follows."""
 
 
 class Backups(Flock):
@@ -36,6 +43,13 @@ class Backups(Flock):
 
     def goes_on(self) -> bool:
         return self.kept(2).box is not None
+
+
+def rounds_until(flock: Flock, condition: Callable[[], bool]) -> int:
+    """How many rounds of virtual time it takes; a burst is one."""
+    began = flock.now
+    flock.run_until(condition, ROUNDS)
+    return round((flock.now - began) / PERIOD_S)
 
 
 @pytest.fixture(params=["ext4", "exfat", "fat"])
@@ -101,6 +115,26 @@ def test_unplugged_it_rests_and_elsewhere_it_goes_on(
     flock.settle()
     assert flock.kept(2).place == str(tmp_path / "media/disk/backup")
     assert flock.path(1, "b").exists()
+
+
+@pytest.mark.parametrize("point", ["media/disk", "media/disk1"])
+def test_it_is_seen_within_the_look_whenever_it_goes_and_comes(
+    flock: Backups, drive: Drive, tmp_path: Path, point: str
+) -> None:
+    """In the time of the flock, which waits for no machine; at each part of the pause between two
+    looks."""
+    for rounds in range(0, LOOK_ROUNDS, LOOK_ROUNDS // 4):
+        flock.write(0, "b", f"before {rounds}")
+        flock.settle()
+        drive.unplug()
+        assert rounds_until(flock, flock.rests) <= SEEN_ROUNDS
+        flock.write(0, "b", f"while it was away {rounds}")
+        for _ in range(rounds):
+            flock.step()
+        drive.plug(tmp_path / point)
+        assert rounds_until(flock, flock.goes_on) <= SEEN_ROUNDS
+        flock.settle()
+        assert (tmp_path / point / "backup/b").read_text() == f"while it was away {rounds}"
 
 
 def test_a_copied_marker_is_none(flock: Backups, drive: Drive, tmp_path: Path) -> None:
