@@ -72,7 +72,7 @@ class Past:
             "WHERE paths.path = ? ORDER BY past.gone_ms DESC, past.id LIMIT ?",
             (path_bytes(path), limit),
         )
-        return sorted(found, key=_age, reverse=True)
+        return _latest_first(found)
 
     def after(self, path: str, at_ms: int) -> Sequence[PastVersion]:
         """What of the path was superseded after that time, the first superseded first."""
@@ -85,8 +85,20 @@ class Past:
         """The last of every path below `under` ("" is the box), itself included, at which nothing
         stands now: the last deleted first. Costs what is below `under`; of the whole box, only what
         is found."""
-        if not under:
-            return self._deleted_anywhere(limit)
+        found = self._deleted_below(under, limit) if under else self._deleted_anywhere(limit)
+        return sorted(map(self._really_last, found), key=lambda one: one.gone_ms, reverse=True)
+
+    def _really_last(self, last: PastVersion) -> PastVersion:
+        """By the clock `last` is the last of its path. It need not be, if the clock was set back
+        while something stood there."""
+        set_back = self._database.row(
+            "SELECT 1 FROM paths JOIN past ON past.path = paths.id"
+            " WHERE paths.path = ? AND past.gone_ms < past.since_ms LIMIT 1",
+            (path_bytes(last.path),),
+        )
+        return last if set_back is None else self.of(last.path, MAX_PER_PATH)[0]
+
+    def _deleted_below(self, under: str, limit: int) -> Sequence[PastVersion]:
         low, high = _range(under)
         found = self._found(
             "JOIN (SELECT past.path AS number, max(past.gone_ms) AS last FROM past"
@@ -148,6 +160,15 @@ class Past:
                 parameters,
             )
         ]
+
+
+def _latest_first(found: Sequence[PastVersion]) -> list[PastVersion]:
+    """The versions of one path. None is older than what it replaced, whatever the clock said."""
+    gone_ms: dict[bytes, int] = {}
+    for one in sorted(found, key=lambda one: one.version.generation):
+        before = (gone_ms.get(parent, 0) for parent in one.version.parents)
+        gone_ms[one.id] = max(one.gone_ms, *before, 0)
+    return sorted(found, key=lambda one: (gone_ms[one.id], *_age(one)[1:]), reverse=True)
 
 
 def _age(one: PastVersion) -> tuple[int, int, int]:

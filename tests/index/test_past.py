@@ -113,6 +113,26 @@ def test_of_a_path_deleted_twice_the_last_counts(index: BoxIndex, clock: Clock) 
     assert found.version == last
 
 
+@pytest.mark.parametrize(
+    "moves_ms", [(900_000, -900_000, 5), (50, -900, 5), (9, 900_000, -900_001)]
+)
+def test_a_clock_that_is_set_changes_no_order(
+    index: BoxIndex, clock: Clock, moves_ms: tuple[int, ...]
+) -> None:
+    made = [put(index, "d/a", "first")]
+    for number, by_ms in enumerate(moves_ms):
+        clock.now_ms += by_ms
+        made.append(put(index, "d/a", f"{number}"))
+    put(index, "d/b", "b")
+    clock.now_ms += 1
+    for path in ("d/a", "d/b"):
+        put(index, path, kind=Kind.TOMBSTONE)
+    assert [one.version for one in index.past.of("d/a", 10)] == made[::-1]
+    for under in ("", "d"):
+        found = {one.path: one.version for one in index.past.deleted(under, 10)}
+        assert found["d/a"] == made[-1]
+
+
 def test_age_and_number_have_an_end(
     index: BoxIndex, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ know any more. Times are of this node's wall clock, ms since the Unix epoch.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
@@ -85,8 +86,8 @@ class Recall:
             for row in self._index.journal.kept_of(path, MAX_VERSIONS)
             if row.root not in known and (one := self._of_kept(row)) is not None
         ]
-        gone = sorted((*past, *kept), key=lambda one: one.until_ms or 0, reverse=True)
-        return [*found, *gone]
+        # Each has its own order, which is not always that of the clock.
+        return [*found, *heapq.merge(past, kept, key=lambda one: -(one.until_ms or 0))]
 
     def deleted(self, under: str, limit: int) -> list[tuple[Recalled, str | None]]:
         """What was deleted at and below `under`, the last first, and where else in the box the same
