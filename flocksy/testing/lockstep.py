@@ -130,11 +130,15 @@ class Lockstep:
             random.Random(self._random.random()),
             problems.append,
         )
-        keeper = Keeper(exchange, scanner, lambda: int(self.now * 1000), lambda: None)
+        keeper = Keeper(exchange, scanner, lambda: self.wall_ms(lane), lambda: None)
         keeper.add(self.setup(lane), self.now)
         return LockstepNode(
             lane, path, seam, wire, exchange, keeper, scanner, spool, problems=problems
         )
+
+    def wall_ms(self, _lane: int) -> int:
+        """What the wall clock of one node shows."""
+        return int(self.now * 1000)
 
     def setup(self, lane: int) -> BoxSetup:
         """How the box of one node is configured."""

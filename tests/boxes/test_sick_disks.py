@@ -9,12 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from flocksy.node.past import Place, deleted, history
+from flocksy.node.undo import Undo
+from flocksy.status.control import Answer, Pending
+from flocksy.system import clocks as elapsed
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 from tests.boxes.mounts import MIB, mounted, remount
 
 __all__ = ["flock", "spool"]
 
 DAY_MS = 24 * 60 * 60 * 1000
+NOW_MS = 1_790_000_000_000
 SMALL_BYTES = 6 * MIB
 
 
@@ -27,6 +32,15 @@ def small(request: pytest.FixtureRequest, tmp_path: Path, spool: Path) -> Iterat
     ):
         made.settle()
         yield made
+
+
+def rows(answer: Answer, command: str) -> list[dict[str, object]]:
+    """The rows of what a command told."""
+    told = answer[command]
+    if isinstance(told, dict):
+        told = told["versions"]
+    assert isinstance(told, list)
+    return told
 
 
 def said(flock: Flock, words: str) -> bool:
@@ -84,25 +98,91 @@ def test_a_disk_that_is_mounted_read_only(small: Flock) -> None:
     assert flock.path(0, "old").read_text() == "after"
 
 
-def test_a_clock_that_jumps(flock: Flock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Back and forth by years, on one node, while everybody edits and deletes: the history loses
-    nothing, and who is right is no matter of time."""
-    jumps = (0, 400, -4_000, 0, 12_000, -20)
-    for number, days in enumerate(jumps):
-        now_ms = 1_790_000_000_000 + days * DAY_MS
-        monkeypatch.setattr(flock.box(0)._opened.history, "_now_ms", lambda now_ms=now_ms: now_ms)
+class WrongClocks(Flock):
+    """The wall clock of each node, for all that takes one, is as wrong as the test says. The other
+    clock, by which a node knows how much time has passed, is that of the flock."""
+
+    def __init__(self, root: Path, spool: Path) -> None:
+        self.wrong_ms = [0, 0, 0]
+        super().__init__(root, spool)
+
+    def wall_ms(self, lane: int) -> int:
+        return NOW_MS + int(self.now * 1000) + self.wrong_ms[lane]
+
+    def restore(self, lane: int, name: str, at: str | None = None) -> None:
+        """`flocksy restore`, which waits until it is done."""
+        node = self.nodes[lane]
+        undo = Undo(node.exchange, node.keeper, lambda: self.now, members=3)
+        pending = undo.handlers["restore"]({"path": str(self.path(lane, name)), "at": at})
+        assert isinstance(pending, Pending), pending
+
+        def done() -> bool:
+            undo.turn(self.now)
+            return pending.gone
+
+        self.run_until(done)
+
+    def told(self, lane: int, name: str = "") -> Answer:
+        """What `flocksy history` says of a path, or `flocksy deleted` of the box."""
+        box = self.box(lane)
+        place = Place("box", box.index, box.disk, box.guard, name)
+        return history(place) if name else deleted([place], 100)
+
+    def thin_out(self) -> None:
+        """The hour has come in which every node looks at the age of its history."""
+        for node in self.up:
+            upkeep = self.box(node.lane)._upkeep
+            upkeep._prune_at = self.now
+            self.run_until(lambda upkeep=upkeep: upkeep._prune_at > self.now and not upkeep.busy)
+
+
+@pytest.fixture
+def clocks(tmp_path: Path, spool: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WrongClocks]:
+    with WrongClocks(tmp_path, spool) as made:
+        monkeypatch.setattr(elapsed, "elapsed_ns", lambda: int(made.now * 1e9))
+        made.settle()
+        yield made
+
+
+JUMPS_MS = (0, 400 * DAY_MS, -4_000 * DAY_MS, 0, -7 * 60_000, 12_000 * DAY_MS, 3 * 60_000, -20_000)
+"""Years and minutes, there and back."""
+
+
+def test_a_wall_clock_that_jumps(clocks: WrongClocks) -> None:
+    """While everybody edits, deletes and restores, the clock of node 0 is set anew, before what is
+    done and in the midst of it; once it starts so. All are equal, no content goes, and what one is
+    told and gets back is in the order in which it was made."""
+    flock = clocks
+    edits: list[object] = []
+    for number, wrong_ms in enumerate(JUMPS_MS):
+        flock.wrong_ms[0] = wrong_ms
         flock.write(number % 3, "edited", f"edit {number}")
-        flock.write(0, f"made {number}", f"content {number}")
-        flock.settle()
-        flock.path((number + 1) % 3, f"made {number}").unlink()
-        before = flock.contents()
-        flock.settle()
-        for _ in flock.box(0)._opened.applier.prune():
-            pass
-        assert before <= flock.contents()
-        if number == 2:
+        flock.write(0, f"made {number}", f"first {number}")
+        flock.settle_equal()
+        flock.write(1, f"made {number}", f"second {number}")
+        if wrong_ms == min(JUMPS_MS):
             flock.stop(0)
             flock.restart(0)
+        flock.step()
+        flock.wrong_ms[0] = -wrong_ms
+        flock.settle_equal()
+        flock.path((number + 1) % 3, f"made {number}").unlink()
+        before = flock.contents()
+        flock.settle_equal()
+        flock.thin_out()
+        assert before <= flock.contents()
+        versions = rows(flock.told(0, "edited"), "history")
+        edits.insert(0, versions[0]["id"])
+        assert [one["id"] for one in versions] == edits
+        assert [one["until"] is None for one in versions] == [True] + [False] * number
+        gone = {str(one["path"]) for one in rows(flock.told(0), "deleted")}
+        assert gone == {f"made {n}" for n in range(number + 1)}
+    for number in range(len(JUMPS_MS)):
+        flock.restore(0, f"made {number}")
+        flock.settle_equal()
+        assert flock.path(1, f"made {number}").read_text() == f"second {number}"
+    flock.path(0, "edited").unlink()
     flock.settle_equal()
-    assert flock.path(2, "edited").read_text() == f"edit {len(jumps) - 1}"
-    assert flock.tree(0) == {"edited"}
+    flock.restore(0, "")
+    flock.settle_equal()
+    assert flock.path(2, "edited").read_text() == f"edit {len(JUMPS_MS) - 1}"
