@@ -78,6 +78,7 @@ class Box:
         self.adopting = opened.adopting
         known = (opened.index, opened.disk, opened.capabilities, opened.links)
         self.held = Held(setup, *known, adopting=opened.adopting)
+        opened.applier.skipped.ignored = self.held.why_ignored
         self.intake = Intake(opened.index, opened.links, self.held.why_not)
         self.scans = Scans(setup, opened, scanner, self.intake, self.held)
         self.set_aside = SetAside(opened.index, self.capabilities, setup.mode)

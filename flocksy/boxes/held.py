@@ -114,6 +114,10 @@ class Held:
             path, is_directory=self.choice.depends_on_kind(path) and self._is_directory(path)
         )
 
+    def why_ignored(self, path: str, is_directory: bool) -> str | None:
+        """Why `path` is not looked at if it is a directory, or if it is none; or None."""
+        return self.choice.explain(path, is_directory=is_directory)
+
     def explain(self, path: str) -> str | None:
         """Why this node does not sync `path`, in words that follow its name; None if it does."""
         for directory, reason in self._mounts.detached.items():

@@ -153,3 +153,24 @@ def test_what_was_left_for_what_is_in_it_is_looked_at_again(flock: Flock) -> Non
     planning.add(("folder/file",))
     flock.settle()
     assert planning.problems == {"other": "cannot be written"}
+
+
+@pytest.mark.parametrize("there", ["file", "link"])
+def test_what_the_flock_makes_where_an_ignored_directory_stands(flock: Flock, there: str) -> None:
+    """The pattern means directories only, so the new entry is not ignored, and no scan tells of
+    what is in its way."""
+    flock.write(1, ".flockignore", "build/\n")
+    flock.settle_equal()
+    flock.write(0, "build/out", "ignored")
+    flock.settle()
+    if there == "file":
+        flock.write(1, "build", "a script")
+    else:
+        flock.path(1, "build").symlink_to("elsewhere")
+    flock.settle()
+    assert flock.path(0, "build/out").read_text() == "ignored"
+    assert "what stands here is ignored by line 1" in flock.box(0).problems["build"]
+    flock.path(0, "build/out").unlink()
+    flock.path(0, "build").rmdir()
+    flock.run_until(lambda: os.path.lexists(flock.path(0, "build")), SOON_ROUNDS)
+    flock.settle_equal()

@@ -59,6 +59,7 @@ from flocksy.boxes.apply.placing import (
 )
 from flocksy.boxes.apply.preparing import Preparer
 from flocksy.boxes.apply.recovery import keep_stranded, recover
+from flocksy.boxes.apply.skipped import Skipped
 from flocksy.boxes.disk.port import PARKED, Disk
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.operations import (
@@ -92,7 +93,7 @@ class Applier:
         ignore_symlinks: bool = False,
     ) -> None:
         self._disk = disk
-        self._ignore_symlinks = ignore_symlinks
+        self.skipped = Skipped(ignore_symlinks=ignore_symlinks)
         self._journal = journal
         self._history = history
         self._capabilities = capabilities
@@ -379,9 +380,7 @@ class Applier:
     # ── small things ─────────────────────────────────────────────────────────────────────────
 
     def _placer(self) -> Placer:
-        return Placer(
-            self._disk, self._history, self._capabilities, ignore_symlinks=self._ignore_symlinks
-        )
+        return Placer(self._disk, self._history, self._capabilities, self.skipped)
 
     def _drop(self, path: str, directory: bool) -> None:
         """Remove a temporary; what cannot be removed now is removed at the next start."""

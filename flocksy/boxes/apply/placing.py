@@ -21,6 +21,7 @@ from contextlib import suppress
 from flocksy.boxes.apply.history import FOLDER as HISTORY
 from flocksy.boxes.apply.history import History
 from flocksy.boxes.apply.journal import JournalEntry
+from flocksy.boxes.apply.skipped import Skipped
 from flocksy.boxes.disk.port import PARKED, PRIVATE, Disk, Stat
 from flocksy.boxes.scan.looking import says
 from flocksy.errors import FlocksyError
@@ -59,13 +60,12 @@ class Placer:
         disk: Disk,
         history: History,
         capabilities: Capabilities,
-        *,
-        ignore_symlinks: bool = False,
+        skipped: Skipped,
     ) -> None:
         self.disk = disk
         self.history = history
         self.capabilities = capabilities
-        self._ignore_symlinks = ignore_symlinks
+        self._skipped = skipped
         self.kept: list[Kept] = []
         self.touched: set[str] = set()
 
@@ -109,26 +109,23 @@ class Placer:
         found = self.disk.stat(path)
         if self.same(found, expected, at=path, ctime=True):
             return
-        self._check_foreign(found)
+        self._check_foreign(path, found)
         if found is None:
             self._check_above(path)
         raise ChangedError
 
-    def _check_foreign(self, found: Stat | None) -> None:
+    def _check_foreign(self, path: str, found: Stat | None) -> None:
         """Whether something stands there that scans skip: no scan would ever report a change."""
-        if found is None:
-            return
-        if found.kind is None:
-            raise BlockedError("something stands here that no box holds (a FIFO, socket or device)")
-        if found.kind is Kind.SYMLINK and self._ignore_symlinks:
-            raise BlockedError("a symbolic link stands here, and this box ignores those")
+        reason = None if found is None else self._skipped.why(path, found)
+        if reason is not None:
+            raise BlockedError(reason)
 
     def _check_above(self, path: str) -> None:
         """The same for what stands where a directory above the path should be."""
         for above in ancestors(path):
             found = self.disk.stat(above)
             if found is not None:
-                self._check_foreign(found)
+                self._check_foreign(above, found)
                 return
 
     def put(self, entry: JournalEntry) -> None:
