@@ -21,6 +21,7 @@ from flocksy.sync.version import (
     NO_ROOT,
     Kind,
     Version,
+    next_generation,
     version_id,
 )
 from flocksy.sync.view import IMPLIED, View, Wanted
@@ -325,7 +326,6 @@ class _Commit:
                 held = (state.heads[name] for name in sorted(parents) if name in state.heads)
                 mode = next((old.mode for old in held if old.kind is kind), PLAIN_MODE[kind])
         is_file = local is not None and kind is Kind.FILE
-        oldest = max((generation for generation, _ in parents.values()), default=0)
         root = local.root if local is not None else NO_ROOT
         named = parents_of(
             ((generation, name) for name, (generation, _) in parents.items()), MAX_PARENTS
@@ -336,7 +336,7 @@ class _Commit:
             mtime_ns=local.mtime_ns if is_file and local else 0,
             size=local.size if is_file and local else 0,
             root=root,
-            generation=oldest + 1,
+            generation=next_generation(generation for generation, _ in parents.values()),
             parents=named,
             metadata_only=bool(parents) and local is not None and _same_content(local, synced),
             replaces=replaces(named, _superseded(root, parents)),

@@ -18,7 +18,14 @@ from flocksy.sync.commit import PLAIN_MODE
 from flocksy.sync.operations import Record
 from flocksy.sync.state import parents_of, replaces, superseded_by
 from flocksy.sync.trees import DiskEntry, PathState, SyncedEntry, Trees
-from flocksy.sync.version import MAX_PARENTS, MODE_MASK, NO_ROOT, Kind, Version
+from flocksy.sync.version import (
+    MAX_PARENTS,
+    MODE_MASK,
+    NO_ROOT,
+    Kind,
+    Version,
+    next_generation,
+)
 from flocksy.sync.view import View
 
 _TOMBSTONE = Version(Kind.TOMBSTONE, 0, 0, 0, NO_ROOT, 1, ())
@@ -153,7 +160,7 @@ def _record(
         mtime_ns=content.mtime_ns,
         size=content.size,
         root=content.root,
-        generation=1 + max((generation for generation, _ in parents.values()), default=0),
+        generation=next_generation(generation for generation, _ in parents.values()),
         parents=named,
         replaces=replaces(named, superseded),
         attributes=content.attributes,

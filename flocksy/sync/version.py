@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -54,9 +55,10 @@ class Version:
     `mode` holds the nine permission bits (files and directories). `mtime_ns` and `size` are for
     files, zero elsewhere. `root` names the content: of a file the root of its chunk list, of a
     symlink the hash of its text, empty for directories and tombstones. `generation` is one more
-    than the largest among the parents, 1 without parents. `parents` are the youngest four, sorted.
-    `attributes` are the extended ones of a file, as in `flocksy.sync.attributes`. `metadata_only`
-    says that the content is that of a parent and only mode, mtime or attributes changed.
+    than the largest among the parents, 1 without parents (`next_generation`). `parents` are the
+    youngest four, sorted. `attributes` are the extended ones of a file, as in
+    `flocksy.sync.attributes`. `metadata_only` says that the content is that of a parent and only
+    mode, mtime or attributes changed.
     `replaces` has a bit for each parent: 1, what that held was knowingly replaced. (Two members may
     delete the same copy for different reasons; those are two versions.)
     """
@@ -77,6 +79,12 @@ class Version:
     def is_content(self) -> bool:
         """Anything but a tombstone."""
         return self.kind is not Kind.TOMBSTONE
+
+
+def next_generation(parents: Iterable[int]) -> int:
+    """The generation of a version whose parents have these: one more than the largest. At its
+    bound, where only an attack gets it, it stays: nobody would read a record beyond."""
+    return min(1 + max(parents, default=0), MAX_GENERATION - 1)
 
 
 def encode_record(version: Version) -> bytes:

@@ -19,6 +19,7 @@ from flocksy.sync.version import (
     Version,
     decode_record,
     encode_record,
+    next_generation,
     version_id,
 )
 
@@ -149,3 +150,20 @@ def test_a_record_of_a_file_without_attributes_is_of_the_first_version() -> None
     with pytest.raises(HostileInput):
         decode_record(record + b"\1\0\0a")
     assert decode_record(b"\2" + record[1:] + b"\1\0\0a").attributes == b"\1\0\0a"
+
+
+@pytest.mark.parametrize(
+    ("parents", "expected"),
+    [
+        ((), 1),
+        ((1,), 2),
+        ((3, 9, 2), 10),
+        ((MAX_GENERATION - 2,), MAX_GENERATION - 1),
+        ((MAX_GENERATION - 1, 1), MAX_GENERATION - 1),
+    ],
+)
+def test_every_generation_that_follows_can_be_read(parents: tuple[int, ...], expected: int) -> None:
+    generation = next_generation(parents)
+    assert generation == expected
+    version = Version(Kind.DIRECTORY, 0o755, 0, 0, b"", generation, ())
+    assert decode_record(encode_record(version)) == version

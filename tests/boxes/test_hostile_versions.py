@@ -1,0 +1,50 @@
+"""What a hostile member can say of a path, and what people do there afterwards: every node has to
+live with it, also after a restart."""
+
+from __future__ import annotations
+
+import pytest
+
+from flocksy.sync.content import small_list
+from flocksy.sync.messages import Entry, Versions
+from flocksy.sync.version import MAX_GENERATION, Kind, Version
+from tests.boxes.flock_of_boxes import Flock, flock, spool
+
+__all__ = ["flock", "spool"]
+
+OLDEST = MAX_GENERATION - 1
+
+
+def say(flock: Flock, path: str, text: bytes, generation: int) -> None:
+    """A member says that the path holds this now, and all hear it."""
+    known = flock.box(0).index.flock(path)
+    assert known is not None
+    ((parent, before),) = known.heads.items()
+    root = small_list(text).root
+    mtime_ns = 1_700_000_000_000_000_000
+    version = Version(Kind.FILE, 0o644, mtime_ns, len(text), root, generation, (parent,))
+    entry = Entry(path, version, ((parent, before.root),), False, text)
+    for node in flock.up:
+        box = flock.box(node.lane)
+        box.receive(Versions(box.setup.tag, (entry,)), own=False, now=flock.now)
+    flock.settle_equal()
+    assert flock.path(0, path).read_bytes() == text
+
+
+@pytest.mark.parametrize("generation", [OLDEST - 1, OLDEST])
+def test_a_path_of_the_last_generation_can_be_edited_and_deleted(
+    flock: Flock, generation: int
+) -> None:
+    flock.write(0, "a", "one")
+    flock.settle_equal()
+    say(flock, "a", b"as if it had been edited for a million years", generation)
+    for lane, text in ((0, "edited"), (1, "once more"), (2, "and again")):
+        flock.write(lane, "a", text)
+        flock.settle_equal()
+        assert {flock.path(other, "a").read_text() for other in range(3)} == {text}
+    flock.stop(0)
+    flock.restart(0)
+    flock.settle_equal()
+    flock.path(0, "a").unlink()
+    flock.settle_equal()
+    assert flock.tree(1) == set()
