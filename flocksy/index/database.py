@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from flocksy.errors import FlocksyError, IndexDamaged
+from flocksy.errors import FlocksyError, HostileInput, IndexDamaged
 from flocksy.index.migrations import check_version, migrate
 
 CACHE_KIB = 8 * 1024
@@ -104,6 +104,18 @@ class Database:
         if isinstance(found, IndexDamaged):
             note_damage(self._path)
         return found
+
+    @contextlib.contextmanager
+    def decoding(self) -> Iterator[None]:
+        """What we wrote and cannot read any more is damage that SQLite does not see: it keeps no
+        check sums. Raises `IndexDamaged`."""
+        try:
+            yield
+        except HostileInput as error:
+            note_damage(self._path)
+            raise IndexDamaged(
+                f"index {self.name} is damaged ({error}): it is set aside and rebuilt"
+            ) from None
 
     def check_for_damage(self) -> None:
         """Raise `IndexDamaged` if anybody, the scanner too, has met damage in this file."""

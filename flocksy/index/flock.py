@@ -111,12 +111,9 @@ class FlockTree:
 
     def _read_heads(self, key: tuple[int, int]) -> Mapping[bytes, Version] | None:
         """None: nothing was ever there."""
-        heads = {
-            version_id: _decoded(record)
-            for version_id, record in self._database.rows(
-                "SELECT id, record FROM heads WHERE path = ? AND seen & ?", key
-            )
-        }
+        rows = self._database.rows("SELECT id, record FROM heads WHERE path = ? AND seen & ?", key)
+        with self._database.decoding():
+            heads = {version_id: _decoded(record) for version_id, record in rows}
         return heads if heads or self._superseded(*key) else None
 
     def _superseded(self, number: int, which: int) -> Superseded:

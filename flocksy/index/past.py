@@ -58,7 +58,8 @@ class Past:
                 continue
             text = None
             if row[1] == Kind.SYMLINK:
-                root = decode_record(row[0]).root
+                with self._database.decoding():
+                    root = decode_record(row[0]).root
                 text = self._database.row("SELECT data FROM blobs WHERE id = ? LIMIT 1", (root,))
             self._database.execute(
                 "INSERT OR IGNORE INTO past SELECT path, id, record, ?, since_ms, ? FROM heads"
@@ -153,13 +154,11 @@ class Past:
                 )
 
     def _found(self, rest: str, parameters: Sequence[object]) -> Sequence[PastVersion]:
-        return [
-            _past(row)
-            for row in self._database.rows(
-                f"SELECT {_COLUMNS} FROM past JOIN paths ON paths.id = past.path {rest}",
-                parameters,
-            )
-        ]
+        rows = self._database.rows(
+            f"SELECT {_COLUMNS} FROM past JOIN paths ON paths.id = past.path {rest}", parameters
+        )
+        with self._database.decoding():
+            return [_past(row) for row in rows]
 
 
 def _latest_first(found: Sequence[PastVersion]) -> list[PastVersion]:

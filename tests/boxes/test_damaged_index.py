@@ -57,6 +57,14 @@ def spoil_open_batch(path: Path) -> None:
     connection.close()
 
 
+def spoil_records(path: Path) -> None:
+    """The database is whole for SQLite, which keeps no check sums; what versions say is garbage."""
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE heads SET record = zeroblob(length(record))")
+    connection.commit()
+    connection.close()
+
+
 HARMS: dict[str, Callable[[Path], None]] = {
     "no database at all": lambda path: overwrite(path, b"this was one once"),
     "cut in half": cut_in_half,
@@ -65,6 +73,7 @@ HARMS: dict[str, Callable[[Path], None]] = {
     "some pages garbage": lambda path: spoil_pages(path, 2, 0.3),
     "its log garbage": spoil_log,
     "its open batch garbage": spoil_open_batch,
+    "its records garbage": spoil_records,
 }
 
 
