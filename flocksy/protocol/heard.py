@@ -18,8 +18,9 @@ KEEP_ROUNDS = 8
 forgetting changes nothing."""
 
 MAX_EPOCH_JUMP = 1 << 32
-"""How much larger than ours a number may be that a member shows. A view a second takes a century to
-get there; without a bound one member could use up all numbers."""
+"""How much larger than ours a number may be that a member shows: a view a second takes a century to
+get there. Cells beyond say nothing, else one member could use up all numbers for everybody. Who has
+just started knows of none, and believes all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,13 @@ class Heard:
         )
 
 
-def listen(parameters: Parameters, history: History, inputs: Inputs, slack: int) -> Heard:
-    """What is held with the cells that came now. `slack`: see `slack_rounds`."""
+def listen(
+    parameters: Parameters, history: History, inputs: Inputs, slack: int, highest: int = 0
+) -> Heard:
+    """What is held with the cells that came now. `slack`: see `slack_rounds`; `highest`: the
+    highest epoch number seen before, 0 for none."""
     own, now = parameters.own, inputs.round
-    held = _received(history, inputs, now - KEEP_ROUNDS - 3 * slack)
+    held = _received(history, inputs, now - KEEP_ROUNDS - 3 * slack, highest)
     row = _row(own, held, inputs, slack)
     rows = {lane: held[lane][0].row for lane in members_of(row & ~(1 << own))}
     rows[own] = row
@@ -93,15 +97,20 @@ def highest_number(highest: int, inputs: Inputs) -> int:
     return found
 
 
-def _received(history: History, inputs: Inputs, oldest: int) -> History:
+def _received(history: History, inputs: Inputs, oldest: int, highest: int) -> History:
     lanes: list[dict[int, Shown]] = [{cell.round: cell for cell in cells} for cells in history]
     for lane, cell in inputs.cells:
         # A round that has not begun here: at most a quarter period early, see `clock`.
-        if cell.round <= inputs.round + 1:
+        if cell.round <= inputs.round + 1 and not (highest and _is_absurd(cell, highest)):
             lanes[lane][cell.round] = cell
     return tuple(
         tuple(held[r] for r in sorted(held, reverse=True) if r >= oldest) for held in lanes
     )
+
+
+def _is_absurd(cell: Shown, highest: int) -> bool:
+    proposed = 0 if cell.proposal is None else cell.proposal.number
+    return max(cell.highest, cell.epoch.number, proposed) >= highest + MAX_EPOCH_JUMP
 
 
 def _row(own: int, held: History, inputs: Inputs, slack: int) -> int:

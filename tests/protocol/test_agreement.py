@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from flocksy.protocol.cell import MAX_EPOCH_NUMBER
 from flocksy.protocol.fsm_table import Status
 from flocksy.protocol.needs import Latch
 from flocksy.protocol.shown import NO_EPOCH, Outcome, Plan, Stop
@@ -52,6 +53,36 @@ def test_a_restarted_member_makes_a_new_epoch_of_the_same_members() -> None:
     flock.restart(1)
     flock.settle()
     assert {(c.epoch.number, c.epoch.members) for c in flock.shown()} == {(number + 1, 0b111)}
+
+
+@pytest.mark.parametrize("below", [1, 2, 1 << 60])
+def test_a_member_that_would_use_up_all_numbers_is_left_out(below: int) -> None:
+    flock = ready()
+    flock.restart(2)
+    liar = flock.members[2]
+    liar.state = replace(liar.state, highest=MAX_EPOCH_NUMBER - below)
+    flock.run(20)
+    honest = flock.members[:2]
+    assert {member.shown.epoch.members for member in honest} == {0b011}
+    liar.alive = False
+    flock.run(20)
+    flock.restart(2)
+    flock.settle()
+    assert {cell.epoch.members for cell in flock.shown()} == {0b111}
+    assert all(cell.highest < 20 for cell in flock.shown())
+
+
+def test_where_nobody_knows_a_number_yet_none_is_shown_that_nobody_reads() -> None:
+    flock = Flock()
+    liar = flock.members[2]
+    liar.state = replace(liar.state, highest=MAX_EPOCH_NUMBER - 1)
+    for _ in range(20):
+        flock.tick()
+        for cell in flock.shown():
+            assert cell.proposal is None or cell.proposal.number < MAX_EPOCH_NUMBER
+    liar.alive = False
+    flock.settle()
+    assert {cell.epoch.members for cell in flock.shown()} == {0b011}
 
 
 def test_a_cut_in_one_direction_counts_as_down() -> None:

@@ -16,7 +16,7 @@ from flocksy.protocol.heard import (
 )
 from flocksy.protocol.parameters import Parameters
 from flocksy.protocol.proposals import History, make_proposal
-from flocksy.protocol.shown import Inputs, Kind, Shown
+from flocksy.protocol.shown import Epoch, Inputs, Kind, Shown
 from tests.protocol.test_views import cell
 
 PARAMETERS = Parameters(3, 0, 2, 250, 2000)
@@ -86,6 +86,22 @@ def test_nothing_before_the_newest_complete_round_is_kept_but_the_newest_of_each
 def test_nobody_can_use_up_all_numbers(shown: int, eligible: int, highest: int) -> None:
     came = inputs((1, replace(fresh(99), highest=shown)), eligible=eligible)
     assert highest_number(5, came) == highest
+
+
+@pytest.mark.parametrize(
+    "beyond",
+    [
+        {"highest": 5 + MAX_EPOCH_JUMP},
+        {"epoch": Epoch(5 + MAX_EPOCH_JUMP, ALL)},
+        {"proposal": make_proposal(Kind.VIEW, 98, 5 + MAX_EPOCH_JUMP, ALL, 0, 0)},
+    ],
+)
+def test_cells_that_would_use_up_all_numbers_say_nothing(beyond: dict[str, object]) -> None:
+    liar = 1, replace(fresh(99), **beyond)
+    came = inputs(liar, (1, fresh(98)), (2, fresh(99)))
+    assert held(listen(PARAMETERS, NOTHING, came, 0, 5)) == [[], [98], [99]]
+    assert held(listen(PARAMETERS, NOTHING, came, 0, 6)) == [[], [99, 98], [99]]
+    assert held(listen(PARAMETERS, NOTHING, came, 0)) == [[], [99, 98], [99]], "who knows nothing"
 
 
 def test_old_cells_are_excused_from_the_start_of_a_slow_burst_to_its_last_cell() -> None:
