@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from flocksy.protocol.header import Times
 from flocksy.protocol.programme import PROGRAMME_BURSTS
 from flocksy.protocol.timing import SLOT_ROUNDS, BurstTiming
 from flocksy.seam.joint import BoxSeam, Gear, WireSeam
@@ -253,6 +254,28 @@ def test_a_wrong_clock_is_named_and_stays_out() -> None:
     assert flock.views()[:2] == [0b011] * 2
     assert flock.run(20, lambda: flock.views() == [7] * 3), "it starts anew by itself"
     flock.close()
+
+
+def test_what_waited_while_a_node_stood_still_says_nothing_of_time(
+    flock: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert flock.run(5, lambda: flock.views() == [7] * 3)
+    stopped, flock.emitters[2] = flock.emitters[2], None
+    assert stopped is not None
+    flock.run(3)
+    heard: list[int] = []
+    measure = stopped._clock.heard
+
+    def measured(lane: int, times: Times, received_ns: int) -> None:
+        heard.append(received_ns)
+        measure(lane, times, received_ns)
+
+    monkeypatch.setattr(stopped._clock, "heard", measured)
+    flock.emitters[2] = stopped
+    went_on_ns = flock.network.now_ns
+    assert flock.network.ports[2].arrived[0], "it does wait"
+    assert flock.run(5, lambda: flock.views() == [7] * 3)
+    assert heard and min(heard) > went_on_ns
 
 
 def test_who_leaves_says_so_and_ends(flock: Simulation) -> None:
