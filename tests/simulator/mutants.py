@@ -34,6 +34,12 @@ _OPEN = (
     "            self._journal.open([step.entry for step in open_steps if not step.is_shadowed])\n"
 )
 _PLACE = "            yield from self._place(placer, batch)\n"
+_TRIED = (
+    "            if outcome.result is Result.CHANGED:\n"
+    "                self._retry[path] = now + CHANGED_SECONDS\n"
+    "            elif self._retry.pop(path, None) is not None:\n"
+    "                self.add((path,))"
+)
 
 WIRE = (
     Mutant(
@@ -155,6 +161,20 @@ WIRE = (
         plan="old_session",
     ),
     Mutant(
+        "a need that was not served is shown in the rest",
+        "flocksy.protocol.needs",
+        "            latch = replace(latch, round=max(latch.round, quiet_until))\n",
+        "            pass\n",
+        plan="need_in_a_rest",
+    ),
+    Mutant(
+        "a shown repeat outlives the burst that stood for it",
+        "flocksy.protocol.needs",
+        "        by_length = burst.repeat or latch.repeat_of is not None\n",
+        "        by_length = burst.repeat\n",
+        plan="repeat_after_as_long",
+    ),
+    Mutant(
         "a clock that nobody mends",
         "flocksy.wire.emitter",
         "        if self._lost_rounds >= LOST_ROUNDS:",
@@ -228,6 +248,51 @@ BOXES = tuple(
             "        yield from each(early, guarded(remove))\n",
             "        yield from each([*early, *late], guarded(remove))\n"
             "        yield from each(first, guarded(put))\n",
+        ),
+        Mutant(
+            "what is said of a path that is done",
+            "flocksy.boxes.planning",
+            "            self.problems.pop(path, None)"
+            "  # it may have been done for the sake of another path\n" + _TRIED,
+            _TRIED.replace("self.add((path,))", "pass"),
+            plan="problem_that_was_none",
+        ),
+        Mutant(
+            "a disk's trouble with what nobody waits for",
+            "flocksy.boxes.content.staging",
+            "        over = trouble is None or all("
+            "one.complete or one.key in without for one in every)\n",
+            "        over = trouble is None\n",
+            plan="trouble_that_was_none",
+        ),
+        Mutant(
+            "expected for a path that another has decided upon",
+            "flocksy.boxes.planning",
+            "dict.fromkeys((*paths, *(operation.path for operation in operations)))",
+            "dict.fromkeys(paths)",
+            plan="asked_for_what_nobody_needs",
+        ),
+        Mutant(
+            "an edit during the recovery, read as one of what stood there before",
+            "flocksy.boxes.apply.recovery",
+            "            return _applied(entry, there.entry(after.root), shows, settled=False)"
+            "  # just now\n",
+            "            return None\n",
+            plan="edited_while_recovered",
+        ),
+        Mutant(
+            "what was cleared out of the way and is gone counts as deleted",
+            "flocksy.boxes.apply.recovery",
+            "        if there is None and out is None and entry.before is None:\n",
+            "        if False:\n",
+            plan="cleared_and_lost",
+        ),
+        Mutant(
+            "the old name goes although somebody has overwritten the new one",
+            "flocksy.boxes.apply.placing",
+            " and self.is_named(*linked):\n            self.disk.remove_file",
+            ":\n            self.disk.remove_file",
+            plan="overwritten_as_it_comes",
         ),
         Mutant(
             "nobody asks for what is missing",
