@@ -4,6 +4,8 @@ on the committed corpus, and on some hundreds of inputs that are changes of it."
 from __future__ import annotations
 
 import random
+import tracemalloc
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +20,11 @@ from tests.fuzz.target import DECODER, GUIDES, Target, unguided
 CHANGED = 1500
 CHANGED_DEEPER = 300
 """Of each target: some seconds for all of them."""
+
+CHANGED_FOR_MEMORY = 40
+
+MEMORY_BYTES = 4 << 20
+"""Twice the largest chunk there may be: packed and not."""
 
 PACKAGE = Path(__file__).parents[2] / "flocksy"
 
@@ -57,6 +64,42 @@ def test_a_fault_that_one_change_reaches_is_found() -> None:
     with pytest.raises(AssertionError, match=r"toy: .* does harm: IndexError"):
         for one in islice(changed([*target.seeds()], random.Random(1), target), CHANGED):
             tried(target, one)
+
+
+def peak_bytes(target: Target, one: bytes) -> int:
+    """The most that one input takes beyond what was there before."""
+    before, _ = tracemalloc.get_traced_memory()
+    tracemalloc.reset_peak()
+    target.check(one)
+    return tracemalloc.get_traced_memory()[1] - before
+
+
+@pytest.fixture
+def traced() -> Iterator[None]:
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize("name", TARGETS)
+def test_no_input_takes_much_memory(name: str) -> None:
+    """The fuzzer's own bound is one of the process: 600 MB."""
+    target = TARGETS[name]
+    inputs = [*target.seeds(), *corpus.committed(name)]
+    changes = islice(changed(inputs, random.Random(name), target), CHANGED_FOR_MEMORY)
+    for one in (*inputs, *changes):
+        assert peak_bytes(target, one) < MEMORY_BYTES, corpus.written(one)
+
+
+@pytest.mark.usefixtures("traced")
+def test_an_input_that_takes_much_memory_is_found() -> None:
+    def check(data: bytes) -> None:
+        bytes(int.from_bytes(data, "big"))
+
+    target = Target("toy", "toy", check, lambda: (b"",), 20)
+    assert peak_bytes(target, b"\x01") < MEMORY_BYTES
+    assert peak_bytes(target, MEMORY_BYTES.to_bytes(4, "big")) >= MEMORY_BYTES
 
 
 def test_every_corpus_has_its_target_and_every_target_its_decoder() -> None:
