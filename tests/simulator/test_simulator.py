@@ -7,6 +7,7 @@ Each batch is a process of its own with a fixed order of sets, as by hand:
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,16 @@ def test_what_was_found_stays_mended(path: Path) -> None:
 @pytest.mark.parametrize("seed", (0, 2))
 def test_a_run_is_its_seeds_alone(seed: int) -> None:
     assert simulate(str(seed)) == simulate(str(seed))
+
+
+def test_a_run_is_the_same_after_others_in_the_same_process() -> None:
+    """Else what a soak finds, seed after seed in a process, could not be replayed by its seed."""
+    last = BRIEF + 6
+    _, said = simulate("--seeds", f"{BRIEF}:{last + 2}")
+    digests = dict(re.findall(r"seed (\d+): fine.* digest (\w+)", said))
+    for seed in (last, last + 1):
+        code, alone = simulate("--quiet", str(seed))
+        assert code == 0 and alone.rpartition(" ")[2].strip() == digests[str(seed)], alone
 
 
 def test_plans_come_back_as_they_were_written(tmp_path: Path) -> None:
