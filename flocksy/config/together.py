@@ -8,6 +8,9 @@ from flocksy.errors import ConfigError
 MOST_BURST_BYTES = 1 << 30
 """On every link in one burst."""
 
+LONGEST_CELL_SECONDS = 60
+"""What headers can say (`MAX_DELTA_US`): who shows more is not understood."""
+
 SMALLEST_VIEW = 2
 """In a view of one there is nobody to hide among. Below it only with `allow_small_view`."""
 
@@ -17,6 +20,11 @@ def check_timing(program: ProgramModel, period_ms: int, path: str) -> None:
     if program.burst_timing == "constant" and not program.max_rate:
         raise ConfigError(
             f"{path}: burst_timing = constant sends all the time; say how much: max_rate = 500K"
+        )
+    if 0 < program.max_rate * LONGEST_CELL_SECONDS < program.burst_cell:
+        raise ConfigError(
+            f"{path}: one cell of {program.burst_cell} bytes takes longer than a minute at max_rate"
+            f" = {program.max_rate}; choose a smaller burst_cell or a higher rate"
         )
     if program.burst_timing == "on-demand":
         return

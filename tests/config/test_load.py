@@ -13,6 +13,8 @@ from flocksy.config.settings import BoxSettings, Symlinks
 from flocksy.errors import ConfigError, FlocksyError, KeyFileError
 from flocksy.keys.files import create_private_keys
 from flocksy.keys.pair import uid_of
+from flocksy.protocol.cell import MAX_DELTA_US
+from flocksy.protocol.schedule import rate_delta_us
 from tests.place import NODES, PLAIN, TOML, Place
 
 ORIGINAL = """\
@@ -119,11 +121,18 @@ def test_only_the_numbers_that_count_are_shared(place: Place) -> None:
         ("burst_timing = timetable\nburst_cells = 20000\n", "more than 1 GiB"),
         ("burst_timing = timetable\nburst_every = 10.1\n", "not a multiple of the period"),
         ("burst_timing = sometimes\n", "burst_timing"),
+        ("burst_cell = 1048576\nmax_rate = 17K\n", "takes longer than a minute"),
     ],
 )
 def test_a_timing_that_cannot_be_kept_is_refused(place: Place, words: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         load(place.write(PLAIN + words))
+
+
+def test_the_slowest_cells_that_are_taken_can_be_shown(place: Place) -> None:
+    settings = load(place.write(PLAIN + "burst_cell = 1048576\nmax_rate = 17477\n"))
+    assert 0 < rate_delta_us(settings.burst_cell, settings.max_rate) <= MAX_DELTA_US
+    assert rate_delta_us(settings.burst_cell, 17_000) > MAX_DELTA_US
 
 
 def test_the_original_block_format_loads_without_the_stray_text(place: Place) -> None:
