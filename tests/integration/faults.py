@@ -26,7 +26,6 @@ from tests.integration.world import (
     CATCH_SECONDS,
     COMMAND_SECONDS,
     SLOW,
-    STOP_SECONDS,
     Fault,
     World,
     code_of,
@@ -36,6 +35,7 @@ from tests.integration.world import (
 )
 
 STATES = {
+    "waiting": 102,
     "idle": 100,
     "announced": 120,
     "proposed": 121,
@@ -45,6 +45,8 @@ STATES = {
     "left": 410,
 }
 CUT_SECONDS = 6.0
+LEAVING_SECONDS = 2.0
+"""In which a node is killed that was told to end: the shortest burst takes as long."""
 DELAY_SECONDS = 0.3
 
 
@@ -168,6 +170,17 @@ def all_at_once(world: World) -> None:
         world.rig.start(node)
 
 
+def killed_while_leaving(world: World) -> None:
+    """A node is told to end in a burst, which it finishes first, and killed before it has ended."""
+    node, other = world.draw.sample(world.rig.nodes, 2)
+    world.start_burst(world.draw.choice((node, other)))
+    world.catch(node, STATES["bursting"])
+    assert node.process is not None
+    node.process.terminate()
+    time.sleep(world.draw.uniform(0.0, LEAVING_SECONDS))
+    _kill_and_start(world, node)
+
+
 def restarted_in(state: str, *, killed: bool, source: bool) -> Fault:
     """A node is restarted when it is seen in a state of the machine: killed, or told to end; the
     one that has something to send, or another."""
@@ -180,6 +193,14 @@ def restarted_in(state: str, *, killed: bool, source: bool) -> Fault:
             world.catch(third, STATES["bursting"])
             with world.standing_still(third):
                 world.catch(node, STATES["left"])
+                world.hit[state] += 1
+                _restart(world, node, killed=killed)
+            return
+        if state == "waiting":
+            with world.standing_still(other), world.standing_still(third):
+                world.catch(node, STATES[state])
+                if source:
+                    world.start_burst(node)
                 world.hit[state] += 1
                 _restart(world, node, killed=killed)
             return
@@ -268,7 +289,7 @@ def rows() -> list[Row]:
     faults = (
         *(node_killed, box_process_killed, wire_process_killed, scanner_killed),
         *(stopped_idle, stopped_in_a_burst, wire_process_stopped, box_process_stopped),
-        *(two_at_once, all_at_once),
+        *(two_at_once, all_at_once, killed_while_leaving),
     )
     table = [Row(fault.__name__, fault) for fault in faults]
     for state in STATES:
@@ -305,7 +326,7 @@ def main() -> int:
     """All faults, one after the other. Returns the exit status."""
     parser = argparse.ArgumentParser(description="faults of every kind in real nodes")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
-    parser.add_argument("--stop-seconds", type=float, default=STOP_SECONDS)
+    parser.add_argument("--stop-seconds", type=float, default=60.0)
     parser.add_argument("words", nargs="*", help="parts of names of faults; none: all")
     given = parser.parse_args()
     print(f"seed {given.seed}", flush=True)
