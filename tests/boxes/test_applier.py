@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from flocksy.boxes.apply.applier import Report, Result
-from flocksy.boxes.apply.placing import INCOMING, SCRATCH, UNFIT
+from flocksy.boxes.apply.placing import INCOMING, SCRATCH
+from flocksy.boxes.apply.remedies import UNFIT
 from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.boxes.disk.port import Stat
 from flocksy.sync.capabilities import Capabilities
@@ -728,6 +729,64 @@ def test_a_newcomer_in_the_middle_of_a_case_only_rename(tmp_path: Path) -> None:
     assert bench.read("Readme") == b"somebody's"
     assert list(bench.kept().values()) == [b"1"]
     assert bench.rows() == dict.fromkeys(bench.kept(), "README")
+    bench.close()
+
+
+@pytest.mark.parametrize("newcomer", ["a file", "a directory"])
+def test_a_newcomer_where_a_directory_gets_another_case(tmp_path: Path, newcomer: str) -> None:
+    """It is among the temporaries for an instant; what is in it stays in sight."""
+    (tmp_path / "box").mkdir()
+    disk = Folding(str(tmp_path / "box"))
+    bench = Bench(tmp_path, disk, Capabilities(case_folding=True))
+    bench.apply(bench.make_directory("Dir"), bench.put("Dir/below", b"2"))
+    (bench.root / "Dir" / "ignored").write_bytes(b"not synced")
+    move = disk.move
+
+    def come(source: str, target: str) -> None:
+        move(source, target)
+        if source == "Dir":
+            if newcomer == "a file":
+                (bench.root / "dir").write_bytes(b"somebody's")
+            else:
+                (bench.root / "dir").mkdir()
+
+    disk.move = come  # type: ignore[method-assign]  # in the very instant after
+    report = bench.apply(
+        bench.make_directory("dir"),
+        bench.put("dir/below", b"2", source="Dir/below"),
+        bench.remove("Dir/below"),
+        bench.remove("Dir"),
+    )
+    assert results(report)[0] is Result.CHANGED
+    assert set(report.rescan) >= {"Dir", "dir"}
+    assert not bench.temporaries()
+    assert set(bench.kept().values()) == {b"2", b"not synced"}
+    assert (bench.root / "dir").is_file() == (newcomer == "a file")
+    bench.close()
+
+
+def test_a_directory_that_cannot_get_another_case_keeps_its_name(tmp_path: Path) -> None:
+    (tmp_path / "box").mkdir()
+    disk = Folding(str(tmp_path / "box"))
+    bench = Bench(tmp_path, disk, Capabilities(case_folding=True))
+    bench.apply(bench.make_directory("Dir"), bench.put("Dir/below", b"2"))
+    move = disk.move
+
+    def refuse(source: str, target: str) -> None:
+        if target == "dir":
+            raise OSError(errno.ENOSPC, "no space", target)
+        move(source, target)
+
+    disk.move = refuse  # type: ignore[method-assign]
+    report = bench.apply(
+        bench.make_directory("dir"),
+        bench.put("dir/below", b"2", source="Dir/below"),
+        bench.remove("Dir/below"),
+        bench.remove("Dir"),
+    )
+    assert results(report)[0] is Result.PROBLEM
+    assert bench.read("Dir/below") == b"2"
+    assert not bench.temporaries()
     bench.close()
 
 

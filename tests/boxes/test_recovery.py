@@ -650,6 +650,39 @@ def test_what_was_cleared_out_of_the_way_of_what_cannot_come(tmp_path: Path, abo
     again.close()
 
 
+def test_a_filled_directory_that_cannot_come(tmp_path: Path) -> None:
+    """Where only the case of its name changes, what is in it is among the temporaries meanwhile."""
+    (tmp_path / "box").mkdir()
+    disk = Dying(str(tmp_path / "box"))
+    bench = Bench(tmp_path, disk)
+
+    def die(source: str, _target: str) -> None:
+        (bench.root / source / "inside").write_bytes(b"here alone")
+        raise Died
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk, "move", die)
+        with pytest.raises(Died):
+            bench.apply(bench.make_directory("dir"))
+    bench.close()
+    disk = Dying(str(tmp_path / "box"))
+    again = Bench(tmp_path, disk)
+    move = disk.move
+
+    def taken(source: str, target: str) -> None:
+        if target == "dir":
+            (again.root / target).write_bytes(b"somebody's")
+        move(source, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk, "move", taken)
+        finish(again.applier.recover())
+    assert again.read("dir") == b"somebody's"
+    assert list(again.kept().values()) == [b"here alone"]
+    assert not again.temporaries()
+    again.close()
+
+
 def test_what_makes_way_for_what_has_not_come_is_in_the_journal(tmp_path: Path) -> None:
     (tmp_path / "box").mkdir()
     disk = Dying(str(tmp_path / "box"))

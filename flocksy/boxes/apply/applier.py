@@ -54,11 +54,11 @@ from flocksy.boxes.apply.placing import (
     BlockedError,
     ChangedError,
     Placer,
-    describe,
     make_folders,
 )
 from flocksy.boxes.apply.preparing import Preparer
 from flocksy.boxes.apply.recovery import keep_stranded, recover
+from flocksy.boxes.apply.remedies import describe
 from flocksy.boxes.apply.skipped import Skipped
 from flocksy.boxes.disk.port import PARKED, Disk
 from flocksy.sync.capabilities import Capabilities
@@ -240,20 +240,20 @@ class Applier:
         )
 
     def _put(self, placer: Placer, step: Step) -> None:
-        twin = step.twin
-        if twin is not None and not twin.placed:
-            if is_directory(twin.entry.before) and is_directory(step.wanted):
-                # The same directory under a name that is the same to this disk.
-                self._disk.move(twin.path, step.entry.temporary)
-            elif is_directory(twin.entry.before):
+        twin = step.twin if step.twin is not None and not step.twin.placed else None
+        if twin is not None and is_directory(twin.entry.before):
+            if not is_directory(step.wanted):
                 raise ChangedError  # it was not empty
-            else:
+            placer.rename_directory(twin.path, step.entry)
+            twin.placed = True
+        else:
+            if twin is not None:
                 linked = step.entry.after if step.source is not None else None
                 new_name = (linked.inode, step.entry.temporary) if linked is not None else None
                 placer.remove(twin.entry, new_name)
-            twin.placed = True
-        if step.entry.temporary:
-            placer.put(step.entry)
+                twin.placed = True
+            if step.entry.temporary:
+                placer.put(step.entry)
         step.placed = True
         step.shown = step.entry.after
 

@@ -8,7 +8,8 @@ from enum import Enum
 from typing import Protocol
 
 from flocksy.boxes.apply.journal import Applied, JournalEntry
-from flocksy.boxes.apply.placing import UNFIT, BlockedError, ChangedError, describe, is_full
+from flocksy.boxes.apply.placing import BlockedError, ChangedError
+from flocksy.boxes.apply.remedies import UNFIT, describe, is_full
 from flocksy.boxes.disk.port import MODE_BITS
 from flocksy.index.journal import Kept
 from flocksy.sync.names import ancestors, parent_of

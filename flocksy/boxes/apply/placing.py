@@ -21,6 +21,7 @@ from contextlib import suppress
 from flocksy.boxes.apply.history import FOLDER as HISTORY
 from flocksy.boxes.apply.history import History
 from flocksy.boxes.apply.journal import JournalEntry
+from flocksy.boxes.apply.remedies import describe
 from flocksy.boxes.apply.skipped import Skipped
 from flocksy.boxes.disk.port import PARKED, PRIVATE, Disk, Stat
 from flocksy.boxes.scan.looking import says
@@ -144,6 +145,20 @@ class Placer:
         if entry.before is not None:
             self.dispose(entry)
 
+    def rename_directory(self, old: str, entry: JournalEntry) -> None:
+        """Give the directory at `old` the path of `entry`, which is one name with it to this disk,
+        so it goes by way of the temporary. Where somebody takes the name in between, what is in the
+        directory goes to the history: they have put something else in its place."""
+        self.disk.move(old, entry.temporary)
+        try:
+            self.put(entry)
+        except (ChangedError, BlockedError, OSError):
+            try:
+                self.disk.move(entry.temporary, old)
+            except FileExistsError:
+                self.keep_temporary(entry)
+            raise
+
     def settle(self, entry: JournalEntry) -> None:
         """After an exchange that failed or was cut: back with what had been taken from the path;
         where somebody's is there by now it goes to the history.
@@ -202,10 +217,10 @@ class Placer:
             # Edited in this very instant (a directory: filled), and that is what we now hold: it is
             # newer than the edit at the path, so it goes back once more.
             self._insist(entry.path, lambda: self.disk.exchange(entry.temporary, entry.path))
-            self._keep_unknown(entry)
+            self.keep_temporary(entry)
         except FileNotFoundError:
             # Deleted in this very instant: the later wish counts, the edit is kept.
-            self._keep_unknown(entry)
+            self.keep_temporary(entry)
         except OSError as error:
             raise FlocksyError(
                 f"{entry.path}: a local edit is at {entry.temporary} in the box and cannot be put"
@@ -217,7 +232,8 @@ class Placer:
         found = self.disk.stat(entry.temporary)
         return bool(found and found.kind is Kind.DIRECTORY and self.disk.scan(entry.temporary))
 
-    def _keep_unknown(self, entry: JournalEntry) -> None:
+    def keep_temporary(self, entry: JournalEntry) -> None:
+        """Move to the history what stands under the temporary's name, which nobody has hashed."""
         found = self.disk.stat(entry.temporary)
         if found is not None:
             self.keep(entry.temporary, entry.path, found, b"")
@@ -359,33 +375,3 @@ def make_folders(disk: Disk) -> None:
     for folder in (PRIVATE, INCOMING, SCRATCH, HISTORY):
         with suppress(FileExistsError):
             disk.make_directory(folder, 0o700)
-
-
-def describe(error: OSError) -> str:
-    """One clear line about an operation that failed: what is wrong and what to do."""
-    text = _REMEDIES.get(error.errno or 0)
-    return text or f"cannot be written: {error.strerror or error}"
-
-
-def is_full(error: OSError) -> bool:
-    """Whether there is no room: then everything that needs room has to wait."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
-
-
-UNFIT = frozenset((errno.ENAMETOOLONG, errno.EILSEQ, errno.EXDEV))
-"""What the disk says of what it will not take tomorrow either: of a name, or across a mount."""
-
-_REMEDIES = {
-    errno.ENOSPC: "the disk is full: make room, flocksy goes on by itself",
-    errno.EDQUOT: "the quota is used up: make room, flocksy goes on by itself",
-    errno.EACCES: "permission denied: let the user that runs flocksy write here",
-    errno.EPERM: "not permitted: it belongs to another user or is immutable",
-    errno.EROFS: "the file system is mounted read-only: mount it for writing",
-    errno.ENAMETOOLONG: "the name is too long for this file system",
-    errno.EILSEQ: "this file system cannot hold the name",
-    errno.EINVAL: "this file system cannot hold the name or the type",
-    errno.EXDEV: "it lies on another file system than the box: mounts in a box cannot be synced",
-    errno.ENOTEMPTY: "the directory is not empty, so it was left",
-    errno.EEXIST: "the directory is not empty, so it was left",
-    errno.EBUSY: "it is in use as a mount point",
-}

@@ -28,8 +28,8 @@ from flocksy.boxes.apply.placing import (
     BlockedError,
     ChangedError,
     Placer,
-    describe,
 )
+from flocksy.boxes.apply.remedies import describe
 from flocksy.boxes.disk.port import Stat
 from flocksy.boxes.scan.looking import says
 from flocksy.errors import FlocksyError
@@ -176,7 +176,10 @@ def _placement(
             placer.put(entry)
         except (ChangedError, BlockedError):
             # What it was to stand in is gone, or another's by now; and what was cleared out of its
-            # way may have gone with the power.
+            # way may have gone with the power. A directory that was to get another case has all that
+            # is in it.
+            if placer.is_filled(entry):
+                placer.keep_temporary(entry)
             return Applied(entry.path, None, None, settled=False)
         there, out = placer.disk.stat(entry.path), None
     arrived = _is(placer, entry.path, there, after) or _is(placer, entry.path, there, brought)

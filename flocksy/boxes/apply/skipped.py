@@ -9,7 +9,7 @@ from flocksy.sync.version import Kind
 
 
 class Skipped:
-    """See the head of this module."""
+    """Knows what scans of one box pass over, and says why."""
 
     def __init__(self, *, ignore_symlinks: bool) -> None:
         self._ignore_symlinks = ignore_symlinks

@@ -12,7 +12,8 @@ from contextlib import suppress
 
 from blake3 import blake3
 
-from flocksy.boxes.apply.placing import INCOMING, describe
+from flocksy.boxes.apply.placing import INCOMING
+from flocksy.boxes.apply.remedies import describe
 from flocksy.boxes.disk.handles import Handles
 from flocksy.boxes.disk.port import PARKED, Disk
 from flocksy.sync.content import MAX_CHUNK_BYTES
