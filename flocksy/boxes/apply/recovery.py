@@ -176,8 +176,8 @@ def _placement(
             placer.put(entry)
         except (ChangedError, BlockedError):
             # What it was to stand in is gone, or another's by now; and what was cleared out of its
-            # way may have gone with the power. A directory that was to get another case has all that
-            # is in it.
+            # way may have gone with the power. In a directory that was to get another case there
+            # is all that was in it.
             if placer.is_filled(entry):
                 placer.keep_temporary(entry)
             return Applied(entry.path, None, None, settled=False)
