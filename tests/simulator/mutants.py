@@ -170,13 +170,6 @@ WIRE = (
         plan="need_in_a_rest",
     ),
     Mutant(
-        "a shown repeat outlives the burst that stood for it",
-        "flocksy.protocol.needs",
-        "        by_length = burst.repeat or latch.repeat_of is not None\n",
-        "        by_length = burst.repeat\n",
-        plan="repeat_after_as_long",
-    ),
-    Mutant(
         "a clock that nobody mends",
         "flocksy.wire.emitter",
         "        if self._lost_rounds >= LOST_ROUNDS:",
