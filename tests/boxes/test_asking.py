@@ -85,6 +85,20 @@ def test_a_burst_holds_the_question_back() -> None:
     assert patience.due(1.5, 5)
 
 
+def test_bursts_that_bring_nothing_do_not_hold_it_back_for_ever() -> None:
+    """Somebody writes into a log every second, and what is missing has to be asked for."""
+    patience = Patience(pause_s=1.0)
+    asked = []
+    for half_seconds in range(40):
+        now = half_seconds / 2
+        if half_seconds % 2:
+            patience.hold(now)
+        elif patience.due(now, 5):
+            asked.append(now)
+    assert asked == [5.0, 10.0, 15.0]
+    assert patience.attempt == 2
+
+
 def test_nothing_missing_forgets_the_attempts() -> None:
     patience = Patience(pause_s=1.0)
     for at in (0.0, 1.0, 2.0):

@@ -41,6 +41,11 @@ SOON_ROUNDS = 1
 asked for before its next burst does not come in it."""
 
 
+HELD_PAUSES = 4
+"""For so many pauses bursts put a question off that bring nothing of what is missing. Where
+somebody works all the time one follows the other."""
+
+
 @dataclass(slots=True)
 class Patience:
     """When to ask (again) for what one box misses."""
@@ -50,6 +55,8 @@ class Patience:
     asked: bool = False
     _asked_soon: bool = False
     _since: float | None = None
+    _began: float = 0.0
+    """When something came last, or was asked for."""
     _last: int = -1
 
     def due(self, now: float, missing: int, soon_s: float | None = None) -> bool:
@@ -66,12 +73,12 @@ class Patience:
                 self.attempt = 0
                 if soon_s is not None:
                     self.asked = False  # what is left is still queued where it was asked for
-            self._last, self._since = missing, now
+            self._last, self._since, self._began = missing, now, now
             return False
         pause_s = self.pause_s if soon_s is None or self._asked_soon else soon_s
         if now - self._since < pause_s:
             return False
-        self._since = now
+        self._since = self._began = now
         self._asked_soon = True
         if self.asked:
             self.attempt += 1
@@ -79,7 +86,7 @@ class Patience:
         return True
 
     def hold(self, now: float) -> None:
-        """Something is under way: count the pause anew."""
+        """Something is under way: count the pause anew, but not for ever."""
         self._asked_soon = False
-        if self._since is not None:
+        if self._since is not None and now - self._began < HELD_PAUSES * self.pause_s:
             self._since = now

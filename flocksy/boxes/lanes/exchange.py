@@ -43,7 +43,8 @@ FILL_SLOTS = 16
 """Slots filled per turn: what one chunk of a large file takes."""
 
 LOST_SECONDS = 20.0
-"""After so long with nothing under way, what was said and never came back is said again."""
+"""So often is said again what was said and never came back, where nothing else is to be said.
+Whatever else goes on: an unsaid version is a difference, and differences are sought in bursts."""
 
 MAX_CONTROLS = 4096
 """Messages of the exchange itself that wait to be said; more are dropped, and asked anew later."""
@@ -84,7 +85,7 @@ class Exchange:
         """When changes may be told that were made while this node was in no view."""
         self._round = 0
         self._known: dict[bytes, bytes] = {}
-        self._busy_until = 0.0
+        self._again_at = 0.0
         # Longer than whoever has something ready usually takes to get it into a burst.
         pause_s = 3 * (timing.announce_mean_s + timing.rest_mean_s) + 12 * timing.period_s
         self.ask_pause_s = pause_s
@@ -215,7 +216,6 @@ class Exchange:
             )
             self._announcing.nothing()
         if self._feed is not None:
-            self._busy_until = self._now + LOST_SECONDS
             self.peers.calm()
             self.repair.hold(self._now)
 
@@ -289,7 +289,6 @@ class Exchange:
         try:
             for parts in Feed.for_heartbeats(boxes, self._controls, self._answers, self._spool):
                 self._heartbeats.add(parts)
-                self._busy_until = self._now + LOST_SECONDS
         except BoxFailedError as failure:
             self.on_failure(failure.box, failure.error)
 
@@ -300,8 +299,8 @@ class Exchange:
         for box in list(self.boxes.values()):
             with self._open(box):
                 self._compare_and_ask(box, live, report.round)
-        if self._now > self._busy_until and not self._heartbeats.waiting:
-            self._busy_until = self._now + LOST_SECONDS
+        if self._now > self._again_at and not self._heartbeats.waiting:
+            self._again_at = self._now + LOST_SECONDS
             for box in list(self.boxes.values()):
                 with self._open(box):
                     unsaid = box.index.outgoing_count() - len(box.offers.held)

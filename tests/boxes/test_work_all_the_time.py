@@ -1,0 +1,68 @@
+"""Somebody works without a pause, so one burst follows the other, and what is amiss is mended."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+
+from flocksy.boxes.lanes.asking import HELD_PAUSES
+from flocksy.boxes.lanes.exchange import LOST_SECONDS
+from flocksy.testing.lockstep import PERIOD_S
+from tests.boxes.flock_of_boxes import Flock, flock, spool
+
+__all__ = ["flock", "spool"]
+
+
+class Worker:
+    """Changes a large file in the box of node 1, again whenever node 2 has it."""
+
+    def __init__(self, flock: Flock) -> None:
+        self._flock = flock
+        self._draw = random.Random(1)
+        self._numbers = itertools.count()
+        self._written = b""
+
+    def write(self) -> None:
+        self._written = b"%d " % next(self._numbers) + self._draw.randbytes(100_000)
+        self._flock.path(1, "log").write_bytes(self._written)
+
+    def has_come(self, name: str) -> bool:
+        """Whether node 2 has a file by now; works on if not."""
+        if self._flock.path(2, "log").read_bytes() == self._written:
+            self.write()
+        return self._flock.path(2, name).exists()
+
+
+@pytest.fixture
+def worker(flock: Flock) -> Worker:
+    worker = Worker(flock)
+    worker.write()
+    flock.settle_equal()
+    return worker
+
+
+def test_what_was_said_and_never_came_back_is_said_again(flock: Flock, worker: Worker) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flock.box(0).offers.pushes, "add", lambda _: None)
+        flock.write(0, "file", "said, and in no lane")
+        flock.run_until(lambda: flock.box(0).index.outgoing_count() == 1)
+    bursts = len(flock.bursts)
+    flock.run_until(lambda: worker.has_come("file"), rounds=2 * int(LOST_SECONDS / PERIOD_S))
+    assert len(flock.bursts) > bursts + 10
+    flock.settle_equal()
+
+
+def test_what_is_missing_is_asked_for(flock: Flock, worker: Worker) -> None:
+    flock.lost = lambda _sender, receiver, _round: receiver == 2
+    flock.path(0, "large").write_bytes(random.Random(2).randbytes(100_000))
+    flock.run_until(lambda: flock.path(1, "large").exists())
+    flock.run_until(lambda: flock.box(0).settled and not flock.nodes[0].exchange.waiting_bytes)
+    flock.lost = lambda _sender, _receiver, _round: False
+    pause_s = flock.nodes[2].exchange.ask_pause_s
+    bursts = len(flock.bursts)
+    rounds = 3 * HELD_PAUSES * int(pause_s / PERIOD_S)
+    flock.run_until(lambda: worker.has_come("large"), rounds=rounds)
+    assert len(flock.bursts) > bursts + 2
+    flock.settle_equal()
