@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -165,6 +166,49 @@ def test_a_member_comes_and_goes_while_the_others_run(rig: Rig) -> None:
     assert not (cleo.box / "not for everybody").exists()
     path = rig.root / f"bundle-{cleo.name}"
     assert "was revoked" in command(anna, "keys", "import", str(path), "--yes", status=2)
+
+
+def test_a_keystore_that_was_written_by_hand_is_read_on_hangup(rig: Rig) -> None:
+    """A member more, and less again, and nobody starts those who were there."""
+    anna, ben, cleo = rig.nodes
+    acquainted(rig, 1, 2)
+    for node in (anna, ben):
+        rig.start(node)
+    rig.wait_for_view(2)
+    without = [
+        (path, path.read_text())
+        for number, node in ((1, anna), (2, ben))
+        for path in (rig.root / f"own{number}" / "keystore", node.config)
+    ]
+
+    keystore = json.loads(without[0][1]) | {endpoint_of(rig, 3): pair_of(rig, 3)[1]}
+    for number, node in enumerate(rig.nodes, 1):
+        (rig.root / f"own{number}" / "keystore").write_text(json.dumps(keystore))
+        unknown = (1, 2) if node is cleo else (3,)
+        lines = [f"node = {endpoint_of(rig, other)}\n" for other in unknown]
+        node.config.write_text("".join(lines) + node.config.read_text())
+    for node in (anna, ben):
+        hang_up(node)
+    rig.start(cleo)
+    rig.wait_for_view(3)
+    (cleo.box / "of three").write_text("three")
+    wait_for_files((anna, ben), ["of three"], START_SECONDS)
+    assert anna.running and ben.running
+
+    for path, text in without:
+        path.write_text(text)
+    for node in (anna, ben):
+        hang_up(node)
+    wait_until(
+        lambda: view_of(anna) == view_of(ben) == 2 and not cleo.status()["real_allowed"],
+        "who is in no keystore any more is out of the view",
+        START_SECONDS,
+    )
+
+
+def hang_up(node: RigNode) -> None:
+    assert node.process is not None
+    node.process.send_signal(signal.SIGHUP)
 
 
 def spellings(key: str) -> list[bytes]:
