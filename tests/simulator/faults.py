@@ -332,6 +332,8 @@ def wire_plan(seed: int) -> Plan:
     draw = random.Random(seed)
     brief = seed >= BRIEF
     nodes = draw.choice((3, 3, 4) if brief else (3, 3, 3, 4, 4, 5, 6, 9))
+    if nodes == 6:
+        nodes += seed % 3
     gentle = draw.random() < 0.1
     hostile = not gentle and draw.random() < 0.05
     period_ms = draw.choice((50, 100, 250, 250))

@@ -20,9 +20,9 @@ from tests.simulator.faults import BRIEF, wire_plan
 
 ROOT = Path(__file__).parents[2]
 
-WIRE_SEEDS = [(first, first + 30) for first in range(BRIEF, BRIEF + 150, 30)]
+WIRE_SEEDS = [(first, first + 30) for first in range(BRIEF, BRIEF + 300, 30)]
 """Two of three seeds of these."""
-BOX_SEEDS = [(first, first + 30) for first in range(BRIEF, BRIEF + 120, 30)]
+BOX_SEEDS = [(first, first + 30) for first in range(BRIEF, BRIEF + 300, 30)]
 """A third of these."""
 
 
