@@ -1,36 +1,13 @@
-"""flocksy with one line wrong: what the simulator has to notice.
-
-A mutant replaces some text of one module as it is imported. That the text is there is checked, so a
-mutant cannot outlive the line it changes.
-"""
+"""flocksy with one line wrong: what the simulator has to notice."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, SourceFileLoader
-from types import CodeType, ModuleType
+from dataclasses import replace
 
+from tests.simulator.mutation import Mutant, import_mutated
+from tests.simulator.undone import UNDONE
 from tests.sync.mutants import MUTANTS
-
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """`seeds`: among so many brief ones, one of its kind notices it. `plan`: or this run does, of
-    those once found or made for it. `sign`: what it is noticed by."""
-
-    name: str
-    module: str
-    old: str
-    new: str
-    boxes: bool = False
-    seeds: int = 60
-    plan: str = ""
-    sign: str = "BrokenPromiseError"
-
 
 _OPEN = (
     "            self._journal.open([step.entry for step in open_steps if not step.is_shadowed])\n"
@@ -326,48 +303,11 @@ CORE = tuple(
 
 def every() -> Sequence[Mutant]:
     """All mutants that have to be noticed."""
-    return (*WIRE, *BOXES, *CORE)
-
-
-class _Loader(SourceFileLoader):
-    def __init__(self, name: str, path: str, mutant: Mutant) -> None:
-        super().__init__(name, path)
-        self._mutant = mutant
-
-    def get_code(self, fullname: str) -> CodeType:
-        path = self.get_filename(fullname)
-        source = self.get_data(path).decode()
-        if source.count(self._mutant.old) != 1:
-            raise LookupError(f"mutant {self._mutant.name!r}: its text is not in {path} once")
-        return self.source_to_code(
-            source.replace(self._mutant.old, self._mutant.new).encode(), path
-        )
-
-
-class _Finder(MetaPathFinder):
-    def __init__(self, mutant: Mutant) -> None:
-        self._mutant = mutant
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if fullname != self._mutant.module:
-            return None
-        del target
-        for finder in sys.meta_path:
-            if finder is not self:
-                spec = finder.find_spec(fullname, path)
-                if spec is not None and spec.origin is not None:
-                    loader = _Loader(fullname, spec.origin, self._mutant)
-                    return importlib.util.spec_from_file_location(
-                        fullname, spec.origin, loader=loader
-                    )
-        return None
+    return (*WIRE, *BOXES, *UNDONE, *CORE)
 
 
 def install(name: str) -> Mutant:
-    """Have the mutant imported in place of what it changes, which nobody must have imported yet."""
+    """Have the mutant of this name imported."""
     (mutant,) = (one for one in every() if one.name == name)
-    assert mutant.module not in sys.modules, f"{mutant.module} is imported already"
-    sys.meta_path.insert(0, _Finder(mutant))
+    import_mutated(mutant)
     return mutant

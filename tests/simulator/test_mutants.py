@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.simulator.faults import BRIEF
-from tests.simulator.mutants import Mutant, every
+from tests.simulator.mutants import every
+from tests.simulator.mutation import Mutant
 from tests.simulator.test_simulator import simulate
 
 

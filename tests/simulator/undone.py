@@ -1,0 +1,73 @@
+"""flocksy without the mends of what 10,000 seeds found: each fails in the run kept for it."""
+
+from __future__ import annotations
+
+from tests.simulator.mutation import Mutant
+
+UNDONE = (
+    Mutant(
+        "a filled directory passes for the empty one that was brought",
+        "flocksy.boxes.apply.placing",
+        " and not self.is_filled(entry):",
+        ":",
+        plan="filled_as_it_is_taken_back",
+    ),
+    Mutant(
+        "a renamed file that stands under neither name is dropped",
+        "flocksy.boxes.apply.recovery",
+        "    yield from each(entries, keep)\n",
+        "    yield from ()\n",
+        plan="renamed_to_no_name",
+    ),
+    Mutant(
+        "an edit in the recovery passes for what the batch had brought",
+        "flocksy.boxes.apply.placing",
+        "            if moved or found.size != shown.size:\n",
+        "            if False:\n",
+        plan="written_into_while_recovered",
+    ),
+    Mutant(
+        "what was cleared for a file that cannot come counts as deleted",
+        "flocksy.boxes.apply.recovery",
+        "                placer.keep_temporary(entry)\n"
+        "            return Applied(entry.path, None, None, settled=False)\n",
+        "                placer.keep_temporary(entry)\n            return None\n",
+        plan="cleared_and_closed",
+    ),
+    Mutant(
+        "the day's directory of the history is not made again",
+        "flocksy.boxes.apply.applier",
+        "        self._history.remake(entry.kept_as for entry in entries)\n",
+        "",
+        plan="day_of_the_history_gone",
+    ),
+    Mutant(
+        "an edit whose folder is gone has no place to go back to",
+        "flocksy.boxes.apply.placing",
+        "        except (FileExistsError, FileNotFoundError):\n            if found.kind",
+        "        except FileExistsError:\n            if found.kind",
+        plan="edit_without_a_folder",
+    ),
+    Mutant(
+        "a mode that was set in the tick of the clock is not seen",
+        "flocksy.boxes.scan.looking",
+        "            and found.mode == entry.mode\n",
+        "",
+        plan="mode_in_the_same_tick",
+    ),
+    Mutant(
+        "bursts get slower with each loss",
+        "flocksy.protocol.schedule",
+        "self._delta_us * factor, self._most_us)",
+        "self._delta_us * factor, 1e7)",
+        plan="slower_and_slower",
+    ),
+    Mutant(
+        "a repeat takes the place of a need that is shown",
+        "flocksy.protocol.needs",
+        "        if self.shown(now) is not None:\n            return self\n",
+        "",
+        plan="repeat_owed_meanwhile",
+    ),
+)
+"""The other two of the eleven plans show what was wrong with the simulator."""
