@@ -8,7 +8,8 @@ Hands write and rename. What a hand moves away from a path while no node looks (
 is still starting) and then overwrites where it came to, is a deletion that the node asks a person
 about. The hands are that person's, too: whoever asks gets a yes or a no, and it is counted. After a
 no it may turn out that nobody has what is to come back, since its maker was killed before it had
-told the content to anybody: the nodes say so, and show the same all the same.
+told the content to anybody: the nodes say so. Where some of them show what was there before, and
+others have nothing to show, the hands dismiss it where it shows.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from flocksy.boxes.missing import WORDS
 from flocksy.status.model import BoxState
 from flocksy.testing.rig import POLL_SECONDS, Rig, RigError, RigNode
 from tests.boxes.flock_of_boxes import digest_of, visible
-from tests.integration.flock import KIB, box_status, command
+from tests.integration.flock import COMMAND_SECONDS, KIB, box_status, command
 
 STILL_SECONDS = 60.0
 """A flock in which so long nothing changes has stopped, however laden the machine is: what waits
@@ -59,6 +61,7 @@ class Hands:
         """Let the flock finish, and check what it has made of everything."""
         self.rig.wait_for_view()
         self.finish()
+        self.dismiss()
         self.rig.wait_equal()
         for node in self.rig.nodes:
             here = visible(node.box)
@@ -92,6 +95,18 @@ class Hands:
         """A person's word, for what hands have deleted while nobody looked."""
         command(node, self.draw.choice(("approve", "reject")), BOX)
         self.answers += 1
+
+    def dismiss(self) -> None:
+        """A person's word, where nobody has what is missing and some show what was there before it:
+        then that is what all are to show. Who was started since asks everybody once more first."""
+        began = time.monotonic()
+        while self.rig.unequal() and time.monotonic() - began < STILL_SECONDS:
+            for node in self.rig.nodes:
+                for path in missing(node):
+                    if (node.box / path).exists():
+                        done = node.run("dismiss", path, timeout_seconds=COMMAND_SECONDS)
+                        self.answers += done.returncode == 0
+            self.finish()
 
     def contents(self) -> set[str]:
         """Digests of every content in any box or history."""
@@ -170,6 +185,14 @@ class Hands:
         digest = hashlib.blake2b(content, digest_size=16).hexdigest()
         self.written.add(digest)
         return digest
+
+
+def missing(node: RigNode) -> list[str]:
+    """The paths of which a node says that nobody has their content."""
+    problems = box_status(node, BOX)["problems"]
+    assert isinstance(problems, list)
+    parts = [str(problem).partition(f": {WORDS}") for problem in problems]
+    return [path for path, words, _ in parts if words]
 
 
 def told(node: RigNode) -> str:
