@@ -771,3 +771,28 @@ def test_a_recovery_flushes_what_it_takes_for_done(tmp_path: Path) -> None:
         finish(again.applier.recover())
     assert {"d", "e"} <= set(flushed)
     again.close()
+
+
+def test_a_file_that_came_over_a_directory_is_edited_before_the_recovery(tmp_path: Path) -> None:
+    """The directory has no place in the history to go to."""
+    (tmp_path / "box").mkdir()
+    disk = Dying(str(tmp_path / "box"))
+    bench = Bench(tmp_path, disk)
+    bench.apply(bench.make_directory("d"))
+    operation = bench.put("d", b"new")
+    with pytest.MonkeyPatch.context() as patch:
+
+        def die(_: str) -> None:
+            raise Died
+
+        patch.setattr(disk, "remove_directory", die)
+        with pytest.raises(Died):
+            bench.apply(operation)
+    bench.edit("d", b"an edit")
+    report = finish(bench.applier.recover())
+    assert report.rescan == ("d",)
+    assert bench.read("d") == b"an edit"
+    synced = bench.index.synced("d")
+    assert synced is not None and synced.heads == operation.synced_heads
+    assert not bench.kept() and not bench.temporaries()
+    bench.close()

@@ -211,8 +211,11 @@ def _placement(
         if entry.before is None or not placer.same(out, entry.before, at=entry.temporary):
             placer.keep(entry.temporary, entry.path, out, b"")
             return None  # it was an edit, and what stands there now is another
-        placer.disk.move(entry.temporary, entry.kept_as)
-        _note_replaced(placer, entry)
+        if out.kind is Kind.DIRECTORY:
+            placer.keep(entry.temporary, entry.path, out, b"")
+        else:
+            placer.disk.move(entry.temporary, entry.kept_as)
+            _note_replaced(placer, entry)
     if placer.same(there, entry.before, at=entry.path):
         return None  # a disk that keeps no order shows both
     if there is None:
