@@ -23,10 +23,12 @@ from flocksy.boxes.content.staging import Staging
 from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.boxes.disk.port import PARKED, Stat
 from flocksy.index.journal import Kept
+from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.content import symlink_root
 from flocksy.sync.operations import DiskOperation, synced_after
 from flocksy.sync.version import Kind
 from tests.boxes.bench import MTIME_NS, Bench, finish, root_of
+from tests.boxes.test_applier import Folding
 
 
 class Died(BaseException):
@@ -794,5 +796,36 @@ def test_a_file_that_came_over_a_directory_is_edited_before_the_recovery(tmp_pat
     assert bench.read("d") == b"an edit"
     synced = bench.index.synced("d")
     assert synced is not None and synced.heads == operation.synced_heads
+    assert not bench.kept() and not bench.temporaries()
+    bench.close()
+
+
+def test_death_after_names_got_another_case(tmp_path: Path) -> None:
+    """To the disk the old name, which is to go, is the new one."""
+    (tmp_path / "box").mkdir()
+    disk = Folding(str(tmp_path / "box"))
+    bench = Bench(tmp_path, disk, Capabilities(case_folding=True))
+    bench.apply(
+        bench.put("readme", b"1"), bench.make_directory("Dir"), bench.put("Dir/below", b"2")
+    )
+    with pytest.MonkeyPatch.context() as patch:
+
+        def die(_: str) -> None:
+            raise Died
+
+        patch.setattr(disk, "flush_directory", die)
+        with pytest.raises(Died):
+            bench.apply(
+                bench.make_directory("dir"),
+                bench.put("README", b"1", source="readme"),
+                bench.put("dir/below", b"2", source="Dir/below"),
+                bench.remove("readme"),
+                bench.remove("Dir/below"),
+                bench.remove("Dir"),
+            )
+    finish(bench.applier.recover())
+    assert bench.paths() == {"README", "dir", "dir/below"}
+    known = bench.index.known_paths(None, 10)
+    assert {path for path in known if bench.index.local(path)} == bench.paths()
     assert not bench.kept() and not bench.temporaries()
     bench.close()

@@ -61,6 +61,7 @@ from flocksy.boxes.apply.recovery import keep_stranded, recover
 from flocksy.boxes.apply.remedies import describe
 from flocksy.boxes.apply.skipped import Skipped
 from flocksy.boxes.disk.port import PARKED, Disk
+from flocksy.boxes.disk.spelling import Spelling
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.operations import (
     DiskOperation,
@@ -109,9 +110,10 @@ class Applier:
         linked: dict[int, str] = {}
         entries = self._journal.recover()
         self._history.remake(entry.kept_as for entry in entries)
+        spelling = Spelling(self._disk) if self._capabilities.respelling else None
         # Placements first: whether a removal is half of a rename is only known then.
         for entry in sorted(entries, key=lambda one: one.after is None):
-            done = recover(placer, entry, linked)
+            done = recover(placer, entry, linked, spelling)
             if done is None or not done.settled:
                 rescan.append(entry.path)
             if not entry.path.startswith(SCRATCH):

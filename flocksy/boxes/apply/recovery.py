@@ -31,23 +31,27 @@ from flocksy.boxes.apply.placing import (
 )
 from flocksy.boxes.apply.remedies import describe
 from flocksy.boxes.disk.port import Stat
+from flocksy.boxes.disk.spelling import Spelling
 from flocksy.boxes.scan.looking import says
 from flocksy.errors import FlocksyError
 from flocksy.sync.trees import DiskEntry
 from flocksy.sync.version import Kind
 
 
-def recover(placer: Placer, entry: JournalEntry, linked: dict[int, str]) -> Applied | None:
+def recover(
+    placer: Placer, entry: JournalEntry, linked: dict[int, str], spelling: Spelling | None
+) -> Applied | None:
     """Finish or undo one operation. None: it was not done, scan the path. Not `settled`: it was
     done, and the path has to be scanned all the same.
 
     `linked`: inode to path of files that have reached it; a removal of such a file is the second
     half of a rename, and two live names of one file must not stay. So placements come first.
+    `spelling`: of a disk that finds entries under other names too, as it is after them.
     Raises `OSError` or `FlocksyError` where the disk does not let us; the batch then stays open.
     """
     try:
         if entry.after is None:
-            return _removal(placer, entry, linked)
+            return _removal(placer, entry, linked, spelling)
         if not entry.temporary:
             return _metadata(placer, entry)
         placer.settle(entry)
@@ -98,8 +102,12 @@ def _is_there(placer: Placer, removal: JournalEntry, taken: Stat) -> bool:
     return False
 
 
-def _removal(placer: Placer, entry: JournalEntry, linked: dict[int, str]) -> Applied | None:
+def _removal(
+    placer: Placer, entry: JournalEntry, linked: dict[int, str], spelling: Spelling | None
+) -> Applied | None:
     there = placer.disk.stat(entry.path)
+    if there is not None and spelling and spelling.first_unlisted(entry.path) is not None:
+        there = None  # it has another name: as a rule the new one of a rename to another case
     taken = placer.disk.stat(entry.kept_as) if entry.kept_as else None
     if there is not None and taken is None and there.inode in linked:
         placer.remove(entry, (there.inode, linked[there.inode]))
