@@ -15,8 +15,8 @@ before the rename only, since the rename itself moves it.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from flocksy.boxes.apply.history import FOLDER as HISTORY
 from flocksy.boxes.apply.history import History
@@ -153,34 +153,34 @@ class Placer:
         try:
             self.put(entry)
         except (ChangedError, BlockedError, OSError):
-            try:
-                self.disk.move(entry.temporary, old)
-            except FileExistsError:
-                self.keep_temporary(entry)
+            with unfinished(old, entry.temporary):
+                try:
+                    self.disk.move(entry.temporary, old)
+                except (FileExistsError, FileNotFoundError):
+                    self.keep_temporary(entry)
             raise
 
     def settle(self, entry: JournalEntry) -> None:
         """After an exchange that failed or was cut: back with what had been taken from the path;
         where somebody's is there by now it goes to the history.
 
-        Raises `FlocksyError` when that failed, as `_put_back` does.
+        Raises `FlocksyError` when that failed.
         """
-        try:
+        with unfinished(entry.path, entry.temporary + PARKED):
             parked = self.disk.settle(entry.temporary, entry.path)
             found = self.disk.stat(parked) if parked is not None else None
             if parked is None or found is None:
                 return
             root = entry.before.root if entry.before and self.same(found, entry.before) else b""
             self.keep(parked, entry.path, found, root)
-        except OSError as error:
-            raise FlocksyError(
-                f"{entry.path}: what stood there is at {entry.temporary}{PARKED} in the box and"
-                f" cannot be put back: {describe(error)}"
-            ) from error
 
     def dispose(self, entry: JournalEntry) -> None:
-        """Deal with what an exchange left under the temporary's name."""
-        found = self.disk.stat(entry.temporary)
+        """Deal with what an exchange left under the temporary's name.
+
+        Raises `FlocksyError` where it has to stay there.
+        """
+        with unfinished(entry.path, entry.temporary):
+            found = self.disk.stat(entry.temporary)
         if found is None:
             return
         if not self.same(found, entry.before, at=entry.temporary):
@@ -204,28 +204,21 @@ class Placer:
         self.note_kept(entry.kept_as, entry.path, found, entry.before.root)
 
     def _put_back(self, entry: JournalEntry) -> None:
-        """Undo an exchange whose other side turned out to be a local edit.
-
-        Raises `FlocksyError` when that failed: the batch must stay open then, so that the next
-        recovery deals with it.
-        """
-        try:
-            self._insist(entry.path, lambda: self.disk.exchange(entry.temporary, entry.path))
-            found = self.disk.stat(entry.temporary)
-            if self.same(found, entry.after, at=entry.temporary) and not self.is_filled(entry):
-                return
-            # Edited in this very instant (a directory: filled), and that is what we now hold: it is
-            # newer than the edit at the path, so it goes back once more.
-            self._insist(entry.path, lambda: self.disk.exchange(entry.temporary, entry.path))
-            self.keep_temporary(entry)
-        except FileNotFoundError:
-            # Deleted in this very instant: the later wish counts, the edit is kept.
-            self.keep_temporary(entry)
-        except OSError as error:
-            raise FlocksyError(
-                f"{entry.path}: a local edit is at {entry.temporary} in the box and cannot be put"
-                f" back: {describe(error)}"
-            ) from error
+        """Undo an exchange whose other side turned out to be a local edit. Raises `FlocksyError`
+        when that failed."""
+        with unfinished(entry.path, entry.temporary):
+            try:
+                self._insist(entry.path, lambda: self.disk.exchange(entry.temporary, entry.path))
+                found = self.disk.stat(entry.temporary)
+                if self.same(found, entry.after, at=entry.temporary) and not self.is_filled(entry):
+                    return
+                # Edited in this very instant (a directory: filled), and that is what we now hold:
+                # it is newer than the edit at the path, so it goes back once more.
+                self._insist(entry.path, lambda: self.disk.exchange(entry.temporary, entry.path))
+                self.keep_temporary(entry)
+            except FileNotFoundError:
+                # Deleted in this very instant: the later wish counts, the edit is kept.
+                self.keep_temporary(entry)
 
     def is_filled(self, entry: JournalEntry) -> bool:
         """Whether the temporary is a directory that somebody has filled: ours are empty."""
@@ -244,6 +237,8 @@ class Placer:
 
         `linked`: the file, of this inode, has just got a second name in the box by a link, so that
         this one is dropped; unless somebody has replaced or removed it there already.
+
+        Raises `FlocksyError` where what was taken away could be neither noted nor put back.
         """
         assert entry.before is not None
         directory = entry.before.kind is Kind.DIRECTORY
@@ -268,13 +263,19 @@ class Placer:
         self.touch(entry.path)
         if directory:
             return
+        with unfinished(entry.path, entry.kept_as):
+            self._dispose_of_removed(entry, entry.before, linked)
+
+    def _dispose_of_removed(
+        self, entry: JournalEntry, before: DiskEntry, linked: tuple[int, str] | None
+    ) -> None:
         found = self.disk.stat(entry.kept_as)
         if found is None:
             raise ChangedError
         if linked is not None and found.inode == linked[0] and self.is_named(*linked):
             self.disk.remove_file(entry.kept_as)
         elif self.same(found, entry.before, at=entry.kept_as):
-            self.note_kept(entry.kept_as, entry.path, found, entry.before.root)
+            self.note_kept(entry.kept_as, entry.path, found, before.root)
         else:
             self.restore(entry, found)
             raise ChangedError
@@ -288,7 +289,7 @@ class Placer:
         """A removal took an edit away: back with it. Where the name is taken again, or what it was
         in was removed too, that was wished later, and the edit is kept."""
         try:
-            self.disk.move(entry.kept_as, entry.path)
+            self._insist(entry.path, lambda: self.disk.move(entry.kept_as, entry.path))
         except (FileExistsError, FileNotFoundError):
             if found.kind is Kind.DIRECTORY:
                 self.keep(entry.kept_as, entry.path, found, b"")
@@ -368,6 +369,22 @@ class Placer:
                 do()
             finally:
                 self.disk.set_metadata(folder, found.mode, None)
+
+
+@contextmanager
+def unfinished(path: str, at: str) -> Iterator[None]:
+    """While what stood at `path` is at `at`, a place from which it may be cleared away: where the
+    disk refuses, the batch has to stay open, so that the next recovery deals with it.
+
+    Raises `FlocksyError` for every `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise FlocksyError(
+            f"{path}: what stood there is at {at} in the box and has to stay there for now:"
+            f" {describe(error)}"
+        ) from error
 
 
 def make_folders(disk: Disk) -> None:

@@ -28,12 +28,11 @@ from flocksy.boxes.apply.placing import (
     BlockedError,
     ChangedError,
     Placer,
+    unfinished,
 )
-from flocksy.boxes.apply.remedies import describe
 from flocksy.boxes.disk.port import Stat
 from flocksy.boxes.disk.spelling import Spelling
 from flocksy.boxes.scan.looking import says
-from flocksy.errors import FlocksyError
 from flocksy.sync.trees import DiskEntry
 from flocksy.sync.version import Kind
 
@@ -80,13 +79,8 @@ def keep_stranded(placer: Placer, entries: Sequence[JournalEntry]) -> Generator[
         if found is None or not removals or any(_is_there(placer, one, found) for one in removals):
             return
         root = made.root if placer.same(found, made, at=entry.temporary) else b""
-        try:
+        with unfinished(removals[0].path, entry.temporary):
             placer.keep(entry.temporary, entry.path, found, root)
-        except OSError as error:
-            raise FlocksyError(
-                f"{entry.path}: what was to be renamed to it is at {entry.temporary} in the box and"
-                f" cannot be kept: {describe(error)}"
-            ) from error
 
     yield from each(entries, keep)
 
