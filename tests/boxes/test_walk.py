@@ -318,6 +318,20 @@ def test_what_was_known_by_another_name_of_its_directory_is_gone(bench: Bench) -
     assert sorted(seen(findings)) == ["dir", "dir/file"]
 
 
+@pytest.mark.parametrize("respelling", [False, True])
+def test_a_directory_that_has_taken_the_place_of_another(bench: Bench, respelling: bool) -> None:
+    for folder, name in (("dir", "old"), ("new", "new")):
+        (bench.root / folder).mkdir()
+        (bench.root / folder / name).write_bytes(b"x")
+    bench.whole()
+    bench.look = Look(respelling=respelling)
+    (bench.root / "dir").rename(bench.root / "moved")
+    (bench.root / "new").rename(bench.root / "dir")
+    findings = bench.paths("dir")
+    assert "dir/new" in seen(findings)
+    assert "dir/old" in gone(findings)
+
+
 def test_hard_links_are_copies(bench: Bench) -> None:
     (bench.root / "one").write_bytes(b"same")
     (bench.root / "two").hardlink_to(bench.root / "one")

@@ -53,7 +53,8 @@ def _was_directory(path: str, known: KnownTree) -> bool:
 
 def by_spelling(paths: Iterable[str], disk: Disk, known: KnownTree) -> tuple[set[str], list[str]]:
     """Where a look at a path also finds what has another name: the directories to be looked at
-    instead, and what was known in one that has no such name any more."""
+    instead, and what was known in one that has no such name any more. A path that is a directory by
+    that very name is among them, since another may have taken its place."""
     spelling = Spelling(disk)
     folders: set[str] = set()
     lost: list[str] = []
@@ -61,6 +62,9 @@ def by_spelling(paths: Iterable[str], disk: Disk, known: KnownTree) -> tuple[set
         folder = parent_of(path)
         try:
             unlisted = spelling.first_unlisted(folder) if folder else None
+            is_known = unlisted is None and _was_directory(path, known)
+            if is_known and spelling.first_unlisted(path) is None:
+                folders.add(path)
         except OSError:
             unlisted = None  # a look says why
         folders.add(folder if unlisted is None else parent_of(unlisted))
