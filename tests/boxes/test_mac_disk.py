@@ -6,7 +6,9 @@ The disk is `tests.boxes.mac_disk`; these tests need FUSE 3 and root.
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -306,3 +308,24 @@ def test_a_directory_gets_another_form(apfs: MacFlock, lane: int) -> None:
     flock.is_at_rest(everything, everything, versions=2 + 4)
     flock.settle_equal()
     flock.restart_mac()
+
+
+def test_a_link_that_is_ignored_stands_where_a_directory_was(tmp_path: Path, spool: Path) -> None:
+    """What is in the way of what was there is said, and not waited for."""
+    with flock_with("apfs-like", tmp_path, spool) as flock:
+        flock.settle_equal()
+        setup = flock.box(MAC).setup
+        flock.nodes[MAC].keeper.remove("box")
+        flock.nodes[MAC].keeper.add(dataclasses.replace(setup, ignore_symlinks=True), flock.now)
+        for name in ("dir/deep/file", "dir/gone"):
+            flock.write(LINUX, name, "old")
+        flock.settle_equal()
+        shutil.move(flock.path(MAC, "dir"), tmp_path / "elsewhere")
+        flock.path(MAC, "dir").symlink_to("elsewhere")
+        flock.settle()
+        flock.write(LINUX, "dir/deep/file", "new, and longer")
+        flock.path(LINUX, "dir/gone").unlink()
+        flock.settle()
+        problems = flock.box(MAC).problems
+        assert all("stands here" in problems[name] for name in ("dir/deep/file", "dir/gone"))
+        assert flock.path(OTHER_LINUX, "dir/deep/file").read_text() == "new, and longer"

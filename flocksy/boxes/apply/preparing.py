@@ -83,7 +83,7 @@ class Preparer:
 
         if self._capabilities.respelling:
             spelling = Spelling(self._disk)
-            spelt = guarded(lambda step: self._check_spelling(batch, step, spelling))
+            spelt = guarded(lambda step: self._check_spelling(placer, batch, step, spelling))
             yield from each(batch.alive(*ALL), spelt)
         # Removals first: a link made for a rename moves the change time of its source.
         yield from each(batch.alive(Remove), guarded(removal))
@@ -114,7 +114,7 @@ class Preparer:
 
         yield from each(batch.alive(MakeDirectory, PutSymlink), guarded(other))
 
-    def _check_spelling(self, batch: Batch, step: Step, spelling: Spelling) -> None:
+    def _check_spelling(self, placer: Placer, batch: Batch, step: Step, spelling: Spelling) -> None:
         """Whether the path and all above it have the names that they have here, or ones that this
         disk cannot tell from them."""
         unlisted = spelling.first_unlisted(step.path)
@@ -122,6 +122,7 @@ class Preparer:
             return
         maker = step if unlisted == step.path else batch.directories.get(unlisted)
         if step.operation.expected is not None or maker is None:
+            placer.check(step.path, step.operation.expected)  # what no scan tells of goes first
             raise ChangedError  # it has another name by now
         if maker.twin is None and self._disk.stat(unlisted) is not None:
             whose = "its name" if maker is step else f"the name of {unlisted}"
