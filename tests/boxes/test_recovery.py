@@ -3,6 +3,7 @@ knows which, and nothing is lost."""
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
@@ -828,4 +829,62 @@ def test_death_after_names_got_another_case(tmp_path: Path) -> None:
     known = bench.index.known_paths(None, 10)
     assert {path for path in known if bench.index.local(path)} == bench.paths()
     assert not bench.kept() and not bench.temporaries()
+    bench.close()
+
+
+def test_what_is_not_permitted_hinders_no_recovery(tmp_path: Path) -> None:
+    """Files and folders of somebody else are one problem each, also after a crash."""
+    (tmp_path / "box").mkdir()
+    disk = RealDisk(str(tmp_path / "box"))
+    bench = Bench(tmp_path, disk)
+    bench.apply(
+        *(bench.put(name, name.encode()) for name in ("theirs", "to rename", "replaced")),
+        bench.make_directory("folder"),
+        bench.put("folder/old", b"folder/old"),
+    )
+    operations = (
+        bench.set_metadata("theirs", 0o600, 1),
+        bench.put("folder/new", b"new"),
+        bench.put("replaced", b"replacement"),
+        bench.put("renamed", b"to rename", source="to rename", mtime_ns=7),
+        bench.remove("to rename"),
+        bench.put("moved", b"folder/old", source="folder/old"),
+        bench.remove("folder/old"),
+    )
+    set_metadata, move = disk.set_metadata, disk.move
+
+    def no_metadata(
+        path: str, mode: int | None, mtime_ns: int | None, inode: int | None = None
+    ) -> Stat:
+        if path in ("theirs", "renamed"):
+            raise PermissionError(errno.EPERM, "not permitted")
+        return set_metadata(path, mode, mtime_ns, inode)
+
+    def no_move(source: str, target: str) -> None:
+        if "folder/" in source + target or target.endswith("replaced"):
+            raise PermissionError(errno.EACCES, "denied")
+        move(source, target)
+
+    def die(_: str) -> None:
+        raise Died
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk, "set_metadata", no_metadata)
+        patch.setattr(disk, "move", no_move)
+        with pytest.MonkeyPatch.context() as cut:
+            cut.setattr(disk, "flush_directory", die)
+            with pytest.raises(Died):
+                bench.apply(*operations)
+        report = finish(bench.applier.recover())
+    assert {"theirs", "folder/new", "replaced", "renamed", "folder/old"} <= set(report.rescan)
+    files = {path: bench.read(path) for path in bench.paths() - {"folder"}}
+    assert files == {
+        "theirs": b"theirs",
+        "replaced": b"replaced",
+        "renamed": b"to rename",
+        "moved": b"folder/old",
+        "folder/old": b"folder/old",
+    }
+    assert not bench.kept()
+    assert not [name for name in bench.temporaries() if name.startswith("apply-")]
     bench.close()

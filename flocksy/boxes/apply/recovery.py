@@ -47,6 +47,7 @@ def recover(
     half of a rename, and two live names of one file must not stay. So placements come first.
     `spelling`: of a disk that finds entries under other names too, as it is after them.
     Raises `OSError` or `FlocksyError` where the disk does not let us; the batch then stays open.
+    What is only not permitted at the path itself counts as not done: nothing else waits for it.
     """
     try:
         if entry.after is None:
@@ -104,7 +105,10 @@ def _removal(
         there = None  # it has another name: as a rule the new one of a rename to another case
     taken = placer.disk.stat(entry.kept_as) if entry.kept_as else None
     if there is not None and taken is None and there.inode in linked:
-        placer.remove(entry, (there.inode, linked[there.inode]))
+        try:
+            placer.remove(entry, (there.inode, linked[there.inode]))
+        except OSError:
+            return None  # it is where it was
         return Applied(entry.path, None, entry.synced)
     new_name = linked.get(taken.inode) if taken is not None else None
     if taken is not None and new_name and placer.is_named(taken.inode, new_name):
@@ -140,7 +144,11 @@ def _metadata(placer: Placer, entry: JournalEntry) -> Applied | None:
         return None
     brought = _brought(placer, entry.path, before.attributes, after.attributes)
     if found.kind is not Kind.SYMLINK:
-        found = placer.dress(entry.path, found, after, dated=found.mtime_ns != after.mtime_ns)
+        dated = found.mtime_ns != after.mtime_ns
+        try:
+            found = placer.dress(entry.path, found, after, dated=dated)
+        except PermissionError:
+            return None  # nothing was set; it is planned once more, and then said
     return _applied(entry, found.entry(after.root), brought, settled=found.kind is not Kind.FILE)
 
 
@@ -176,18 +184,23 @@ def _placement(
         # A new path, or one whose other spelling had to go first: its content may be nowhere else.
         try:
             placer.put(entry)
-        except (ChangedError, BlockedError):
+        except (ChangedError, BlockedError, OSError) as error:
             # What it was to stand in is gone, or another's by now; and what was cleared out of its
             # way may have gone with the power. In a directory that was to get another case there
             # is all that was in it.
             if placer.is_filled(entry):
+                if isinstance(error, OSError):
+                    raise
                 placer.keep_temporary(entry)
             return Applied(entry.path, None, None, settled=False)
         there, out = placer.disk.stat(entry.path), None
     arrived = _is(placer, entry.path, there, after) or _is(placer, entry.path, there, brought)
     if there is not None and arrived and not _is(placer, entry.temporary, out, after):
         if out is not None:
-            placer.dispose(entry)
+            try:
+                placer.dispose(entry)
+            except OSError:
+                return None  # what stood there is back
         else:
             _note_replaced(placer, entry)
         if there.kind is Kind.FILE:
@@ -198,7 +211,7 @@ def _placement(
         dated = there.mtime_ns != wanted.mtime_ns
         try:
             there = placer.dress(entry.path, there, wanted, dated=dated)
-        except ChangedError:
+        except (ChangedError, PermissionError):
             return _applied(entry, there.entry(after.root), shows, settled=False)  # just now
         return _applied(entry, there.entry(after.root), shows, settled=not dated)
     if not _note_replaced(placer, entry):
