@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from flocksy.boxes.apply.applier import Report, Result
+from flocksy.boxes.apply.history import FOLDER
 from flocksy.boxes.apply.placing import INCOMING, SCRATCH
 from flocksy.boxes.apply.remedies import UNFIT
 from flocksy.boxes.disk.filesystem import RealDisk
@@ -656,6 +658,17 @@ def test_a_full_history_stops_replacing_but_not_adding(tmp_path: Path) -> None:
     assert sorted(bench.kept().values()) == [b"old"]
     assert bench.rows() == dict.fromkeys(bench.kept(), "b")
     bench.close()
+
+
+def test_a_history_that_somebody_has_removed_begins_anew(bench: Bench) -> None:
+    bench.apply(bench.put("f", b"old"))
+    bench.now_ms += 1
+    bench.apply(bench.put("f", b"new"))
+    shutil.rmtree(bench.root / FOLDER)
+    bench.now_ms += 1
+    report = bench.apply(bench.put("f", b"newer"))
+    assert results(report) == [Result.DONE]
+    assert list(bench.kept().values()) == [b"new"]
 
 
 class Folding(RealDisk):

@@ -122,9 +122,11 @@ class History:
             self._make(folder)
 
     def _make(self, folder: str) -> None:
-        if self._disk.stat(folder) is None:
+        if self._disk.stat(folder) is not None:
+            return
+        for one in (FOLDER, folder):  # people make room by removing all of it
             with suppress(FileExistsError):
-                self._disk.make_directory(folder, 0o700)
+                self._disk.make_directory(one, 0o700)
 
     def row(self, place: str, path: str, found: Stat, root: bytes) -> Kept:
         """The row for what was moved to `place`, a name that `reserve` gave (maybe before a
