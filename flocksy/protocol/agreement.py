@@ -158,7 +158,7 @@ class _Turn:
         self.settled = self.now
         burst = state.proposal if state.mode in LOCKED else None
         slack = slack_rounds(parameters, burst, self.now) if burst is not None else 0
-        self.heard = listen(parameters, state.history, inputs, slack, state.highest)
+        self.heard = listen(parameters, state.history, inputs, slack)
         self.highest = highest_number(state.highest, inputs)
 
     # The state machine.

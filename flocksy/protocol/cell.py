@@ -42,7 +42,7 @@ MAX_ROUND = 1 << 48
 """Rounds since the Unix epoch: 8,000 years of milliseconds."""
 
 MAX_EPOCH_NUMBER = 1 << 62
-"""Nobody gets there by counting: see `heard.MAX_EPOCH_JUMP`."""
+"""Of this layout. What can be true is far below: see `heard`."""
 
 MAX_DELTA_US = 60_000_000
 """Between two cells of a burst. Slower is a stall."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flocksy.protocol.cell import MAX_EPOCH_NUMBER
 from flocksy.protocol.fsm_table import Mode
 from flocksy.protocol.heard import Heard
 from flocksy.protocol.parameters import Parameters
@@ -73,5 +72,4 @@ class Choice:
 
     def _is_worth_a_view(self, proposal: Proposal) -> bool:
         large = proposal.members.bit_count() >= self.parameters.min_view
-        # A number beyond the bound nobody would read, and who shows it would not be heard.
-        return large and self.epoch.number < proposal.number < MAX_EPOCH_NUMBER
+        return large and proposal.number > self.epoch.number

@@ -9,18 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flocksy.protocol.parameters import Parameters
-from flocksy.protocol.proposals import History, newest_complete
+from flocksy.protocol.proposals import History, is_possible, newest_complete
 from flocksy.protocol.shown import Inputs, Proposal, Shown
 from flocksy.protocol.views import is_alive, largest_clique, members_of
 
 KEEP_ROUNDS = 8
 """Cells older than this are forgotten. More than the oldest echo that counts (6), so that
 forgetting changes nothing."""
-
-MAX_EPOCH_JUMP = 1 << 32
-"""How much larger than ours a number may be that a member shows: a view a second takes a century to
-get there. Cells beyond say nothing, else one member could use up all numbers for everybody. Who has
-just started knows of none, and believes all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +60,10 @@ class Heard:
         )
 
 
-def listen(
-    parameters: Parameters, history: History, inputs: Inputs, slack: int, highest: int = 0
-) -> Heard:
-    """What is held with the cells that came now. `slack`: see `slack_rounds`; `highest`: the
-    highest epoch number seen before, 0 for none."""
+def listen(parameters: Parameters, history: History, inputs: Inputs, slack: int) -> Heard:
+    """What is held with the cells that came now. `slack`: see `slack_rounds`."""
     own, now = parameters.own, inputs.round
-    held = _received(history, inputs, now - KEEP_ROUNDS - 3 * slack, highest)
+    held = _received(history, inputs, now - KEEP_ROUNDS - 3 * slack)
     row = _row(own, held, inputs, slack)
     rows = {lane: held[lane][0].row for lane in members_of(row & ~(1 << own))}
     rows[own] = row
@@ -91,26 +83,30 @@ def highest_number(highest: int, inputs: Inputs) -> int:
     """The highest epoch number seen, this round's cells included."""
     found = highest
     for lane, cell in inputs.cells:
-        # Who shows an absurd number must not use up all numbers for everybody.
-        if inputs.eligible >> lane & 1 and cell.highest < highest + MAX_EPOCH_JUMP:
+        # What is so high just now as only an attacker gets it is taken over in the next round.
+        if inputs.eligible >> lane & 1 and cell.highest <= min(inputs.round, cell.round):
             found = max(found, cell.highest)
     return found
 
 
-def _received(history: History, inputs: Inputs, oldest: int, highest: int) -> History:
+def _received(history: History, inputs: Inputs, oldest: int) -> History:
     lanes: list[dict[int, Shown]] = [{cell.round: cell for cell in cells} for cells in history]
     for lane, cell in inputs.cells:
         # A round that has not begun here: at most a quarter period early, see `clock`.
-        if cell.round <= inputs.round + 1 and not (highest and _is_absurd(cell, highest)):
+        if cell.round <= inputs.round + 1 and not _is_absurd(cell):
             lanes[lane][cell.round] = cell
     return tuple(
         tuple(held[r] for r in sorted(held, reverse=True) if r >= oldest) for held in lanes
     )
 
 
-def _is_absurd(cell: Shown, highest: int) -> bool:
-    proposed = 0 if cell.proposal is None else cell.proposal.number
-    return max(cell.highest, cell.epoch.number, proposed) >= highest + MAX_EPOCH_JUMP
+def _is_absurd(cell: Shown) -> bool:
+    """Whether it shows an epoch number that nobody can have got to: there is at most one view a
+    round. Such cells say nothing, else one member could use up all numbers for everybody."""
+    view = cell.proposal
+    return max(cell.highest, cell.epoch.number) > cell.round or (
+        view is not None and not is_possible(view)
+    )
 
 
 def _row(own: int, held: History, inputs: Inputs, slack: int) -> int:

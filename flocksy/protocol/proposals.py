@@ -82,6 +82,11 @@ def collected(cells: Sequence[Shown], members: int) -> Proposal | None:
     )
 
 
+def is_possible(proposal: Proposal) -> bool:
+    """Whether its number can follow from cells of its round, of which none shows a higher one."""
+    return proposal.number <= proposal.round + 1
+
+
 def _is_entering(cell: Shown, epoch: Epoch) -> bool:
     """In that epoch, or about to take it from those who are.
 

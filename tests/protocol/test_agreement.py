@@ -55,12 +55,12 @@ def test_a_restarted_member_makes_a_new_epoch_of_the_same_members() -> None:
     assert {(c.epoch.number, c.epoch.members) for c in flock.shown()} == {(number + 1, 0b111)}
 
 
-@pytest.mark.parametrize("below", [1, 2, 1 << 60])
-def test_a_member_that_would_use_up_all_numbers_is_left_out(below: int) -> None:
+@pytest.mark.parametrize("above", [1, 1 << 32, MAX_EPOCH_NUMBER - 10_000])
+def test_a_member_that_would_use_up_all_numbers_is_left_out(above: int) -> None:
     flock = ready()
     flock.restart(2)
     liar = flock.members[2]
-    liar.state = replace(liar.state, highest=MAX_EPOCH_NUMBER - below)
+    liar.state = replace(liar.state, highest=flock.round + 100 + above)
     flock.run(20)
     honest = flock.members[:2]
     assert {member.shown.epoch.members for member in honest} == {0b011}
@@ -72,17 +72,36 @@ def test_a_member_that_would_use_up_all_numbers_is_left_out(below: int) -> None:
     assert all(cell.highest < 20 for cell in flock.shown())
 
 
-def test_where_nobody_knows_a_number_yet_none_is_shown_that_nobody_reads() -> None:
+@pytest.mark.parametrize("above", [-1, 0, 1, 100, MAX_EPOCH_NUMBER - 10_000])
+def test_a_high_number_at_the_start_keeps_nobody_from_any_view(above: int) -> None:
     flock = Flock()
     liar = flock.members[2]
-    liar.state = replace(liar.state, highest=MAX_EPOCH_NUMBER - 1)
-    for _ in range(20):
-        flock.tick()
-        for cell in flock.shown():
-            assert cell.proposal is None or cell.proposal.number < MAX_EPOCH_NUMBER
+    liar.state = replace(liar.state, highest=flock.round + above)
+    flock.run(20)
+    assert {member.shown.epoch.members for member in flock.members[:2]} <= {0b011, 0b111}
     liar.alive = False
     flock.settle()
     assert {cell.epoch.members for cell in flock.shown()} == {0b011}
+    flock.restart(2)
+    flock.settle()
+    assert {cell.epoch.members for cell in flock.shown()} == {0b111}
+
+
+def test_numbers_that_were_raised_while_a_member_was_cut_off_do_not_keep_it_out() -> None:
+    flock = ready(5)
+    flock.cut = {(0, other) for other in range(1, 5)} | {(other, 0) for other in range(1, 5)}
+    flock.settle()
+    liar = flock.members[4]
+    for _ in range(3):
+        # A little below what is absurd, and in no view, so that they make a new one.
+        liar.state = replace(liar.state, highest=flock.round - 1, epoch=NO_EPOCH)
+        flock.run(20)
+    assert flock.members[1].state.highest > 1000
+    liar.alive = False
+    flock.settle()
+    flock.cut = set()
+    flock.settle()
+    assert {cell.epoch.members for cell in flock.shown()} == {0b01111}
 
 
 def test_a_cut_in_one_direction_counts_as_down() -> None:
