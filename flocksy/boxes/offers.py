@@ -86,8 +86,8 @@ class Offers:
             shared = {piece.id for piece in self._index.contents.pieces(version.root)}
             named = {name for name, _ in chunks}
             chunks += [one for one in earlier.chunks if one[0] in shared and one[0] not in named]
-        inline = version.size if version.kind is Kind.FILE and not chunks else 0
-        inline = min(inline, INLINE_BYTES) + len(version.attributes)
+        is_inline = version.kind is Kind.FILE and version.size <= INLINE_BYTES
+        inline = (version.size if is_inline else 0) + len(version.attributes)
         self.held.drop(path)
         self.pushes.drop(path)
         (self.held if held else self.pushes).add(
