@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from flocksy.boxes.disk.filesystem import Disk
 from flocksy.boxes.intake import Fresh
@@ -39,16 +39,20 @@ class Offers:
         self.stale: set[str] = set()
         """Paths whose disk no longer holds what was to be offered: to be scanned again."""
 
-    def resume(self, *, held: bool = False) -> None:
-        """Queue again what was made before the last stop and is in no lane yet."""
+    def resume(self, *, held: bool = False, but: Container[str] = ()) -> None:
+        """Queue again what is in no lane yet and does not wait here either, but not `but`."""
+        waiting = len(self.held) + sum(not push.told for push in self.pushes)
+        if self._index.outgoing_count() <= waiting:
+            return
         for outgoing in self._index.outgoing(2**62, MAX_OUTGOING_LOADED):
-            if self.held.get(outgoing.path) is not None:
+            path = outgoing.path
+            if path in self.held or path in self.pushes or path in but:
                 continue
-            state = self._index.flock(outgoing.path)
+            state = self._index.flock(path)
             fresh: list[tuple[bytes, int]] = []
             for version in () if state is None else state.heads.values():
                 fresh += self.all_chunks(version)
-            push = Push(outgoing.path, outgoing.batch, 0, chunks=deque(fresh) or ())
+            push = Push(path, outgoing.batch, 0, chunks=deque(fresh) or ())
             (self.held if held else self.pushes).add(push)
 
     def release(self) -> None:

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from flocksy.boxes.lanes.asking import HELD_PAUSES
-from flocksy.boxes.lanes.exchange import LOST_SECONDS
+from flocksy.boxes.lanes.unsaid import LOST_SECONDS
 from flocksy.testing.lockstep import PERIOD_S
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 
@@ -65,4 +65,21 @@ def test_what_is_missing_is_asked_for(flock: Flock, worker: Worker) -> None:
     rounds = 3 * HELD_PAUSES * int(pause_s / PERIOD_S)
     flock.run_until(lambda: worker.has_come("large"), rounds=rounds)
     assert len(flock.bursts) > bursts + 2
+    flock.settle_equal()
+
+
+def test_what_was_said_and_never_came_back_is_said_again_by_who_always_says_more(
+    flock: Flock,
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flock.box(1).offers.pushes, "add", lambda _: None)
+        flock.write(1, "file", "said, and in no lane")
+        flock.run_until(lambda: flock.box(1).index.outgoing_count() == 1)
+    numbers = itertools.count()
+
+    def works() -> bool:
+        flock.write(1, "log", f"{next(numbers)}")
+        return flock.path(2, "file").exists()
+
+    flock.run_until(works, rounds=3 * int(LOST_SECONDS / PERIOD_S))
     flock.settle_equal()

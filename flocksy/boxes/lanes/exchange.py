@@ -28,6 +28,7 @@ from flocksy.boxes.lanes.heartbeats import Heartbeats, size_of
 from flocksy.boxes.lanes.inbox import Inbox, Unpacker
 from flocksy.boxes.lanes.peers import TAG_BYTES, Peers
 from flocksy.boxes.lanes.repair import Repair
+from flocksy.boxes.lanes.unsaid import Unsaid
 from flocksy.boxes.outside import Outside
 from flocksy.errors import FlocksyError
 from flocksy.seam.joint import BoxSeam
@@ -41,10 +42,6 @@ DRAIN_SLOTS = 24
 
 FILL_SLOTS = 16
 """Slots filled per turn: what one chunk of a large file takes."""
-
-LOST_SECONDS = 20.0
-"""So often is said again what was said and never came back, where nothing else is to be said.
-Whatever else goes on: an unsaid version is a difference, and differences are sought in bursts."""
 
 MAX_CONTROLS = 4096
 """Messages of the exchange itself that wait to be said; more are dropped, and asked anew later."""
@@ -85,7 +82,7 @@ class Exchange:
         """When changes may be told that were made while this node was in no view."""
         self._round = 0
         self._known: dict[bytes, bytes] = {}
-        self._again_at = 0.0
+        self._unsaid = Unsaid(timing.period_s)
         # Longer than whoever has something ready usually takes to get it into a burst.
         pause_s = 3 * (timing.announce_mean_s + timing.rest_mean_s) + 12 * timing.period_s
         self.ask_pause_s = pause_s
@@ -286,6 +283,7 @@ class Exchange:
     def _say_in_heartbeats(self) -> None:
         boxes = self._tellers(self._report.view)
         self._heartbeats.own |= any(len(box.offers.pushes) for box in boxes)
+        self._unsaid.told(boxes)
         try:
             for parts in Feed.for_heartbeats(boxes, self._controls, self._answers, self._spool):
                 self._heartbeats.add(parts)
@@ -299,13 +297,9 @@ class Exchange:
         for box in list(self.boxes.values()):
             with self._open(box):
                 self._compare_and_ask(box, live, report.round)
-        if self._now > self._again_at and not self._heartbeats.waiting:
-            self._again_at = self._now + LOST_SECONDS
-            for box in list(self.boxes.values()):
-                with self._open(box):
-                    unsaid = box.index.outgoing_count() - len(box.offers.held)
-                    if unsaid > 0 and not len(box.offers.pushes):
-                        box.offers.resume()
+        for box, but in self._unsaid.turn(self._now, list(self.boxes.values())):
+            with self._open(box):
+                box.offers.resume(but=but)
 
     def _tell_addresses(self, report: WireReport) -> None:
         """Past all that waits: nothing is waited for on its account, and no need comes of it."""
