@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from flocksy.boxes.lanes.asking import Patience, serves
+from flocksy.boxes.lanes.asking import Awaited, Patience, serves
 
 UIDS = [f"{number:0128x}" for number in range(5)]
 ALL = 0b11111
@@ -97,6 +97,30 @@ def test_bursts_that_bring_nothing_do_not_hold_it_back_for_ever() -> None:
             asked.append(now)
     assert asked == [5.0, 10.0, 15.0]
     assert patience.attempt == 2
+
+
+def test_what_comes_and_goes_meanwhile_does_not_hold_it_back() -> None:
+    """A burst that lost something is repeated, and brings just that."""
+    patience, awaited = Patience(pause_s=1.0), Awaited()
+    asked = []
+    for half_seconds in range(40):
+        now = half_seconds / 2
+        missing = [b"missing", b"lost"] if half_seconds % 4 else [b"missing"]
+        if half_seconds % 2:
+            patience.hold(now)
+        elif patience.due(now, awaited.left(missing)):
+            asked.append(now)
+    assert asked == [6.0, 11.0, 16.0]
+    assert patience.attempt == 2
+
+
+def test_awaited_is_what_has_been_missing_for_longest() -> None:
+    awaited = Awaited()
+    assert awaited.left([]) == awaited.left([b"a", b"b"]) == 0
+    assert awaited.left([b"b", b"a", b"c"]) == 2
+    assert awaited.left([b"b", b"c", b"d"]) == 1
+    assert awaited.left([b"c", b"d"]) == 0
+    assert awaited.left([b"d", b"c"]) == 2
 
 
 def test_nothing_missing_forgets_the_attempts() -> None:

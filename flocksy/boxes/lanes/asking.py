@@ -9,7 +9,7 @@ found after as many attempts as there are members.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 FEW_WANTED = 64
@@ -44,6 +44,22 @@ asked for before its next burst does not come in it."""
 HELD_PAUSES = 4
 """For so many pauses bursts put a question off that bring nothing of what is missing. Where
 somebody works all the time one follows the other."""
+
+
+class Awaited:
+    """Of what is missing that which has been for longest. More may be missing than is counted, and
+    come and go meanwhile: only this shows whether what was asked for is on its way."""
+
+    def __init__(self) -> None:
+        self._names: set[bytes] = set()
+
+    def left(self, missing: Collection[bytes]) -> int:
+        """How much of it is missing now. 0: nothing of it; what is missing now is awaited next."""
+        self._names.intersection_update(missing)
+        left = len(self._names)
+        if not left:
+            self._names.update(missing)
+        return left
 
 
 @dataclass(slots=True)

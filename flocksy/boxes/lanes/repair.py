@@ -14,7 +14,14 @@ from dataclasses import dataclass, field
 
 from flocksy.boxes.box import Box
 from flocksy.boxes.lanes.answers import Answers
-from flocksy.boxes.lanes.asking import FEW_WANTED, MANY_WANTED, SOON_ROUNDS, Patience, serves
+from flocksy.boxes.lanes.asking import (
+    FEW_WANTED,
+    MANY_WANTED,
+    SOON_ROUNDS,
+    Awaited,
+    Patience,
+    serves,
+)
 from flocksy.sync import reconcile
 from flocksy.sync.messages import KEY_BYTES, Entry, Gone, Items, Message, Ranges, Want, WantRecords
 from flocksy.sync.version import Kind, Version
@@ -49,6 +56,9 @@ class _Mending:
     records: Patience
     missing: Patience
     """For content that was given up: seldom, but while `joined` counts down."""
+    awaited: Awaited = field(default_factory=Awaited)
+    """Of content."""
+    awaited_records: Awaited = field(default_factory=Awaited)
     joined: int = 0
     denied: dict[bytes, int] = field(default_factory=dict)
     """Content given up since the view last moved -> lanes that all said that it is gone there."""
@@ -130,7 +140,7 @@ class Repair:
         # Nothing brings these by itself: the lanes have said what they had to say of them.
         self._ask_records(mending, box.setup.tag, map(reconcile.path_key, box.unknown))
         box.unknown.clear()
-        if mending.records.due(now, len(mending.wanted)):
+        if mending.records.due(now, mending.awaited_records.left(mending.wanted)):
             attempt = mending.records.attempt
             if attempt > 2 * len(self._uids):
                 self._give_up_texts(box, mending.wanted)
@@ -197,7 +207,9 @@ class Repair:
         wanted = box.staging.wants(MANY_WANTED, without=missing)
         if not wanted or soon_s is not None:
             mending.gone.clear()  # who has just come has hardly looked
-        if mending.content.due(now, len(wanted), soon_s):
+        left = mending.awaited.left(wanted)
+        # Before a burst that comes anyway all is asked for at once, when no more is named.
+        if mending.content.due(now, left if soon_s is None else len(wanted), soon_s):
             if mending.content.attempt >= TIMES_ASKED * len(live) and not box.adopting:
                 self._give_up(box, mending, wanted, shared)
             few = len(wanted) <= MANY_AT_ONCE and soon_s is None
