@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from flocksy.boxes.lanes.peers import MAX_BOXES_HEARD, SILENT_ROUNDS, STANDING_ROUNDS, Peers
+from flocksy.boxes.lanes.peers import (
+    MAX_BOXES_HEARD,
+    SILENT_ROUNDS,
+    STANDING_HEARTBEATS,
+    STANDING_ROUNDS,
+    Peers,
+)
 
 TAG = b"t" * 8
 OURS = b"o" * 24
@@ -62,6 +68,29 @@ def test_agreement_or_a_burst_starts_the_count_anew() -> None:
     assert not heard.standing(TAG, OURS, [1], 14)
     heard.calm()
     assert not heard.standing(TAG, OURS, [1], 30)
+
+
+def test_bursts_all_the_time_do_not_hide_a_difference() -> None:
+    heard, found = peers(), []
+    for round_ in range(100):
+        heard.heard(1, TAG + THEIRS)
+        if round_ % 4 == 0:
+            heard.calm()
+        elif heard.standing(TAG, OURS, [1], round_):
+            found.append(round_)
+    assert found[0] == STANDING_HEARTBEATS * 4 // 3 + 1
+    heard.heard(1, TAG + OURS)
+    assert not heard.standing(TAG, OURS, [1], 100)
+    heard.heard(1, TAG + THEIRS)
+    assert not heard.standing(TAG, OURS, [1], 101)
+
+
+def test_what_was_said_before_a_burst_counts_once() -> None:
+    heard = peers()
+    heard.heard(1, TAG + THEIRS)
+    for round_ in range(100):
+        heard.calm()
+        assert not heard.standing(TAG, OURS, [1], round_)
 
 
 def test_who_left_the_view_is_forgotten() -> None:

@@ -16,6 +16,10 @@ TAG_BYTES = 8
 STANDING_ROUNDS = 4
 """Rounds a difference must stand before anybody asks (design 6.4)."""
 
+STANDING_HEARTBEATS = 4 * STANDING_ROUNDS
+"""Or heartbeats of one lane between bursts, none of which has agreed since the last that did: where
+bursts follow each other all the time, there are never so many rounds between two."""
+
 SILENT_ROUNDS = 40
 """A live member that has not named a box for so many of its heartbeats is not configured for it:
 more than twice the boxes a member rotates through (of one with more boxes twice those are waited
@@ -32,6 +36,10 @@ class _Heard:
     heartbeat: int
     """Which of the lane's heartbeats named the box last."""
     differs_since: int | None = None
+    differed: int = 0
+    """Heartbeats between bursts that named it and differed, since one agreed."""
+    compared: int = 0
+    """The last of these heartbeats."""
 
 
 class Peers:
@@ -81,7 +89,7 @@ class Peers:
     def standing(self, tag: bytes, digest: bytes, lanes: Iterable[int], round_: int) -> bool:
         """Whether some lane's digest of the box has differed from ours for long enough.
 
-        To be called once per round outside bursts; any agreement starts the count anew.
+        To be called once per round outside bursts; any agreement starts the counts anew.
         """
         result = False
         for lane in lanes:
@@ -89,15 +97,20 @@ class Peers:
             if entry is None:
                 continue
             if entry.digest == digest:
-                entry.differs_since = None
-            elif entry.differs_since is None:
+                entry.differs_since, entry.differed = None, 0
+                continue
+            if entry.compared != entry.heartbeat:
+                entry.compared = entry.heartbeat
+                entry.differed += 1
+            if entry.differs_since is None:
                 entry.differs_since = round_
-            elif round_ - entry.differs_since >= STANDING_ROUNDS:
-                result = True
+            stands = round_ - entry.differs_since >= STANDING_ROUNDS
+            result = result or stands or entry.differed > STANDING_HEARTBEATS
         return result
 
     def calm(self) -> None:
-        """A burst or a reconciliation is under way: count the rounds of differences anew."""
+        """A burst or a reconciliation is under way: count the rounds of differences anew, but not
+        the heartbeats."""
         for boxes in self._heard:
             for entry in boxes.values():
                 entry.differs_since = None
