@@ -57,6 +57,7 @@ class Receiving:
     def _take_one(self, entry: Entry, message: Versions, own: bool, now: float) -> None:
         path, version, contents = entry.path, entry.version, self._index.contents
         state = state_of(version, dict(entry.superseded))
+        before = self._index.heads_of(path)
         moved = self._index.join(path, state.heads, state.superseded)
         if version.kind is Kind.SYMLINK and entry.inline is not None:
             contents.put(version.root, blobs=((version.root, entry.inline),))
@@ -66,13 +67,17 @@ class Receiving:
             self._expect(entry, own, moved)
         if own or not moved:
             return
-        if self._index.heads_of(path) > 1:
+        heads = self._index.heads_of(path)
+        if heads > 1:
             if version.kind is Kind.FILE and entry.inline:
                 # It may have to show as a conflict copy, at a path that nothing is staged for.
                 contents.put(version.root, blobs=small_list(entry.inline).blobs())
                 contents.put(version.root, blobs=((chunk_id(entry.inline), entry.inline),))
-            if entry.truncated:
+            # A head in place of another is no new clash: to doubt that with every edit of a file
+            # that shows as a copy too would hide all edits from here as long as somebody works.
+            if entry.truncated and heads > before:
                 self._doubt(path, now)
+            if entry.truncated and path in self.unsure:
                 return
         self.unsure.pop(path, None)
         self._planning.batch(message.batch, message.batch_size, path, now)

@@ -65,3 +65,23 @@ def test_doubt_outlives_the_process(flock: Flock) -> None:
         assert shown(flock) == {"file"}, "a conflict copy of what was simply replaced"
     flock.settle_equal()
     assert flock.path(2, "file").read_text() == "the last edit"
+
+
+def test_a_clash_that_is_believed_is_not_doubted_with_every_edit(flock: Flock) -> None:
+    """Somebody works on a file that shows as a conflict copy as well."""
+    flock.write(0, "other", "")
+    flock.settle_equal()
+    flock.lost = lambda sender, receiver, _round: sender != receiver
+    for lane in (0, 1):
+        flock.write(lane, "file", f"by {lane}")
+    flock.run_until(lambda: all(len(heads_of(flock, lane)) == 1 for lane in (0, 1)))
+    flock.lost = lambda _sender, _receiver, _round: False
+    flock.run_until(lambda: len(shown(flock)) == 3)
+    flock.settle_equal()
+    said = flock.said_bytes
+    for number in range(EDITS):
+        flock.write(0, "file", f"edit {number}")
+        flock.run_until(lambda number=number: flock.path(2, "file").read_text() == f"edit {number}")  # type: ignore[misc]
+        assert not in_doubt(flock)
+    flock.settle_equal()
+    assert flock.said_bytes - said < EDITS * 1000
