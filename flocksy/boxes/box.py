@@ -173,8 +173,8 @@ class Box:
             again.append(self.planning.turn(now))
         # What came and is not decided on is named by nothing here yet, and must not be forgotten.
         decided = self._catching_up.done and not self._receiving.unsure and not self.intake.changed
-        if self._upkeep.busy or (decided and self.planning.idle):
-            again.append(self._upkeep.turn(now))
+        if self.planning.free:
+            again.append(self._upkeep.turn(now, idle=decided and self.planning.idle))
         self.unknown.update(self.planning.texts)
         self.planning.texts.clear()
         for path in self.planning.rescan | self.offers.stale | self.reader.changed():

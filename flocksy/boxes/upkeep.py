@@ -7,7 +7,8 @@ from collections.abc import Generator
 from flocksy.boxes.activation import Opened
 
 PRUNE_SECONDS = 3600.0
-"""Between two looks at the age of what the history holds."""
+"""Between two looks at the age of what the history holds. A look that is so late does not wait any
+longer for the box to have nothing else to do: it may have to make room for just that."""
 
 
 class Upkeep:
@@ -18,6 +19,7 @@ class Upkeep:
         self._swept = False
         self._tidy = False
         self._prune_at = 0.0
+        self._late_at: float | None = None
         self._pruning: Generator[float, None, bool] | None = None
         self.trouble = opened.unwatched
         """What a person should mend, in one line."""
@@ -31,15 +33,19 @@ class Upkeep:
         """Whether the applier is thinning the history, and must not be given a batch."""
         return self._pruning is not None
 
-    def turn(self, now: float) -> float | None:
-        """Do one piece of work. To be called when the box has nothing else to do. Returns when to
-        come again, None for whenever."""
+    def turn(self, now: float, *, idle: bool) -> float | None:
+        """Do one piece of work. To be called while the applier has no batch; `idle`: the box has
+        nothing else to do. Returns when to come again, None for whenever."""
         opened = self._opened
-        if not self._swept:
+        if self._late_at is None:
+            self._late_at = now + PRUNE_SECONDS
+        if not idle and not self.busy and now < self._late_at:
+            return None
+        if idle and not self._swept:
             # What is still expected has been named by now; the rest is left from earlier runs.
             self._swept = True
             opened.staging.sweep()
-        if self._tidy and self._pruning is None:
+        if idle and self._tidy and self._pruning is None:
             # Not while it prunes: nothing is planned then, and what came meanwhile would be taken
             # for unused.
             self._tidy = opened.index.tidy(opened.staging.roots() | opened.scratch.roots())
@@ -48,6 +54,7 @@ class Upkeep:
             self.trouble = opened.watcher.shortage()
         if self._pruning is None and now >= self._prune_at:
             self._prune_at = now + PRUNE_SECONDS
+            self._late_at = now + 2 * PRUNE_SECONDS
             self._pruning = opened.applier.prune()
         if self._pruning is not None:
             try:

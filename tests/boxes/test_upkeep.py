@@ -1,0 +1,60 @@
+"""What a box does for itself, also where it has never nothing else to do."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flocksy.boxes.apply import history
+from flocksy.boxes.upkeep import PRUNE_SECONDS
+from tests.boxes.flock_of_boxes import Flock, spool
+
+__all__ = ["spool"]
+
+NOW_MS = 1_700_000_000_000
+
+
+class FlockOfOneDay(Flock):
+    """Its wall clocks stand, however long it lasts."""
+
+    def wall_ms(self, _lane: int) -> int:
+        return NOW_MS
+
+
+@pytest.fixture
+def flock(tmp_path: Path, spool: Path) -> Iterator[Flock]:
+    with FlockOfOneDay(tmp_path, spool) as made:
+        yield made
+
+
+def make_old(flock: Flock, lane: int) -> Path:
+    """Something in the history of a node that is old enough to go."""
+    when_ms = NOW_MS - (history.RETENTION_DAYS + 1) * 24 * 60 * 60 * 1000
+    folder = flock.path(lane, f"{history.FOLDER}/2020-01-01")
+    folder.mkdir(parents=True, exist_ok=True)
+    old = folder / f"{when_ms:011x}-old"
+    old.write_text("old")
+    return old
+
+
+def test_the_history_is_thinned_out_also_while_something_is_waited_for(
+    flock: Flock,
+) -> None:
+    flock.write(0, "file", "content")
+    flock.settle_equal()
+    flock.lost = lambda sender, receiver, _round: (
+        ((sender, receiver) != (0, 2) and receiver == 2) or flock.box(2).planning.pending > 0
+    )
+    flock.write(0, "large", random.Random(1).randbytes(300_000))
+    flock.run_until(lambda: flock.box(2).planning.pending > 0)
+    old, upkeep = make_old(flock, 2), flock.box(2)._upkeep
+    upkeep._prune_at = flock.now
+    for _ in range(50):
+        flock.step()
+    assert old.exists() and flock.box(2).planning.pending
+    flock.now += 2 * PRUNE_SECONDS
+    flock.run_until(lambda: not old.exists(), rounds=50)
+    assert flock.box(2).planning.pending
