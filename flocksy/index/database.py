@@ -67,6 +67,19 @@ def translated(error: sqlite3.Error, name: str) -> Exception:
     return error
 
 
+@contextlib.contextmanager
+def decoding(path: Path) -> Iterator[None]:
+    """What we wrote and cannot read any more is damage that SQLite does not see: it keeps no check
+    sums. Raises `IndexDamaged`."""
+    try:
+        yield
+    except HostileInput as error:
+        note_damage(path)
+        raise IndexDamaged(
+            f"index {path.name} is damaged ({error}): it is set aside and rebuilt"
+        ) from None
+
+
 class Database:
     """A connection with reentrant transactions. One thread."""
 
@@ -105,17 +118,9 @@ class Database:
             note_damage(self._path)
         return found
 
-    @contextlib.contextmanager
-    def decoding(self) -> Iterator[None]:
-        """What we wrote and cannot read any more is damage that SQLite does not see: it keeps no
-        check sums. Raises `IndexDamaged`."""
-        try:
-            yield
-        except HostileInput as error:
-            note_damage(self._path)
-            raise IndexDamaged(
-                f"index {self.name} is damaged ({error}): it is set aside and rebuilt"
-            ) from None
+    def decoding(self) -> AbstractContextManager[None]:
+        """See the function of this name."""
+        return decoding(self._path)
 
     def check_for_damage(self) -> None:
         """Raise `IndexDamaged` if anybody, the scanner too, has met damage in this file."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from flocksy.errors import IndexDamaged
-from flocksy.index.database import BUSY_TIMEOUT_MS, note_damage, translated
+from flocksy.index.database import BUSY_TIMEOUT_MS, decoding, note_damage, translated
 from flocksy.index.rows import ENTRY_COLUMNS, entry_of, path_bytes, path_text
 from flocksy.sync.trees import DiskEntry
 from flocksy.sync.version import Kind
@@ -51,7 +51,8 @@ class KnownTree:
             f"SELECT {_ENTRY} FROM paths JOIN local ON local.path = paths.id WHERE paths.path = ?",
             (path_bytes(path),),
         )
-        return Known(entry_of(rows[0][:-1]), bool(rows[0][-1])) if rows else None
+        with decoding(self._path):
+            return Known(entry_of(rows[0][:-1]), bool(rows[0][-1])) if rows else None
 
     def children(self, path: str) -> dict[str, Known]:
         """What was known directly below the path, by full path."""
@@ -60,7 +61,8 @@ class KnownTree:
             " JOIN paths AS child ON child.id = local.path WHERE paths.path = ?",
             (path_bytes(path),),
         )
-        return {path_text(row[0]): Known(entry_of(row[1:-1]), bool(row[-1])) for row in rows}
+        with decoding(self._path):
+            return {path_text(row[0]): Known(entry_of(row[1:-1]), bool(row[-1])) for row in rows}
 
     def has_fewer_children(self, path: str, count: int) -> bool:
         """Whether fewer than so many entries were known directly below the path."""

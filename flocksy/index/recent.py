@@ -59,7 +59,8 @@ def read_local(database: Database, path: str) -> DiskEntry | None:
         " JOIN local ON local.path = paths.id WHERE paths.path = ?",
         (path_bytes(path),),
     )
-    return None if row is None else entry_of(row)
+    with database.decoding():
+        return None if row is None else entry_of(row)
 
 
 def read_synced(database: Database, paths: Paths, path: str) -> SyncedEntry | None:
@@ -73,9 +74,11 @@ def read_synced(database: Database, paths: Paths, path: str) -> SyncedEntry | No
     if row is None:
         return None
     *disk, heads, owner, head, generation = row
+    with database.decoding():
+        shown = None if disk[0] is None else entry_of(disk)
     return SyncedEntry(
         split_ids(heads),
-        None if disk[0] is None else entry_of(disk),
+        shown,
         None if owner is None else (paths.name(owner), head),
         generation,
     )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from flocksy.errors import HostileInput
 from flocksy.index.database import Row
 from flocksy.sync.trees import DiskEntry
 from flocksy.sync.version import VERSION_ID_BYTES, Kind
 
 _SIGN = 1 << 63
 _WRAP = 1 << 64
+_KINDS = frozenset(map(int, Kind))
 
 EntryRow = tuple[int, int, int, int, bytes, int, int, int, bytes | None]
 
@@ -53,8 +55,10 @@ def entry_row(entry: DiskEntry) -> EntryRow:
 
 
 def entry_of(row: Row) -> DiskEntry:
-    """From the values of `ENTRY_COLUMNS`."""
+    """From the values of `ENTRY_COLUMNS`. Raises `HostileInput` for a kind that there is not."""
     kind, mode, mtime_ns, size, root, inode, ctime_ns, device, attributes = row
+    if kind not in _KINDS:
+        raise HostileInput("entry of unknown kind")
     return DiskEntry(
         Kind(kind),
         mode,

@@ -65,6 +65,15 @@ def spoil_records(path: Path) -> None:
     connection.close()
 
 
+def spoil_kinds(path: Path) -> None:
+    """Likewise, of what the disk showed."""
+    connection = sqlite3.connect(path)
+    for table in ("local", "synced"):
+        connection.execute(f"UPDATE {table} SET kind = 9")
+    connection.commit()
+    connection.close()
+
+
 HARMS: dict[str, Callable[[Path], None]] = {
     "no database at all": lambda path: overwrite(path, b"this was one once"),
     "cut in half": cut_in_half,
@@ -74,6 +83,7 @@ HARMS: dict[str, Callable[[Path], None]] = {
     "its log garbage": spoil_log,
     "its open batch garbage": spoil_open_batch,
     "its records garbage": spoil_records,
+    "its kinds garbage": spoil_kinds,
 }
 
 
