@@ -94,7 +94,7 @@ def _like_a_mac(kind: str) -> Callable[[Path, Path, int], Undo]:
         backing.mkdir()
         disk = str(Path(__file__).with_name("mac_disk.py"))
         run(sys.executable, disk, kind, str(backing), str(folder))
-        return [("umount", str(folder))]
+        return [("umount", "--lazy", str(folder))]  # a scanner may still be about to go
 
     return mount
 
