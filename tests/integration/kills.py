@@ -14,7 +14,7 @@ import sys
 import time
 
 from flocksy.testing.rig import Rig
-from tests.integration.flock import rig_of_three
+from tests.integration.flock import not_of_the_interpreter, rig_of_three
 from tests.integration.hands import Hands
 
 REST_EVERY = 25
@@ -68,8 +68,7 @@ def run(kills: int, seed: int) -> Killing:
             ) from error
         for node in rig.nodes:
             assert rig.stop(node) == 0, rig.log_tails()
-        # The interpreter's own helper cleans up after a process that was killed, and says so.
-        broken = [line for line in rig.complaints() if "resource_tracker" not in line]
+        broken = not_of_the_interpreter(rig.complaints())
         assert not broken, broken
         return killing
 

@@ -32,7 +32,7 @@ from flocksy.testing.rig import Rig, RigError, RigNode, wait_until
 from flocksy.testing.stage import Stage
 from flocksy.testing.switch import Switch
 from flocksy.wire.limits import WINDOW
-from tests.integration.flock import KIB
+from tests.integration.flock import KIB, not_of_the_interpreter
 from tests.integration.hands import Hands
 
 SLOW = ("period = 0.2", "settle = 0.2", "max_rate = 2M", "stall_timeout = 1.5")
@@ -162,7 +162,7 @@ class World:
             cells = after
         self._before = cells
         self._aborts, self._bursts = self._logged("burst aborted"), self._logged("cells agreed")
-        broken = [line for line in self.rig.complaints() if "resource_tracker" not in line]
+        broken = not_of_the_interpreter(self.rig.complaints())
         assert not broken, broken
         assert not self.asking.wrong, self.asking.wrong
 
