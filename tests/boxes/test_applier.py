@@ -20,6 +20,7 @@ from flocksy.boxes.disk.port import Stat
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.version import Kind
 from tests.boxes.bench import MTIME_NS, Bench, finish, root_of
+from tests.boxes.disks import folding_bench
 
 
 @pytest.fixture
@@ -671,40 +672,8 @@ def test_a_history_that_somebody_has_removed_begins_anew(bench: Bench) -> None:
     assert list(bench.kept().values()) == [b"new"]
 
 
-class Folding(RealDisk):
-    """A disk to which "A" and "a" are one name: each component means the entry that is there."""
-
-    def _open(self, path: str, flags: int) -> int:
-        return super()._open(self._found(path), flags)
-
-    def _found(self, path: str) -> str:
-        here = self.root
-        names = path.split("/")
-        for index, name in enumerate(names):
-            with os.scandir(here) as entries:
-                spelt = [e.name for e in entries if e.name.casefold() == name.casefold()]
-            names[index] = spelt[0] if spelt else name
-            here = os.path.join(here, names[index])
-            if not os.path.isdir(here):
-                break
-        return "/".join(names)
-
-    def stat(self, path: str) -> Stat | None:
-        return super().stat(self._found(path))
-
-    def move(self, source: str, target: str) -> None:
-        if os.path.lexists(os.path.join(self.root, self._found(target))):
-            raise FileExistsError(errno.EEXIST, "exists", target)
-        super().move(self._found(source), target)
-
-    def link(self, source: str, target: str) -> bool:
-        return super().link(self._found(source), target)
-
-
 def test_case_only_renames(tmp_path: Path) -> None:
-    (tmp_path / "box").mkdir()
-    disk = Folding(str(tmp_path / "box"))
-    bench = Bench(tmp_path, disk, Capabilities(case_folding=True))
+    bench, _ = folding_bench(tmp_path)
     bench.apply(
         bench.put("readme", b"1"), bench.make_directory("Dir"), bench.put("Dir/below", b"2")
     )
@@ -726,9 +695,7 @@ def test_case_only_renames(tmp_path: Path) -> None:
 
 def test_a_newcomer_in_the_middle_of_a_case_only_rename(tmp_path: Path) -> None:
     """The old spelling goes first, and then the new one is not to be had."""
-    (tmp_path / "box").mkdir()
-    disk = Folding(str(tmp_path / "box"))
-    bench = Bench(tmp_path, disk, Capabilities(case_folding=True))
+    bench, disk = folding_bench(tmp_path)
     bench.apply(bench.put("readme", b"1"))
     remove_file = disk.remove_file
 
@@ -748,9 +715,7 @@ def test_a_newcomer_in_the_middle_of_a_case_only_rename(tmp_path: Path) -> None:
 @pytest.mark.parametrize("newcomer", ["a file", "a directory"])
 def test_a_newcomer_where_a_directory_gets_another_case(tmp_path: Path, newcomer: str) -> None:
     """It is among the temporaries for an instant; what is in it stays in sight."""
-    (tmp_path / "box").mkdir()
-    disk = Folding(str(tmp_path / "box"))
-    bench = Bench(tmp_path, disk, Capabilities(case_folding=True))
+    bench, disk = folding_bench(tmp_path)
     bench.apply(bench.make_directory("Dir"), bench.put("Dir/below", b"2"))
     (bench.root / "Dir" / "ignored").write_bytes(b"not synced")
     move = disk.move
@@ -779,9 +744,7 @@ def test_a_newcomer_where_a_directory_gets_another_case(tmp_path: Path, newcomer
 
 
 def test_a_directory_that_cannot_get_another_case_keeps_its_name(tmp_path: Path) -> None:
-    (tmp_path / "box").mkdir()
-    disk = Folding(str(tmp_path / "box"))
-    bench = Bench(tmp_path, disk, Capabilities(case_folding=True))
+    bench, disk = folding_bench(tmp_path)
     bench.apply(bench.make_directory("Dir"), bench.put("Dir/below", b"2"))
     move = disk.move
 
@@ -804,8 +767,7 @@ def test_a_directory_that_cannot_get_another_case_keeps_its_name(tmp_path: Path)
 
 
 def test_names_that_are_one_to_this_disk_are_a_problem(tmp_path: Path) -> None:
-    (tmp_path / "box").mkdir()
-    bench = Bench(tmp_path, Folding(str(tmp_path / "box")), Capabilities(case_folding=True))
+    bench, _ = folding_bench(tmp_path)
     bench.apply(bench.put("readme", b"1"))
     report = bench.apply(bench.put("README", b"2"))
     assert results(report) == [Result.BLOCKED]

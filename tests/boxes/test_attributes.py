@@ -24,9 +24,9 @@ from flocksy.sync.attributes import AttributesError, decode_attributes, encode_a
 from flocksy.sync.capabilities import Capabilities
 from flocksy.system import xattrs
 from tests.boxes.bench import Bench, finish, root_of
+from tests.boxes.disks import Died, Dying
 from tests.boxes.mounts import mounted
 from tests.boxes.test_permissions import ordinarily, own_place
-from tests.boxes.test_recovery import Died, Dying
 from tests.boxes.test_walk import LATER_NS
 
 __all__ = ["own_place"]

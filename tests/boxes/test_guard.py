@@ -151,15 +151,21 @@ def refuse(_: Watcher) -> None:
     raise OSError(errno.ENOSPC, "limit reached")
 
 
-def test_many_found_where_nothing_is_watched_wait(
-    flock: Guarded, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def fill_unwatched(flock: Guarded, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Many files in a folder, and nothing of it is watched on node 2. The names."""
     names = {f"folder/{number}" for number in range(60)}
     fill(flock, sorted(names))
     flock.stop(2)
     monkeypatch.setattr(Watcher, "_open_eyes", refuse)
     flock.restart(2)
     flock.settle()
+    return names
+
+
+def test_many_found_where_nothing_is_watched_wait(
+    flock: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = fill_unwatched(flock, monkeypatch)
     shutil.rmtree(flock.path(2, "folder"))
     flock.settle()  # which rescans
     assert waiting(flock, 2) == {"folder", *names}
@@ -176,12 +182,7 @@ def test_many_found_by_a_look_at_one_path_where_nothing_is_watched_wait(
     flock: Guarded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What comes from others meets a folder that has gone, and that is looked at."""
-    names = {f"folder/{number}" for number in range(60)}
-    fill(flock, sorted(names))
-    flock.stop(2)
-    monkeypatch.setattr(Watcher, "_open_eyes", refuse)
-    flock.restart(2)
-    flock.settle()
+    names = fill_unwatched(flock, monkeypatch)
     shutil.rmtree(flock.path(2, "folder"))
     flock.path(0, "folder").chmod(0o700)
     flock.run_until(lambda: flock.box(2).index.local("folder/0") is None)

@@ -16,7 +16,7 @@ from flocksy.errors import FlocksyError
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.operations import DiskOperation, Remove
 from tests.boxes.bench import Bench, finish, root_of
-from tests.boxes.test_applier import Folding
+from tests.boxes.disks import Folding
 from tests.boxes.test_recovery import a_bit_of_everything, prepare, quick_place
 
 __all__ = ["quick_place"]

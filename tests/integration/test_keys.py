@@ -66,6 +66,14 @@ def introduce(rig: Rig, newcomer: RigNode, *others: RigNode) -> None:
             assert f"{giver.name}: imported" in said
 
 
+def fly_as_two(rig: Rig) -> None:
+    """The first two, who have known each other for long."""
+    acquainted(rig, 1, 2)
+    for node in rig.nodes[:2]:
+        rig.start(node)
+    rig.wait_for_view(2)
+
+
 def pair_of(rig: Rig, number: int) -> tuple[str, str]:
     """Private and public key of a node."""
     (pair,) = read_private_keys(str(rig.root / f"own{number}" / "private")).values()
@@ -137,10 +145,7 @@ def test_a_key_is_rotated_in_a_flying_flock(rig: Rig) -> None:
 
 def test_a_member_comes_and_goes_while_the_others_run(rig: Rig) -> None:
     anna, ben, cleo = rig.nodes
-    acquainted(rig, 1, 2)
-    for node in (anna, ben):
-        rig.start(node)
-    rig.wait_for_view(2)
+    fly_as_two(rig)
     (anna.box / "of two").write_text("two")
     rig.wait_equal()
 
@@ -171,10 +176,7 @@ def test_a_member_comes_and_goes_while_the_others_run(rig: Rig) -> None:
 def test_a_keystore_that_was_written_by_hand_is_read_on_hangup(rig: Rig) -> None:
     """A member more, and less again, and nobody starts those who were there."""
     anna, ben, cleo = rig.nodes
-    acquainted(rig, 1, 2)
-    for node in (anna, ben):
-        rig.start(node)
-    rig.wait_for_view(2)
+    fly_as_two(rig)
     without = [
         (path, path.read_text())
         for number, node in ((1, anna), (2, ben))
@@ -223,10 +225,7 @@ def spellings(key: str) -> list[bytes]:
 def test_no_private_key_shows_anywhere(rig: Rig) -> None:
     """A canary: log, status, every answer, errors, arguments and environments of all processes."""
     anna, ben, _ = rig.nodes
-    acquainted(rig, 1, 2)
-    for node in (anna, ben):
-        rig.start(node)
-    rig.wait_for_view(2)
+    fly_as_two(rig)
     secrets = [
         *spellings(pair_of(rig, 1)[0]),
         *spellings(pair_of(rig, 2)[0]),

@@ -47,7 +47,7 @@ def recover(
     half of a rename, and two live names of one file must not stay. So placements come first.
     `spelling`: of a disk that finds entries under other names too, as it is after them.
     Raises `OSError` or `FlocksyError` where the disk does not let us; the batch then stays open.
-    What is only not permitted at the path itself counts as not done: nothing else waits for it.
+    What it refuses at the path itself counts as not done where nothing is left to be lost by that.
     """
     try:
         if entry.after is None:
