@@ -286,7 +286,8 @@ class Box:
     def _commit(self, now: float) -> bool:
         """Make versions of what changed. False: there is nothing, or the box is not to be believed
         just now."""
-        found = {path: self.index.local(path) for path in self.intake.ready(COMMIT_PATHS)}
+        ready = self.intake.ready(COMMIT_PATHS, applying=not self.planning.free)
+        found = {path: self.index.local(path) for path in ready}
         if not found:
             return False
         as_found = self._standing.as_known(found)

@@ -97,9 +97,12 @@ class Intake:
         """Have a path scanned soon, because it is not what it was thought to be."""
         self._again[path] = now + AGAIN_SECONDS
 
-    def ready(self, limit: int) -> list[str]:
-        """Changed paths that are to be decided about, some of them."""
+    def ready(self, limit: int, *, applying: bool) -> list[str]:
+        """Changed paths that are to be decided about, some of them. `applying`: the applier has a
+        batch in hands, and what it is at may be in between."""
         wanted = (path for path in self.changed if path not in self._put_off)
+        if applying:
+            wanted = (path for path in wanted if not self._is_in_batch(path))
         return list(itertools.islice(wanted, limit))
 
     def put_off(self, path: str, now: float) -> None:
@@ -120,6 +123,13 @@ class Intake:
     def waiting(self) -> bool:
         """Whether something found is still to be looked at again."""
         return bool(self._again)
+
+    def _is_in_batch(self, path: str) -> bool:
+        """Whether the open batch touches the path, or the one whose conflict copy it shows: only
+        when that is done does the index say which of the two shows it."""
+        synced = self._index.synced(path)
+        shows = (path,) if synced is None or synced.copy_of is None else (path, synced.copy_of[0])
+        return any(map(self._index.journal.contains, shows))
 
     def _take_one(self, finding: Finding, now: float) -> None:
         path = finding.path

@@ -5,25 +5,30 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.apply.journal import Applied, IndexJournal
+from flocksy.boxes.apply import applier
+from flocksy.boxes.apply.journal import Applied, IndexJournal, JournalEntry
 from flocksy.boxes.box import Box
 from flocksy.boxes.content.reader import ChunkReader
 from flocksy.boxes.content.staging import Staging
 from flocksy.boxes.lanes.repair import Repair
 from flocksy.boxes.offers import Offers
 from flocksy.boxes.planning import Planning
+from flocksy.boxes.scan.findings import Gone
 from flocksy.boxes.scan.scanner import Scanner
 from flocksy.errors import FlocksyError
 from flocksy.index.journal import Kept
 from flocksy.index.store import BoxIndex
+from flocksy.testing.lockstep import PERIOD_S
 from tests.boxes.flock_of_boxes import Flock, flock, spool, visible
 
 __all__ = ["flock", "spool"]
+
+FLUSH_ROUNDS = 3
 
 
 def test_a_time_that_no_version_can_say(flock: Flock) -> None:
@@ -243,6 +248,44 @@ def test_what_became_of_a_folder_is_nothing_that_became_of_the_link_before_it(
     flock.run_until(lambda: flock.kept(2).box is not None)
     flock.settle_equal()
     assert "-> nowhere" in visible(flock.path(0))
+
+
+def test_what_a_batch_has_in_hands_is_gone_by_nobodys_hand(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look that listed the box before a copy was brought says that it is not there. It is not
+    when that is decided about either: a batch takes the copy away, for it to stand at its own name.
+    """
+    flock.write(0, "p/old", "old")
+    flock.settle_equal()
+    flock.stop(1)
+    shutil.rmtree(flock.path(0, "p"))
+    os.symlink("nowhere", flock.path(0, "p"))
+    flock.settle()
+    flock.write(1, "p/new", "put in meanwhile")
+    flock.restart(1)
+    flock.settle_equal()
+    (copy,) = [name for name in flock.tree(2) if ".conflict-" in name]
+    box, opened = flock.box(2), IndexJournal.open
+    late: list[str] = []
+
+    def said_late(self: IndexJournal, entries: Sequence[JournalEntry]) -> None:
+        if self._index is box.index and copy in [entry.path for entry in entries]:
+            late.append(copy)
+            box.intake.take([Gone(copy)], flock.now)
+        opened(self, entries)
+
+    def slowly(do: Callable[[], object]) -> Iterator[float]:
+        for _ in range(FLUSH_ROUNDS):
+            yield PERIOD_S
+        do()
+
+    monkeypatch.setattr(IndexJournal, "open", said_late)
+    monkeypatch.setattr(applier, "in_thread", slowly)
+    flock.path(0, "p/new").unlink()
+    flock.settle_equal()
+    assert late
+    assert os.readlink(flock.path(0, "p")) == "nowhere"
 
 
 def test_an_edit_of_what_won_replaces_nothing_of_what_lost(
