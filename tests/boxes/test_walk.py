@@ -402,3 +402,27 @@ def test_a_link_is_read_however_much_it_looks_like_the_one_before(bench: Bench) 
     bench.index.set_local("link", replace(before.entry, root=symlink_root(b"ours")))
     assert [found.inline for found in seen(bench.whole()).values()] == [b"mine"]
     assert bench.whole() == []
+
+
+@pytest.mark.parametrize("look", ["scan", "stat"])
+def test_what_is_brought_during_the_look_is_not_missed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, look: str
+) -> None:
+    """The applier brings a file right after the scanner has looked where it was not yet."""
+    real = getattr(bench.disk, look)
+
+    def bring_after(path: str) -> object:
+        found = real(path)
+        if path in ("", "brought") and not brought.exists():
+            brought.write_bytes(b"by us")
+            shown = RealDisk.stat(bench.disk, "brought")
+            assert shown is not None
+            bench.index.set_local("brought", shown.entry(small_list(b"by us").root))
+        return found
+
+    brought = bench.root / "brought"
+    walk = bench.walk()
+    monkeypatch.setattr(bench.disk, look, bring_after)
+    findings = bench.take(walk.whole() if look == "scan" else walk.paths(["brought"]))
+    assert brought.exists()
+    assert gone(findings) == []

@@ -56,7 +56,6 @@ COARSE_CLOCK_NS = 20_000_000
 """Linux takes the times of files from a clock that stands still between two timer ticks (up to
 10 ms, CONFIG_HZ=100), however fine the file system could tell them. Doubled, for slow machines."""
 
-
 Steps = Generator[Finding | None, None, None]
 """Findings as they come; None where the walk may be interrupted (at least per chunk and entry)."""
 
@@ -167,12 +166,12 @@ class Walk:
 
     def _single(self, path: str) -> Generator[Finding | None, None, tuple[Stat | None, bool]]:
         """What shows at the path, and whether it is another directory than before."""
+        known = self._known.entry(path)  # before the look, as for a listing
         try:
             found = self._disk.stat(path)
         except OSError as error:
             yield Unreadable(path, why(error))
             return None, False
-        known = self._known.entry(path)
         if found is not None:
             if not self._holds(path, is_directory=found.kind is Kind.DIRECTORY):
                 return None, False
@@ -200,6 +199,8 @@ class Walk:
         """One directory's listing against what was known there. Directories to look at next go
         on `waiting`."""
         path = at.path
+        # Before the listing: what is brought here between the two is not missed in it.
+        known = self._known.children(path)
         try:
             listing = self._disk.scan(path)
         except FileNotFoundError:
@@ -212,7 +213,6 @@ class Walk:
                 raise
             yield Unreadable(path, why(error))
             return
-        known = self._known.children(path)
         if at.only is not None:
             start = len(path) + 1 if path else 0
             names = {child[start:] for child in at.only}
