@@ -63,7 +63,9 @@ class Receiving:
             contents.put(version.root, blobs=((version.root, entry.inline),))
             if not moved:
                 self._planning.add((path,))  # it, or a copy of it, may wait for just that
-        if version.kind is Kind.FILE:
+        if own and (version.kind is not Kind.FILE or version.metadata_only):
+            self._scratch.change()
+        elif version.kind is Kind.FILE:
             self._expect(entry, own, moved)
         if own or not moved:
             return
@@ -91,7 +93,7 @@ class Receiving:
         if own:
             if entry.inline is not None:
                 self._scratch.inline(path, version.root, entry.inline)
-            elif not version.metadata_only:
+            else:
                 self._scratch.expect(path, version.root, version.size)
         elif moved and (
             entry.inline is not None or self._index.contents.path_with(version.root) is None

@@ -4,22 +4,28 @@ receiver (design 4.3, rule 5).
 A receiver of an edited file gets a list and the chunks that are new, and copies the others from its
 own disk. The source has the whole file, so there is nothing it lacks: it waits for what its lane
 carries, and then copies the others too. When all is complete, `rehearsal` goes through the last
-steps with it, and it is removed.
+steps with it, and it is removed. For a change without content, such as a deletion, an empty file
+goes through them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container
 
-from flocksy.boxes.content.incoming import Incoming
+from flocksy.boxes.content.incoming import Incoming, Staged
 from flocksy.boxes.content.staging import Staging
 from flocksy.boxes.disk.port import Disk
 from flocksy.errors import HostileInput
 from flocksy.index.contents import Contents
-from flocksy.sync.content import chunk_id, root_of
+from flocksy.sync.content import chunk_id, root_of, small_list
 
 MAX_SCRATCH_CONTENTS = 10_000
 """The oldest makes room. More than one burst carries."""
+
+CHANGES_AT_ONCE = 500
+"""Empty files made in one go: some ten milliseconds."""
+
+_NOTHING = small_list(b"").root
 
 
 class Scratch(Staging):
@@ -30,6 +36,7 @@ class Scratch(Staging):
 
     def __init__(self, disk: Disk, contents: Contents) -> None:
         super().__init__(disk, contents)
+        self._changes = 0
         self.sweep()
 
     def write(self, name: bytes, data: bytes | memoryview) -> bool:
@@ -48,6 +55,19 @@ class Scratch(Staging):
             return False
         self._finish(incoming)
         return True
+
+    def change(self) -> None:
+        """A change of ours has come back that brings no content, but work to all others."""
+        self._changes = min(self._changes + 1, MAX_SCRATCH_CONTENTS)
+
+    def complete(self) -> list[Staged]:
+        """As for what others send. Only now is a file made for a change without content: as long
+        as a burst runs there is no work with it."""
+        some = min(self._changes, CHANGES_AT_ONCE)
+        self._changes -= some
+        for number in range(some):
+            self.inline(f"/{number}", _NOTHING, b"")  # no path of a box begins so
+        return super().complete()
 
     def copy_rest(self, unsaid: Container[str]) -> None:
         """Have `advance` copy what no lane carries. `unsaid`: paths of which more is to be said."""
