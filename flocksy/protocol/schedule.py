@@ -7,12 +7,16 @@ after the own last cell + settle.
 
 At pace *grid* cell k leaves at start + k·Δ, whatever happens. At pace *max* it leaves (not before
 start + k·Δ either, which is how `max_rate` is kept) when of every lane cell k − W has been taken
-from its socket. Credits set the speed: every cell shows how many rounds its sender's rings allow,
-and while the smallest of all credits shown, own included, does not allow round k, it leaves only a
-*hold* after the cell before, and the hold doubles with every such round. So a slow box process
-slows all lanes alike; nobody waits for its own rings in any other way than the others do, since
-all go by what was shown; and the flock cannot block itself, because cells go on and show new
-credits. What an empty out ring lacks is cover, what a full in ring drops is a gap.
+from its socket. Credits set the speed: every cell shows how many rounds its sender's rings allow.
+Round k is allowed if the cells k − W of all lanes, the own one included, have shown so. Is it not,
+then cell k waits for the cells k − 1 of all lanes; and if these do not allow it either, it leaves
+only a *hold* after the cell before, and the hold doubles with every such round.
+
+So a slow box process slows all lanes alike. Who may send cell k has the very cells that it is
+judged by, and nothing newer counts, least of all the own credit, which its node knows before all
+others: all nodes wait at the same cells, and whose rings were short goes on with the others. The
+flock cannot block itself, because cells go on and show new credits. What an empty out ring lacks is
+cover, what a full in ring drops is a gap.
 """
 
 from __future__ import annotations
@@ -79,15 +83,20 @@ class BurstRun:
         self.start_ns = start_ns
         self.sent = 0
         self._others = [i for i in range(members.bit_length()) if members >> i & 1 and i != own]
+        self._members = [own, *self._others]
+        self._own = own
         self._delta_ns = delta_ns
         self._window = window if pace == "max" else length
+        self._kept = 3 * window
         self._timeout_ns = stall_timeout_ns
         self._stalls = pace == "max"
         lanes = max(members.bit_length(), own + 1)
         self._next = [0] * lanes
+        self._credits = [[0] * self._kept for _ in range(lanes)]
+        """Those that the last cells have shown, by number of the cell."""
         # Rings are filled ahead when a burst begins: a window is sure.
-        self._credit = [window + 1] * lanes
-        self._own_credit = window + 1
+        self._allowed = window + 1
+        """Rounds that all lanes allow, by the cells that the next own one is judged by."""
         self._last_ns = start_ns
         self._short_rounds = 0
         self._moved_ns = [start_ns] * lanes
@@ -101,15 +110,19 @@ class BurstRun:
         were lost before."""
         self.gap = self.gap or hole
         self._next[lane] = k
-        self._credit[lane] = credit
+        self._credits[lane] = [credit] * self._kept
         self._moved_ns[lane] = now_ns
 
     def took(self, lane: int, k: int, credit: int, now_ns: int) -> None:
         """Cell `k` of a lane was taken from its socket. Missing ones before it are a gap."""
         if k != self._next[lane]:
             self.gap = True
+        shown = self._credits[lane]
+        newest = shown[(self._next[lane] - 1) % self._kept]
+        for missed in range(max(self._next[lane], k - self._kept + 1), k):
+            shown[missed % self._kept] = newest
+        shown[k % self._kept] = credit
         self._next[lane] = k + 1
-        self._credit[lane] = credit
         self._moved_ns[lane] = now_ns
 
     def expects(self, lane: int, k: int) -> bool:
@@ -120,22 +133,40 @@ class BurstRun:
     def due_ns(self) -> int:
         """The earliest instant of the next own cell."""
         due_ns = self.start_ns + self.sent * self._delta_ns
-        if self._stalls and self._shown_credit() < min(self.sent + 1, self.length):
+        self._judge()
+        if self._is_short:
             hold_ns = min(HOLD_NS << min(self._short_rounds, 20), self._timeout_ns // HOLD_SHARE)
             return max(due_ns, self._last_ns + hold_ns)
         return due_ns
 
     def emitted(self, credit: int, now_ns: int) -> None:
         """The next own cell has left and showed `credit`."""
-        short = self._shown_credit() < min(self.sent + 1, self.length)
-        self._short_rounds = self._short_rounds + 1 if short else 0
+        self._judge()
+        self._short_rounds = self._short_rounds + 1 if self._is_short else 0
+        self._credits[self._own][self.sent % self._kept] = credit
         self.sent += 1
-        self._own_credit = credit
         self._last_ns = now_ns
 
-    def _shown_credit(self) -> int:
-        """The smallest of the newest credits shown, own included."""
-        return min((self._own_credit, *(self._credit[lane] for lane in self._others)))
+    def _judge(self) -> None:
+        """What the cells a window before the next own one allow, and where that is too little those
+        just before it, as far as all of them have come."""
+        if self._have_come(self.sent - self._window):
+            self._allowed = max(self._allowed, self._shown(self.sent - self._window))
+        if self._is_short and self._have_come(self.sent - 1):
+            self._allowed = max(self._allowed, self._shown(self.sent - 1))
+
+    @property
+    def _is_short(self) -> bool:
+        """Whether the next own cell is not allowed, by all that it is judged by so far."""
+        return self._stalls and self._allowed <= self.sent < self.length
+
+    def _have_come(self, k: int) -> bool:
+        """Whether cell `k` of every other lane was taken."""
+        return all(self._next[lane] > k for lane in self._others)
+
+    def _shown(self, k: int) -> int:
+        """The smallest credit that the cells `k` of all lanes have shown."""
+        return min(self._credits[lane][k % self._kept] for lane in self._members) if k >= 0 else 0
 
     @property
     def all_sent(self) -> bool:
@@ -149,10 +180,12 @@ class BurstRun:
 
     def others_allow(self) -> bool:
         """Whether the lanes of all others let the next own cell leave (always on a grid)."""
-        if not self._stalls:
-            return True
-        oldest = self.sent - self._window
-        return all(self._next[lane] > oldest for lane in self._others)
+        return not self._stalls or self._have_come(self._waits_for())
+
+    def _waits_for(self) -> int:
+        """The cell of every other lane without which the next own one does not leave."""
+        self._judge()
+        return self.sent - (1 if self._is_short else self._window)
 
     def credit(self, filled: int, room: int, lanes: int) -> int:
         """Cells of every lane this node can carry, counted from cell 0.
@@ -165,25 +198,28 @@ class BurstRun:
         inward = (room - lanes + taken) // members
         return max(0, min(self.length, self.sent + filled, inward))
 
-    def clear_until(self, credit: int) -> int:
+    def clear_until(self) -> int:
         """How many own cells can be out when no more come in: at least one more than now, once
-        `others_allow` has said so. On a grid, or below a rate, one at a time.
-
-        Sending changes neither the lanes of the others nor own `credit`: what it takes from the
-        out ring it adds to `sent`.
-        """
+        `others_allow` has said so, and a window more at most. On a grid, or below a rate, one at a
+        time."""
+        until = self.sent + 1
         if not self._stalls or self._delta_ns:
-            return self.sent + 1
-        bound = min(credit, self._shown_credit(), self.length)
-        for lane in self._others:
-            bound = min(bound, self._next[lane] + self._window)
-        return max(self.sent + 1, bound)
+            return until
+        bound = min(self.length, self.sent + self._window)
+        bound = min((bound, *(self._next[lane] + self._window for lane in self._others)))
+        allowed = self._allowed
+        while until < bound:
+            allowed = max(allowed, self._shown(until - self._window))
+            if allowed <= until:
+                break
+            until += 1
+        return until
 
     def stalled(self, now_ns: int) -> bool:
         """Whether some lane that holds up the next own cell has stood for the stall timeout."""
         if not self._stalls or self.all_sent or self.others_allow():
             return False
-        oldest = self.sent - self._window
+        oldest = self._waits_for()
         due_ns = self.due_ns
         return any(
             now_ns - max(self._moved_ns[lane], due_ns) > self._timeout_ns

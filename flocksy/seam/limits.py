@@ -17,8 +17,9 @@ WINDOWS_IN = 2
 """Windows per lane that the in ring holds at least: a peer runs at most one window ahead of us
 and its cells may have been under way for another."""
 
-MIN_BURST_OUT_SLOTS = 8
-"""However large a cell is, filling ahead needs a few slots to even out the disk."""
+BURST_OUT_WINDOWS = 3
+"""Windows filled ahead at least, however large a cell is: what allows a cell without waiting for
+the one before was shown a window ago, and up to a window leaves at once."""
 
 MAX_LANES = 32
 """Members of a flock. The cell header grows by a fixed amount per lane, and 20 is the plan."""

@@ -8,12 +8,12 @@ from multiprocessing import shared_memory
 from flocksy.errors import LimitExceeded
 from flocksy.seam.limits import (
     BURST_OUT_BYTES,
+    BURST_OUT_WINDOWS,
     HOLD_ROUNDS,
     IDLE_OUT_SLOTS,
     IN_AWAY_BYTES,
     MAX_LANES,
     MAX_SEAM_BYTES,
-    MIN_BURST_OUT_SLOTS,
     WINDOWS_IN,
 )
 from flocksy.seam.report import AddressBlock, BoxReportBlock, WireReportBlock
@@ -52,7 +52,7 @@ class SeamShape:
     @property
     def burst_out_slots(self) -> int:
         """Depth of the out ring for bursts."""
-        return max(MIN_BURST_OUT_SLOTS, BURST_OUT_BYTES // self.burst_slot)
+        return max(BURST_OUT_WINDOWS * self.window, BURST_OUT_BYTES // self.burst_slot)
 
     @property
     def in_slots(self) -> int:

@@ -325,7 +325,7 @@ class Emitter:
         room = seam.inward.free - HOLD_ROUNDS * self._lanes
         credit = run.credit(filled, room, self._lanes)
         raw_us = self._clock.raw_us(now_ns)
-        until = run.clear_until(credit)
+        until = run.clear_until()
         while run.sent < until:
             self._outlet.emit(run, credit, real_allowed, raw_us)
             run.emitted(credit, now_ns)

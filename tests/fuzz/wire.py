@@ -121,7 +121,7 @@ def _heard(feed: Feed, most: int) -> None:
             inbound.payload.release()
             box.done()
         assert len(intake.lanes[lane].headers) <= PENDING_HEADERS
-        assert 0 <= run.clear_until(run.credit(8, 16, LANES)) - run.sent <= WIRE.window + 1
+        assert 0 <= run.clear_until() - run.sent <= WIRE.window + 1
         if not run.all_sent and run.others_allow():
             run.emitted(run.credit(8, 16, LANES), now_ns)
         run.stalled(now_ns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Literal
 
 import pytest
@@ -53,7 +54,7 @@ def test_at_pace_max_a_node_is_at_most_a_window_ahead_of_every_lane() -> None:
     run.took(2, 0, LENGTH, S)
     for k in range(WINDOW + 1):
         assert run.others_allow(), k
-        run.sent += 1
+        run.emitted(LENGTH, S)
     assert not run.others_allow()
     run.took(1, 1, LENGTH, S)
     assert not run.others_allow()
@@ -61,32 +62,75 @@ def test_at_pace_max_a_node_is_at_most_a_window_ahead_of_every_lane() -> None:
     assert run.others_allow()
 
 
-def test_the_smallest_credit_shown_slows_all_and_stops_nobody() -> None:
+SHORT = range(2 * WINDOW, 4 * WINDOW)
+"""Cells in which lane 0 shows that it is short of something, by just that cell at least."""
+
+
+def shown_by(lane: int, k: int) -> int:
+    return k if lane == 0 and k in SHORT else LENGTH if k >= SHORT.stop else SHORT.start
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_all_wait_at_the_same_cells_whoever_is_short(seed: int) -> None:
+    """Nobody goes on sooner, and least of all the one whose rings were short and are no more."""
+    draw = random.Random(seed)
+    runs = [burst(lane) for lane in range(3)]
+    under_way: dict[tuple[int, int], list[int]] = {
+        (lane, other): [] for lane in range(3) for other in range(3) if lane != other
+    }
+    held: list[list[int]] = [[] for _ in runs]
+    now = S
+    for _ in range(100_000):
+        if all(run.all_sent for run in runs):
+            break
+        lane = draw.randrange(3)
+        run = runs[lane]
+        other = draw.choice([one for one in range(3) if one != lane])
+        if under_way[other, lane] and draw.random() < 0.7:
+            k = under_way[other, lane].pop(0)
+            run.took(other, k, shown_by(other, k), now)
+        elif not run.all_sent and run.others_allow():
+            if run.due_ns > run._last_ns > S:
+                held[lane].append(run.sent)
+            now = max(now, run.due_ns)
+            for k in range(run.sent, run.clear_until()):
+                run.emitted(shown_by(lane, k), now)
+                for one in range(3):
+                    if one != lane:
+                        under_way[lane, one].append(k)
+    assert held[0] == held[1] == held[2]
+    assert held[0] and set(held[0]) <= set(range(SHORT.start, SHORT.stop + 1))
+
+
+def test_the_newest_credit_shown_counts_once_all_have_it() -> None:
     run = burst()
     for lane in (1, 2):
-        for k in range(3):
-            run.took(lane, k, LENGTH if lane == 1 else 2, S)
-    run.emitted(LENGTH, S)
-    run.emitted(LENGTH, S)
+        for k in range(WINDOW + 1):
+            run.took(lane, k, 2 if lane == 1 and k < WINDOW else LENGTH, S)
+    for _ in range(WINDOW + 1):
+        run.emitted(LENGTH, S)
+    assert run.others_allow() and run.due_ns <= S
+    assert run.clear_until() == 2 * WINDOW + 1
+
+
+def test_where_a_window_ago_was_too_little_all_of_the_cell_before_are_waited_for() -> None:
+    run = burst()
+    for lane in (1, 2):
+        for k in range(WINDOW - 1):
+            run.took(lane, k, 2, S)
+    for _ in range(WINDOW + 1):
+        assert run.others_allow()
+        run.emitted(LENGTH, S)
+    assert not run.others_allow()
+    assert not run.stalled(S + TIMEOUT_NS)
+    assert run.stalled(run.due_ns + TIMEOUT_NS + 1)
+    for lane in (1, 2):
+        for k in range(WINDOW - 1, WINDOW + 1):
+            run.took(lane, k, 2, S)
     assert run.others_allow()
     assert run.due_ns == S + HOLD_NS
     run.emitted(LENGTH, S + HOLD_NS)
     assert run.due_ns == S + HOLD_NS + 2 * HOLD_NS, "the hold doubles"
-    run.took(2, 3, LENGTH, S + HOLD_NS)
-    assert run.due_ns <= S + HOLD_NS, "and ends when a credit comes in"
-    run.emitted(LENGTH, S + HOLD_NS)
-    run.took(2, 4, 3, S + HOLD_NS)
-    assert run.due_ns == S + 2 * HOLD_NS, "the next time it begins anew"
-
-
-def test_own_rings_slow_this_node_as_they_slow_the_others() -> None:
-    run = burst()
-    for lane in (1, 2):
-        run.took(lane, 0, LENGTH, S)
-    run.emitted(1, S)
-    assert run.due_ns == S + HOLD_NS
-    run.emitted(LENGTH, S + HOLD_NS)
-    assert run.due_ns <= S + HOLD_NS
 
 
 def test_a_hold_is_never_as_long_as_a_stall() -> None:
@@ -105,12 +149,18 @@ def test_what_may_leave_in_one_go_keeps_to_window_and_credits() -> None:
     run = burst()
     for lane in (1, 2):
         run.took(lane, 0, LENGTH, S)
-    assert run.clear_until(LENGTH) == 1 + WINDOW
-    assert run.clear_until(3) == 3
-    run.took(1, 1, 2, S)
-    run.took(2, 1, LENGTH, S)
-    assert run.clear_until(LENGTH) == 2
-    assert burst(pace="grid", delta_ns=10 * MS).clear_until(LENGTH) == 1
+    assert run.clear_until() == WINDOW
+    for _ in range(WINDOW):
+        run.emitted(LENGTH, S)
+    assert run.clear_until() == 1 + WINDOW
+    run = burst()
+    for lane in (1, 2):
+        for k in range(WINDOW):
+            run.took(lane, k, LENGTH if lane == 1 else WINDOW + 2, S)
+    for _ in range(WINDOW):
+        run.emitted(LENGTH, S)
+    assert run.clear_until() == WINDOW + 2
+    assert burst(pace="grid", delta_ns=10 * MS).clear_until() == 1
 
 
 def test_who_learns_late_counts_what_was_lost_before() -> None:
