@@ -1,0 +1,46 @@
+"""`flocksy keys remove` and `revoke`: who goes, and what the node that runs makes of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cli.people import Capture, Person
+
+
+@pytest.mark.parametrize("words", [["remove"], ["revoke"]])
+def test_a_member_goes(
+    people: tuple[Person, Person, Person], capsys: Capture, words: list[str]
+) -> None:
+    anna, ben, cleo = people
+    anna.knows(ben, capsys)
+    anna.knows(cleo, capsys)
+    assert anna.keys(*words, "ben", "--yes") == 0
+    assert ben.public_key not in anna.keystore.read_text()
+    assert "ben" not in anna.config.read_text()
+    assert [
+        member.public_key for member in anna.settings().members if member.uid != anna.settings().uid
+    ] == [cleo.public_key]
+    again = anna.knows(ben, capsys)
+    if words == ["remove"]:
+        assert again == 0
+    else:
+        assert again == 2
+        assert "was revoked" in capsys.readouterr().err
+        assert anna.keys("revoke", "--undo", "ben") == 0
+        assert anna.knows(ben, capsys) == 0
+
+
+def test_a_revoked_key_put_back_by_hand_stops_the_node(
+    people: tuple[Person, Person, Person], capsys: Capture
+) -> None:
+    anna, ben, cleo = people
+    anna.knows(ben, capsys)
+    anna.knows(cleo, capsys)
+    anna.keys("revoke", "ben", "--yes")
+    keystore = json.loads(anna.keystore.read_text())
+    anna.keystore.write_text(json.dumps(keystore | {ben.endpoint: ben.public_key}))
+    anna.config.write_text(anna.config.read_text() + "node = ben.example:5000\n")
+    with pytest.raises(Exception, match=r"revoked on .* take its node line out"):
+        anna.settings()
