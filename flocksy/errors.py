@@ -20,6 +20,10 @@ class KeyFileError(FlocksyError):
     """A keystore or a private key file cannot be used."""
 
 
+class RevokedError(FlocksyError):
+    """A member that a running node has was revoked, and the files are none to run without it."""
+
+
 class BoxError(FlocksyError):
     """A box cannot be opened, or not in this way."""
 

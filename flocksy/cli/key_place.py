@@ -178,7 +178,15 @@ def write_change(place: KeyPlace, change: Change, *, tell: bool = True) -> list[
 
 
 def tell_node(options: Options) -> list[str]:
-    """Have the running node read its keys anew. Returns lines for people; none if none runs.
+    """Have the running node read its keys anew. Returns lines for people; none if none runs."""
+    try:
+        return have_node_reload(options)
+    except FlocksyError as error:
+        return [f"The running node goes on as before: {error}"]
+
+
+def have_node_reload(options: Options) -> list[str]:
+    """As `tell_node`. Raises `FlocksyError` where the node has not taken over what was written.
 
     A node that joins anew just now has perhaps read the keys already, and cannot be asked until it
     is there again: it is waited for.
@@ -192,10 +200,8 @@ def tell_node(options: Options) -> list[str]:
             if not _in_use(state_dir):
                 return []
             if time.monotonic() > patience:
-                return ["A node has its state in use, but does not answer: start it again."]
+                raise FlocksyError("it has its state in use, but does not answer") from None
             time.sleep(LOOK_SECONDS)
-        except FlocksyError as error:
-            return [f"The running node goes on as before: {error}"]
         else:
             return [str(answer["text"])] if answer.get("text") else []
 

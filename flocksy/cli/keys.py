@@ -7,7 +7,15 @@ import json
 import os
 import sys
 
-from flocksy.cli.key_place import KeyPlace, changing, chosen, read_place, tell_node, write_change
+from flocksy.cli.key_place import (
+    KeyPlace,
+    changing,
+    chosen,
+    have_node_reload,
+    read_place,
+    tell_node,
+    write_change,
+)
 from flocksy.cli.picture import print_qr
 from flocksy.config.settings import Options
 from flocksy.errors import FlocksyError, HostileInput, KeyFileError
@@ -312,7 +320,15 @@ def _take_out(parsed: argparse.Namespace, options: Options, *, revoke: bool) -> 
         _print_lines(change.lines)
         if not _agreed(parsed, "Do this?"):
             return EXIT_FAULT
-        said = write_change(place, change)
+        _print_lines(write_change(place, change, tell=False))
+        try:
+            said = have_node_reload(options)
+        except FlocksyError as error:
+            # The node has perhaps refused all of it, and then the key is as good as ever.
+            raise FlocksyError(
+                f"{person.name}: is out of the files, but the running node cannot do with them: "
+                f"{error}. If it still runs, stop it now: it goes on with that key"
+            ) from None
     _print_lines(said)
     print(
         f"{printable(person.name)}: {'revoked' if revoke else 'removed'} here; every other member"

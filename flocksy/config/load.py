@@ -15,7 +15,7 @@ from flocksy.config import document, formats, places, state, together
 from flocksy.config.document import BoxBlock, Document, Entry
 from flocksy.config.model import BoxModel, ProgramModel, check
 from flocksy.config.settings import BoxSettings, Member, NodeSettings, Options, Profile, Symlinks
-from flocksy.errors import ConfigError, KeyFileError
+from flocksy.errors import ConfigError, FlocksyError, KeyFileError, RevokedError
 from flocksy.keys.endpoints import normal_endpoint
 from flocksy.keys.files import read_keystore, read_private_keys
 from flocksy.keys.identity import group_members, identity
@@ -208,8 +208,20 @@ def reload(settings: NodeSettings) -> NodeSettings:
     """Load again what `settings` came from; uid and state directory stay.
 
     A private key that is open stays open. Raises `ConfigError` or `KeyFileError`, and then nothing
-    has changed.
+    has changed; or `RevokedError`, where the node must not go on with `settings` either.
     """
+    try:
+        return _loaded_again(settings)
+    except FlocksyError as error:
+        gone = _revoked(settings)
+        if not gone:
+            raise
+        raise RevokedError(
+            f"{error}; the node leaves, since a member was revoked: {', '.join(gone)}"
+        ) from error
+
+
+def _loaded_again(settings: NodeSettings) -> NodeSettings:
     fresh = load(settings.options)
     if fresh.uid != settings.uid:
         raise ConfigError(
@@ -227,6 +239,16 @@ def reload(settings: NodeSettings) -> NodeSettings:
             "again to be asked for it"
         )
     return fresh
+
+
+def _revoked(settings: NodeSettings) -> tuple[str, ...]:
+    """The names of the members in `settings` who by now are revoked."""
+    try:
+        register = read_register(settings.keystore_path)
+    except KeyFileError:
+        return ()  # nobody has been revoked in a register that no command can read
+    found = (register.revocation(one.uid, one.public_key) for one in settings.members)
+    return tuple(sorted(one.name for one in found if one is not None))
 
 
 def must_join_anew(before: NodeSettings, after: NodeSettings) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import signal
 
 from flocksy.config.load import reload
 from flocksy.config.settings import NodeSettings
-from flocksy.errors import FlocksyError
+from flocksy.errors import FlocksyError, RevokedError
 from flocksy.node.log import LogFormat
 from flocksy.system import memory
 
@@ -17,7 +17,8 @@ def run(settings: NodeSettings, log_format: LogFormat, *, once: bool = False) ->
     """Run the node in the foreground until it is told to stop, or `once` until all is equal.
     Returns the exit status.
 
-    The caller holds the lock of the node's state. Raises `FlocksyError` where it cannot start.
+    The caller holds the lock of the node's state. Raises `FlocksyError` where it cannot start or
+    go on.
     """
     from flocksy.node.log import set_up
     from flocksy.node.node import Node
@@ -54,5 +55,7 @@ def _newest(settings: NodeSettings) -> NodeSettings:
     """What the files say now: they may have changed again while the node was leaving."""
     try:
         return reload(settings)
+    except RevokedError:
+        raise
     except FlocksyError:
         return settings  # as they were when they were right

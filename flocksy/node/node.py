@@ -18,7 +18,7 @@ from flocksy.boxes.lanes.exchange import Exchange
 from flocksy.boxes.scan.scanner import Scanner
 from flocksy.config.load import must_join_anew, reload
 from flocksy.config.settings import NodeSettings
-from flocksy.errors import FlocksyError
+from flocksy.errors import FlocksyError, RevokedError
 from flocksy.node.commands import Commands
 from flocksy.node.configured import Configured
 from flocksy.node.loop import Loop
@@ -53,6 +53,7 @@ class Node:
         """Once this node has ended: what the next one in its place is to run with."""
         self._day = _day()
         self._leave_by: float | None = None
+        self._refused: RevokedError | None = None
         self._scanner_restarts = Restarts()
         # What is started here is stopped in the opposite order, also if the rest does not start.
         self._started = ExitStack()
@@ -113,6 +114,8 @@ class Node:
             again = self._turn(now)
             timeout = MAX_WAIT_SECONDS if again is None else again - self._loop.now()
             self._loop.wait(min(timeout, MAX_WAIT_SECONDS))
+        if self._refused is not None:
+            raise self._refused
         log.info("stopped" if self.successor is None else "left")
         return EXIT_OK if self._once is None else self._once.exit_status
 
@@ -125,9 +128,15 @@ class Node:
 
         Where the links or the flock rest on it, the node leaves as it does at its end, and the
         same process starts it again: from outside, as any member that comes back. Raises
-        `FlocksyError`, and nothing has changed.
+        `FlocksyError`, and nothing has changed; or `RevokedError`, and the node leaves for good.
         """
-        fresh = reload(self._configured.settings)
+        try:
+            fresh = reload(self._configured.settings)
+        except RevokedError as error:
+            # To go on with what was read before would be to let in whom people have turned away.
+            self._refused, self.successor = error, None
+            self._leave("leaving: what is in the files cannot be run")
+            raise
         changed = must_join_anew(self._configured.settings, fresh)
         if self._leave_by is not None and self.successor is None:
             return "stopping, and reads everything anew when it starts"
@@ -228,6 +237,8 @@ class Node:
             return
         try:
             log.info("%s: %s", self._configured.settings.config_path, self.read_anew())
+        except RevokedError as error:
+            log.error("%s", error)
         except FlocksyError as error:
             log.error("%s; nothing was changed", error)
 

@@ -6,7 +6,10 @@ import json
 
 import pytest
 
-from tests.cli.people import Capture, Person
+from flocksy.cli import key_place
+from flocksy.config.load import reload
+from flocksy.config.state import claim
+from tests.cli.people import Capture, Person, running
 
 
 @pytest.mark.parametrize("words", [["remove"], ["revoke"]])
@@ -44,3 +47,35 @@ def test_a_revoked_key_put_back_by_hand_stops_the_node(
     anna.config.write_text(anna.config.read_text() + "node = ben.example:5000\n")
     with pytest.raises(Exception, match=r"revoked on .* take its node line out"):
         anna.settings()
+
+
+@pytest.mark.parametrize("words", [["remove"], ["revoke"]])
+def test_a_node_that_does_not_take_it_up_makes_it_no_success(
+    people: tuple[Person, Person, Person], capsys: Capture, words: list[str]
+) -> None:
+    """In a flock of two nobody would be left, so what is in the files now is no flock."""
+    anna, ben, _ = people
+    anna.knows(ben, capsys)
+    capsys.readouterr()
+    with running(anna, lambda settings: str(reload(settings).uid)) as asked:
+        assert anna.keys(*words, "ben", "--yes") == 1
+    assert asked == ["reload"]
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "no node, the endpoint of another member" in said
+    assert "If it still runs, stop it now" in said
+    assert ("leaves" in said) is (words == ["revoke"])
+    assert ben.public_key not in anna.keystore.read_text()
+
+
+def test_a_node_that_does_not_answer_makes_it_no_success(
+    people: tuple[Person, Person, Person], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna, ben, cleo = people
+    anna.knows(ben, capsys)
+    anna.knows(cleo, capsys)
+    monkeypatch.setattr(key_place, "JOINING_SECONDS", 0)
+    _, lock = claim(anna.settings())
+    with lock:
+        assert anna.keys("revoke", "ben", "--yes") == 1
+    assert "If it still runs, stop it now" in capsys.readouterr().err

@@ -173,6 +173,20 @@ def test_a_member_comes_and_goes_while_the_others_run(rig: Rig) -> None:
     assert "was revoked" in command(anna, "keys", "import", str(path), "--yes", status=2)
 
 
+def test_a_node_leaves_rather_than_go_on_with_whom_it_revoked(rig: Rig) -> None:
+    """Without the second of two there is no flock, so what the files say now cannot be run."""
+    anna, ben, _ = rig.nodes
+    fly_as_two(rig)
+    said = command(anna, "keys", "revoke", endpoint_of(rig, 2), "--yes", status=1)
+    assert "no node, the endpoint of another member" in said and "the node leaves" in said
+    (anna.box / "not for everybody").write_text("secret")
+    assert anna.process is not None
+    assert anna.process.wait(START_SECONDS) == 1
+    assert "was revoked" in anna.log.read_text().splitlines()[-1]
+    wait_until(lambda: not ben.status()["real_allowed"], "the other is alone", START_SECONDS)
+    assert not (ben.box / "not for everybody").exists()
+
+
 def test_a_keystore_that_was_written_by_hand_is_read_on_hangup(rig: Rig) -> None:
     """A member more, and less again, and nobody starts those who were there."""
     anna, ben, cleo = rig.nodes

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from flocksy.cli.main import main
 from flocksy.config.load import load, reload
+from flocksy.errors import RevokedError
 from flocksy.node import _succeeding
 from tests.place import PLAIN, Place
 
@@ -33,3 +36,14 @@ def test_a_key_that_stays_is_not_wiped(place: Place) -> None:
     settings = _succeeding(before, reload(before))
     assert settings.profile == "fast"
     assert settings.key_pair == place.pair == before.key_pair
+
+
+def test_who_was_revoked_while_the_node_was_leaving_is_not_met_again(place: Place) -> None:
+    """The files say so already, and are none to start with: then nobody starts."""
+    place.write("hostname = anna.example:5000\nnode = ben.example:5000\n")
+    before = load(place.options())
+    flags = ("-c", str(place.config), "--keystore", str(place.keystore))
+    more = ("--yes", "--privatekey", str(place.privatekey))
+    assert main(["keys", "revoke", "tcp://ben.example:5000", *flags, *more]) == 0
+    with pytest.raises(RevokedError, match=r"no node.* a member was revoked"):
+        _succeeding(before, before)
