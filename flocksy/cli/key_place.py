@@ -165,6 +165,10 @@ def write_change(place: KeyPlace, change: Change, *, tell: bool = True) -> list[
     people."""
     from flocksy.config.edit_nodes import change_nodes
 
+    # Whoever goes leaves the configuration first: only the rest says whom the same command means
+    # when it broke off and is given again. Who comes is named last: a node without a key is none.
+    last = not change.fewer_nodes
+    said = [] if last else change_nodes(place.options, change.more_nodes, change.fewer_nodes)
     if change.register != place.register:
         write_register(place.words.keystore_path, change.register)
     keystore = dict(change.keystore)
@@ -173,8 +177,9 @@ def write_change(place: KeyPlace, change: Change, *, tell: bool = True) -> list[
         keystore.setdefault(endpoint, place.pair.public_key)
     if keystore != place.keystore:
         write_keystore(place.words.keystore_path, keystore)
-    said = list(change_nodes(place.options, change.more_nodes, change.fewer_nodes))
-    return said + (tell_node(place.options) if tell else [])
+    if last:
+        said = change_nodes(place.options, change.more_nodes, ())
+    return [*said, *(tell_node(place.options) if tell else ())]
 
 
 def tell_node(options: Options) -> list[str]:

@@ -62,11 +62,14 @@ class Person:
     public_key: str
     endpoints: tuple[str, ...]
     entry: Entry | None
+    revoked: Revoked | None = None
+    """Where a removal broke off: what else is there of it can still be taken out by its name."""
 
     @property
     def name(self) -> str:
         """What it is called here; its endpoint where it came without a bundle."""
-        return self.entry.name if self.entry is not None else self.endpoints[0]
+        known = self.entry or self.revoked
+        return known.name if known is not None else self.endpoints[0]
 
     @property
     def trust(self) -> Trust:
@@ -80,9 +83,7 @@ def people(known: Known) -> tuple[Person, ...]:
     for endpoint, key in known.keystore.items():
         if key not in known.own_keys and endpoint not in known.own_endpoints:
             found.setdefault(key, []).append(endpoint)
-    return tuple(
-        Person(key, tuple(endpoints), known.register.entry(key)) for key, endpoints in found.items()
-    )
+    return tuple(_person(known, key, endpoints) for key, endpoints in found.items())
 
 
 def find_person(known: Known, text: str) -> Person:
@@ -258,10 +259,12 @@ def removing(known: Known, person: Person, *, revoke: bool = False) -> Change:
     register = known.register.without(person.public_key)
     if revoke:
         uid = known.register.uid(person.public_key)
-        name = person.entry.name if person.entry else _plain_name(person.endpoints[0], ())
+        known_as = person.entry or person.revoked
+        name = known_as.name if known_as else _plain_name(person.endpoints[0], ())
         former = person.entry.former if person.entry else ()
         gone = (person.public_key, *(one.public_key for one in former))
-        marks = tuple(Revoked(uid, key, name, known.today) for key in gone)
+        there = {one.public_key for one in register.revoked}
+        marks = tuple(Revoked(uid, key, name, known.today) for key in gone if key not in there)
         register = dataclasses.replace(register, revoked=(*register.revoked, *marks))
     word = "REVOKES" if revoke else "REMOVES"
     return Change(
@@ -320,9 +323,12 @@ def _refuse(known: Known, bundle: Bundle, rotated_from: str | None = None) -> No
             )
 
 
-def _person(known: Known, public_key: str) -> Person:
-    endpoints = tuple(e for e, key in known.keystore.items() if key == public_key)
-    return Person(public_key, endpoints, known.register.entry(public_key))
+def _person(known: Known, public_key: str, endpoints: Iterable[str] | None = None) -> Person:
+    if endpoints is None:
+        endpoints = (e for e, key in known.keystore.items() if key == public_key)
+    register = known.register
+    revoked = register.revocation(register.uid(public_key), public_key)
+    return Person(public_key, tuple(endpoints), register.entry(public_key), revoked)
 
 
 def _plain_name(endpoint: str, taken: Iterable[str]) -> str:

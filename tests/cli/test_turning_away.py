@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from flocksy.cli import key_place
 from flocksy.config.load import reload
 from flocksy.config.state import claim
+from flocksy.keys.bundle import encode_bundle, make_bundle
+from flocksy.keys.files import read_private_keys
+from flocksy.keys.register import read_register
 from tests.cli.people import Capture, Person, running
 
 
@@ -79,3 +83,46 @@ def test_a_node_that_does_not_answer_makes_it_no_success(
     with lock:
         assert anna.keys("revoke", "ben", "--yes") == 1
     assert "If it still runs, stop it now" in capsys.readouterr().err
+
+
+STEPS = ("config.new", "ssh/keystore.register.new", "ssh/keystore.new")
+"""What is in the way of each file that is written, in order."""
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("word", ["remove", "revoke"])
+def test_a_removal_that_broke_off_is_done_again(
+    people: tuple[Person, Person, Person], capsys: Capture, word: str, step: str
+) -> None:
+    anna, ben, cleo = people
+    anna.knows(ben, capsys)
+    anna.knows(cleo, capsys)
+    in_the_way = anna.home / step
+    in_the_way.touch()
+    assert anna.keys(word, "ben", "--yes") == 2
+    in_the_way.unlink()
+    name = "ben" if (word, step) != ("remove", STEPS[2]) else ben.endpoint
+    assert anna.keys(word, name, "--yes") == 0
+    assert "ben" not in anna.config.read_text()
+    assert ben.public_key not in anna.keystore.read_text()
+    assert len(anna.settings().members) == 2
+    revoked = read_register(str(anna.keystore)).revoked
+    assert [one.name for one in revoked] == (["ben"] if word == "revoke" else [])
+
+
+def test_a_move_that_broke_off_is_done_again(
+    people: tuple[Person, Person, Person], capsys: Capture, tmp_path: Path
+) -> None:
+    anna, ben, _ = people
+    anna.knows(ben, capsys)
+    pair = read_private_keys(str(ben.privatekey))[ben.endpoint]
+    path = tmp_path / "moved"
+    path.write_text(encode_bundle(make_bundle(pair, "ben", "new.example:6000")))
+    for step in STEPS[:2]:
+        in_the_way = anna.home / step
+        in_the_way.touch()
+        assert anna.keys("import", str(path), "--yes") == 2
+        in_the_way.unlink()
+    assert anna.keys("import", str(path), "--yes") == 0
+    assert len(anna.settings().members) == 2
+    assert "ben.example" not in anna.config.read_text() + anna.keystore.read_text()
