@@ -190,8 +190,17 @@ def rotating(known: Known, rotation: Rotation) -> Change:
     """What a member's announcement would change. Raises `KeyFileError` where it is not for us."""
     bundle = rotation.bundle
     _refuse(known, bundle, rotated_from=rotation.old_key)
-    if known.register.entry(bundle.public_key) is not None:
-        return Change((), dict(known.keystore), known.register)
+    keystore = {
+        endpoint: bundle.public_key if key == rotation.old_key else key
+        for endpoint, key in known.keystore.items()
+    }
+    there = known.register.entry(bundle.public_key)
+    if there is not None:
+        # A command that was stopped has perhaps written the register only.
+        half = rotation.old_key in {former.public_key for former in there.former}
+        if not half or keystore == known.keystore:
+            return Change((), dict(known.keystore), known.register)
+        return Change(_rotates(there.name, there.trust, rotation), keystore, known.register)
     if rotation.old_key not in known.keystore.values():
         raise KeyFileError(
             f"the announcement of {bundle.name} is signed by a key that nobody here has; ask for "
@@ -204,10 +213,6 @@ def rotating(known: Known, rotation: Rotation) -> Change:
         raise KeyFileError(
             f"the announcement of {bundle.name} ended on {rotation.until}; ask for its bundle"
         )
-    keystore = {
-        endpoint: bundle.public_key if key == rotation.old_key else key
-        for endpoint, key in known.keystore.items()
-    }
     before = old.entry
     older = tuple(
         former for former in (before.former if before else ()) if known.today <= former.until
@@ -226,14 +231,18 @@ def rotating(known: Known, rotation: Rotation) -> Change:
         former=(FormerKey(rotation.old_key, rotation.until), *older)[:MAX_FORMER_KEYS],
     )
     return Change(
-        lines=(
-            f"ROTATES the key of {old.name} ({old.trust.word}), as its old key says:",
-            f"    was {fingerprint_hex(rotation.old_key)}",
-            f"    is  {fingerprint_hex(bundle.public_key)}",
-            f"  The old one is accepted until {rotation.until}.",
-        ),
+        lines=_rotates(old.name, old.trust, rotation),
         keystore=keystore,
         register=known.register.with_entry(entry, instead_of=rotation.old_key),
+    )
+
+
+def _rotates(name: str, trust: Trust, rotation: Rotation) -> tuple[str, ...]:
+    return (
+        f"ROTATES the key of {name} ({trust.word}), as its old key says:",
+        f"    was {fingerprint_hex(rotation.old_key)}",
+        f"    is  {fingerprint_hex(rotation.bundle.public_key)}",
+        f"  The old one is accepted until {rotation.until}.",
     )
 
 

@@ -136,6 +136,25 @@ def test_a_switch_that_broke_off_is_done_again(
     assert [entry.name for entry in read_register(str(anna.keystore)).entries].count("anna") == 1
 
 
+def test_an_announcement_whose_import_broke_off_is_imported_again(
+    people: tuple[Person, Person, Person], capsys: Capture, tmp_path: Path
+) -> None:
+    anna, ben, _ = people
+    ben.knows(anna, capsys)
+    capsys.readouterr()
+    assert anna.keys("rotate") == 0
+    path = tmp_path / "announcement"
+    path.write_text(capsys.readouterr().out)
+    in_the_way = Path(f"{ben.keystore}.new")
+    in_the_way.touch()
+    assert ben.keys("import", str(path), "--yes") == 2
+    in_the_way.unlink()
+    assert ben.keys("import", str(path), "--yes") == 0
+    assert "ROTATES the key of anna" in capsys.readouterr().out
+    assert anna.keys("rotate", "--switch") == 0
+    assert read_keystore(str(ben.keystore))[anna.endpoint] == anna.public_key
+
+
 def test_a_rotation_that_was_begun_can_be_cancelled(
     people: tuple[Person, Person, Person], capsys: Capture
 ) -> None:

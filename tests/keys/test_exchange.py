@@ -141,6 +141,17 @@ def test_a_bundle_after_a_rotation_asks_for_the_announcement() -> None:
     assert again.keystore == known.keystore
 
 
+def test_an_announcement_that_was_taken_in_by_half_is_taken_in_again() -> None:
+    """Of a command that was stopped there may be only the register."""
+    rotation = make_rotation(BEN, generate_pair(), BEN.public_key, "ben", "ben.example:5000", LATER)
+    known = with_ben(Trust.COMPARED)
+    whole = rotating(known, rotation)
+    half = dataclasses.replace(known, register=whole.register)
+    assert rotating(half, rotation) == whole
+    done = rotating(after(known, whole), rotation)
+    assert (done.lines, done.keystore, done.register) == ((), whole.keystore, whole.register)
+
+
 def test_former_keys_are_few() -> None:
     known, pair = with_ben(), BEN
     for _ in range(MAX_FORMER_KEYS + 3):
