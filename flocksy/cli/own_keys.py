@@ -119,6 +119,12 @@ def passphrase(parsed: argparse.Namespace, options: Options) -> int:
     """`flocksy keys passphrase`: set, change or take away; or have the keyring keep it."""
     with changing(options) as place:
         path = place.words.privatekey_path
+        if place.next_pair is not None:
+            # It would come with the passphrase that it was made with, or with none.
+            raise KeyFileError(
+                f"{place.next_path}: a new key waits, whose passphrase would stay as it is; first "
+                "flocksy keys rotate --switch, or --cancel"
+            )
         pair = opened(place.pair, path, parsed)
         if parsed.remove:
             if pair.sealed is None:

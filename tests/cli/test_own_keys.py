@@ -357,3 +357,18 @@ def test_a_keyring_that_fails_is_as_good_as_none(
     typed[:] = ["one"]
     assert anna.keys("export") == 0
     assert not typed
+
+
+@pytest.mark.usefixtures("cheap")
+@pytest.mark.parametrize("more", [[], ["--keyring"], ["--remove"]])
+def test_a_passphrase_stays_as_it_is_while_a_new_key_waits(
+    people: tuple[Person, Person, Person], capsys: Capture, more: list[str]
+) -> None:
+    """The new key lies in a file of its own, which would stay as it is."""
+    anna, _, _ = people
+    assert anna.keys("rotate") == 0
+    before = anna.privatekey.read_text()
+    with passed(b"words") as new:
+        assert anna.keys("passphrase", "--new-fd", str(new), *more) == 2
+    assert "a new key waits" in capsys.readouterr().err
+    assert anna.privatekey.read_text() == before
