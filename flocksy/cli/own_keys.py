@@ -10,6 +10,7 @@ import os
 from flocksy.cli.key_place import KeyPlace, changing, tell_node, today
 from flocksy.cli.passphrase import (
     forget_in_keyring,
+    from_keyring,
     keep_in_keyring,
     new_passphrase,
     opened,
@@ -126,6 +127,7 @@ def passphrase(parsed: argparse.Namespace, options: Options) -> int:
                 "flocksy keys rotate --switch, or --cancel"
             )
         pair = opened(place.pair, path, parsed)
+        before: bytes | None = None
         if parsed.remove:
             if pair.sealed is None:
                 raise KeyFileError(f"{path}: is under no passphrase")
@@ -136,13 +138,21 @@ def passphrase(parsed: argparse.Namespace, options: Options) -> int:
             fresh = dataclasses.replace(pair, sealed=seal(pair.private_key, chosen))
             said = "is under the passphrase now; it is asked for when the node starts"
             if parsed.keyring:
+                before = from_keyring(pair.public_key)
                 keep_in_keyring(pair.public_key, chosen)
                 said = "is under the passphrase now, which the system's keyring holds"
         pairs = {
             endpoint: fresh if known.public_key == pair.public_key else known
             for endpoint, known in read_private_keys(path).items()
         }
-        write_private_keys(path, pairs)
+        try:
+            write_private_keys(path, pairs)
+        except KeyFileError:
+            if before is not None:
+                keep_in_keyring(pair.public_key, before)  # it opens what is still there
+            elif parsed.keyring:
+                forget_in_keyring(pair.public_key)
+            raise
         if not parsed.keyring:
             forget_in_keyring(pair.public_key)
     print(f"{printable(path)}: {said}")

@@ -372,3 +372,26 @@ def test_a_passphrase_stays_as_it_is_while_a_new_key_waits(
         assert anna.keys("passphrase", "--new-fd", str(new), *more) == 2
     assert "a new key waits" in capsys.readouterr().err
     assert anna.privatekey.read_text() == before
+
+
+@pytest.mark.usefixtures("cheap")
+@pytest.mark.parametrize("held", [True, False])
+def test_the_keyring_keeps_what_opens_the_file(
+    people: tuple[Person, Person, Person],
+    keyring: Keyring,
+    monkeypatch: pytest.MonkeyPatch,
+    held: bool,
+) -> None:
+    anna, _, _ = people
+
+    def full(*_: object) -> None:
+        raise KeyFileError("the disk is full")
+
+    if held:
+        with passed(b"one") as new:
+            assert anna.keys("passphrase", "--keyring", "--new-fd", str(new)) == 0
+    with monkeypatch.context() as patched, passed(b"two") as new:
+        patched.setattr(own_keys, "write_private_keys", full)
+        assert anna.keys("passphrase", "--keyring", "--new-fd", str(new)) == 2
+    assert list(keyring.held.values()) == (["one"] if held else [])
+    assert anna.keys("export") == 0
