@@ -113,7 +113,10 @@ def _cancel(place: KeyPlace) -> None:
     if place.next_pair is None:
         raise KeyFileError("no new key waits: there is nothing to cancel")
     os.unlink(place.next_path)
-    print("The new key is gone. Members who know it already must import your bundle anew.")
+    print(
+        "The new key is gone. Members who know it already must flocksy keys remove "
+        f"{printable(place.name)}, then import your bundle and compare it anew."
+    )
 
 
 def passphrase(parsed: argparse.Namespace, options: Options) -> int:

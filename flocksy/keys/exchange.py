@@ -323,7 +323,10 @@ def _refuse(known: Known, bundle: Bundle, rotated_from: str | None = None) -> No
             continue
         entry = known.register.entry(key)
         if entry is not None and bundle.public_key in {one.public_key for one in entry.former}:
-            raise KeyFileError(f"the bundle of {bundle.name} has an old key of {entry.name}")
+            raise KeyFileError(
+                f"the bundle of {bundle.name} has an old key of {entry.name}; where its owner says "
+                f"that it is used again, first flocksy keys remove {entry.name}"
+            )
         same = theirs & {known.register.uid(key), uid_of(key)}
         if same and key != rotated_from:
             raise KeyFileError(

@@ -395,3 +395,21 @@ def test_the_keyring_keeps_what_opens_the_file(
         assert anna.keys("passphrase", "--keyring", "--new-fd", str(new)) == 2
     assert list(keyring.held.values()) == (["one"] if held else [])
     assert anna.keys("export") == 0
+
+
+def test_what_is_said_after_a_cancelled_rotation_can_be_done(
+    people: tuple[Person, Person, Person], capsys: Capture, tmp_path: Path
+) -> None:
+    anna, ben, _ = people
+    ben.knows(anna, capsys)
+    capsys.readouterr()
+    assert anna.keys("rotate") == 0
+    path = tmp_path / "announcement"
+    path.write_text(capsys.readouterr().out)
+    assert ben.keys("import", str(path), "--yes") == 0
+    assert anna.keys("rotate", "--cancel") == 0
+    assert "flocksy keys remove anna" in capsys.readouterr().out
+    assert ben.knows(anna, capsys) == 2
+    assert "flocksy keys remove anna" in capsys.readouterr().err
+    assert ben.keys("remove", "anna", "--yes") == 0
+    assert ben.knows(anna, capsys) == 0
