@@ -91,12 +91,14 @@ def _switch(place: KeyPlace) -> None:
     # key file.
     register = place.register.with_entry(entry)
     write_register(place.words.keystore_path, register)
-    for endpoint in place.words.hostnames:
-        pairs[endpoint] = dataclasses.replace(place.next_pair, first_key=first)
-    write_private_keys(path, pairs)
+    # The old key may stand under an endpoint of before, too.
+    ours = [e for e, pair in pairs.items() if register.uid(pair.public_key) == entry.uid]
+    fresh = dataclasses.replace(place.next_pair, first_key=first)
+    write_private_keys(path, pairs | dict.fromkeys((*ours, *place.words.hostnames), fresh))
+    ours = [e for e, key in place.keystore.items() if register.uid(key) == entry.uid]
     write_keystore(
         place.words.keystore_path,
-        place.keystore | dict.fromkeys(place.words.hostnames, place.next_pair.public_key),
+        place.keystore | dict.fromkeys((*ours, *place.words.hostnames), fresh.public_key),
     )
     kept = [
         one

@@ -413,3 +413,20 @@ def test_what_is_said_after_a_cancelled_rotation_can_be_done(
     assert "flocksy keys remove anna" in capsys.readouterr().err
     assert ben.keys("remove", "anna", "--yes") == 0
     assert ben.knows(anna, capsys) == 0
+
+
+def test_the_old_key_is_gone_wherever_it_stood(people: tuple[Person, Person, Person]) -> None:
+    """Under the endpoint of before a move, for one."""
+    anna, _, _ = people
+    former = "tcp://former.example:5000"
+    pairs = json.loads(anna.privatekey.read_text())
+    anna.privatekey.write_text(json.dumps(pairs | {former: pairs[anna.endpoint]}))
+    anna.keystore.write_text(json.dumps({former: anna.public_key}))
+    secret = read_private_keys(str(anna.privatekey))[former].private_key
+    assert anna.keys("rotate") == 0
+    assert anna.keys("rotate", "--switch") == 0
+    assert secret not in anna.privatekey.read_text()
+    assert read_keystore(str(anna.keystore)) == {
+        former: anna.public_key,
+        anna.endpoint: anna.public_key,
+    }
