@@ -21,7 +21,7 @@ from flocksy.errors import ConfigError, FlocksyError
 from flocksy.keys.bundle import Bundle
 from flocksy.keys.endpoints import is_host
 from flocksy.keys.exchange import people
-from flocksy.keys.pairing import Invitation, code_of, code_text, new_code
+from flocksy.keys.pairing import Invitation, PairingError, code_of, code_text, new_code
 from flocksy.keys.pairing_find import Announcer, find_hosts
 from flocksy.keys.pairing_link import PairingHost, join, listen
 from flocksy.keys.register import Trust
@@ -52,13 +52,15 @@ def _host(parsed: argparse.Namespace, options: Options, place: KeyPlace) -> int:
     came: list[Bundle] = []
 
     def joined(bundle: Bundle) -> None:
-        came.append(bundle)
         try:
             _admit_paired(parsed, options, bundle)
         except FlocksyError as error:
             failures.append(str(error))
             print(f"flocksy: {printable(str(error))}", file=sys.stderr, flush=True)
-        sys.stdout.flush()
+            raise PairingError(str(error)) from error  # the others may still be right
+        finally:
+            sys.stdout.flush()
+        came.append(bundle)
 
     try:
         with ExitStack() as stack:
@@ -84,7 +86,7 @@ def _host(parsed: argparse.Namespace, options: Options, place: KeyPlace) -> int:
         )
     if outcome.error is not None:
         raise outcome.error
-    missing = parsed.machines - len(outcome.joined)
+    missing = parsed.machines - len(outcome.joined) - len(failures)
     if missing:
         print(
             f"flocksy: the time is over, {missing} of {parsed.machines} did not come; make a new "

@@ -72,7 +72,8 @@ class PairingHost:
         announcer: Announcer | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`joined` is told of each guest at once. What it raises ends the invitation.
+        """`joined` is told of each guest at once. With a `PairingError` it refuses that one, who is
+        hung up on and introduced to nobody; what else it raises ends the invitation.
 
         `members` were there before: the guests get their bundles, too.
         """

@@ -307,6 +307,23 @@ def test_two_machines_with_one_endpoint_are_told(
     assert anna.keystore() == before
 
 
+def test_who_is_refused_is_handed_on_to_nobody(people: tuple[Person, Person, Person]) -> None:
+    """Ben was revoked at Anna's and knows the code all the same; Cleo comes after him."""
+    anna, ben, cleo = people
+    code, where = anna.host()
+    assert ben.run("pair", where, code=code).returncode == 0
+    assert anna.hosted()[0] == 0
+    assert anna.run("keys", "revoke", "ben", "--yes").returncode == 0
+    code, where = anna.host("--for", "2")
+    assert ben.run("pair", where, code=code).returncode == 1
+    assert cleo.run("pair", where, code=code).returncode == 0
+    status, out, said = anna.hosted()
+    assert status == 1 and "ben was revoked here" in said and "did not" not in said
+    assert "cleo: verified" in out
+    assert set(cleo.trust()) == {"anna"}
+    assert "cleo" not in ben.trust()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -206,6 +206,19 @@ def test_a_host_that_cannot_keep_the_bundle_says_so() -> None:
     assert guest.error is not None
 
 
+def test_a_guest_that_is_refused_is_introduced_to_nobody() -> None:
+    with hosting(2) as host:
+        host.refuse = PairingError("revoked here")
+        refused = Guest(host.address, BEN)
+        refused.end()
+        host.refuse = None
+        guest = Guest(host.address, CLEO)
+        guest.end()
+        assert host.end() == Outcome((CLEO,), (), None)
+    assert guest.met == [ANNA] and guest.introduced == []
+    assert refused.introduced == [] and refused.error is not None
+
+
 def relay(source: socket.socket, target: socket.socket, change: Callable[[bytes], bytes]) -> None:
     while data := source.recv(65536):
         target.sendall(change(data))
