@@ -10,7 +10,10 @@ import re
 from flocksy.config import original, toml_file
 from flocksy.config.document import Document, Format
 
-_ONLY_IN_TOML = re.compile(r"(?m)^[ \t]*([\w-]+[ \t]*=[ \t]*[\"'\[{]|\[\[?box[.\]])")
+# After [ stands no list where it is an IPv6 address, as in node = [fd00::2]:5000.
+_ONLY_IN_TOML = re.compile(
+    r"(?m)^[ \t]*([\w-]+[ \t]*=[ \t]*([\"'{]|\[(?![\w:.%-]+\]:\d))|\[\[?box[.\]])"
+)
 
 
 def parse(path: str, text: str) -> Document:

@@ -58,6 +58,16 @@ def test_a_member_comes_and_another_goes(place: Place, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", FORMS.values(), ids=FORMS)
+def test_a_member_with_an_address_of_six_comes_and_goes(place: Place, text: str) -> None:
+    options = place.write(text)
+    six = ("tcp://[fd00::2]:5000", "tcp://[fe80::1%eth0]:6000")
+    change_nodes(options, six, [])
+    assert set(six) < set(load_words(options).nodes)
+    change_nodes(options, [], six)
+    assert place.config.read_text() == text
+
+
+@pytest.mark.parametrize("text", FORMS.values(), ids=FORMS)
 def test_adding_and_removing_again_keeps_every_byte(place: Place, text: str) -> None:
     options = place.write(text)
     change_nodes(options, [DORA], [])

@@ -68,6 +68,10 @@ def test_any_text_is_a_document_or_one_line(text: str) -> None:
         ("[mainbox]\n{ }", "original"),
         ('hostname = "a:1\n', "toml"),
         ("node = [\n", "toml"),
+        ("node = [::1]:5000\n", "original"),
+        ("hostname = a:1\nnode = [fe80::1%eth0]:5000 # a friend", "original"),
+        ("x = y\nnode = [1, 2]\n", "toml"),
+        ('x = y\nnode = ["[::1]:5000"]\n', "toml"),
         ("[box.one]\nx = y", "toml"),
     ],
 )
