@@ -158,7 +158,28 @@ def _remove_toml(text: str, name: str) -> str:
     del boxes[name]
     if not boxes:
         del root["box"]
-    return tomlkit.dumps(root)
+    return _with_comments_below(text, tomlkit.dumps(root))
+
+
+def _with_comments_below(text: str, new: str) -> str:
+    """`new`, which is `text` without one table, with the comments that stood below its last value.
+
+    TOML has them belong to the table; for people they mostly head the next one.
+    """
+    both = zip(text, new, strict=False)
+    start = next((at for at, (was, now) in enumerate(both) if was != now), len(new))
+    start = text.rfind("\n", 0, start) + 1
+    end = start + len(text) - len(new)
+    if text[:start] + text[end:] != new:
+        return new  # a table in several places
+    lines = text[start:end].split("\n")
+    last = max(number for number, line in enumerate(lines) if line.strip().partition("#")[0])
+    below = "\n".join(lines[last + 1 :])
+    if not below.strip():
+        return new
+    if new[:start].endswith("\n\n"):
+        below = below.lstrip("\r\n")
+    return new[:start] + below + new[start:]
 
 
 def _change_toml(text: str, name: str, word: str, value: object, is_default: bool) -> str:

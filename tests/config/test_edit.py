@@ -39,6 +39,51 @@ def test_add_and_remove_keep_everything_else(place: Place, form: str) -> None:
     assert "old" not in place.config.read_text()
 
 
+THREE = """hostname = "anna.example:5000"  # here
+node = "ben.example:5000"
+
+# for all
+[box.one]
+# since May
+base_path = "{one}"  # the first
+guard = "off"
+
+# ask Ben first
+[box.two]
+base_path = "{two}"
+# and Cleo
+[box.three]
+base_path = "{three}"
+
+# the end
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [
+        ("one", ("\n# for all\n", "\n# ask Ben first\n[box.two]\n", "\n# and Cleo\n[box.three]\n")),
+        ("two", ("\n# since May\n", "\n# ask Ben first\n# and Cleo\n[box.three]\n")),
+        ("three", ("\n# ask Ben first\n[box.two]\n", "\n# and Cleo\n", "\n# the end\n")),
+    ],
+)
+def test_a_comment_below_a_table_stays_without_it(
+    place: Place, name: str, left: tuple[str, ...]
+) -> None:
+    """TOML has it belong to the table above; for people it mostly heads the next one."""
+    folders = {each: str(place.box(each)) for each in ("one", "two", "three")}
+    options = place.write(THREE.format(**folders))
+    boxes = remove_box(options, name).boxes
+    assert {box.name for box in boxes} == set(folders) - {name}
+    text = place.config.read_text()
+    for comment in left:
+        assert comment in text
+    assert folders[name] not in text and "\n\n\n" not in text
+    for other in sorted(set(folders) - {name}):
+        remove_box(options, other)
+    assert "# ask Ben first" in place.config.read_text()
+
+
 @pytest.mark.parametrize("form", [PLAIN, TOML])
 @pytest.mark.parametrize("name", ["with space", 'quo"te', "ümlaut 🐑", "a.b"])
 def test_settings_and_odd_names_survive(place: Place, form: str, name: str) -> None:
