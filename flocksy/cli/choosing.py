@@ -5,11 +5,11 @@ running node, or written into the configuration when it does not run."""
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 
 from flocksy.cli.commands import ask, control_socket, offline, show
+from flocksy.config.places import from_here
 from flocksy.config.settings import Options
 from flocksy.errors import ConfigError, FlocksyError
 from flocksy.status.client import NotRunningError, request
@@ -19,7 +19,7 @@ from flocksy.status.wording import EXIT_OK
 
 def ignored(parsed: argparse.Namespace, options: Options) -> int:
     """`flocksy ignored`"""
-    path = os.path.abspath(parsed.path)
+    path = from_here(parsed.path)
     try:
         answer = request(control_socket(options), "ignored", {"path": path})
     except NotRunningError:
@@ -44,7 +44,11 @@ def _mode(parsed: argparse.Namespace, options: Options) -> int:
                 f"box mode: {parsed.mode} means: {words} There is nobody to answer; add --yes"
             )
         print(f"{printable(parsed.name)}: {parsed.mode}: {words}")
-        if input("Change it? [y/N] ").strip().lower() not in ("y", "yes"):
+        try:
+            answer = input("Change it? [y/N] ").strip().lower()
+        except EOFError:
+            answer = ""
+        if answer not in ("y", "yes"):
             raise FlocksyError("nothing was changed")
     if running:
         show(ask(options, "box_mode", {"name": parsed.name, "mode": parsed.mode}))
@@ -127,7 +131,7 @@ def _revert(parsed: argparse.Namespace, options: Options) -> int:
         raise ConfigError("box revert: name paths, or --all")
     if not parsed.all and not parsed.paths:
         raise ConfigError("box revert: name the paths to be reverted, or --all")
-    paths = None if parsed.all else [os.path.abspath(path) for path in parsed.paths]
+    paths = None if parsed.all else [from_here(path) for path in parsed.paths]
     show(ask(options, "box_revert", {"name": parsed.name, "paths": paths}))
     return EXIT_OK
 

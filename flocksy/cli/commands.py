@@ -78,7 +78,7 @@ def _add(parsed: argparse.Namespace, options: Options) -> None:
         raise ConfigError(f"box add: {error}") from None
     if given is None:
         raise ConfigError(f"box add: {parsed.what!r} has no path; write NAME@PATH or ./FOLDER")
-    path = places.absolute(given, os.getcwd())
+    path = places.absolute(given)
     arguments: dict[str, object] = {
         "name": name,
         "path": path,

@@ -185,7 +185,7 @@ def _box(text: str) -> tuple[str, str]:
     name, given = places.split_box(text)
     if given is None:
         raise ValueError(f"{text!r} has no path; write NAME@PATH or ~/FOLDER")
-    path = places.absolute(given, os.getcwd())
+    path = places.absolute(given)
     if not path.isprintable() or "\udc80" <= max(path) <= "\udcff":
         raise ValueError(f"{path!r} holds what a configuration cannot; take another folder")
     if os.path.lexists(path) and not os.path.isdir(path):
@@ -229,9 +229,8 @@ def _rehearse(plan: Plan, options: Options, path: str) -> Words:
 
 def config_text(plan: Plan, options: Options) -> str:
     """The configuration, with comments; key files only where they are not in their usual place."""
-    here = os.getcwd()
     files = "".join(
-        f"{word} = {_toml(places.absolute(given, here))}\n"
+        f"{word} = {_toml(places.absolute(given))}\n"
         for word, given in (
             ("keystore", options.keystore),
             ("privatekey", options.privatekey),

@@ -46,7 +46,7 @@ def opened(pair: KeyPair, path: str, parsed: argparse.Namespace) -> KeyPair:
             "it; give it with --passphrase-fd N, or keep it with flocksy keys passphrase --keyring"
         )
     for tries_left in reversed(range(TRIES)):
-        typed = getpass.getpass(f"Passphrase of {printable(path)}: ").encode()
+        typed = _typed(f"Passphrase of {printable(path)}: ")
         try:
             return _unsealed(pair, typed, path)
         except KeyFileError as error:
@@ -62,12 +62,24 @@ def new_passphrase(descriptor: int | None) -> bytes:
         return read_descriptor(descriptor)
     if not sys.stdin.isatty():
         raise FlocksyError("there is no terminal to ask for a passphrase; give --new-fd N")
-    first = getpass.getpass("New passphrase: ")
+    first = _typed("New passphrase: ")
     if not first:
         raise FlocksyError("an empty passphrase keeps nothing; nothing was changed")
-    if getpass.getpass("Once more: ") != first:
+    if _typed("Once more: ") != first:
         raise FlocksyError("the two are not the same; nothing was changed")
-    return first.encode()
+    return first
+
+
+def _typed(question: str) -> bytes:
+    """What a person types, unseen. Raises `FlocksyError` where that is nothing (Ctrl-D)."""
+    try:
+        return getpass.getpass(question).encode()
+    except EOFError:
+        raise FlocksyError("no passphrase came; nothing was changed") from None
+    except UnicodeError:
+        raise FlocksyError(
+            "no passphrase came that is text in this terminal's encoding; nothing was changed"
+        ) from None
 
 
 def read_descriptor(descriptor: int) -> bytes:

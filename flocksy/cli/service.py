@@ -42,7 +42,7 @@ def unit_path(config: str) -> str:
     given = os.environ.get("XDG_CONFIG_HOME", "")
     base = given if os.path.isabs(given) else os.path.expanduser("~/.config")
     name = "flocksy"
-    if config != places.absolute(DEFAULT_CONFIG, os.getcwd()):
+    if config != places.absolute(DEFAULT_CONFIG):
         plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in os.path.basename(config))
         name = f"flocksy-{plain.strip('-') or 'node'}"
     return os.path.join(base, "systemd", "user", f"{name}.service")

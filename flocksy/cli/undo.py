@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from flocksy.cli.commands import ask, control_socket, offline, show
+from flocksy.config.places import from_here
 from flocksy.config.settings import Options
 from flocksy.errors import FlocksyError
 from flocksy.status.client import NotRunningError, request
@@ -24,7 +25,7 @@ Answer = dict[str, object]
 
 def history(parsed: argparse.Namespace, options: Options) -> int:
     """`flocksy history`"""
-    path = _absolute(parsed.path)
+    path = from_here(parsed.path)
     answer = _either(options, "history", {"path": path}, lambda boxes: boxes.history(path))
     return _told(parsed, answer, "history")
 
@@ -39,7 +40,7 @@ def deleted(parsed: argparse.Namespace, options: Options) -> int:
 
 def restore(parsed: argparse.Namespace, options: Options) -> int:
     """`flocksy restore`: waits until what is missing has come; the node gives it up in time."""
-    path, at = _absolute(parsed.path), parsed.at
+    path, at = from_here(parsed.path), parsed.at
     arguments: dict[str, object] = {"path": path, "at": at}
     answer = _either(
         options, "restore", arguments, lambda boxes: boxes.restore(path, at), patience_s=None
@@ -53,13 +54,13 @@ def restore(parsed: argparse.Namespace, options: Options) -> int:
 def conflicts(parsed: argparse.Namespace, options: Options) -> int:
     """`flocksy conflicts ...`"""
     if parsed.action == "show":
-        path = _absolute(parsed.path)
+        path = from_here(parsed.path)
         answer = _either(
             options, "conflicts_show", {"path": path}, lambda boxes: boxes.conflicts_show(path)
         )
         return _told(parsed, answer, "conflict")
     if parsed.action == "resolve":
-        path, both = _absolute(parsed.path), parsed.both
+        path, both = from_here(parsed.path), parsed.both
         arguments: dict[str, object] = {"path": path, "both": both}
         answer = _either(
             options,
@@ -75,7 +76,7 @@ def conflicts(parsed: argparse.Namespace, options: Options) -> int:
 
 def dismiss(parsed: argparse.Namespace, options: Options) -> int:
     """`flocksy dismiss`: of the running node, since only the members can say that nobody has it."""
-    arguments: dict[str, object] = {"path": _absolute(parsed.path), "anyway": parsed.anyway}
+    arguments: dict[str, object] = {"path": from_here(parsed.path), "anyway": parsed.anyway}
     return _told(parsed, ask(options, "dismiss", arguments), "dismissed")
 
 
@@ -123,12 +124,8 @@ def _told(parsed: argparse.Namespace, answer: Answer, key: str) -> int:
     return EXIT_OK
 
 
-def _absolute(path: str) -> str:
-    return os.path.abspath(path)
-
-
 def _maybe(path: str | None) -> str | None:
-    return None if path is None else _absolute(path)
+    return None if path is None else from_here(path)
 
 
 HANDLERS: dict[str, Callable[[argparse.Namespace, Options], int]] = {

@@ -69,7 +69,7 @@ class Words:
 
 def config_path(options: Options) -> str:
     """The configuration file that the options mean."""
-    return places.absolute(options.config or DEFAULT_CONFIG, os.getcwd())
+    return places.absolute(options.config or DEFAULT_CONFIG)
 
 
 def load_words(options: Options, text: str | None = None) -> Words:
@@ -86,11 +86,11 @@ def load_words(options: Options, text: str | None = None) -> Words:
     said += [Entry("box", value, f"{COMMAND_LINE}: --box") for value in options.boxes]
     program = check(ProgramModel, [*found.program, *said])
     entries = [*found.program, *said]
-    here, there = os.getcwd(), os.path.dirname(path)
+    there = os.path.dirname(path)
 
     def own_path(given: str | None, configured: str | None, default: str | None) -> str | None:
         if given is not None:
-            return places.absolute(given, here)
+            return places.absolute(given)
         value = configured or default
         return None if value is None else places.absolute(value, there)
 
@@ -102,7 +102,7 @@ def load_words(options: Options, text: str | None = None) -> Words:
         program=program,
         hostnames=_endpoints(entries, "hostname"),
         nodes=_endpoints(entries, "node"),
-        boxes=_boxes(found, entries, here, there),
+        boxes=_boxes(found, entries, there),
         keystore_path=keystore,
         privatekey_path=privatekey,
         state_dir=own_path(options.state_dir, program.state_dir, None),
@@ -317,13 +317,13 @@ def _endpoints(entries: list[Entry], key: str) -> tuple[str, ...]:
 
 
 def _boxes(
-    found: Document, entries: list[Entry], here: str, there: str
+    found: Document, entries: list[Entry], there: str
 ) -> tuple[tuple[BoxSettings, str], ...]:
     """The boxes of lines, of blocks and of the command line, joined by name."""
     paths: dict[str, tuple[str | None, str]] = {}
     for entry in entries:
         if entry.key == "box":
-            base = here if entry.where.startswith(COMMAND_LINE) else there
+            base = "" if entry.where.startswith(COMMAND_LINE) else there
             try:
                 name, given = places.split_box(str(entry.value))
             except ValueError as error:

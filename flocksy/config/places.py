@@ -11,9 +11,19 @@ MAX_BOX_NAME_BYTES = 255
 """A box's name is shown in lines and tables, and is a directory's name as often as not."""
 
 
-def absolute(path: str, base: str) -> str:
-    """`path` with `~` expanded, seen from the directory `base`."""
-    return os.path.abspath(os.path.join(base, os.path.expanduser(path)))
+def absolute(path: str, base: str = "") -> str:
+    """`path` with `~` expanded, seen from the directory `base`, else from the working directory."""
+    return from_here(os.path.join(base, os.path.expanduser(path)))
+
+
+def from_here(path: str) -> str:
+    """`path` seen from the working directory. `ConfigError` where that is needed and gone."""
+    try:
+        return os.path.abspath(path)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: the folder you are in was removed; go to another one, or give the whole path"
+        ) from None
 
 
 def split_box(text: str) -> tuple[str, str | None]:
@@ -30,7 +40,7 @@ def split_box(text: str) -> tuple[str, str | None]:
         path = path.strip()
     elif "/" in text or text in {"~", ".", ".."}:
         path = text
-        name = os.path.basename(os.path.abspath(os.path.expanduser(path)))
+        name = os.path.basename(absolute(path))
         try:
             return checked_name(name), path
         except ValueError as error:

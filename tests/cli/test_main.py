@@ -343,3 +343,38 @@ def test_a_command_starts_without_what_only_a_node_needs(place: Place) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def as_a_process(place: Place, shell: str, *words: str, typed: bytes = b"") -> tuple[int, str]:
+    """A real `flocksy` that the shell starts as `shell` says: exit status, and its one line."""
+    done = subprocess.run(
+        ["sh", "-c", shell, sys.executable, "-m", "flocksy", *words, *flags(place)],
+        input=typed,
+        capture_output=True,
+        timeout=BOUND_SECONDS,
+        cwd=place.root,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+    said = done.stderr.decode()
+    assert said.count("\n") == 1 and said.startswith("flocksy: "), said
+    return done.returncode, said
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell that can do without standard streams")
+def test_what_a_shell_can_leave_out_is_no_traceback(place: Place) -> None:
+    place.write(PLAIN)
+    gone = 'mkdir gone; cd gone; rmdir "$PWD"; exec "$0" "$@"'
+    assert as_a_process(place, gone, "keys", "verify", "ben.example:5000")[0] == 2
+    status, said = as_a_process(place, gone, "box", "add", "new@here")
+    assert status == 2 and "the folder you are in was removed" in said
+    status, said = as_a_process(place, gone, "restore", "report.txt")
+    assert status == 2 and "the folder you are in was removed" in said
+    status, said = as_a_process(place, 'exec "$0" "$@" <&-', "keys", "import")
+    assert status == 2 and "holds no bundle" in said
+    words = ("keys", "verify", "ben.example:5000")
+    status, said = as_a_process(place, 'exec "$0" "$@" <&- >&-', *words)
+    assert status == 2 and "give the words" in said
+    words = ("pair", "127.0.0.1:1")
+    status, said = as_a_process(place, 'exec "$0" "$@"', *words, typed=b"pencil-\xe4\xf6-a-b\n")
+    assert status == 2 and "the code is still good" in said

@@ -430,3 +430,30 @@ def test_the_old_key_is_gone_wherever_it_stood(people: tuple[Person, Person, Per
         former: anna.public_key,
         anna.endpoint: anna.public_key,
     }
+
+
+@pytest.mark.usefixtures("cheap")
+@pytest.mark.parametrize("error", [EOFError(), UnicodeDecodeError("utf-8", b"\xe4", 0, 1, "")])
+@pytest.mark.parametrize("words", [["passphrase"], ["export"]])
+def test_no_passphrase_is_typed(
+    people: tuple[Person, Person, Person],
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    error: Exception,
+) -> None:
+    """Ctrl-D, or what the terminal cannot have meant."""
+    anna, _, _ = people
+    if words == ["export"]:
+        with passed(b"words") as new:
+            assert anna.keys("passphrase", "--new-fd", str(new)) == 0
+
+    def nothing(_: str) -> str:
+        raise error
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("getpass.getpass", nothing)
+    before = anna.privatekey.read_text()
+    assert anna.keys(*words) == 1
+    assert "no passphrase came" in capsys.readouterr().err
+    assert anna.privatekey.read_text() == before
