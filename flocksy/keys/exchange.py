@@ -121,6 +121,7 @@ def importing(
     _refuse(known, bundle)
     name = name or bundle.name
     before = known.register.entry(bundle.public_key)
+    is_known = bundle.public_key in known.keystore.values()
     keystore, register, lines = dict(known.keystore), known.register, []
     replaced = keystore.get(bundle.endpoint)
     if replaced == bundle.public_key:
@@ -156,9 +157,14 @@ def importing(
             del keystore[before.endpoint]
         fewer = (before.endpoint,)
     elif before is None and replaced is None:
-        adds = "NAMES" if bundle.public_key in keystore.values() else "ADDS"
+        adds = "NAMES" if is_known else "ADDS"
         lines.append(f"{adds} {name} at {bundle.endpoint}")
         lines.append(f"    {fingerprint_hex(bundle.public_key)}")
+    if is_known and known.register.uid(bundle.public_key) != bundle.uid:
+        lines.append(
+            f"CHANGES the uid of {name}: the bundle says another first key than what was known; to "
+            "members who have not imported it, that is somebody else"
+        )
     if before is not None and before.name != name:
         lines.append(f"RENAMES {before.name} to {name}")
     if before is not None and before.trust is not Trust.UNVERIFIED:

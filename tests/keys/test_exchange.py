@@ -109,6 +109,20 @@ def test_nobody_takes_anothers_uid(claimed: KeyPair) -> None:
         importing(known, bundle)
 
 
+@pytest.mark.parametrize("trust", [Trust.UNVERIFIED, Trust.COMPARED])
+def test_another_uid_of_a_known_key_is_shown(trust: Trust) -> None:
+    """It makes another member of the one that all others see: its view is lost until they agree."""
+    first = generate_pair().public_key
+    later = make_bundle(BEN, "ben", "ben.example:5000", first_key=first)
+    change = importing(with_ben(trust), later)
+    assert [line.split(":")[0] for line in change.lines] == ["CHANGES the uid of ben"]
+    assert change.register.uid(BEN.public_key) == uid_of(first)
+    again = after(NOBODY, change)
+    assert importing(again, later).lines == ()
+    (back, *_) = importing(again, make_bundle(BEN, "ben", "ben.example:5000")).lines
+    assert back.startswith("CHANGES the uid of ben")
+
+
 def test_announcements_that_are_not_for_us() -> None:
     new = generate_pair()
     ours = make_rotation(BEN, new, BEN.public_key, "ben", "ben.example:5000", LATER)
