@@ -153,9 +153,9 @@ def importing(
         )
     if before is not None and before.endpoint != bundle.endpoint:
         lines.append(f"MOVES {before.name} from {before.endpoint} to {bundle.endpoint}")
-        if keystore.get(before.endpoint) == bundle.public_key:
-            del keystore[before.endpoint]
-        fewer = (before.endpoint,)
+        if keystore.get(before.endpoint, bundle.public_key) == bundle.public_key:
+            keystore.pop(before.endpoint, None)
+            fewer = (before.endpoint,)  # else it is another member's by now
     elif before is None and replaced is None:
         adds = "NAMES" if is_known else "ADDS"
         lines.append(f"{adds} {name} at {bundle.endpoint}")

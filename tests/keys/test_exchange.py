@@ -123,6 +123,19 @@ def test_another_uid_of_a_known_key_is_shown(trust: Trust) -> None:
     assert back.startswith("CHANGES the uid of ben")
 
 
+def test_who_moves_leaves_anothers_line_alone() -> None:
+    """Ben's first endpoint is Cleo's by now, and another line of his was there all the time."""
+    known = with_ben()
+    known = dataclasses.replace(
+        known, keystore={**known.keystore, "tcp://ben.elsewhere:1": BEN.public_key}
+    )
+    known = after(known, importing(known, make_bundle(CLEO, "cleo", "ben.example:5000")))
+    change = importing(known, make_bundle(BEN, "ben", "ben.example:6000"))
+    assert change.lines == ("MOVES ben from tcp://ben.example:5000 to tcp://ben.example:6000",)
+    assert change.fewer_nodes == ()
+    assert change.keystore["tcp://ben.example:5000"] == CLEO.public_key
+
+
 def test_announcements_that_are_not_for_us() -> None:
     new = generate_pair()
     ours = make_rotation(BEN, new, BEN.public_key, "ben", "ben.example:5000", LATER)
