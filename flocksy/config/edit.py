@@ -214,7 +214,7 @@ def _remove_original(text: str, name: str) -> str:
     index = 0
     while index < len(lines):
         line = original.without_comment(lines[index])
-        if line == f"[{name}]" or (line.startswith("[") and line.strip("[] ") == name):
+        if original.header(line) == name:
             index = original.block_lines(lines, index)
             continue
         key, _, value = line.partition("=")
@@ -228,7 +228,7 @@ def _change_original(text: str, name: str, word: str, value: object, is_default:
     lines = text.split("\n")
     for index, raw in enumerate(lines):
         line = original.without_comment(raw)
-        if line.startswith("[") and line.strip("[] ") == name:
+        if original.header(line) == name:
             end = original.block_lines(lines, index)
             block = "\n".join(lines[index + 1 : end])
             changed = _change_block(block, word, value)
@@ -256,10 +256,11 @@ def _last_plain_line(lines: list[str]) -> int:
     index = 0
     while index < len(lines):
         line = original.without_comment(lines[index])
-        if line.startswith("[") and line != "[program]":
+        header = original.header(line)
+        if header not in (None, original.PROGRAM):
             index = original.block_lines(lines, index)
             continue
-        if "=" in line or line == "[program]":
+        if "=" in line or header is not None:
             last_plain = index
             if line.partition("=")[0].strip() == "box":
                 last_box = index

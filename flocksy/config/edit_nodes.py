@@ -104,7 +104,8 @@ def _original(text: str, missing: Sequence[str], gone: set[str]) -> str:
     index = 0
     while index < len(lines):
         line = original.without_comment(lines[index])
-        if line.startswith("[") and line != "[program]":
+        header = original.header(line)
+        if header not in (None, original.PROGRAM):
             end = original.block_lines(lines, index)
             kept += lines[index:end]
             index = end
@@ -112,7 +113,7 @@ def _original(text: str, missing: Sequence[str], gone: set[str]) -> str:
         key, mark, value = line.partition("=")
         if not (mark and key.strip() == "node" and _is_one_of(value.strip(), gone)):
             kept.append(lines[index])
-            if line == "[program]" or (mark and key.strip() in ("node", "hostname")):
+            if header is not None or (mark and key.strip() in ("node", "hostname")):
                 place = len(kept)
         index += 1
     added = [f"node = {_short(endpoint)}" for endpoint in missing]

@@ -21,6 +21,9 @@ from dataclasses import dataclass
 from flocksy.config.document import BoxBlock, Document, Entry
 from flocksy.errors import ConfigError
 
+PROGRAM = "program"
+"""What stands in the header of the plain lines, where they have one."""
+
 _HEADER = re.compile(r"\[(?P<name>[^\]]*)\]")
 _PLAIN = re.compile(r"(?P<key>[\w-]+)\s*=\s*(?P<value>.*)")
 _COMMENT = re.compile(r"(^|\s)#.*$")
@@ -52,9 +55,9 @@ def parse(path: str, text: str) -> Document:
         index += 1
         if not line:
             continue
-        if header := _HEADER.fullmatch(line):
-            name = header["name"].strip()
-            if name == "program":
+        name = header(line)
+        if name is not None:
+            if name == PROGRAM:
                 continue
             if name in document.boxes:
                 first = document.boxes[name].where
@@ -70,6 +73,12 @@ def parse(path: str, text: str) -> Document:
         else:
             raise ConfigError(f"{path}:{number}: {line!r} is no line of the form key = value")
     return document
+
+
+def header(line: str) -> str | None:
+    """The name that a line without its comment heads a block with; None for any other line."""
+    found = _HEADER.fullmatch(line)
+    return None if found is None else found["name"].strip()
 
 
 def without_comment(line: str) -> str:

@@ -16,10 +16,13 @@ BLOCKS = (
     f'[program]\n{PLAIN}\n[old] # a block\n{{\n    "base_path" : "{{old}}" // here\n}}\n# end\n'
 )
 TABLES = f'{TOML}\n[box.old]  # a table\nbase_path = "{{old}}" # here\n# end\n'
+SPACED = BLOCKS.replace("[program]", "[ program ]").replace("[old]", "[ old ]")
 LINES = PLAIN + "box = old@{old}\n\n# end\n"
 
 
-@pytest.mark.parametrize("form", [BLOCKS, TABLES, LINES], ids=["blocks", "toml", "lines"])
+@pytest.mark.parametrize(
+    "form", [BLOCKS, SPACED, TABLES, LINES], ids=["blocks", "spaced", "toml", "lines"]
+)
 def test_add_and_remove_keep_everything_else(place: Place, form: str) -> None:
     old, new = place.box("old"), place.box("new")
     before = form.replace("{old}", str(old)).replace("{{", "{").replace("}}", "}")

@@ -37,6 +37,7 @@ base_path = "/home/anna/shared"
 FORMS = {
     "plain lines": PLAIN,
     "plain lines below [program]": "[program]\n" + PLAIN,
+    "plain lines below [ program ]": "[ program ]  # us\n" + PLAIN,
     "TOML": TOML,
     "TOML, a list over lines": TOML.replace('["', '[\n    "').replace('"]', '",\n]'),
     "TOML with [program]": TOML.replace("hostname", "[program]\nhostname"),
