@@ -78,6 +78,7 @@ def replace_text(path: str, text: str) -> None:
         mode = os.stat(path).st_mode & 0o777
         handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         try:
+            os.chmod(new, mode)  # what the umask has taken from it
             with open(handle, "wb") as file:
                 file.write(text.encode("utf-8", "surrogateescape"))
                 file.flush()

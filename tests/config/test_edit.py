@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -225,3 +226,15 @@ def test_a_box_of_a_list_beside_tables_is_for_a_person(place: Place) -> None:
     with pytest.raises(ConfigError, match="the box one is in a list"):
         remove_box(options, "one")
     assert len(load(options).boxes) == 2
+
+
+@pytest.mark.parametrize("mode", [0o660, 0o600, 0o444])
+def test_the_mode_stays_whatever_the_umask_takes(place: Place, mode: int) -> None:
+    options = place.write(PLAIN)
+    place.config.chmod(mode)
+    before = os.umask(0o077)
+    try:
+        add_box(options, BoxSettings("new", str(place.box("new"))))
+    finally:
+        os.umask(before)
+    assert place.config.stat().st_mode & 0o777 == mode
