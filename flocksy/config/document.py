@@ -70,8 +70,9 @@ def read_text(path: str) -> str:
     return data.decode("utf-8-sig", "surrogateescape")
 
 
-def replace_text(path: str, text: str) -> None:
-    """Replace the file at `path` by `text` in one step, flushed, with its mode kept."""
+def replace_text(path: str, text: str, before: str) -> None:
+    """Replace the file at `path`, which held `before`, by `text` in one step, flushed, and keep its
+    mode. Raises `ConfigError`, also where somebody else has changed it since."""
     path = os.path.realpath(path)
     new = f"{path}.new"
     try:
@@ -83,6 +84,9 @@ def replace_text(path: str, text: str) -> None:
                 file.write(text.encode("utf-8", "surrogateescape"))
                 file.flush()
                 os.fsync(file.fileno())
+            # The new file's fixed name keeps other commands out; who was quicker shows here.
+            if read_text(path) != before:
+                raise ConfigError(f"{path}: has changed meanwhile; try again")
             os.replace(new, path)
         except BaseException:
             os.unlink(new)

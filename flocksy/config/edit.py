@@ -38,7 +38,7 @@ def add_box(options: Options, box: BoxSettings) -> NodeSettings:
         if known.name == box.name:
             raise ConfigError(f"the box {box.name} is there already, at {where}")
     new = _add_toml(text, box) if _is_toml(text) else _add_original(text, box)
-    return _replace(options, path, new)
+    return _replace(options, path, text, new)
 
 
 def remove_box(options: Options, name: str) -> NodeSettings:
@@ -54,7 +54,7 @@ def remove_box(options: Options, name: str) -> NodeSettings:
     if where.startswith(COMMAND_LINE):
         raise ConfigError(f"the box {name} was given on the command line; start without it")
     new = _remove_toml(text, name) if _is_toml(text) else _remove_original(text, name)
-    return _replace(options, path, new)
+    return _replace(options, path, text, new)
 
 
 Word = Literal["mode", "folders", "paused", "xattrs"]
@@ -93,7 +93,7 @@ def change_box(options: Options, name: str, word: Word, value: object) -> NodeSe
             f"{where}: {word} of the box {name} is written in a way that only a person can change;"
             f" make it {json.dumps(plain)}"
         )
-    return _replace(options, path, new)
+    return _replace(options, path, text, new)
 
 
 def _is_toml(text: str) -> bool:
@@ -101,9 +101,9 @@ def _is_toml(text: str) -> bool:
     return formats.format_of(text) == "toml"
 
 
-def _replace(options: Options, path: str, text: str) -> NodeSettings:
+def _replace(options: Options, path: str, before: str, text: str) -> NodeSettings:
     settings = load(options, text)
-    document.replace_text(path, text)
+    document.replace_text(path, text, before)
     return settings
 
 

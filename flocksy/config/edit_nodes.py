@@ -33,7 +33,7 @@ def change_nodes(options: Options, more: Sequence[str], fewer: Sequence[str]) ->
         change = _toml if formats.format_of(text) == "toml" else _original
         new = change(text, missing, gone)
         load_words(bare, new)
-        document.replace_text(path, new)
+        document.replace_text(path, new, text)
     return tuple(
         f"{endpoint} is a node on the command line too: start without it"
         for endpoint in fewer

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from flocksy.config import edit
 from flocksy.config.edit import Word, add_box, change_box, remove_box
 from flocksy.config.load import load
-from flocksy.config.settings import BoxSettings, Symlinks
+from flocksy.config.settings import BoxSettings, NodeSettings, Symlinks
 from flocksy.errors import ConfigError
 from tests.place import PLAIN, TOML, Place
 
@@ -238,3 +240,22 @@ def test_the_mode_stays_whatever_the_umask_takes(place: Place, mode: int) -> Non
     finally:
         os.umask(before)
     assert place.config.stat().st_mode & 0o777 == mode
+
+
+def test_an_edit_never_undoes_another(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two commands read, then both write: the second one sees that the file is another by then."""
+    options = place.write(PLAIN)
+    one, two = place.box("one"), place.box("two")
+    loaded = edit.load
+
+    def meanwhile(*arguments: Any) -> NodeSettings:
+        monkeypatch.setattr(edit, "load", loaded)
+        add_box(options, BoxSettings("one", str(one)))
+        return loaded(*arguments)
+
+    monkeypatch.setattr(edit, "load", meanwhile)
+    with pytest.raises(ConfigError, match="has changed meanwhile; try again"):
+        add_box(options, BoxSettings("two", str(two)))
+    assert [box.name for box in load(options).boxes] == ["one"]
+    add_box(options, BoxSettings("two", str(two)))
+    assert [box.name for box in load(options).boxes] == ["one", "two"]

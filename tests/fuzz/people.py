@@ -109,13 +109,13 @@ def _edited(act: Callable[[], object], text: str) -> Words | None:
     """What the file says after `act`; None where it refused."""
     written: list[str] = []
 
-    def tried(_options: Options, _path: str, new: str) -> None:
+    def tried(_options: Options, _path: str, _before: str, new: str) -> None:
         load_words(OPTIONS, new)
         written.append(new)
 
     with instead(
         (document, "read_text", lambda _: text),
-        (document, "replace_text", lambda _, new: written.append(new)),
+        (document, "replace_text", lambda _, new, __: written.append(new)),
         (edit, "_replace", tried),
         (os.path, "exists", lambda _: True),
     ):
