@@ -117,6 +117,11 @@ class PairingHost:
             self._selector.close()
         if self._stopped and self._error is None and self._invitation.places:
             self._error = PairingError("stopped: the code is no longer good")
+        if self._invitation.burnt and self._error is None:
+            self._error = PairingError(
+                "too many connections came and said nothing: the code is burnt; make a new one "
+                "with flocksy pair"
+            )
         unsure = tuple(bundle for bundle in self._all if bundle not in self._sure)
         return Outcome(tuple(self._all), unsure, self._error)
 

@@ -188,7 +188,9 @@ def test_turns_have_an_end() -> None:
                 assert len(sock.recv(GREETING_BYTES, socket.MSG_WAITALL)) == GREETING_BYTES
         with socket.create_connection(host.address, BOUND_SECONDS) as sock:
             assert sock.recv(1) == b""
-        assert host.end().joined == ()
+        outcome = host.end()
+    assert outcome.joined == ()
+    assert "too many connections" in str(outcome.error)
 
 
 def test_nobody_comes_in_time() -> None:
