@@ -333,8 +333,9 @@ def join(
 def _hung_up(where: str, run: GuestRun) -> PairingError:
     if run.bundles:
         return PairingError(
-            f"{where}: the connection broke before the other machines' bundles came; what came is "
-            "kept, for the others pair again"
+            f"{where}: hung up before the other machines' bundles came: the connection broke, or "
+            "that machine refuses this one and says there why; what came is kept, for the others "
+            "pair again"
         )
     if run.said_confirmation and not run.confirmed:
         return WrongCodeError()  # the host hangs up where ours is not what its code gives
