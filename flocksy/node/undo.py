@@ -69,19 +69,8 @@ class Undo:
     def turn(self, now: float) -> float | None:
         """Bring the restores on. Returns when to come again."""
         for job in list(self._jobs):
-            if all(kept.box is not job.box for kept in self._keeper.boxes):
-                job.pending.fail(f"{job.name}: rests now or is gone; ask again when it goes on")
+            if self._bring_on(job, now):
                 self._jobs.remove(job)
-                continue
-            if job.pending.gone:
-                job.restoring.give_up("nobody waits for it any more")
-                self._jobs.remove(job)
-                continue
-            if self._exchange.quiet:
-                job.restoring.turn(now, job.box.intake.changed.__contains__)
-            if job.restoring.done:
-                self._jobs.remove(job)
-                self._answer(job)
         return now + LOOK_SECONDS if self._jobs else None
 
     def close(self) -> None:
@@ -208,6 +197,26 @@ class Undo:
         return {"text": "\n".join(lines) or "nothing waits"}
 
     # -- restores under way ---------------------------------------------------------------------
+
+    def _bring_on(self, job: _Job, now: float) -> bool:
+        """Whether it is over. Who waits for it has been told then."""
+        kept = next((one for one in self._keeper.boxes if one.box is job.box), None)
+        if kept is None:
+            job.pending.fail(f"{job.name}: rests now or is gone; ask again when it goes on")
+            return True
+        try:
+            if job.pending.gone:
+                job.restoring.give_up("nobody waits for it any more")
+                return True
+            if self._exchange.quiet:
+                job.restoring.turn(now, job.box.intake.changed.__contains__)
+        except (OSError, FlocksyError) as error:
+            self._keeper.failed(job.box, error)
+            job.pending.fail(f"{kept.reason}; then ask again")
+            return True
+        if job.restoring.done:
+            self._answer(job)
+        return job.restoring.done
 
     def _answer(self, job: _Job) -> None:
         log.info("box %s: %d paths restored", job.name, len(job.restoring.restored))
