@@ -138,11 +138,11 @@ class Guard:
 
     def approve(self) -> list[str]:
         """A person says yes. The paths that are to be recorded now."""
+        if self._strangers:
+            self.meet()  # first: the index may refuse it, and then nothing has been answered
         paths = list(self.waiting)
         self._approved.update(paths)
         self.waiting.clear()
-        if self._strangers:
-            self.meet()
         return paths
 
     def reject(self, paths: Iterable[str] | None = None) -> list[str]:
@@ -151,8 +151,9 @@ class Guard:
         chosen = list(self.waiting if paths is None else paths)
         with self._index.transaction():
             for path in chosen:
-                del self.waiting[path]
                 self._index.set_synced(path, None)
+        for path in chosen:  # not before the index has taken it
+            del self.waiting[path]
         return chosen
 
     def needed(self, paths: Iterable[str]) -> list[str]:
