@@ -31,7 +31,8 @@ from flocksy.boxes.scan.watcher import Watcher
 from flocksy.boxes.setup import BoxSetup, Mode, change_words
 from flocksy.errors import BoxError, FlocksyError, IndexDamaged
 from flocksy.index.database import note_damage
-from flocksy.index.store import BoxIndex, set_aside
+from flocksy.index.renewal import renew
+from flocksy.index.store import BoxIndex
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.version import Version
 
@@ -120,13 +121,11 @@ def open_box(
     words: list[str] = []
     disk = RealDisk(setup.path)
     try:
-        index, lost = _open_index(setup, words, now_ms)
+        index = _open_index(setup, disk, words, now_ms)
         try:
             found = marker.look(
                 disk, setup.name, setup.path, setup.box_id, index, removable=setup.removable
             )
-            if lost and found.state is marker.MarkerState.FOREIGN:
-                adopt = True  # it is our own marker whose secret went with the index
             if found.pauses and not adopt:
                 raise BoxPausedError(found.message)
             former = _mode(setup, index)
@@ -138,7 +137,7 @@ def open_box(
                 )
             if found.message and found.adopts:
                 words.append(found.message)
-            unknown = found.adopts or adopt or lost or former is not setup.mode
+            unknown = found.adopts or adopt or former is not setup.mode
             if unknown or _forgets_links(setup, index):
                 with index.transaction(durable=True):
                     index.remember(ADOPT, b"1")
@@ -198,16 +197,27 @@ def _mode(setup: BoxSetup, index: BoxIndex) -> Mode:
 
 
 def _open_index(
-    setup: BoxSetup, words: list[str], now_ms: Callable[[], int]
-) -> tuple[BoxIndex, bool]:
+    setup: BoxSetup, disk: Disk, words: list[str], now_ms: Callable[[], int]
+) -> BoxIndex:
     path = Path(setup.index_path)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return BoxIndex.open(path, now_ms), False
+        return BoxIndex.open(path, now_ms)
     except IndexDamaged as error:
-        aside = set_aside(path, time.strftime("%Y%m%dT%H%M%S", time.gmtime()))
+        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+        aside = renew(path, stamp, _known_without_index(setup, disk))
         words.append(f"box {setup.name}: {error}; it was set aside as {aside}, and is made anew")
-        return BoxIndex.open(path, now_ms), True
+        return BoxIndex.open(path, now_ms)
+
+
+def _known_without_index(setup: BoxSetup, disk: Disk) -> dict[str, bytes]:
+    """What a new index begins with: the marker that is here now was that of the damaged one, and
+    the disk, of unknown past now, has met the flock. Another disk that comes later is none."""
+    known = marker.claims(disk, setup.path, setup.box_id)
+    if known:
+        known |= {ADOPT: b"1", MET: b"1", MODE: setup.mode.encode("ascii")}
+        known[SINCE] = time.time_ns().to_bytes(8, "big")
+    return known
 
 
 def _look_at_attributes_anew(index: BoxIndex, capabilities: Capabilities) -> None:

@@ -6,7 +6,6 @@ see what this connection has written so far, committed or not. One connection, o
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -15,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from flocksy.index.contents import Contents
-from flocksy.index.database import Database, damage_note
+from flocksy.index.database import Database
 from flocksy.index.flock import BOTH, FLOCK, LANE, FlockTree, Outgoing
 from flocksy.index.items import LaneItems
 from flocksy.index.journal import Journal
@@ -26,7 +25,7 @@ from flocksy.index.rows import ENTRY_COLUMNS, NO_ENTRY, entry_row, joined_ids, p
 from flocksy.sync.trees import DiskEntry, PathState, SyncedEntry
 from flocksy.sync.version import Kind, Version
 
-__all__ = ["BoxIndex", "Counts", "Outgoing", "set_aside"]
+__all__ = ["BoxIndex", "Counts", "Outgoing"]
 
 TIDY_CONTENTS = 5_000
 """Contents looked at in one go: some tens of milliseconds."""
@@ -63,9 +62,9 @@ class BoxIndex:
     def __init__(self, path: Path, now_ms: Callable[[], int] = _now_ms) -> None:
         """Open or create. Checks the file after an unclean end. `now_ms`: the wall clock.
 
-        Raises `IndexDamaged` when the file is damaged; nothing is changed then, and the caller sets
-        it aside (`set_aside`), opens a new one and adopts. Raises `IndexTooNew` when it is of a
-        newer flocksy: nothing is changed, and nothing is to be.
+        Raises `IndexDamaged` when the file is damaged; nothing is changed then, and the caller puts
+        a new one in its place (`flocksy.index.renewal`) and adopts. Raises `IndexTooNew` when it is
+        of a newer flocksy: nothing is changed, and nothing is to be.
         """
         self.path = path
         self._database = Database(path)
@@ -388,13 +387,3 @@ class BoxIndex:
             elif one is not None and one.kind is Kind.DIRECTORY:
                 directories += step
         self._totals = files, directories, size
-
-
-def set_aside(path: Path, stamp: str) -> Path:
-    """Move a damaged index (and its -wal, -shm) to `<name>.damaged-<stamp>`; return that."""
-    target = path.with_name(f"{path.name}.damaged-{stamp}")
-    for suffix in ("", "-wal", "-shm"):
-        with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(target.with_name(target.name + suffix))
-    damage_note(path).unlink(missing_ok=True)  # last: cut off before that, it is met again
-    return target

@@ -12,7 +12,8 @@ from flocksy.errors import FlocksyError, IndexDamaged
 from flocksy.index.database import Database
 from flocksy.index.known import KnownTree
 from flocksy.index.migrations import VERSION
-from flocksy.index.store import BoxIndex, set_aside
+from flocksy.index.renewal import renew
+from flocksy.index.store import BoxIndex
 from flocksy.sync.trees import DiskEntry
 from flocksy.sync.version import Kind
 
@@ -110,6 +111,6 @@ def test_damage_that_the_scanner_meets_is_noted(tmp_path: Path) -> None:
     index.close()
     with pytest.raises(IndexDamaged):
         BoxIndex.open(path)
-    aside = set_aside(path, "now")
+    aside = renew(path, "now", {})
     assert aside.exists()
     BoxIndex.open(path).close()

@@ -15,7 +15,8 @@ from flocksy.errors import IndexDamaged
 from flocksy.index import recent
 from flocksy.index.database import note_damage
 from flocksy.index.flock import FLOCK, LANE
-from flocksy.index.store import BoxIndex, set_aside
+from flocksy.index.renewal import renew
+from flocksy.index.store import BoxIndex
 from flocksy.sync.reconcile import item_hash, path_key
 from flocksy.sync.state import join, state_of
 from flocksy.sync.trees import DiskEntry, PathState, SyncedEntry, Trees
@@ -349,9 +350,8 @@ def test_a_damaged_index_is_named_and_set_aside(tmp_path: Path) -> None:
         file.write(b"\xa5" * 40_000)
     with pytest.raises(IndexDamaged, match=r"box\.sqlite"):
         BoxIndex.open(path)
-    aside = set_aside(path, "20260101")
+    aside = renew(path, "20260101", {})
     assert aside.exists()
-    assert not path.exists()
     BoxIndex.open(path).close()
 
 
@@ -366,11 +366,11 @@ def test_damage_is_remembered_until_the_index_is_set_aside(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(Path, "rename", cut)
-        set_aside(path, "20260101")
+        patched.setattr(Path, "replace", cut)
+        renew(path, "20260101", {})
     with pytest.raises(IndexDamaged):
         BoxIndex.open(path)
-    set_aside(path, "20260102")
+    renew(path, "20260102", {})
     BoxIndex.open(path).close()
 
 
