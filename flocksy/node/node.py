@@ -40,6 +40,9 @@ LEAVE_SECONDS = 60.0
 BURST_SECONDS = 30
 """A burst takes about this long at most where the rate is limited (design 4.2)."""
 
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+"""Signals by which a node is told to end."""
+
 log = logging.getLogger("flocksy.node")
 
 
@@ -65,11 +68,7 @@ class Node:
 
     def _start(self, settings: NodeSettings, once: bool) -> None:
         started = self._started
-        self._loop = Loop()
-        started.callback(self._loop.close)
-        self._loop.catch(signal.SIGINT, signal.SIGTERM)
-        if hasattr(signal, "SIGHUP"):
-            self._loop.catch(signal.SIGHUP)
+        self._start_loop()
         addresses = addresses_of(settings)
         self._wire = WireProcess(settings, addresses)
         started.callback(self._wire.close)
@@ -105,6 +104,14 @@ class Node:
         self._loop.watch(self._scanner, self._scanned)
         self._loop.watch(self._control, self._control.on_readable)
 
+    def _start_loop(self) -> None:
+        self._loop = Loop()
+        self._started.callback(self._end_if_told)  # last: what came while all was closed counts
+        self._started.callback(self._loop.close)
+        self._loop.catch(*_ENDING)
+        if hasattr(signal, "SIGHUP"):
+            self._loop.catch(signal.SIGHUP)
+
     def run(self) -> int:
         """Until told to stop. Raises `FlocksyError` when the node cannot go on."""
         log.info("flocksy %s at %s", __version__, self._configured.settings.identity)
@@ -120,7 +127,8 @@ class Node:
         return EXIT_OK if self._once is None else self._once.exit_status
 
     def close(self) -> None:
-        """Stop everything that was started, whatever state it is in."""
+        """Stop everything that was started, whatever state it is in. Told to end meanwhile, the
+        node has no `successor` afterwards."""
         self._started.close()
 
     def read_anew(self) -> str:
@@ -152,6 +160,10 @@ class Node:
             log.info("%s", words)
             self._leave_by = self._loop.now() + LEAVE_SECONDS
             self._exchange.leaving = True
+
+    def _end_if_told(self) -> None:
+        if not set(_ENDING).isdisjoint(self._loop.signalled()):
+            self.successor = None
 
     # -- one turn -------------------------------------------------------------------------------
 
@@ -231,7 +243,7 @@ class Node:
         self._keeper.scan_with(self._scanner, now)
 
     def _on_signal(self, number: signal.Signals) -> None:
-        if number in (signal.SIGINT, signal.SIGTERM):
+        if number in _ENDING:
             self.successor = None
             self._leave("leaving")
             return

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from contextlib import ExitStack
+
 import pytest
 
 from flocksy.cli.main import main
 from flocksy.config.load import load, reload
 from flocksy.errors import RevokedError
 from flocksy.node import _succeeding
+from flocksy.node.node import Node
 from tests.place import PLAIN, Place
 
 
@@ -47,3 +52,19 @@ def test_who_was_revoked_while_the_node_was_leaving_is_not_met_again(place: Plac
     assert main(["keys", "revoke", "tcp://ben.example:5000", *flags, *more]) == 0
     with pytest.raises(RevokedError, match=r"no node.* a member was revoked"):
         _succeeding(before, before)
+
+
+@pytest.mark.parametrize(
+    ("number", "goes_on"), [("SIGTERM", False), ("SIGINT", False), ("SIGHUP", True)]
+)
+def test_what_comes_while_all_is_closed_counts(place: Place, number: str, *, goes_on: bool) -> None:
+    which = getattr(signal, number)
+    node = Node.__new__(Node)
+    node._started = ExitStack()
+    node._start_loop()
+    node.successor = load(place.write(PLAIN))
+    node._started.callback(os.kill, os.getpid(), which)  # as the boxes are closed
+    before = signal.getsignal(which)
+    node.close()
+    assert signal.getsignal(which) is not before, "it is given back"
+    assert (node.successor is not None) == goes_on
