@@ -23,13 +23,13 @@ from flocksy.node.commands import Commands
 from flocksy.node.configured import Configured
 from flocksy.node.loop import Loop
 from flocksy.node.once import Once
-from flocksy.node.processes import WireProcess, deaf
+from flocksy.node.processes import WireProcess
 from flocksy.node.reaching import addresses_of
 from flocksy.node.reports import Reporter
 from flocksy.node.restarts import Restarts
 from flocksy.status.control import ControlServer
 from flocksy.status.wording import EXIT_OK
-from flocksy.system import memory
+from flocksy.system import memory, processes
 
 MAX_WAIT_SECONDS = 1.0
 """The loop comes round at least so often, whatever has gone unnoticed."""
@@ -108,9 +108,7 @@ class Node:
         self._loop = Loop()
         self._started.callback(self._end_if_told)  # last: what came while all was closed counts
         self._started.callback(self._loop.close)
-        self._loop.catch(*_ENDING)
-        if hasattr(signal, "SIGHUP"):
-            self._loop.catch(signal.SIGHUP)
+        self._loop.catch(*processes.OF_A_PERSON)
 
     def run(self) -> int:
         """Until told to stop. Raises `FlocksyError` when the node cannot go on."""
@@ -260,7 +258,7 @@ class Node:
 
 def _new_scanner() -> Scanner:
     scanner = Scanner()
-    with deaf():
+    with processes.held_back():
         scanner.start()
     return scanner
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 
 from flocksy.boxes.lanes.addresses import Addresses
@@ -68,27 +65,13 @@ def shared_bytes(settings: NodeSettings) -> int:
     return sum(shape_of(wire_settings(settings)).sizes())
 
 
-@contextmanager
-def deaf() -> Iterator[None]:
-    """While a process is started: it must not die of a Ctrl-C before it can decide to ignore it.
-
-    Ignored signals stay ignored in a new process; ours are given back at once.
-    """
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
-
-
 class WireProcess:
     """The running wire process and the seam to it."""
 
     def __init__(self, settings: NodeSettings, addresses: Addresses | None = None) -> None:
         wire = wire_settings(settings, addresses)
-        self.seam = BoxSeam(shape_of(wire))
+        with processes.held_back():  # Python starts a process of its own for shared memory
+            self.seam = BoxSeam(shape_of(wire))
         context = multiprocessing.get_context("spawn")
         self.process: BaseProcess = context.Process(
             target=run,
@@ -96,7 +79,7 @@ class WireProcess:
             name="flocksy-wire",
             daemon=True,
         )
-        with deaf():
+        with processes.held_back():
             self.process.start()
         self.seam.launched()
         self.alive = True

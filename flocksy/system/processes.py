@@ -1,4 +1,4 @@
-"""What a process takes from others that want the CPU and the disk, and when it ends."""
+"""What a process takes from others that want the CPU and the disk, what it hears, how it ends."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 import platform
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from flocksy.system.kernel import LIBC
 
@@ -16,6 +18,11 @@ _IOPRIO_WHO_PROCESS = 1
 _IOPRIO_CLASS_IDLE = 3
 _IOPRIO_CLASS_SHIFT = 13
 _PR_SET_PDEATHSIG = 1
+
+OF_A_PERSON = tuple(
+    signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+"""What a person, the system or a terminal tells a node, the latter all its processes at once."""
 
 
 def set_nice(level: int) -> bool:
@@ -59,3 +66,25 @@ def die_with_parent(parent_pid: int) -> bool:
     if done == 0 and os.getppid() != parent_pid:
         os._exit(1)
     return bool(done == 0)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """What a person tells this thread meanwhile comes at the end. For starting a process: it begins
+    with that held back too, and does not die of it before it can `leave_to_parent`."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, OF_A_PERSON)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def leave_to_parent() -> None:
+    """To be called first thing in a child: whatever a person tells it is its parent's affair."""
+    for number in OF_A_PERSON:
+        signal.signal(number, signal.SIG_IGN)
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, OF_A_PERSON)

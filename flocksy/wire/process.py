@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from flocksy.protocol.cell import check_sizes, header_bytes
 from flocksy.seam.joint import SeamHandle, WireSeam
 from flocksy.seam.report import WireReport
 from flocksy.seam.shape import SeamShape
-from flocksy.system import clocks, memory
+from flocksy.system import clocks, memory, processes
 from flocksy.wire.emitter import Emitter
 from flocksy.wire.limits import EXACT_NS
 from flocksy.wire.link import Links
@@ -56,8 +55,7 @@ def run(
     settings: WireSettings, handle: SeamHandle, tune: Callable[[], object] | None = None
 ) -> None:
     """The target of the spawned process. `tune` sets its priority and the like."""
-    for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-        signal.signal(number, signal.SIG_IGN)
+    processes.leave_to_parent()
     seam = WireSeam(handle)
     handle.wake.close()
     try:

@@ -14,7 +14,6 @@ import contextlib
 import multiprocessing
 import os
 import queue
-import signal
 import socket
 import threading
 import time
@@ -215,9 +214,8 @@ class Scanner:
 
 def run(pipe: Connection, parent_pid: int) -> None:
     """The life of the scanner process: until it is told to end, or the pipe is closed."""
+    processes.leave_to_parent()
     processes.die_with_parent(parent_pid)
-    # A Ctrl-C in the terminal goes to the whole group; the node stops us in its own order.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     processes.set_nice(NICENESS)
     processes.set_idle_io()
     requests: queue.SimpleQueue[ScanRequest | None] = queue.SimpleQueue()
