@@ -6,7 +6,9 @@ leads to it from the one before. Steps are never changed once released.
 
 from __future__ import annotations
 
+import functools
 import sqlite3
+from contextlib import closing
 from importlib import resources
 from pathlib import Path
 
@@ -30,8 +32,11 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
             f"{path}: this index was written by a newer flocksy (version {found}, this one knows "
             f"{VERSION}): update flocksy; or move the file away, and it is made anew"
         )
-    if found < 0:
-        raise IndexDamaged(f"index {path.name} is damaged (version {found})")
+    if found < 0 or _columns(connection) != _columns_of(found):
+        raise IndexDamaged(
+            f"index {path.name} is damaged (it says version {found}, and is of none or another): it"
+            " is set aside and rebuilt"
+        )
 
 
 def migrate(connection: sqlite3.Connection) -> None:
@@ -46,3 +51,22 @@ def migrate(connection: sqlite3.Connection) -> None:
 def _version(connection: sqlite3.Connection) -> int:
     (found,) = connection.execute("PRAGMA user_version").fetchone()
     return int(found)
+
+
+def _columns(connection: sqlite3.Connection) -> frozenset[tuple[str, str]]:
+    """What there is, by the names of tables and columns. Their texts are SQLite's."""
+    return frozenset(
+        connection.execute(
+            "SELECT tables.name, columns.name FROM sqlite_schema AS tables"
+            " JOIN pragma_table_info(tables.name) AS columns"
+            " WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite%'"
+        )
+    )
+
+
+@functools.cache
+def _columns_of(version: int) -> frozenset[tuple[str, str]]:
+    with closing(sqlite3.connect(":memory:")) as made:
+        for step in STEPS[:version]:
+            made.executescript(step)
+        return _columns(made)

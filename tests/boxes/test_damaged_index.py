@@ -74,6 +74,13 @@ def spoil_kinds(path: Path) -> None:
     connection.close()
 
 
+def spoil_version(path: Path) -> None:
+    """A byte of the first page: it says that it is of another flocksy."""
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA user_version = {VERSION - 1}")
+    connection.close()
+
+
 HARMS: dict[str, Callable[[Path], None]] = {
     "no database at all": lambda path: overwrite(path, b"this was one once"),
     "cut in half": cut_in_half,
@@ -84,6 +91,7 @@ HARMS: dict[str, Callable[[Path], None]] = {
     "its open batch garbage": spoil_open_batch,
     "its records garbage": spoil_records,
     "its kinds garbage": spoil_kinds,
+    "its version another": spoil_version,
 }
 
 

@@ -166,11 +166,19 @@ def test_a_newer_index_is_refused_in_one_line_and_left_as_it_is(tmp_path: Path) 
     assert sorted(one.name for one in tmp_path.iterdir()) == ["box.sqlite"]
 
 
-def test_a_version_that_never_was_is_damage(tmp_path: Path) -> None:
+@pytest.mark.parametrize("said", [-3, *range(VERSION + 1)])
+@pytest.mark.parametrize("version", range(VERSION + 1))
+def test_a_version_that_is_not_the_one_it_says_is_damage(
+    version: int, said: int, tmp_path: Path
+) -> None:
     path = tmp_path / "box.sqlite"
-    BoxIndex.open(path).close()
+    old_index(path, version)
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = -3")
+    connection.execute(f"PRAGMA user_version = {said}")
     connection.close()
-    with pytest.raises(IndexDamaged):
+    if said == version:
+        BoxIndex.open(path).close()
+        return
+    with pytest.raises(IndexDamaged) as caught:
         BoxIndex.open(path)
+    assert "box.sqlite" in str(caught.value) and "\n" not in str(caught.value)
