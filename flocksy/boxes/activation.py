@@ -190,9 +190,9 @@ def _forgets_links(setup: BoxSetup, index: BoxIndex) -> bool:
 
 def _mode(setup: BoxSetup, index: BoxIndex) -> Mode:
     """The mode that the index knows this box in; a new box is in whichever it is opened in."""
-    known = index.remembered(MODE)
+    known = index.remembered_as(MODE, lambda name: Mode(name.decode("ascii")))
     if known is not None:
-        return Mode(known.decode("ascii"))
+        return known
     return setup.mode if index.remembered("secret") is None else Mode.SYNC
 
 

@@ -66,10 +66,10 @@ class Held:
         self._capabilities = capabilities
         self._links = links
         self._mounts = Mounts(index, setup.path, adopting=adopting)
-        self._in_force = _choice(index.remembered(CHOICE))
+        self._in_force = index.remembered_as(CHOICE, _choice) or Choice()
         self.choice = Choice(setup.folders, self._in_force.ignore.text)
         """What is held; in force once `moving` has ended."""
-        self._former = _choice(index.remembered(CHOOSING))
+        self._former = index.remembered_as(CHOOSING, _choice) or Choice()
         self._seen: Stat | None = None
         self._looked = False
         self._mounts_at = 0.0
@@ -247,8 +247,9 @@ def _plain(choice: Choice) -> bytes:
     return json.dumps({"folders": choice.folders, "ignore": choice.ignore.text}).encode("ascii")
 
 
-def _choice(remembered: bytes | None) -> Choice:
-    if remembered is None:
-        return Choice()
+def _choice(remembered: bytes) -> Choice:
     plain = json.loads(remembered)
-    return Choice(plain["folders"], plain["ignore"])
+    folders, ignore = plain["folders"], plain["ignore"]
+    if not isinstance(folders, list) or not all(isinstance(one, str) for one in (*folders, ignore)):
+        raise ValueError("no choice")
+    return Choice(folders, ignore)

@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from flocksy.errors import FlocksyError, HostileInput, IndexDamaged
 from flocksy.index.migrations import check_version, migrate
@@ -36,6 +36,8 @@ WAL_LIMIT_BYTES = 64 * 1024 * 1024
 DAMAGE_SUFFIX = ".damaged"
 
 Row = Sequence[Any]
+
+Decoded = TypeVar("Decoded")
 
 _JOINED = contextlib.nullcontext()
 """An inner transaction: the outer one commits or rolls back."""
@@ -121,6 +123,15 @@ class Database:
     def decoding(self) -> AbstractContextManager[None]:
         """See the function of this name."""
         return decoding(self._path)
+
+    def decoded(self, name: str, value: bytes, decode: Callable[[bytes], Decoded]) -> Decoded:
+        """What `decode` makes of the value of that name. Raises `IndexDamaged` where that is
+        nothing."""
+        with self.decoding():
+            try:
+                return decode(value)
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+                raise HostileInput(f"{name}: nothing that was ever remembered") from None
 
     def check_for_damage(self) -> None:
         """Raise `IndexDamaged` if anybody, the scanner too, has met damage in this file."""

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from flocksy.index.contents import Contents
-from flocksy.index.database import Database
+from flocksy.index.database import Database, Decoded
 from flocksy.index.flock import BOTH, FLOCK, LANE, FlockTree, Outgoing
 from flocksy.index.items import LaneItems
 from flocksy.index.journal import Journal
@@ -350,6 +350,11 @@ class BoxIndex:
         """A small named value: of the marker, or what the engine keeps."""
         row = self._database.row("SELECT value FROM remembered WHERE name = ?", (name,))
         return None if row is None else bytes(row[0])
+
+    def remembered_as(self, name: str, decode: Callable[[bytes], Decoded]) -> Decoded | None:
+        """The same, decoded. Raises `IndexDamaged` where `decode` can make nothing of it."""
+        value = self.remembered(name)
+        return None if value is None else self._database.decoded(name, value, decode)
 
     def remember(self, name: str, value: bytes | None) -> None:
         """Set or drop one. Survives a power cut once its transaction is `durable`."""

@@ -6,16 +6,30 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from flocksy.boxes.activation import MODE
+from flocksy.boxes.disk.mounts import MOUNTS
+from flocksy.boxes.held import CHOICE, CHOOSING
+from flocksy.boxes.scan.links import LINKS
+from flocksy.boxes.setup import BoxSetup
 from flocksy.index.migrations import VERSION
+from flocksy.index.store import BoxIndex
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 
 __all__ = ["flock", "spool"]
 
 PAGE = 4096
+
+
+class Following(Flock):
+    """Node 2 follows links."""
+
+    def setup(self, lane: int) -> BoxSetup:
+        return replace(super().setup(lane), follow_symlinks=lane == 2)
 
 
 def overwrite(path: Path, data: bytes) -> None:
@@ -129,6 +143,22 @@ def test_damage_while_the_node_runs(flock: Flock) -> None:
     flock.settle_equal()
     assert flock.path(2, "folder 2/file 2").read_text() == "edited"
     assert flock.tree(0) >= before
+
+
+@pytest.mark.parametrize("name", [CHOICE, CHOOSING, LINKS, MODE, MOUNTS])
+@pytest.mark.parametrize("value", [b"\xff", b"[1]", b'{"folders": [1], "ignore": 2}'])
+def test_what_it_remembers_is_garbage(tmp_path: Path, spool: Path, name: str, value: bytes) -> None:
+    with Following(tmp_path, spool) as flock:
+        flock.write(0, "file", "content")
+        flock.settle_equal()
+        flock.stop(2)
+        index = BoxIndex.open(flock.root / "state2" / "box.sqlite")
+        index.remember(name, value)
+        index.close()
+        flock.restart(2)
+        flock.settle_equal()
+        assert flock.tree(2) == {"file"}
+        assert list((flock.root / "state2").glob("*.damaged-*"))
 
 
 def of_version(path: Path, version: int) -> bytes:

@@ -35,7 +35,7 @@ class Mounts:
         self._root = os.path.realpath(root) + "/"
         self._known: dict[str, int] = {}
         if not adopting:
-            self._known = json.loads(index.remembered(MOUNTS) or b"{}")
+            self._known = index.remembered_as(MOUNTS, _numbers) or {}
         self._numbers: dict[filesystems.Mount, int] = {}
         self.detached: dict[str, str] = {}
         """Directories of the box that do not show what they should, and what is wrong."""
@@ -114,6 +114,10 @@ class Mounts:
         self._known = known
         with self._index.transaction():
             self._index.remember(MOUNTS, json.dumps(known).encode("ascii"))
+
+
+def _numbers(remembered: bytes) -> dict[str, int]:
+    return {path: int(number) for path, number in json.loads(remembered).items()}
 
 
 def _number(point: str) -> int:

@@ -61,11 +61,7 @@ class Links:
         self._targets = Targets(root, private)
         self._private = tuple(private)
         self._since_ns = int.from_bytes(index.remembered(SINCE) or b"", "big")
-        plain = json.loads(index.remembered(LINKS) or b"{}")
-        self._links = {
-            path: OwnLink(path, bytes.fromhex(text_root), reason, made_here)
-            for path, (text_root, reason, made_here) in plain.items()
-        }
+        self._links = index.remembered_as(LINKS, _links) or {}
         self._moved = False
 
     def request(self, *, undecided: bool) -> FollowRequest:
@@ -131,3 +127,10 @@ class Links:
             return self._targets.reach(place_of(self, self._targets.root, link)).real
         except NotFollowedError as error:
             raise FileNotFoundError(str(error)) from None
+
+
+def _links(remembered: bytes) -> dict[str, OwnLink]:
+    return {
+        path: OwnLink(path, bytes.fromhex(text_root), str(reason), bool(made_here))
+        for path, (text_root, reason, made_here) in json.loads(remembered).items()
+    }
