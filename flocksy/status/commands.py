@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import os
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
+
+MAX_PATH = 4096
+
+
+def _path(value: object) -> str:
+    """As the operating system has it: maybe no text, which pydantic would refuse."""
+    if not isinstance(value, str) or not os.path.isabs(value) or "\0" in value:
+        raise ValueError("should be an absolute path")
+    if len(os.fsencode(value)) > MAX_PATH:
+        raise ValueError(f"should be a path of at most {MAX_PATH} bytes")
+    return value
+
+
+def _text(value: str) -> str:
+    value.encode()
+    if not value or "\0" in value:
+        raise ValueError("should be a text")
+    return value
+
+
+Path = Annotated[str, PlainValidator(_path)]
+
+Text = Annotated[str, AfterValidator(_text)]
+"""What is going to be written into the configuration."""
 
 
 class _Arguments(BaseModel):
@@ -12,7 +37,7 @@ class _Arguments(BaseModel):
 
 
 class _OneBox(_Arguments):
-    name: str = Field(min_length=1, max_length=255)
+    name: Text = Field(max_length=255)
 
 
 class _MaybeBox(_Arguments):
@@ -24,18 +49,18 @@ class _Wait(_MaybeBox):
 
 
 class _BoxAdd(_OneBox):
-    path: str = Field(min_length=1, max_length=4096)  # absolute
+    path: Annotated[Text, AfterValidator(_path)]
     symlinks: int = Field(default=2, ge=0, le=2)
     removable: bool = False
     xattrs: bool = False
 
 
 class _Path(_Arguments):
-    path: str = Field(min_length=1, max_length=4096)  # absolute
+    path: Path
 
 
 class _MaybePath(_Arguments):
-    path: str | None = Field(default=None, min_length=1, max_length=4096)  # absolute
+    path: Path | None = None
 
 
 class _Deleted(_MaybePath):
@@ -59,7 +84,7 @@ class _Mode(_OneBox):
 
 
 class _Folders(_OneBox):
-    folders: list[str] | None = Field(default=None, max_length=256)  # None: only tell; []: all
+    folders: list[Text] | None = Field(default=None, max_length=256)  # None: only tell; []: all
 
 
 class _Xattrs(_OneBox):
@@ -67,7 +92,7 @@ class _Xattrs(_OneBox):
 
 
 class _Revert(_OneBox):
-    paths: list[str] | None = Field(default=None, max_length=10_000)  # absolute; None: all
+    paths: list[Path] | None = Field(default=None, max_length=10_000)  # None: all
 
 
 COMMANDS: dict[str, type[BaseModel]] = {

@@ -173,7 +173,8 @@ class ControlServer:
 
     def _request(self, client: _Client, line: bytes) -> None:
         try:
-            request = _Request.model_validate_json(line)
+            # Read by json: pydantic's reader takes no file name that is no text.
+            request = _Request.model_validate(json.loads(line))
         except (ValidationError, ValueError, RecursionError):
             self._refuse(client, _other_version(line) or "the request is not understood")
             return
@@ -190,7 +191,8 @@ class ControlServer:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             what = ".".join(str(part) for part in first["loc"])
-            text = f"{request.command}: {what}: {first['msg'].lower()}"
+            why = first["msg"].lower().removeprefix("value error, ")
+            text = f"{request.command}: {what}: {why}"
             self._send(client, _failure(request.id, text, EXIT_USAGE))
             return
         try:

@@ -133,6 +133,37 @@ def test_arguments_are_filled_in_and_checked(node: Node) -> None:
     assert len(node.seen) == 1
 
 
+def test_a_path_that_is_no_text_is_understood(node: Node) -> None:
+    request(node.path, "history", {"path": "/box/\udcff"})
+    request(node.path, "box_revert", {"name": "box", "paths": ["/box/\udcff"]})
+    assert node.seen == [
+        ("history", {"path": "/box/\udcff"}),
+        ("box_revert", {"name": "box", "paths": ["/box/\udcff"]}),
+    ]
+
+
+@pytest.mark.parametrize("path", ["", "/a\0/b", "relative", "/\ud800", "/" + "x" * 5000])
+@pytest.mark.parametrize("command", ["history", "box_add", "box_revert", "deleted"])
+def test_what_can_be_no_path_is_refused(node: Node, command: str, path: str) -> None:
+    arguments: dict[str, object] = {"path": path}
+    if command == "box_add":
+        arguments["name"] = "box"
+    elif command == "box_revert":
+        arguments = {"name": "box", "paths": ["/fine", path]}
+    with pytest.raises(CommandFailedError) as refused:
+        request(node.path, command, arguments)
+    assert "path" in str(refused.value) and "\n" not in str(refused.value)
+    assert refused.value.exit_status == EXIT_USAGE
+    assert node.seen == []
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\udcff", ""])
+def test_what_can_be_no_name_of_a_folder_is_refused(node: Node, name: str) -> None:
+    with pytest.raises(CommandFailedError, match="folders"):
+        request(node.path, "box_folders", {"name": "box", "folders": ["fine", name]})
+    assert node.seen == []
+
+
 def test_errors_keep_their_words_and_their_exit_status(node: Node) -> None:
     with pytest.raises(CommandFailedError, match="line 5: not this one") as usage:
         request(node.path, "box_add", {"name": "x", "path": "/x"})
