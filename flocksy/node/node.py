@@ -23,7 +23,7 @@ from flocksy.node.commands import Commands
 from flocksy.node.configured import Configured
 from flocksy.node.loop import Loop
 from flocksy.node.once import Once
-from flocksy.node.processes import WireProcess
+from flocksy.node.processes import WireProcess, starting
 from flocksy.node.reaching import addresses_of
 from flocksy.node.reports import Reporter
 from flocksy.node.restarts import Restarts
@@ -235,7 +235,12 @@ class Node:
     def _start_scanner_again(self, now: float) -> None:
         """It writes nothing, so nothing is lost with it but what it was asked for."""
         self._scanner.stop()
-        self._scanner = _new_scanner()
+        try:
+            self._scanner = _new_scanner()
+        except FlocksyError as error:
+            self._scanner_restarts.died(now)
+            self._problem(f"{error}; it is tried again")
+            return
         self._scanner_restarts.started(now)
         self._loop.watch(self._scanner, self._scanned)
         self._keeper.scan_with(self._scanner, now)
@@ -257,9 +262,14 @@ class Node:
 
 
 def _new_scanner() -> Scanner:
-    scanner = Scanner()
-    with processes.held_back():
-        scanner.start()
+    """Raises `FlocksyError` where it cannot be started."""
+    with starting("scanner"):
+        scanner = Scanner()
+        try:
+            scanner.start()
+        except BaseException:
+            scanner.stop()
+            raise
     return scanner
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 
 from flocksy.boxes.lanes.addresses import Addresses
@@ -65,12 +67,28 @@ def shared_bytes(settings: NodeSettings) -> int:
     return sum(shape_of(wire_settings(settings)).sizes())
 
 
+@contextmanager
+def starting(what: str) -> Iterator[None]:
+    """While a process is started. What a person tells us comes afterwards, lest the new process
+    dies of it. Raises `FlocksyError` where the system has no room for it."""
+    try:
+        with processes.held_back():
+            yield
+    except (OSError, RuntimeError) as error:
+        why = (isinstance(error, OSError) and error.strerror) or error
+        raise FlocksyError(
+            f"the {what} process cannot be started ({why}): make room in memory and in /dev/shm, or"
+            " for more processes of this user"
+        ) from error
+
+
 class WireProcess:
     """The running wire process and the seam to it."""
 
     def __init__(self, settings: NodeSettings, addresses: Addresses | None = None) -> None:
+        """Raises `FlocksyError` where the process cannot be started."""
         wire = wire_settings(settings, addresses)
-        with processes.held_back():  # Python starts a process of its own for shared memory
+        with starting("wire"):  # Python starts a process of its own for shared memory
             self.seam = BoxSeam(shape_of(wire))
         context = multiprocessing.get_context("spawn")
         self.process: BaseProcess = context.Process(
@@ -79,8 +97,12 @@ class WireProcess:
             name="flocksy-wire",
             daemon=True,
         )
-        with processes.held_back():
-            self.process.start()
+        try:
+            with starting("wire"):
+                self.process.start()
+        except BaseException:
+            self.seam.close()
+            raise
         self.seam.launched()
         self.alive = True
 

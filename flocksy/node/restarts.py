@@ -24,9 +24,10 @@ class Restarts:
         """When to start it again; None while it runs."""
 
     def died(self, now: float) -> None:
-        """It has ended, and nobody wanted that."""
+        """It has ended, and nobody wanted that; or it could not be started."""
         if self._since is not None and now - self._since >= HEALTHY_SECONDS:
             self._pause_s = FIRST_SECONDS
+        self._since = None  # it may die once more before it has lived
         self.due = now + self._pause_s
         self._pause_s = min(2 * self._pause_s, MAX_SECONDS)
 
