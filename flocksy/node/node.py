@@ -97,9 +97,9 @@ class Node:
         self._reporter = Reporter(settings, self._exchange, self._keeper)
         self._once = Once(settings, self._exchange, self._keeper, self._reporter) if once else None
         self._commands = Commands(self._configured, self._exchange, self._reporter, self.read_anew)
-        started.callback(self._commands.close)
         self._control = ControlServer(settings.control_path, self._commands.handle)
         started.callback(self._control.close)
+        started.callback(self._commands.close)  # while who waits can still be told
         self._loop.watch(seam, self._wire_moved)
         self._loop.watch(self._scanner, self._scanned)
         self._loop.watch(self._control, self._control.on_readable)

@@ -8,7 +8,8 @@ import signal
 
 import pytest
 
-from flocksy.status.wording import EXIT_TIMEOUT, EXIT_USAGE
+from flocksy.status import local_socket
+from flocksy.status.wording import CONTROL_VERSION, EXIT_TIMEOUT, EXIT_USAGE
 from flocksy.testing.rig import Rig, RigError, wait_until
 from tests.integration.flock import KIB, box_status, command, random_bytes, wait_for_files
 
@@ -152,6 +153,27 @@ def test_waiting_has_an_end(rig: Rig) -> None:
     rig.wait_equal()
     assert "in sync" in command(one, "wait", "shared", "--timeout", "30")
     assert "rescanning shared" in command(one, "rescan")
+
+
+def test_who_waits_is_told_that_the_node_stops(rig: Rig) -> None:
+    node = rig.nodes[2]
+    command(node, "box", "pause", "shared")
+    with (
+        local_socket.connect(node.control_socket(), SOON) as client,
+        client.makefile("rw") as lines,
+    ):
+        for number, asked in enumerate(("wait", "version")):
+            line = {"v": CONTROL_VERSION, "id": number, "command": asked, "arguments": {}}
+            lines.write(json.dumps(line) + "\n")
+        lines.flush()
+        assert json.loads(lines.readline())["id"] == 1, "the wait has been taken"
+        assert rig.stop(node) == 0
+        told = json.loads(lines.readline())
+    assert (told["id"], told["error"]) == (0, "the node stops")
+    rig.start(node)
+    rig.wait_for_view()
+    command(node, "box", "resume", "shared")
+    rig.wait_in_sync()
 
 
 def test_a_missing_marker_pauses_the_box(rig: Rig) -> None:
