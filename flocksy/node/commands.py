@@ -67,8 +67,13 @@ class Commands:
         }
 
     def handle(self, command: str, arguments: Arguments) -> Answer | Pending:
-        """Answer one command, or promise to. `arguments` have been checked."""
-        return self._handlers[command](arguments)
+        """Answer one command, or promise to. `arguments` have been checked. Raises `FlocksyError`:
+        a disk that fails while it is asked for something ends that command and no more."""
+        try:
+            return self._handlers[command](arguments)
+        except OSError as error:
+            what = ": ".join(str(word) for word in (error.filename, error.strerror) if word)
+            raise FlocksyError(f"{command}: {what or error}") from error
 
     def turn(self, now: float) -> float | None:
         """Answer the waits that are over. Returns when to look again."""

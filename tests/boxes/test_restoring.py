@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -9,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.boxes.disk.port import Stat
 from flocksy.boxes.past import recall as recall_room
 from flocksy.boxes.past.conflicts import conflict_of, conflicts, resolved
 from flocksy.boxes.past.moments import moment_of
 from flocksy.boxes.past.recall import Moment, Recall
 from flocksy.boxes.past.restoring import NOBODY_HAS_IT, Restoring
 from flocksy.errors import FlocksyError
+from flocksy.index.journal import Kept
 from flocksy.testing.trees import snapshot
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 
@@ -103,6 +107,28 @@ def test_an_edit_is_undone_and_the_newer_content_kept(flock: Flock) -> None:
     oldest = versions[-1]
     restore(flock, 1, "file", Moment(id_digits=oldest.id.hex()[:8]))
     assert flock.path(0, "file").read_text() == "one"
+
+
+def test_what_the_disk_cannot_show_of_the_history_keeps_nobody_from_the_rest(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for content in ("one", "two"):
+        flock.write(0, "file", content)
+        flock.settle_equal()
+    box = flock.box(0)
+    with box.index.transaction():
+        box.index.journal.keep(Kept("2026-01-01/sick", "file", b"v" * 16, b"r" * 32, 7, 9))
+    stat = type(box.disk).stat
+
+    def sick(disk: RealDisk, path: str) -> Stat | None:
+        if path.endswith("/sick"):
+            raise OSError(errno.EIO, "Input/output error")
+        return stat(disk, path)
+
+    monkeypatch.setattr(type(box.disk), "stat", sick)
+    assert len(recall(flock, 0).versions("file")) == 2
+    restore(flock, 0, "file")
+    assert flock.path(1, "file").read_text() == "one"
 
 
 def test_a_link_and_a_directory(flock: Flock) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any, cast
 
 import pytest
 
+from flocksy.boxes.past.recall import Recall
 from flocksy.boxes.setup import BoxSetup
+from flocksy.errors import FlocksyError
 from flocksy.node.commands import Commands
 from flocksy.node.configured import Configured
 from flocksy.node.reports import Reporter
@@ -90,6 +93,15 @@ def test_deleted_lists_all_that_waits(flock: Guarded) -> None:
     answer = ask(flock, "deleted", limit=100)
     assert [one["path"] for one in answer["deleted"]] == ["past"]
     assert "approve" not in answer["text"]
+
+
+def test_a_disk_that_fails_is_an_answer(flock: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sick(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error", "/disk")
+
+    monkeypatch.setattr(Recall, "versions", sick)
+    with pytest.raises(FlocksyError, match=r"^history: /disk: Input/output error$"):
+        ask(flock, "history", "stays")
 
 
 def test_history_says_that_it_waits(flock: Guarded) -> None:

@@ -260,13 +260,15 @@ class Recall:
 
     def _of_kept(self, row: Kept) -> Recalled | None:
         """What the history holds and the index does not remember as a version."""
-        place = f"{HISTORY}/{row.name}"
-        found = self._disk.stat(place)
-        if found is None or found.kind is not Kind.FILE or not row.root:
-            return None
-        attributes = b""
-        if self._index.remembered(ATTRIBUTES) is not None:
-            attributes = attributes_of(self._disk, place)[0] or b""
+        place, attributes = f"{HISTORY}/{row.name}", b""
+        try:
+            found = self._disk.stat(place)
+            if found is None or found.kind is not Kind.FILE or not row.root:
+                return None
+            if self._index.remembered(ATTRIBUTES) is not None:
+                attributes = attributes_of(self._disk, place)[0] or b""
+        except OSError:
+            return None  # nobody can have it now, and the others are not kept from being had
         version = Version(
             Kind.FILE,
             found.mode,
