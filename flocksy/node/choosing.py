@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
+from flocksy.boxes.keeper import Kept
 from flocksy.boxes.setup import Mode, change_words
 from flocksy.config.edit import Word, change_box
 from flocksy.config.settings import BoxSettings
@@ -16,8 +17,8 @@ from flocksy.sync.ignore import IGNORE_FILE, MAX_IGNORE_BYTES
 
 
 class Choosing:
-    """Answers `box mode`, `box folders`, `box xattrs`, `box pause`, `box resume`, `box revert` and
-    `ignored`."""
+    """Answers `box mode`, `box folders`, `box xattrs`, `box pause`, `box resume`, `box adopt`, `box
+    revert` and `ignored`."""
 
     def __init__(self, configured: Configured) -> None:
         self._configured = configured
@@ -28,6 +29,7 @@ class Choosing:
             "box_xattrs": self._xattrs,
             "box_pause": self._pause,
             "box_resume": self._resume,
+            "box_adopt": self._adopt,
             "box_revert": self._revert,
             "ignored": self._ignored,
         }
@@ -80,9 +82,15 @@ class Choosing:
         self._keeper.get(name)
         self._remember(name, paused=False)
         kept = self._keeper.resume(name, self._configured.now())
-        if kept.box is None:
-            return {"text": f"{name}: goes on, but rests: {kept.reason}"}
-        return {"text": f"{name}: goes on"}
+        return told(kept, "goes on")
+
+    def _adopt(self, arguments: Arguments) -> Answer:
+        name = str(arguments["name"])
+        paused = self._keeper.get(name).by_user
+        kept = self._keeper.adopt(name, self._configured.now())
+        if paused:
+            self._remember(name, paused=False)
+        return told(kept, "is being adopted")
 
     def _revert(self, arguments: Arguments) -> Answer:
         name, paths = str(arguments["name"]), arguments["paths"]
@@ -132,6 +140,13 @@ class Choosing:
         except ConfigError as error:
             return f" until the node stops ({error})"
         return ""
+
+
+def told(kept: Kept, words: str) -> Answer:
+    """What was done with a box, and if it rests, why."""
+    if kept.box is None:
+        return {"text": f"{kept.setup.name}: {words}, but rests: {kept.reason}"}
+    return {"text": f"{kept.setup.name}: {words}"}
 
 
 def inside(root: str, path: str) -> str | None:

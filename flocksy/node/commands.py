@@ -7,12 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from flocksy import __version__
-from flocksy.boxes.keeper import Kept
 from flocksy.boxes.lanes.exchange import Exchange
 from flocksy.config.edit import add_box, remove_box
 from flocksy.config.settings import BoxSettings, Symlinks
 from flocksy.errors import FlocksyError
-from flocksy.node.choosing import Choosing
+from flocksy.node.choosing import Choosing, told
 from flocksy.node.configured import Configured
 from flocksy.node.reports import Reporter
 from flocksy.node.undo import Undo
@@ -62,7 +61,6 @@ class Commands:
             "box_list": self._box_list,
             "box_add": self._box_add,
             "box_remove": self._box_remove,
-            "box_adopt": self._box_adopt,
             "rescan": self._rescan,
         }
 
@@ -175,23 +173,13 @@ class Commands:
             xattrs=bool(arguments["xattrs"]),
         )
         self._configured.apply(add_box(self._configured.settings.options, box))
-        return self._told(self._keeper.get(box.name), "added")
+        return told(self._keeper.get(box.name), "added")
 
     def _box_remove(self, arguments: Arguments) -> Answer:
         name = str(arguments["name"])
         self._keeper.get(name)
         self._configured.apply(remove_box(self._configured.settings.options, name))
         return {"text": f"{name}: removed; the folder stays as it is"}
-
-    def _box_adopt(self, arguments: Arguments) -> Answer:
-        name = str(arguments["name"])
-        return self._told(self._keeper.adopt(name, self._configured.now()), "is being adopted")
-
-    @staticmethod
-    def _told(kept: Kept, words: str) -> Answer:
-        if kept.box is None:
-            return {"text": f"{kept.setup.name}: {words}, but rests: {kept.reason}"}
-        return {"text": f"{kept.setup.name}: {words}"}
 
     def _names(self, given: object) -> tuple[str, ...]:
         if given is None:

@@ -13,8 +13,9 @@ from flocksy.boxes.lanes.exchange import Exchange
 from flocksy.boxes.scan.scanner import Scanner
 from flocksy.config.load import load
 from flocksy.config.settings import BoxSettings
+from flocksy.node.choosing import Choosing
 from flocksy.node.configured import Configured
-from tests.place import PLAIN, Place
+from tests.place import PLAIN, TOML, Place
 
 A, B, C = (BoxSettings(name, f"/boxes/{name}") for name in "abc")
 """Their folders are not there, so the boxes rest: that is the keeper's matter."""
@@ -61,3 +62,22 @@ def test_only_boxes_and_key_files_are_taken_over(running: Configured) -> None:
     before = running.settings
     running.apply(replace(before, boxes=(B,), keystore_path="/k", members=(), period_ms=1))
     assert running.settings == replace(before, boxes=(B,), keystore_path="/k")
+
+
+def test_an_adopted_box_is_paused_no_more(place: Place) -> None:
+    text = TOML + f'[box.a]\nbase_path = "{place.box("a")}"\npaused = true\n'
+    settings = load(place.write(text))
+    exchange = cast(Exchange, SimpleNamespace(add=lambda _: None, remove=lambda _: None))
+    scanner = Scanner()
+    keeper = Keeper(exchange, scanner, lambda: 0, lambda: None)
+    configured = Configured(settings, keeper, lambda: 7.0)
+    configured.open_boxes()
+    kept = keeper.get("a")
+    assert kept.by_user and kept.box is None
+    Choosing(configured).handlers["box_adopt"]({"name": "a"})
+    assert kept.box is not None, kept.reason
+    keeper.close()
+    scanner.stop()
+    again = load(place.options())
+    assert [box.paused for box in again.boxes] == [False], "nor after the next start"
+    assert configured.settings.boxes == again.boxes
