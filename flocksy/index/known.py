@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from flocksy.errors import IndexDamaged
+from flocksy.errors import FlocksyError, IndexDamaged
 from flocksy.index.database import BUSY_TIMEOUT_MS, decoding, note_damage, translated
 from flocksy.index.rows import ENTRY_COLUMNS, entry_of, path_bytes, path_text
 from flocksy.sync.trees import DiskEntry
@@ -100,6 +100,8 @@ class KnownTree:
         found = translated(error, self._path.name)
         if isinstance(found, IndexDamaged):
             note_damage(self._path)  # the box process may go on without ever meeting it
+        if found is error:  # no index, or not this one's: nothing that is for the scanner to judge
+            found = FlocksyError(f"cannot read index {self._path.name}: {error}")
         return found
 
     def _rows(self, sql: str, parameters: tuple[object, ...]) -> list[tuple[bytes, ...]]:

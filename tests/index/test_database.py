@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flocksy.errors import FlocksyError, IndexDamaged
-from flocksy.index.database import Database
+from flocksy.index.database import Database, damage_note
 from flocksy.index.known import KnownTree
 from flocksy.index.migrations import VERSION
 from flocksy.index.renewal import renew
@@ -114,3 +114,14 @@ def test_damage_that_the_scanner_meets_is_noted(tmp_path: Path) -> None:
     aside = renew(path, "now", {})
     assert aside.exists()
     BoxIndex.open(path).close()
+
+
+def test_a_scanner_that_meets_no_index_says_so(tmp_path: Path) -> None:
+    """An empty file is a database for SQLite. The box process meets it too, and decides."""
+    path = tmp_path / "box.sqlite"
+    path.touch()
+    known = KnownTree(path)
+    with pytest.raises(FlocksyError, match=r"cannot read index box\.sqlite: no such table"):
+        known.children("")
+    known.close()
+    assert not damage_note(path).exists()
