@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 from collections.abc import Iterator
@@ -142,6 +143,22 @@ def test_cover_goes_round_and_is_random(tmp_path: Path) -> None:
     with pytest.raises(FlocksyError):
         anew.read()
     anew.close()
+
+
+def test_a_spool_that_cannot_be_read_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "spool"
+    spool = SpoolReader(path)
+
+    def sick(*_: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("flocksy.boxes.content.reader.files.read_at", sick)
+    for use in (spool.read, lambda: SpoolReader(path)):
+        with pytest.raises(FlocksyError, match=rf"{path} cannot be read: Input.*: remove it"):
+            use()
+    spool.close()
 
 
 def test_a_spool_that_cannot_be_made_is_said(tmp_path: Path) -> None:

@@ -119,19 +119,21 @@ class SpoolReader:
             self._descriptor = _open_spool(path)
         except OSError as error:
             raise FlocksyError(f"cannot make the spool file {path}: {error.strerror}") from error
-        # Named beforehand as a real chunk is, so that a read hashes once, as a real one does.
-        self._names = [
-            chunk_id(files.read_at(self._descriptor, SPOOL_CHUNK_BYTES, at))
-            for at in range(0, SPOOL_BYTES, SPOOL_CHUNK_BYTES)
-        ]
+        self._path = path
+        count = SPOOL_BYTES // SPOOL_CHUNK_BYTES
+        try:
+            # Named beforehand as a real chunk is, so that a read hashes once, as a real one does.
+            self._names = [chunk_id(self._data(number)) for number in range(count)]
+        except BaseException:
+            self.close()
+            raise
         self._next = 0
 
     def read(self) -> Outbound:
-        """The next chunk of cover. Raises `FlocksyError` when somebody spoiled the file."""
+        """The next chunk of cover. Raises `FlocksyError` when somebody spoiled the file, or the
+        disk does not give it back."""
         number, self._next = self._next, (self._next + 1) % len(self._names)
-        at = number * SPOOL_CHUNK_BYTES
-        data = files.read_at(self._descriptor, SPOOL_CHUNK_BYTES, at)
-        chunk = prepared(self._names[number], data)
+        chunk = prepared(self._names[number], self._data(number))
         if chunk is None:
             raise FlocksyError("the spool file was changed by somebody: start the node again")
         return chunk
@@ -139,6 +141,16 @@ class SpoolReader:
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._descriptor)
+
+    def _data(self, number: int) -> bytes:
+        at = number * SPOOL_CHUNK_BYTES
+        try:
+            return files.read_at(self._descriptor, SPOOL_CHUNK_BYTES, at)
+        except OSError as error:
+            raise FlocksyError(
+                f"the spool file {self._path} cannot be read: {error.strerror}: remove it and start"
+                " the node again, which makes another"
+            ) from error
 
 
 def _open_spool(path: Path) -> int:
