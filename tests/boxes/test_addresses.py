@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from flocksy.boxes.lanes.addresses import TAKE_ROUNDS, TELL_ROUNDS, Addresses
 from flocksy.seam.report import JOINING, LIVE, LaneReport, WireReport
 from flocksy.sync.messages import MAX_ADDRESS_BYTES, Address
@@ -78,6 +80,19 @@ def test_what_worked_is_known_after_a_restart_until_the_configured_works(tmp_pat
     assert make(tmp_path).first(1) == (MOVED, "tcp://10.0.0.2:1")
     addresses.note(report((LIVE, "tcp://10.0.0.2:1", ""), ("down", "", "")))
     assert make(tmp_path).first(1) == CONFIGURED[1]
+
+
+def test_what_could_not_be_kept_is_kept_later(tmp_path: Path) -> None:
+    addresses = make(tmp_path)
+    seen = report((LIVE, MOVED, MOVED), ("down", "", ""))
+    in_the_way = tmp_path / "addresses.new"
+    in_the_way.mkdir()
+    for _ in range(2):
+        with pytest.raises(OSError):
+            addresses.note(seen)
+    in_the_way.rmdir()
+    addresses.note(seen)
+    assert make(tmp_path).first(1) == (MOVED, "tcp://10.0.0.2:1")
 
 
 def test_what_is_configured_anew_comes_first(tmp_path: Path) -> None:

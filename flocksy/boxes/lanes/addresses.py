@@ -96,7 +96,7 @@ class Addresses:
         return Address(lane, endpoint)
 
     def note(self, report: WireReport) -> None:
-        """Keep what works. Raises `OSError` where it cannot be kept."""
+        """Keep what works. Raises `OSError` where it cannot be kept; it is tried again then."""
         worked = dict(self._worked)
         for lane, link in enumerate(report.lanes):
             # A longer one may have been cut on its way.
@@ -106,8 +106,8 @@ class Addresses:
                 else:
                     worked[self._uids[lane]] = link.address
         if worked != self._worked:
+            self._write(worked)
             self._worked = worked
-            self._write()
 
     def _read(self) -> dict[str, str]:
         try:
@@ -122,11 +122,11 @@ class Addresses:
                 worked[uid] = at
         return worked
 
-    def _write(self) -> None:
+    def _write(self, worked: Mapping[str, str]) -> None:
         configured = dict(zip(self._uids, self._configured, strict=True))
         fresh = self._path.with_suffix(".new")
         with fresh.open("w", encoding="ascii") as file:
-            file.write(encode({uid: [at, *configured[uid]] for uid, at in self._worked.items()}))
+            file.write(encode({uid: [at, *configured[uid]] for uid, at in worked.items()}))
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self._path)
