@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.box import COMMIT_PATHS
 from flocksy.boxes.guard import Source
 from flocksy.boxes.scan.findings import Finding, Gone, Skipped
 from flocksy.boxes.scan.scanner import ScanReport
@@ -158,11 +157,11 @@ def test_a_path_that_cannot_be_looked_at_waits_ever_longer(
         broken.setattr(box._standing, "_shown", _refuses)
         flock.box(0).rescan(flock.now)
         flock.run_until(lambda: "a" in box.intake.changed)
-        commits = 0
+        commits, ready = 0, box.intake.ready
 
-        def count(_: int = COMMIT_PATHS) -> list[str]:
+        def count(limit: int, *, applying: bool) -> list[str]:
             nonlocal commits
-            found = [path for path in box.intake.changed if path not in box.intake._put_off]
+            found = ready(limit, applying=applying)
             commits += bool(found)
             return found
 
