@@ -300,7 +300,7 @@ class Box:
             self.intake.forget(path)
         for path in found.keys() - as_found:
             self.intake.put_off(path, now)
-        paths = [path for path in found if path in as_found]
+        paths = [path for path in found if not self.intake.waits(path)]
         gone = [path for path in paths if found[path] is None]
         waits = set() if self.setup.mode.receives_only else self.guard.hold(gone, now)
         for path in waits:

@@ -23,6 +23,7 @@ from flocksy.boxes.scan.links import Links
 from flocksy.index.store import BoxIndex
 from flocksy.sync.commit import Held
 from flocksy.sync.content import INLINE_BYTES
+from flocksy.sync.names import ancestors
 from flocksy.sync.version import Kind
 
 AGAIN_SECONDS = 0.1
@@ -100,10 +101,16 @@ class Intake:
     def ready(self, limit: int, *, applying: bool) -> list[str]:
         """Changed paths that are to be decided about, some of them. `applying`: the applier has a
         batch in hands, and what it is at may be in between."""
-        wanted = (path for path in self.changed if path not in self._put_off)
-        if applying:
-            wanted = (path for path in wanted if not self._is_in_batch(path))
-        return list(itertools.islice(wanted, limit))
+        wanted = (path for path in self.changed if not self.waits(path, applying=applying))
+        some = itertools.islice(wanted, limit)
+        return list(dict.fromkeys(one for path in some for one in self._together(path)))
+
+    def waits(self, path: str, *, applying: bool = False) -> bool:
+        """Whether something that would be decided about with a changed path was put off."""
+        together = self._together(path)
+        if not self._put_off.isdisjoint(together):
+            return True
+        return applying and any(map(self._is_in_batch, together))
 
     def put_off(self, path: str, now: float) -> None:
         """A changed path is not what was found there: decide after another look, and ever later as
@@ -123,6 +130,11 @@ class Intake:
     def waiting(self) -> bool:
         """Whether something found is still to be looked at again."""
         return bool(self._again)
+
+    def _together(self, path: str) -> list[str]:
+        """A changed path, and the folders above it that have changed: they go out with it."""
+        above = [one for one in ancestors(path) if one in self.changed]
+        return [path, *(one for one in above if self._index.local(one) is not None)]
 
     def _is_in_batch(self, path: str) -> bool:
         """Whether the open batch touches the path, or the one whose conflict copy it shows: only

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from flocksy.boxes.content.staging import Staging
 from flocksy.boxes.lanes.repair import Repair
 from flocksy.boxes.offers import Offers
 from flocksy.boxes.planning import Planning
-from flocksy.boxes.scan.findings import Gone
+from flocksy.boxes.scan.findings import Gone, Seen
 from flocksy.boxes.scan.scanner import Scanner
 from flocksy.errors import FlocksyError
 from flocksy.index.journal import Kept
@@ -352,3 +353,24 @@ def test_the_text_of_a_copy_is_asked_for_at_its_owner(
     flock.settle_equal()
     assert forgot
     assert os.readlink(flock.path(2, copy)) == "nowhere"
+
+
+def test_a_folder_that_is_not_as_known_does_not_go_out_with_what_was_in_it(flock: Flock) -> None:
+    """Its mode was seen to change, and then that something in it has gone. That the folder has
+    gone, too, is still to be seen."""
+    flock.write(0, "folder/a", "a")
+    flock.settle_equal()
+    box, path = flock.box(0), flock.path(0, "folder")
+    known = box.index.local("folder")
+    state = box.index.flock("folder")
+    assert known is not None and state is not None
+    before = dict(state.heads)
+    shutil.rmtree(path)
+    box.intake.take([Seen("folder", replace(known, mode=0o700)), Gone("folder/a")], flock.now)
+    box._commit(flock.now)
+    state = box.index.flock("folder")
+    assert state is not None
+    assert dict(state.heads) == before, "a mode that no folder has"
+    assert not box._commit(flock.now), "until the folder has been looked at"
+    flock.settle_equal()
+    assert flock.tree(1) == set()
