@@ -48,10 +48,11 @@ class Offers:
             path = outgoing.path
             if path in self.held or path in self.pushes or path in but:
                 continue
-            state = self._index.flock(path)
             fresh: list[tuple[bytes, int]] = []
-            for version in () if state is None else state.heads.values():
-                fresh += self.all_chunks(version)
+            carried = {head.root for head in _heads(self._index.lane_state(path))}
+            for version in _heads(self._index.flock(path)):
+                if not version.metadata_only or version.root not in carried:
+                    fresh += self.all_chunks(version)
             push = Push(path, outgoing.batch, 0, chunks=deque(fresh) or ())
             (self.held if held else self.pushes).add(push)
 
@@ -63,13 +64,18 @@ class Offers:
 
     def all_chunks(self, version: Version) -> Fresh:
         """Ids and lengths of all chunks and lists of a version's content."""
-        if not _has_chunks(version):
+        if not _is_large(version):
             return ()
         contents = self._index.contents
         return (
             *((name, len(data)) for name, data in contents.blobs(version.root)),
             *((piece.id, piece.length) for piece in contents.pieces(version.root)),
         )
+
+    def _names_at(self, path: str) -> set[bytes]:
+        """Ids of all chunks and lists of all heads of a path."""
+        heads = _heads(self._index.flock(path))
+        return {name for version in heads for name, _ in self.all_chunks(version)}
 
     def add(
         self,
@@ -85,10 +91,10 @@ class Offers:
         has to wait. One that has not takes along what has waited at its path."""
         chunks = deque(fresh if _has_chunks(version) else ())
         earlier = self.held.get(path) or self.pushes.get(path)
-        if earlier is not None and earlier.chunks and _has_chunks(version):
-            # What the version before was still to offer, and this one shares.
-            shared = {piece.id for piece in self._index.contents.pieces(version.root)}
-            named = {name for name, _ in chunks}
+        if earlier is not None and earlier.chunks:
+            # What was still to be offered there, and is content of the path: this version may only
+            # have another mode than the one before, or stand beside it (a copy that is put away).
+            shared, named = self._names_at(path), {name for name, _ in chunks}
             chunks += [one for one in earlier.chunks if one[0] in shared and one[0] not in named]
         is_inline = version.kind is Kind.FILE and version.size <= INLINE_BYTES
         inline = (version.size if is_inline else 0) + len(version.attributes)
@@ -135,9 +141,8 @@ class Offers:
     def lists(self, path: str) -> Fresh:
         """Ids and lengths of the lists of chunks of all heads of `path`, where they are short: who
         asks for a record would ask for them next."""
-        state = self._index.lane_state(path)
         found: list[tuple[bytes, int]] = []
-        for version in () if state is None else state.heads.values():
+        for version in _heads(self._index.lane_state(path)):
             if _has_chunks(version):
                 blobs = self._index.contents.blobs(version.root)
                 found += [(name, len(data)) for name, data in blobs]
@@ -208,5 +213,13 @@ class Offers:
                 yield place
 
 
+def _heads(state: PathState | None) -> Iterable[Version]:
+    return () if state is None else state.heads.values()
+
+
+def _is_large(version: Version) -> bool:
+    return version.kind is Kind.FILE and version.size > INLINE_BYTES
+
+
 def _has_chunks(version: Version) -> bool:
-    return version.kind is Kind.FILE and version.size > INLINE_BYTES and not version.metadata_only
+    return _is_large(version) and not version.metadata_only
