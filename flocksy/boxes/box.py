@@ -332,6 +332,7 @@ class Box:
     def reject(self, paths: Iterable[str] | None = None) -> int:
         """What these deletions (default: all that wait) have taken is brought back. How many."""
         back = self.guard.reject(paths)
+        back += self.guard.reject(self.guard.needed(back))  # folders that it is to stand in
         self.planning.add(back)
         return len(back)
 
