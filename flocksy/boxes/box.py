@@ -136,11 +136,7 @@ class Box:
 
     def chunk_length(self, chunk_id: bytes) -> int | None:
         """Bytes of a chunk or list blob that this box can serve, or None."""
-        places = self.index.contents.places(chunk_id, 1)
-        if places:
-            return places[0].length
-        blob = self.index.contents.blob(chunk_id) or self._here.list_of(chunk_id)
-        return None if blob is None else len(blob)
+        return self._here.length(chunk_id)
 
     # -- what is done ---------------------------------------------------------------------------
 

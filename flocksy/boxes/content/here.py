@@ -33,6 +33,14 @@ class Here:
                     return data
         return None
 
+    def length(self, name: bytes) -> int | None:
+        """Bytes of a chunk or list blob that should be here, or None."""
+        places = self._contents.places(name, 1)
+        if places:
+            return places[0].length
+        blob = self._contents.blob(name) or self.list_of(name)
+        return None if blob is None else len(blob)
+
     def list_of(self, root: bytes) -> bytes | None:
         """The list of a content of one chunk, which is not kept but follows from that chunk. None
         for any other content."""
