@@ -7,7 +7,7 @@ question, asked later, when the box is allowed to answer it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from flocksy.boxes.scan.findings import (
     Busy,
@@ -119,6 +119,13 @@ class Intake:
         self._pause[path] = pause
         self._again[path] = now + pause
         self._put_off.add(path)
+
+    def decide_anew(self, but: Container[str]) -> None:
+        """More is held than before: what this disk shows and nothing was said of is to be decided
+        about, too (a conflict copy that was edited while its owner was not held). Not `but`."""
+        for path in self._index.undecided():
+            if path not in but:
+                self.changed.setdefault(path, self._all_of(path))
 
     def forget(self, path: str) -> None:
         """The path is none of this disk's any more."""

@@ -225,6 +225,29 @@ def test_a_conflict_copy_is_as_little_held_as_its_owner(flock: Choosing) -> None
     assert contents == {"base", "one", "two"}, "of unknown past: none of them replaced another"
 
 
+@pytest.mark.parametrize("edited", [True, False])
+def test_what_became_of_a_copy_while_its_owner_was_ignored(
+    flock: Choosing, *, edited: bool
+) -> None:
+    """Nothing was said of it then, and no look finds it again once that counts."""
+    flock.write(0, "a.txt", "one")
+    flock.write(1, "a.txt", "two")
+    flock.settle_equal()
+    (copy,) = [name for name in flock.tree(0) if "conflict" in name]
+    flock.write(0, IGNORE_FILE, "/a.txt\n")
+    flock.settle_equal()
+    if edited:
+        flock.write(0, copy, "edited")
+    else:
+        flock.path(0, copy).unlink()
+    flock.settle()
+    flock.path(0, IGNORE_FILE).unlink()
+    flock.settle_equal()
+    assert flock.tree(2) == ({"a.txt", copy} if edited else {"a.txt"})
+    if edited:
+        assert flock.path(2, copy).read_text() == "edited"
+
+
 def test_an_explanation(flock: Choosing) -> None:
     flock.write(0, IGNORE_FILE, "# first\nbuild/\n")
     flock.write(0, "build/x", "x")
