@@ -151,6 +151,8 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
+    """In ascending order, and none overlaps another: a path costs whoever compares once."""
+
     box: bytes
     ranges: tuple[Range, ...]
 
@@ -329,10 +331,15 @@ def _decode_ranges(view: memoryview) -> Ranges:
     _check_count(count, MAX_RANGES)
     _check_end(view, _RANGES.size + count * _RANGE.size)
     ranges = []
+    end: bytes | None = bytes(KEY_BYTES)  # of the range before; None: of all keys
     for lower, upper, items, fingerprint in _RANGE.iter_unpack(view[_RANGES.size :]):
         if items > MAX_COUNT:
             raise HostileInput("range of impossible count")
-        ranges.append(Range(lower, _upper(lower, upper), items, int.from_bytes(fingerprint, "big")))
+        if end is None or lower < end:
+            raise HostileInput("ranges out of order, or that overlap")
+        found = Range(lower, _upper(lower, upper), items, int.from_bytes(fingerprint, "big"))
+        ranges.append(found)
+        end = found.upper or None
     return Ranges(box, tuple(ranges))
 
 

@@ -253,7 +253,7 @@ def all_messages() -> Iterable[Message]:
     yield Want(box, 1, (item, key + key))
     yield WantRecords(box, 0, (key, box))
     yield Gone(box, (item,))
-    yield Ranges(box, (Range(bytes(16), b"", 7, 1 << 200), Range(key, b"l" * 16, 0, 0)))
+    yield Ranges(box, (Range(key, b"l" * 16, 0, 0), Range(b"l" * 16, b"", 7, 1 << 200)))
     yield Items(box, bytes(16), b"", ((key, item), (b"l" * 16, item)))
     yield Items(box, key, b"l" * 16, ())
     yield Address(1, "tcp://192.0.2.1:5000")
@@ -483,11 +483,14 @@ def comparisons() -> Iterable[bytes]:
         Range(lower, b"", *_HELD.fingerprint(lower, b"")),
         Range(lower, b"", 3, 5),
         Range(lower, b"", 0, 0),
-        Range(lower, lower[:15] + b"\1", 2, 2),
-        Range(lower, b"\x10" + bytes(15), 1, 1),
     )
-    for one in (Ranges(box, ranges[:1]), Ranges(box, ranges[1:2]), Ranges(box, ranges)):
-        yield b"".join(messages.encode(one))
+    parts = (
+        Range(lower, lower[:15] + b"\1", 2, 2),
+        Range(lower[:15] + b"\1", b"\x10" + bytes(15), 1, 1),
+        Range(b"\x20" + bytes(15), b"", 0, 0),
+    )
+    for one in (*((whole,) for whole in ranges), parts):
+        yield b"".join(messages.encode(Ranges(box, one)))
     for items in (tuple(held), (held[0], (held[1][0], b"x" * 32)), ()):
         yield b"".join(messages.encode(Items(box, lower, b"", items)))
 

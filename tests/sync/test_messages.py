@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 
 import pytest
@@ -61,12 +62,13 @@ def item_lists(draw: st.DrawFn) -> Items:
 
 @st.composite
 def range_lists(draw: st.DrawFn) -> Ranges:
-    ranges = []
-    for _ in range(draw(st.integers(1, 4))):
-        lower, upper = sorted(draw(st.sets(keys, min_size=2, max_size=2)))
-        count = draw(st.integers(0, 2**40))
-        fingerprint = draw(st.integers(0, 2**256 - 1))
-        ranges.append(Range(lower, draw(st.sampled_from((b"", upper))), count, fingerprint))
+    """Ascending, and apart from each other or not."""
+    edges = sorted(draw(st.sets(keys, min_size=2, max_size=8)))
+    bounds = list(itertools.pairwise(edges))[:: draw(st.sampled_from((1, 2)))]
+    if draw(st.booleans()):
+        bounds[-1] = (bounds[-1][0], b"")
+    counts, fingerprints = st.integers(0, 2**40), st.integers(0, 2**256 - 1)
+    ranges = (Range(*bound, draw(counts), draw(fingerprints)) for bound in bounds)
     return Ranges(draw(boxes), tuple(ranges))
 
 
@@ -150,6 +152,16 @@ def one(**change: object) -> bytes:
     return b"".join(encode(Versions(bytes(16), (entry,))))
 
 
+def a_range(lower: int, upper: int) -> bytes:
+    """`upper` 0: no end."""
+    key = bytes(15)
+    return struct.pack("<16s16sQ32s", key + bytes((lower,)), key + bytes((upper,)), 1, bytes(32))
+
+
+def of_ranges(*ranges: bytes) -> bytes:
+    return struct.pack("<B16sI", 6, bytes(16), len(ranges)) + b"".join(ranges)
+
+
 @pytest.mark.parametrize(
     ("what", "raw"),
     [
@@ -165,6 +177,11 @@ def one(**change: object) -> bytes:
         ("a chunk beyond the bound", struct.pack("<B32sIB", 2, b"c" * 32, (2 << 20) + 1, 1) + b"x"),
         ("an unknown encoding", struct.pack("<B32sIB", 2, b"c" * 32, 1, 2) + b"x"),
         ("a want of nothing", struct.pack("<B16sBI", 3, bytes(16), 0, 0)),
+        ("ranges in no order", of_ranges(a_range(3, 4), a_range(1, 2))),
+        ("one range twice", of_ranges(a_range(1, 3), a_range(1, 3))),
+        ("ranges that overlap", of_ranges(a_range(1, 3), a_range(2, 4))),
+        ("a range behind the end of all", of_ranges(a_range(1, 0), a_range(2, 3))),
+        ("a range that ends before it begins", of_ranges(a_range(2, 1))),
         ("an address of nothing", b"\x08\1"),
         ("an address that is too long", b"\x08\1" + b"a" * 129),
         ("an address with a space", b"\x08\1tcp://a b:1"),
