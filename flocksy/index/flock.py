@@ -6,13 +6,13 @@ and answers to peers are made of: if they showed what was made here and not sent
 could tell who has news (design 6.4). A version made here enters the flock state alone; it enters
 the lane state when its own lane has carried it, which is the same join as for anybody's versions.
 
-The join is ((H | H') - (S | S'), S | S') as in `sync.state`, done in place: its cost is that of
-what comes in, not of what a path has been through.
+The join is ((H | H') - (S | S'), S | S') as in `sync.state`, and never without heads, done in
+place: its cost is that of what comes in, not of what a path has been through.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -23,6 +23,7 @@ from flocksy.index.past import Past
 from flocksy.index.paths import Paths
 from flocksy.index.recent import MAX_KEPT, Recent
 from flocksy.index.rows import path_text
+from flocksy.sync.state import last_of
 from flocksy.sync.trees import PathState
 from flocksy.sync.version import Kind, Version, decode_record, encode_record
 
@@ -157,7 +158,6 @@ class FlockTree:
         """The heads before and after."""
         number = self._paths.number(path)
         before = self._heads(number)
-        after = dict(before)
         if superseded:
             self._database.execute_many(
                 "INSERT INTO superseded (path, id, root, carried) VALUES (?, ?, ?, ?)"
@@ -165,18 +165,36 @@ class FlockTree:
                 " carried = max(carried, excluded.carried)",
                 [(number, gone, root, which >> 1) for gone, root in superseded.items()],
             )
-        for gone in superseded:
-            if gone in after:
-                after[gone] = _Head(after[gone].kind, after[gone].seen & ~which)
-        for head, version in heads.items():
-            row = self._database.row(
-                "SELECT carried FROM superseded WHERE path = ? AND id = ?", (number, head)
-            )
-            place = which if row is None else (which & LANE if not row[0] else 0)
-            seen = after[head].seen if head in after else 0
-            after[head] = _Head(int(version.kind), seen | place)
+        kinds = {name: int(version.kind) for name, version in heads.items()}
+        kinds |= {name: head.kind for name, head in before.items()}
+        gone = {name: self._gone_in(number, name) for name in kinds}
+        seen = dict.fromkeys(kinds, 0)
+        for place in (FLOCK, LANE):
+            known = _seen_as(place, before) | (heads.keys() if which & place else set())
+            left = {name for name in known if not gone[name] & place}
+            if known and not left:
+                left = self._last(number, known, heads)
+            for name in left:
+                seen[name] |= place
+        after = {name: _Head(kinds[name], places) for name, places in seen.items()}
         self._store(path, number, before, after, heads)
         return before, after
+
+    def _gone_in(self, number: int, version_id: bytes) -> int:
+        """Where a version is superseded: FLOCK, BOTH, or 0 for nowhere."""
+        row = self._database.row(
+            "SELECT carried FROM superseded WHERE path = ? AND id = ?", (number, version_id)
+        )
+        if row is None:
+            return 0
+        return BOTH if row[0] else FLOCK
+
+    def _last(
+        self, number: int, known: Container[bytes], heads: Mapping[bytes, Version]
+    ) -> set[bytes]:
+        """What stays of heads that are all superseded."""
+        versions = {**(self._read_heads((number, BOTH)) or {}), **heads}
+        return set(last_of({name: one for name, one in versions.items() if name in known}))
 
     def mark_sent(self, path: str, heads: frozenset[bytes]) -> bool:
         """A lane carried these heads and all they supersede. False: there are others by now."""

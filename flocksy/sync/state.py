@@ -12,6 +12,14 @@ versions has the same state. Nothing else merges anything. In particular no func
 winner: picking one of two and later one of three is not associative. What people see is computed
 from the heads each time (`flocksy.sync.view`).
 
+Every honest version is superseded by later ones only, so something is always left. Versions that
+supersede each other, or themselves, are lies. A path that they left without heads would show
+nothing, have no item to compare, and stay different for ever from that of whoever did not hear of
+them. So where a join would leave none, the *last* of both sides' heads stays: the one of the
+largest generation, of those the one of the largest id. What a liar says then still depends on the
+order in which it is heard; but two nodes that tell each other their states have the same after it,
+and all have once everybody has told everybody twice.
+
 Beside every superseded id S keeps the content root that was *replaced*: `NO_ROOT` where the
 successor had the same content (chmod, touch, a conflict copy put away). That way an edited and then
 chmod'ed file still counts as an edit when it meets another edit, while a chmod of old content does
@@ -45,7 +53,14 @@ def join(ours: PathState | None, theirs: PathState | None) -> PathState:
         for name, version in (*ours.heads.items(), *theirs.heads.items())
         if name not in superseded
     }
+    heads = heads or last_of({**ours.heads, **theirs.heads})
     return PathState(heads, superseded)
+
+
+def last_of(versions: Mapping[bytes, Version]) -> dict[bytes, Version]:
+    """What stays of heads that are all superseded: one, or none of none."""
+    last = max(versions, key=lambda name: (versions[name].generation, name), default=None)
+    return {} if last is None else {last: versions[last]}
 
 
 def state_of(version: Version, superseded: Mapping[bytes, bytes]) -> PathState:
@@ -54,8 +69,7 @@ def state_of(version: Version, superseded: Mapping[bytes, bytes]) -> PathState:
     known = dict(superseded)
     for parent in version.parents:
         known.setdefault(parent, NO_ROOT)
-    name = version_id(version)
-    return PathState({} if name in known else {name: version}, known)
+    return PathState({version_id(version): version}, known)
 
 
 def superseded_by(root: bytes, parents: Mapping[bytes, bytes]) -> dict[bytes, bytes]:

@@ -18,10 +18,11 @@ from flocksy.sync.version import Kind, Version
 class PathState:
     """What the flock knows of one path.
 
-    `heads`: the versions that nothing supersedes, by id. `superseded`: every superseded version id
-    with the content root that was *replaced* when it was superseded; `NO_ROOT` where only metadata
-    changed, where there was no content (directory, tombstone), or where it is not known. So the
-    non-empty values are the contents somebody knowingly replaced at this path.
+    `heads`: the versions that nothing supersedes, by id; one at least of any that there were.
+    `superseded`: every superseded version id with the content root that was *replaced* when it was
+    superseded; `NO_ROOT` where only metadata changed, where there was no content (directory,
+    tombstone), or where it is not known. So the non-empty values are the contents somebody
+    knowingly replaced at this path.
 
     The join of two states is `((H | H') - (S | S'), S | S')`; of two roots for one superseded id
     the larger one stands, so knowing wins over not knowing. See `flocksy.sync.state`.

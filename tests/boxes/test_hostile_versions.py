@@ -3,11 +3,13 @@ live with it, also after a restart."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from flocksy.sync.content import small_list
 from flocksy.sync.messages import Entry, Versions
-from flocksy.sync.version import MAX_GENERATION, Kind, Version
+from flocksy.sync.version import MAX_GENERATION, Kind, Version, version_id
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 
 __all__ = ["flock", "spool"]
@@ -48,3 +50,40 @@ def test_a_path_of_the_last_generation_can_be_edited_and_deleted(
     flock.path(0, "a").unlink()
     flock.settle_equal()
     assert flock.tree(1) == set()
+
+
+def a_lie(text: bytes, generation: int, gone: list[bytes]) -> Entry:
+    """A version with what it says to supersede; and itself, if `gone` is empty."""
+    root = small_list(text).root
+    version = Version(Kind.FILE, 0o644, 1_700_000_000, len(text), root, generation, ())
+    names = gone or [version_id(version)]
+    return Entry("a", version, tuple((name, b"") for name in names), False, text)
+
+
+@pytest.mark.parametrize("lies", ["of itself", "of each other"])
+@pytest.mark.parametrize("generation", [1, 2])
+@pytest.mark.parametrize("hearers", [(0,), (0, 1), (0, 1, 2)])
+def test_no_lie_leaves_a_path_without_heads(
+    flock: Flock, lies: str, generation: int, hearers: tuple[int, ...]
+) -> None:
+    flock.write(0, "a", "one")
+    flock.settle_equal()
+    known = flock.box(0).index.flock("a")
+    assert known is not None
+    (head,) = known.heads
+    first = a_lie(b"first", generation, [])
+    entries = [first]
+    if lies == "of each other":
+        second = a_lie(b"second", generation, [version_id(first.version)])
+        entries = [replace(first, superseded=((version_id(second.version), b""),)), second]
+    entries = [replace(one, superseded=(*one.superseded, (head, b""))) for one in entries]
+    for lane in hearers:
+        box = flock.box(lane)
+        box.receive(Versions(box.setup.tag, tuple(entries)), own=False, now=flock.now)
+        flock.nodes[lane].exchange._known.clear()  # as after what it hears in a lane
+        entries.reverse()
+    flock.settle_equal()
+    assert flock.tree(2) == {"a"}
+    flock.write(2, "a", "and people go on")
+    flock.settle_equal()
+    assert flock.path(0, "a").read_text() == "and people go on"

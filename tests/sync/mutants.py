@@ -24,8 +24,8 @@ MUTANTS = (
     Mutant(
         "the join forgets what was superseded",
         "state",
-        "    return PathState(heads, superseded)\n\n\ndef state_of",
-        "    return PathState(heads, dict(theirs.superseded))\n\n\ndef state_of",
+        "    return PathState(heads, superseded)\n\n\ndef last_of",
+        "    return PathState(heads, dict(theirs.superseded))\n\n\ndef last_of",
     ),
     Mutant(
         "the join keeps superseded heads",
@@ -36,9 +36,9 @@ MUTANTS = (
     Mutant(
         "the join picks a winner",
         "state",
-        "    return PathState(heads, superseded)\n\n\ndef state_of",
+        "    return PathState(heads, superseded)\n\n\ndef last_of",
         "    heads = dict(sorted(heads.items())[-1:])\n"
-        "    return PathState(heads, superseded)\n\n\ndef state_of",
+        "    return PathState(heads, superseded)\n\n\ndef last_of",
     ),
     Mutant(
         "of two roots of one superseded id the last one heard stands",

@@ -58,6 +58,42 @@ def test_heads_are_what_nothing_supersedes(states: list[PathState]) -> None:
     assert whole.heads
 
 
+@st.composite
+def lies(draw: st.DrawFn) -> list[PathState]:
+    """States as a liar says them: anything supersedes anything, itself too, in any generation."""
+    count = draw(st.integers(1, 5))
+    made = [
+        Version(Kind.FILE, 0o644, number, 1, bytes([number]) * 32, draw(st.integers(1, 3)), ())
+        for number in range(count)
+    ]
+    names = st.sets(st.sampled_from([version_id(version) for version in made]))
+    return [state_of(version, dict.fromkeys(draw(names), NO_ROOT)) for version in made]
+
+
+@given(st.one_of(lies(), st.tuples(histories(), lies()).map(lambda both: both[0] + both[1])))
+def test_a_join_leaves_something_of_what_there_was(states: list[PathState]) -> None:
+    whole = functools.reduce(join, states)
+    true = {name for state in states for name in state.heads} - whole.superseded.keys()
+    assert whole.heads.keys() == true if true else len(whole.heads) == 1
+    assert join(whole, whole) == whole
+
+
+@given(lies(), st.data())
+def test_whoever_tells_each_other_twice_has_the_same(
+    states: list[PathState], data: st.DataObject
+) -> None:
+    """In whatever order each hears the lies, and then the others; some hear only of a part."""
+    nodes = [
+        functools.reduce(join, data.draw(st.permutations(states))[: data.draw(some)], PathState())
+        for some in [st.integers(1, len(states))] * 3
+    ]
+    first, second, _ = nodes
+    assert join(first, second) == join(second, first)
+    for _ in range(2):
+        nodes = [functools.reduce(join, data.draw(st.permutations(nodes)), node) for node in nodes]
+    assert nodes[0] == nodes[1] == nodes[2]
+
+
 def test_knowing_what_was_replaced_wins_over_not_knowing() -> None:
     name = b"i" * 16
     knows, does_not = PathState({}, {name: b"r" * 32}), PathState({}, {name: NO_ROOT})
