@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 from flocksy.boxes.lanes.asking import Awaited, Patience, serves
+from flocksy.boxes.lanes.repair import TIMES_ASKED, Repair
+from flocksy.sync.messages import Message, WantRecords
+from flocksy.sync.reconcile import path_key
 
 UIDS = [f"{number:0128x}" for number in range(5)]
 ALL = 0b11111
@@ -130,3 +138,50 @@ def test_nothing_missing_forgets_the_attempts() -> None:
     patience.due(3.0, 0)
     assert patience.attempt == 0
     assert not patience.due(3.5, 5)
+
+
+class Nothing:
+    """Of a box, what is asked of it where it misses nothing but records."""
+
+    def __init__(self) -> None:
+        self.unknown: set[str] = set()
+        self.adopting = False
+        self.setup = SimpleNamespace(tag=b"box".ljust(16))
+        self.index = SimpleNamespace(
+            transaction=contextlib.nullcontext, items=SimpleNamespace(path_of=lambda _: None)
+        )
+        self.planning = SimpleNamespace(missing=(), disk_full=False)
+        self.staging = SimpleNamespace(trouble=lambda _: None, wants=lambda *_, **__: [])
+
+
+def asked_for(events: dict[int, Callable[[Repair, Nothing], None]]) -> dict[str, list[int]]:
+    """Seconds in which the records of two paths were asked for. Nobody answers, and a record is
+    wanted from the start; `events`: what happens in which second."""
+    said: list[Message] = []
+    answers: Any = None
+    repair = Repair(0, UIDS, 1.0, 0.1, random.Random(1), answers, said.append)
+    box: Any = Nothing()
+    repair.add(box)
+    box.unknown.add("first")
+    asked: dict[str, list[int]] = {"first": [], "second": []}
+    for second in range(100):
+        events.get(second, lambda *_: None)(repair, box)
+        repair.ask(box, float(second), [1, 2, 3, 4], [1, 2, 3, 4], soon=False)
+        for path, seconds in asked.items():
+            wanted = [one for one in said if isinstance(one, WantRecords)]
+            seconds += [second] * any(path_key(path) in one.keys for one in wanted)
+        said.clear()
+    return asked
+
+
+def test_a_record_that_joins_others_is_asked_for_as_often() -> None:
+    """It is missed when the first has been asked for many times."""
+    many = TIMES_ASKED * len(UIDS)
+    asked = asked_for({many: lambda _, box: box.unknown.add("second")})
+    assert all(many < len(seconds) < 2 * many for seconds in asked.values())
+
+
+def test_who_has_come_since_is_asked_for_records_as_often() -> None:
+    many = TIMES_ASKED * len(UIDS)
+    asked = asked_for({many: lambda repair, _: repair.view_moved()})
+    assert len([second for second in asked["first"] if second >= many]) >= many

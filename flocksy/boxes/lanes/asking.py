@@ -61,6 +61,11 @@ class Awaited:
             self._names.update(missing)
         return left
 
+    def take(self) -> set[bytes]:
+        """All of it. It is awaited no longer."""
+        names, self._names = self._names, set()
+        return names
+
 
 @dataclass(slots=True)
 class Patience:

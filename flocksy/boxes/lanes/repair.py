@@ -110,7 +110,7 @@ class Repair:
         """Other members are here than before: they may have what those lacked."""
         for mending in self._boxes.values():
             mending.joined = self._all_asked
-            mending.content.attempt = 0
+            mending.content.attempt = mending.records.attempt = 0
             mending.gone.clear()
             mending.denied.clear()
 
@@ -142,9 +142,11 @@ class Repair:
         box.unknown.clear()
         if mending.records.due(now, mending.awaited_records.left(mending.wanted)):
             attempt = mending.records.attempt
-            if attempt > 2 * len(self._uids):
-                self._give_up_texts(box, mending.wanted)
-                mending.wanted.clear()  # nobody has them; a difference that stands asks anew
+            if attempt > self._all_asked:
+                # Only of what was wanted all the time: other things have joined it since.
+                unanswered = mending.awaited_records.take()
+                self._give_up_texts(box, unanswered)
+                mending.wanted -= unanswered  # nobody has them; a difference that stands asks anew
                 return
             keys = tuple(itertools.islice(mending.wanted, MANY_WANTED))
             self._say(WantRecords(box.setup.tag, attempt, keys))
