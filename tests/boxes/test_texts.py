@@ -11,8 +11,11 @@ import pytest
 
 from flocksy.boxes.missing import WORDS
 from flocksy.boxes.offers import Offers
+from flocksy.errors import FlocksyError
 from flocksy.sync.content import symlink_root
 from tests.boxes.flock_of_boxes import Flock, spool
+from tests.boxes.test_dismissing import say
+from tests.boxes.test_guard import Guarded
 
 __all__ = ["spool"]
 
@@ -78,3 +81,38 @@ def test_a_text_that_nobody_has(
         links = {name for name in flock.tree(0) if flock.path(0, name).is_symlink()}
         assert [os.readlink(flock.path(0, name)) for name in links] == ["there"]
         assert len(flock.tree(0)) == 1 + len(contents)
+
+
+def test_a_text_that_all_have_denied_can_be_dismissed(
+    tmp_path: Path, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its maker is here, and answers each time that it has no text."""
+    with Guarded(tmp_path, spool) as flock:
+        flock.write(0, "b", "b")
+        flock.settle_equal()
+        monkeypatch.setattr(Offers, "inline", lambda *_: None)
+        monkeypatch.setattr(Offers, "_is_nowhere", lambda *_: True)
+        flock.path(2, "link").symlink_to("there")
+        flock.run_until(lambda: all("link" in flock.box(lane).problems for lane in (0, 1)))
+        assert say(flock, 0, "link") == ["link"]
+        flock.run_until(lambda: not any(flock.box(lane).problems for lane in (0, 1)))
+        assert flock.tree(1) == {"b"}
+
+
+def test_a_text_is_asked_for_once_more_where_somebody_has_come_since(
+    tmp_path: Path, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Guarded(tmp_path, spool) as flock:
+        flock.write(0, "b", "b")
+        flock.settle_equal()
+        monkeypatch.setattr(Offers, "inline", lambda *_: None)
+        monkeypatch.setattr(Offers, "_is_nowhere", lambda *_: True)
+        flock.path(2, "link").symlink_to("there")
+        flock.run_until(lambda: all("link" in flock.box(lane).problems for lane in (0, 1)))
+        flock.stop(1)
+        flock.restart(1)
+        flock.settle()
+        with pytest.raises(FlocksyError, match="asked once more"):
+            say(flock, 0, "link")
+        flock.run_until(lambda: "link" in flock.box(0).problems)
+        assert say(flock, 0, "link") == ["link"]

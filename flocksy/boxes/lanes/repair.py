@@ -145,7 +145,7 @@ class Repair:
             if attempt > self._all_asked:
                 # Only of what was wanted all the time: other things have joined it since.
                 unanswered = mending.awaited_records.take()
-                self._give_up_texts(box, unanswered)
+                self._give_up_texts(box, mending, unanswered, shared)
                 mending.wanted -= unanswered  # nobody has them; a difference that stands asks anew
                 return
             keys = tuple(itertools.islice(mending.wanted, MANY_WANTED))
@@ -230,14 +230,18 @@ class Repair:
                 box.planning.give_up(path, root)
                 mending.denied[root] = lanes
 
-    def _give_up_texts(self, box: Box, keys: Iterable[bytes]) -> None:
+    def _give_up_texts(
+        self, box: Box, mending: _Mending, keys: Iterable[bytes], shared: Sequence[int]
+    ) -> None:
         """Everybody was asked for these records: wait no longer for the texts they came without."""
+        lanes = sum(1 << lane for lane in shared)
         with box.index.transaction():
             for path in filter(None, map(box.index.items.path_of, keys)):
                 state = box.index.flock(path)
                 for version in () if state is None else state.heads.values():
                     if _lacks_text(box, path, version):
                         box.planning.give_up(path, version.root)
+                        mending.denied[version.root] = lanes
 
     def _ask_missing(self, box: Box, mending: _Mending, now: float) -> None:
         """Ask now and then for what was given up; soon when somebody has come."""
