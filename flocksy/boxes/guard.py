@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from enum import Enum
 
 from flocksy.boxes.scan.findings import Finding, Gone, Seen
@@ -50,6 +50,9 @@ GROWN_FILES = 20
 LITTLE_PARTS = 10
 """Trees have little in common where fewer than one path in so many of the smaller is in both."""
 
+SAMPLED = 1_000
+"""Of more paths that are still to be decided about, so many are looked at for how many are lost."""
+
 NAMED = 3
 """Paths that the words name."""
 
@@ -69,11 +72,13 @@ class Guard:
     """Watches over one open box. `percent`: the share of the files that may be deleted within ten
     minutes before a person is asked, 100 for any; None: nobody is ever asked."""
 
-    def __init__(self, index: BoxIndex, percent: int | None, undecided: Iterable[str]) -> None:
-        """`undecided`: paths that an earlier run saw changed."""
+    def __init__(self, index: BoxIndex, percent: int | None, undecided: Collection[str]) -> None:
+        """`undecided`: paths that were seen changed, now by an earlier run, and later as it is."""
         self._index = index
         self._percent = percent
+        self._undecided = undecided
         self._suspects = dict.fromkeys(undecided, Source.START)
+        self._too_many: set[str] = set()  # of the suspects, with others that wait already
         self._approved: set[str] = set()
         self._above: set[str] = set()  # folders that something waits in
         self._passed: deque[tuple[float, int]] = deque()
@@ -97,13 +102,22 @@ class Guard:
 
     def found(self, findings: Sequence[Finding], source: Source) -> None:
         """Before the findings are taken in: what `source` says of them counts."""
+        if self._percent is None:
+            return
         for finding in findings:
+            if not isinstance(finding, Gone | Seen):
+                continue
+            path = finding.path
             if isinstance(finding, Gone) and source is not Source.LIVE:
-                self._suspects[finding.path] = source
-            elif isinstance(finding, Gone | Seen):
-                self._suspects.pop(finding.path, None)
-                self._approved.discard(finding.path)
-                self.waiting.pop(finding.path, None)
+                self._suspects[path] = source
+                continue
+            self._suspects.pop(path, None)
+            self._too_many.discard(path)
+            self._approved.discard(path)
+            self.waiting.pop(path, None)
+            is_news = isinstance(finding, Gone) and self._index.local(path) is not None
+            if is_news and self._percent < 100:
+                self._suspects[path] = source
 
     def hold(self, gone: Sequence[str], now: float) -> set[str]:
         """Of the paths that are about to be recorded as deleted, those that wait from now on."""
@@ -120,8 +134,13 @@ class Guard:
                 lost[self._suspects.get(path, Source.LIVE)].append(path)
         held = dict.fromkeys(lost[Source.START], Source.START)
         for source, percent in ((Source.RESCAN, FOUND_PERCENT), (Source.LIVE, self._percent)):
-            if self._are_too_many(len(lost[source]), percent):
-                held |= dict.fromkeys(lost[source], source)
+            held |= {path: source for path in lost[source] if path in self._too_many}
+            some = [path for path in lost[source] if path not in held]
+            if some and percent < 100:
+                pending = self._pending(source, set(gone))
+                if self._are_too_many(len(some) + self._losses_among(view, pending), percent):
+                    held |= dict.fromkeys(some, source)
+                    self._too_many.update(pending)
         passed = sum(map(len, lost.values())) - len(held)
         if passed:
             self._passed.append((now, passed))
@@ -134,6 +153,7 @@ class Guard:
         self.waiting |= held
         for path in gone:
             self._suspects.pop(path, None)
+        self._too_many.difference_update(gone)
         return set(held)
 
     def approve(self) -> list[str]:
@@ -197,9 +217,21 @@ class Guard:
             for name, head in carried.heads.items()
         )
 
+    def _pending(self, source: Source, gone: Collection[str]) -> list[str]:
+        """What was found like `gone`, and is decided about after it."""
+        return [
+            path
+            for path, found in self._suspects.items()
+            if found is source and path in self._undecided and path not in gone
+        ]
+
+    def _losses_among(self, view: View, paths: Sequence[str]) -> int:
+        """How many of the paths are lost, about: of many, some stand for all."""
+        some = paths[:: -(-len(paths) // SAMPLED) or 1]
+        lost = sum(self._is_loss(view, path) for path in some)
+        return lost * len(paths) // len(some) if some else 0
+
     def _are_too_many(self, count: int, percent: int) -> bool:
-        if not count or percent >= 100:
-            return False
         passed = sum(number for _, number in self._passed)
         files = self._index.counts().files + len(self.waiting) + passed + count
         return passed + count > max(FEW_DELETIONS, files * percent // 100)

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
+import pytest
+
+from flocksy.boxes import box, guard
+from flocksy.boxes.guard import FEW_DELETIONS, SAMPLED
+from flocksy.boxes.scan.watcher import Watcher
+from flocksy.boxes.scans import RESCAN_SECONDS
 from tests.boxes.flock_of_boxes import spool
 from tests.boxes.test_guard import Guarded, fill, flock, waiting
+
+AT_A_TIME = 5
+"""Paths decided about in one go: fewer than may go without a question."""
 
 __all__ = ["flock", "spool"]
 
@@ -24,3 +34,77 @@ def test_one_file_of_a_folder_that_waits_is_brought_back_alone(flock: Guarded) -
     assert flock.box(2).approve() == 1
     flock.settle_equal()
     assert flock.tree(0) == {"folder", "folder/a", "stays"}
+
+
+def rescan(flock: Guarded) -> None:
+    """The hourly one."""
+    flock.now += RESCAN_SECONDS
+    flock.step()
+    flock.run_until(flock.settled)
+
+
+@pytest.mark.parametrize("sampled", [SAMPLED, 7])
+def test_all_that_one_look_finds_is_one_question(
+    flock: Guarded, monkeypatch: pytest.MonkeyPatch, sampled: int
+) -> None:
+    """However few of it are decided about at a time."""
+    monkeypatch.setattr(guard, "SAMPLED", sampled)
+    names = {f"folder/{number}" for number in range(60)}
+    fill(flock, sorted(names))
+    monkeypatch.setattr(Watcher, "happened", lambda *_: None)
+    monkeypatch.setattr(box, "COMMIT_PATHS", AT_A_TIME)
+    shutil.rmtree(flock.path(2, "folder"))
+    rescan(flock)
+    assert waiting(flock, 2) == {"folder", *names}
+    assert flock.tree(0) == {"folder", *names}
+    flock.box(2).approve()
+    flock.settle_equal()
+    assert flock.tree(0) == set()
+
+
+def test_many_that_are_seen_to_go_are_one_question(
+    tmp_path: Path, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the box's word `guard` asks about such, too."""
+    monkeypatch.setattr(Guarded, "percent", 30)
+    names = {f"folder/{number}" for number in range(60)}
+    with Guarded(tmp_path, spool) as flock:
+        fill(flock, sorted(names))
+        monkeypatch.setattr(box, "COMMIT_PATHS", AT_A_TIME)
+        shutil.rmtree(flock.path(2, "folder"))
+        flock.settle()
+        assert waiting(flock, 2) == {"folder", *names}
+        assert flock.tree(0) == {"folder", *names}
+
+
+@pytest.mark.parametrize("sampled", [SAMPLED, 7])
+def test_what_was_moved_is_not_counted(
+    flock: Guarded, monkeypatch: pytest.MonkeyPatch, sampled: int
+) -> None:
+    monkeypatch.setattr(guard, "SAMPLED", sampled)
+    fill(flock, [f"folder/{number}" for number in range(60)] + ["a", "b"])
+    monkeypatch.setattr(Watcher, "happened", lambda *_: None)
+    monkeypatch.setattr(box, "COMMIT_PATHS", AT_A_TIME)
+    flock.path(2, "folder").rename(flock.path(2, "moved"))
+    for name in ("a", "b"):
+        flock.path(2, name).unlink()
+    rescan(flock)
+    assert not waiting(flock, 2)
+    flock.settle_equal()
+    assert flock.tree(0) == {"moved", *(f"moved/{number}" for number in range(60))}
+
+
+def test_what_waits_does_not_count_against_what_is_found_later(
+    flock: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {f"folder/{number}" for number in range(60)}
+    fill(flock, [*sorted(names), *(f"other {number}" for number in range(FEW_DELETIONS))])
+    monkeypatch.setattr(Watcher, "happened", lambda *_: None)
+    monkeypatch.setattr(box, "COMMIT_PATHS", AT_A_TIME)
+    shutil.rmtree(flock.path(2, "folder"))
+    rescan(flock)
+    for number in range(FEW_DELETIONS):
+        flock.path(2, f"other {number}").unlink()
+    rescan(flock)
+    assert waiting(flock, 2) == {"folder", *names}
+    assert flock.tree(0) == {"folder", *names}
