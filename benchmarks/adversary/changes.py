@@ -108,8 +108,9 @@ def await_change(nodes: list[RigNode], change: Change, told: Callable[[], str]) 
 
 
 def arrived(nodes: list[RigNode], change: Change) -> bool:
-    """Whether all these boxes have it."""
-    return all(change.is_in(node.box) for node in nodes)
+    """Whether all these boxes have it. All are looked into each time, whoever made it."""
+    found = [change.is_in(node.box) for node in nodes]
+    return all(found)
 
 
 def _overwriting(name: str, content: bytes) -> Callable[[Path], object]:

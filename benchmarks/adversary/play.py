@@ -169,6 +169,8 @@ def cells_of_all(flight: Flight) -> object:
 
 
 def _changes(flight: Flight, series: Series, count: int) -> Iterator[Event]:
+    for node in flight.rig.nodes:
+        _make_change(flight, node)  # what is done at a first change only belongs to no event
     come_to_rest(lambda: cells_of_all(flight))
     for _number in range(count):
         time.sleep(flight.draw.uniform(*series.gap_seconds))
@@ -184,12 +186,18 @@ def one_change(flight: Flight) -> Event:
         now_ns = time.time_ns()
         return Event(now_ns, now_ns, None, "nobody", 0)
     node, address = source
+    change, began_ns = _make_change(flight, node)
+    return Event(began_ns, time.time_ns(), address, change.kind, change.size)
+
+
+def _make_change(flight: Flight, node: RigNode) -> tuple[Change, int]:
+    """One change by that node, and since when; all have it then."""
     change = flight.files.prepare()
     flight.told(node)
     began_ns = time.time_ns()
     change.make(node.box)
     await_change(flight.rig.nodes, change, flight.rig.log_tails)
-    return Event(began_ns, time.time_ns(), address, change.kind, change.size)
+    return change, began_ns
 
 
 def _units(flight: Flight, series: Series, count: int) -> Iterator[Event]:
