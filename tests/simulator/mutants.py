@@ -210,8 +210,9 @@ BOXES = tuple(
         Mutant(
             "superseded versions come back",
             "flocksy.index.flock",
-            "            place = which if row is None else (which & LANE if not row[0] else 0)",
-            "            place = which",
+            "        gone = {name: self._gone_in(number, name) for name in kinds}\n",
+            "        gone = {name: self._gone_in(number, name) for name in before}\n"
+            "        gone |= dict.fromkeys(heads, 0)\n",
         ),
         Mutant(
             "removals before contents",
@@ -236,13 +237,6 @@ BOXES = tuple(
             "one.complete or one.key in without for one in every)\n",
             "        over = trouble is None\n",
             plan="trouble_that_was_none",
-        ),
-        Mutant(
-            "expected for a path that another has decided upon",
-            "flocksy.boxes.planning",
-            "dict.fromkeys((*paths, *(operation.path for operation in operations)))",
-            "dict.fromkeys(paths)",
-            plan="asked_for_what_nobody_needs",
         ),
         Mutant(
             "an edit during the recovery, read as one of what stood there before",

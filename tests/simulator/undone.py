@@ -35,13 +35,6 @@ UNDONE = (
         plan="cleared_and_closed",
     ),
     Mutant(
-        "the day's directory of the history is not made again",
-        "flocksy.boxes.apply.applier",
-        "        self._history.remake(entry.kept_as for entry in entries)\n",
-        "",
-        plan="day_of_the_history_gone",
-    ),
-    Mutant(
         "an edit whose folder is gone has no place to go back to",
         "flocksy.boxes.apply.placing",
         "        except (FileExistsError, FileNotFoundError):\n            if found.kind",
