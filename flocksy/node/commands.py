@@ -98,9 +98,9 @@ class Commands:
         if not late:
             wait.pending.answer({"text": "in sync"})
             return True
-        asking = [box for box in late if box.state is BoxState.ASKING]
-        if len(asking) == len(late):
-            wait.pending.fail(f"{asking[0].name}: {asking[0].asks}")
+        stuck = [box for box in late if box.state is BoxState.ASKING or box.alone]
+        if len(stuck) == len(late):
+            wait.pending.fail(f"{stuck[0].name}: {stuck[0].asks or stuck[0].reason}")
             return True
         if wait.until is not None and now >= wait.until:
             states = ", ".join(f"{box.name}: {box.state}" for box in late)

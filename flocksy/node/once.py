@@ -1,9 +1,10 @@
 """`flocksy --once`: run until all is equal, then leave (the backup disk in the drawer).
 
-Equal means: every box is in sync with all members of the view, and has stayed so, with nothing to
-be said, for long enough that whoever had missed something would have asked. A box that rests or
-waits for a person's word cannot become equal; when only such are left the node leaves too, and its
-exit status says so.
+Equal means: every box is in sync with all members of the view that have it, and has stayed so, with
+nothing to be said, for long enough that whoever had missed something would have asked. A box that
+rests, waits for a person's word, or that nobody else who is here has cannot become equal; when only
+such are left the node leaves too, and its exit status says so. In a view of one it waits: there is
+nobody yet to be equal with.
 """
 
 from __future__ import annotations
@@ -51,11 +52,15 @@ class Once:
         self._look_at = now + LOOK_SECONDS
         kept = [one for one in self._keeper.boxes if not one.by_user]
         boxes = [self._reporter.box_status(one) for one in kept]
-        stuck = [box for box in boxes if box.state in _STUCK]
-        rest = [box for box in boxes if box.state not in _STUCK]
-        report = self._exchange.report
-        calm = report.real_allowed and report.burst is None and not self._exchange.waiting_bytes
-        if not calm or any(box.state is not BoxState.IN_SYNC for box in rest):
+        stuck = [box for box in boxes if box.state in _STUCK or box.alone]
+        rest = [box for box in boxes if box not in stuck]
+        exchange, report = self._exchange, self._exchange.report
+        calm = report.real_allowed and report.burst is None and not exchange.waiting_bytes
+        if (
+            not calm
+            or not exchange.live()
+            or any(box.state is not BoxState.IN_SYNC for box in rest)
+        ):
             self._steady_since = None
             return self._look_at, None
         if self._steady_since is None:

@@ -20,6 +20,7 @@ from flocksy.keys.samples import SAMPLE_PUBLIC_KEYS
 from flocksy.seam.report import WireReport
 from flocksy.status.links import advice
 from flocksy.status.model import (
+    NOBODY_ELSE,
     BoxStatus,
     BurstStatus,
     LinkStatus,
@@ -161,7 +162,7 @@ class Reporter:
             if kept.box is None:
                 continue
             name = kept.setup.name
-            lines = [*_asked(kept.box), *_problem_lines(kept.box)]
+            lines = [*self._alone(kept), *_asked(kept.box), *_problem_lines(kept.box)]
             fresh = [line for line in lines if line not in said.get(name, ())]
             self._logged[name] = set(lines)
             for line in fresh[:MAX_LOGGED]:
@@ -169,6 +170,13 @@ class Reporter:
             if len(fresh) > MAX_LOGGED:
                 more = len(fresh) - MAX_LOGGED
                 log.warning("box %s: and %d more problems; see flocksy status", name, more)
+
+    def _alone(self, kept: Kept) -> list[str]:
+        """That nobody else has the box. Of one that others had before no word: they sleep."""
+        exchange, box = self._exchange, kept.box
+        if box is None or box.guard.met or not exchange.report.real_allowed:
+            return []
+        return [NOBODY_ELSE] if 0 < len(exchange.live()) == len(exchange.lacking(box)) else []
 
     def box_status(self, kept: Kept) -> BoxStatus:
         """One box, open or resting."""
@@ -186,14 +194,14 @@ class Reporter:
                 mode=kept.setup.mode,
                 folders=kept.setup.folders,
             )
-        counts = box.index.counts()
+        exchange, counts = self._exchange, box.index.counts()
         return make_box(
             name=kept.setup.name,
             path=box.setup.path,
             paused=None,
             pending=box.pending,
-            settled=box.settled and self._exchange.agrees(box),
-            real_allowed=self._exchange.report.real_allowed,
+            settled=box.settled and exchange.agrees(box),
+            real_allowed=exchange.report.real_allowed,
             files=counts.files,
             bytes=counts.bytes,
             problems=tuple(_problem_lines(box)[:MAX_LISTED]),
@@ -205,6 +213,8 @@ class Reporter:
             set_aside=tuple(
                 f"{change.path} ({change.how} here)" for change in box.set_aside.changes(MAX_LISTED)
             ),
+            others=len(exchange.live()),
+            lacking=len(exchange.lacking(box)),
         )
 
     def _link(self, lane: int, report: WireReport) -> LinkStatus:

@@ -28,6 +28,13 @@ COIN_TOSS = 2
 """A view of this size or less names the sender with a guess: each of two is it half the time."""
 
 
+NOBODY_ELSE = (
+    "no other member that is here has a box of this name, or it is paused there; is it spelt alike "
+    "everywhere (flocksy box list)?"
+)
+"""What a box waits for that nobody else shares: equal with nobody is no backup."""
+
+
 class BoxState(enum.StrEnum):
     """Where a box stands."""
 
@@ -61,7 +68,7 @@ class BoxStatus:
     name: str
     path: str
     state: BoxState
-    reason: str  # why it is paused, "" otherwise
+    reason: str  # why it is paused, or waits though the flock flies; "" otherwise
     files: int
     bytes: int
     pending: int  # operations not applied yet, here or to be told to the others
@@ -72,6 +79,13 @@ class BoxStatus:
     mode: str = "sync"
     folders: tuple[str, ...] = ()  # of the box that this node holds; empty: all
     set_aside: tuple[str, ...] = ()  # what was changed here and is told to nobody, some of it
+    others: int = 0  # other members of the view
+    lacking: int = 0  # of these, that surely have no such box, or have it paused
+
+    @property
+    def alone(self) -> bool:
+        """Nobody else who is here has the box, so nobody gets what is in it."""
+        return 0 < self.others == self.lacking
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,19 +162,24 @@ def make_box(
     mode: str = "sync",
     folders: tuple[str, ...] = (),
     set_aside: tuple[str, ...] = (),
+    others: int = 0,
+    lacking: int = 0,
 ) -> BoxStatus:
     """The status of one box. `paused` is the reason or None.
 
     `settled` says that nothing is pending here and that the members' digests of the box are equal.
     A box that is not settled while nothing real may leave is waiting, not syncing; a settled one
-    is in sync only while the flock can say so.
+    is in sync only while the flock can say so, and with nobody it waits.
     """
+    reason = paused or ""
     if paused is not None:
         state = BoxState.PAUSED
     elif asks:
         state = BoxState.ASKING
     elif not real_allowed:
         state = BoxState.WAITING
+    elif 0 < others == lacking:
+        state, reason = BoxState.WAITING, NOBODY_ELSE
     elif settled and not pending:
         state = BoxState.IN_SYNC
     else:
@@ -169,7 +188,7 @@ def make_box(
         name,
         path,
         state,
-        paused or "",
+        reason,
         files,
         bytes,
         pending,
@@ -180,6 +199,8 @@ def make_box(
         mode,
         tuple(folders),
         tuple(set_aside),
+        others,
+        lacking,
     )
 
 

@@ -58,11 +58,24 @@ def boxes_lines(boxes: Iterable[BoxStatus]) -> list[str]:
             f"  {printable(box.name)}  {printable(box.path)}  {box.state.value}{reason}  "
             f"({box.files} files, {size(box.bytes)}{pending}{_how(box)})"
         )
+        if 0 < box.lacking < box.others:
+            lines.append(f"    {_shared(box)}")
         if box.asks:
             lines.append(f"    asks: {printable(box.asks)}")
         lines += _some("problem", box.problems) + _some("conflict", box.conflicts)
         lines += _some("set aside", box.set_aside)
     return lines or ["  none; add one with flocksy box add NAME@PATH"]
+
+
+def _shared(box: BoxStatus) -> str:
+    """Who hides whom in a box that not all have who are here."""
+    sharing = box.others - box.lacking
+    toss = ": a coin toss" if sharing + 1 <= COIN_TOSS else ""
+    return (
+        f"{sharing} of the {box.others} other members that are here "
+        f"{'has' if sharing == 1 else 'have'} it: "
+        f"a change in it could come from {sharing + 1} members{toss}"
+    )
 
 
 def _how(box: BoxStatus) -> str:

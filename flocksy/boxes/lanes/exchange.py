@@ -168,6 +168,10 @@ class Exchange:
         tag = self._known_of(box)[:TAG_BYTES]
         return bool(self.peers.sharing(tag, self.live())) and self.agrees(box)
 
+    def lacking(self, box: Box) -> list[int]:
+        """Members of the view that surely have no such box, or have it paused."""
+        return self.peers.lacking(box.setup.tag, self.live())
+
     @property
     def waiting_bytes(self) -> int:
         """Payload bytes that wait to be said."""

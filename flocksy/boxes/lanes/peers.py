@@ -73,14 +73,17 @@ class Peers:
 
     def agree(self, tag: bytes, digest: bytes, lanes: Iterable[int]) -> bool:
         """Whether each of these lanes either says the same of the box or surely lacks it."""
-        for lane in lanes:
-            entry = self._of(lane, tag)
-            if entry is None:
-                if not self._silent_since(lane, 0):
-                    return False
-            elif entry.digest != digest:
-                return False
-        return True
+        lanes = list(lanes)
+        lacking = self.lacking(tag, lanes)
+        said = [self._of(lane, tag) for lane in lanes if lane not in lacking]
+        return all(entry is not None and entry.digest == digest for entry in said)
+
+    def lacking(self, tag: bytes, lanes: Iterable[int]) -> list[int]:
+        """Those of these lanes that surely lack the box: they name others, or none, and long."""
+        tag = tag[:TAG_BYTES]
+        return [
+            lane for lane in lanes if self._of(lane, tag) is None and self._silent_since(lane, 0)
+        ]
 
     def sharing(self, tag: bytes, lanes: Iterable[int]) -> list[int]:
         """Those of these lanes that have the box, by (the first bytes of) its tag."""
