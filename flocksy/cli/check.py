@@ -29,6 +29,7 @@ from flocksy.config.settings import NodeSettings, Options
 from flocksy.errors import ConfigError, FlocksyError, KeyFileError
 from flocksy.keys.endpoints import is_local
 from flocksy.keys.files import read_keystore, read_private_keys
+from flocksy.keys.identity import how_to_have_one
 from flocksy.keys.register import Trust, read_register
 from flocksy.keys.samples import SAMPLE_PUBLIC_KEYS
 from flocksy.status.printable import printable
@@ -183,7 +184,7 @@ def _keys(words: Words) -> Iterator[Finding]:
             "problem",
             "private keys",
             f"{words.privatekey_path}: no private key for {' or '.join(words.hostnames)}",
-            "make one with flocksy --create-private-keys",
+            how_to_have_one(private, words.nodes),
             EXIT_USAGE,
         )
         return

@@ -134,6 +134,7 @@ def read_place(options: Options) -> KeyPlace:
         {},
         privatekey_path=words.privatekey_path,
         keystore_path=words.keystore_path,
+        nodes=words.nodes,
     )
     upcoming = None
     if os.path.lexists(next_path(words)):

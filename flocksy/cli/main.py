@@ -128,7 +128,8 @@ def _run(options: Options, parsed: argparse.Namespace) -> int:
 
 def _create_private_keys(options: Options) -> int:
     from flocksy.config.load import load_words
-    from flocksy.keys.files import create_private_keys
+    from flocksy.keys.files import create_private_keys, read_private_keys
+    from flocksy.keys.identity import how_to_have_one, moved_from
 
     words = load_words(options)
     if not words.hostnames:
@@ -136,6 +137,14 @@ def _create_private_keys(options: Options) -> int:
             f"{words.config_path}: no hostname to make a key for; add hostname = host:port, or "
             "name it with --hostname"
         )
+    if os.path.lexists(words.privatekey_path):
+        there = read_private_keys(words.privatekey_path)
+        before = moved_from(there, words.nodes)
+        if before is not None and not any(endpoint in there for endpoint in words.hostnames):
+            raise KeyFileError(
+                f"{words.privatekey_path}: has the key of {before} and none for "
+                f"{' or '.join(words.hostnames)}; {how_to_have_one(there, words.nodes)}"
+            )
     pair = create_private_keys(words.privatekey_path, words.hostnames)
     print(f"The private key is in {printable(words.privatekey_path)}. Never hand it out.")
     print(f"Public key: {pair.public_key}")

@@ -74,7 +74,8 @@ def _refused(endpoint: str, port: int, error: OSError) -> _Found:
         return (
             "problem",
             f"{endpoint}: this machine does not have that address",
-            "take an address that it has (ip address shows them) as hostname",
+            "take an address that it has (ip address shows them), or a name, as hostname, and keep "
+            f"the key: flocksy --create-private-keys -p {endpoint}",
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return (

@@ -275,6 +275,7 @@ def _identity(words: Words, keystore: dict[str, str]) -> tuple[str, KeyPair]:
         keystore,
         privatekey_path=words.privatekey_path,
         keystore_path=words.keystore_path,
+        nodes=words.nodes,
     )
 
 

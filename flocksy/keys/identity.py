@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from flocksy.errors import KeyFileError
 from flocksy.keys.endpoints import is_local
 from flocksy.keys.pair import KeyPair
@@ -15,6 +17,7 @@ def identity(
     *,
     privatekey_path: str,
     keystore_path: str,
+    nodes: Sequence[str] = (),
 ) -> tuple[str, KeyPair]:
     """The own endpoint that is our identity, the first with a private key, and its pair.
 
@@ -25,7 +28,7 @@ def identity(
     if own is None:
         raise KeyFileError(
             f"{privatekey_path}: no private key for {' or '.join(hostnames)}; "
-            "make one with flocksy --create-private-keys"
+            f"{how_to_have_one(private_keys, nodes)}"
         )
     pair = private_keys[own]
     for endpoint in hostnames:
@@ -40,6 +43,26 @@ def identity(
                 "different keys; give both the same"
             )
     return own, pair
+
+
+def moved_from(private_keys: Mapping[str, KeyPair], nodes: Sequence[str]) -> str | None:
+    """The endpoint that a node without a private key seems to have had until now, when it knows
+    the others (`nodes`) already: the file has one key, and it is none of theirs."""
+    known = [endpoint for endpoint in private_keys if endpoint not in nodes]
+    keys = {private_keys[endpoint].public_key for endpoint in known}
+    return known[0] if nodes and len(keys) == 1 else None
+
+
+def how_to_have_one(private_keys: Mapping[str, KeyPair], nodes: Sequence[str]) -> str:
+    """The remedy for a node without a private key. One whose address has changed keeps its own:
+    with a new one it would be another member, whom nobody knows."""
+    before = moved_from(private_keys, nodes)
+    if before is None:
+        return "make one with flocksy --create-private-keys"
+    return (
+        f"if this machine was {before} until now, it keeps its key with flocksy "
+        f"--create-private-keys -p {before}; for another node name another file (--privatekey)"
+    )
 
 
 def group_members(

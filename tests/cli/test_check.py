@@ -211,7 +211,9 @@ def test_a_port_in_use_and_an_address_of_somebody_else(
     keys = json.loads(ready.privatekey.read_text())
     keys = {f"192.0.2.1:{own}": pair for name, pair in keys.items() if name.endswith(own)}
     ready.privatekey.write_text(json.dumps(keys))
-    assert "does not have that address" in found(ready, capsys, 1, "problem")
+    said = found(ready, capsys, 1, "problem")
+    assert "does not have that address" in said
+    assert f"flocksy --create-private-keys -p tcp://192.0.2.1:{own}" in said
 
 
 def test_sockets_in_the_file_system(

@@ -378,3 +378,34 @@ def test_what_a_shell_can_leave_out_is_no_traceback(place: Place) -> None:
     words = ("pair", "127.0.0.1:1")
     status, said = as_a_process(place, 'exec "$0" "$@"', *words, typed=b"pencil-\xe4\xf6-a-b\n")
     assert status == 2 and "the code is still good" in said
+
+
+MOVED = PLAIN.replace("anna.example", "anna.elsewhere")
+
+
+def test_a_machine_that_has_moved_keeps_its_key(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, kept = load(place.write(PLAIN)), place.privatekey.read_bytes()
+    place.write(MOVED)
+    how = "flocksy --create-private-keys -p tcp://anna.example:5000"
+    refused(capsys, 2, how, *flags(place))
+    refused(capsys, 2, how, "--create-private-keys", *flags(place))
+    assert place.privatekey.read_bytes() == kept
+    assert run("check", *flags(place)) == 2
+    assert how in capsys.readouterr().out
+    assert run("--create-private-keys", "-p", "tcp://anna.example:5000", *flags(place)) == 0
+    after = load(place.options())
+    assert after.identity == "tcp://anna.elsewhere:5000"
+    assert after.uid == before.uid
+
+
+@pytest.mark.parametrize("nodes", ["", "node = anna.example:5000\n"])
+def test_another_node_with_the_same_key_file_gets_a_key_of_its_own(
+    place: Place, nodes: str
+) -> None:
+    """One that is no flock's yet, and one whose flock the first is in."""
+    place.write(f"hostname = dora.example:5000\n{nodes}")
+    assert run("--create-private-keys", *flags(place)) == 0
+    pairs = read_private_keys(str(place.privatekey))
+    assert pairs["tcp://dora.example:5000"] != pairs["tcp://anna.example:5000"] == place.pair
