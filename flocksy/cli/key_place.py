@@ -21,7 +21,7 @@ from flocksy.config.settings import Options
 from flocksy.config.state import control_path
 from flocksy.errors import ConfigError, FlocksyError, KeyFileError
 from flocksy.keys.bundle import Bundle, checked_name, make_bundle
-from flocksy.keys.exchange import Change, Known
+from flocksy.keys.exchange import Change, Known, people
 from flocksy.keys.files import read_keystore, read_private_keys, write_keystore
 from flocksy.keys.identity import identity
 from flocksy.keys.pair import KeyPair
@@ -75,6 +75,13 @@ class KeyPlace:
         if self.next_pair is not None:
             own.append(self.next_pair.public_key)
         return Known(self.keystore, self.register, tuple(own), self.words.hostnames, today())
+
+    def flock_keys(self) -> list[str]:
+        """Ours, and of those in the keystore whom the configuration names as nodes: what the number
+        of the flock is made of."""
+        nodes = set(self.words.nodes)
+        others = [one for one in people(self.known()) if nodes & set(one.endpoints)]
+        return [self.newest_key, *(one.public_key for one in others)]
 
     def bundle(self, parsed: argparse.Namespace) -> Bundle:
         """This node's own bundle; asks for the passphrase where the key is under one."""

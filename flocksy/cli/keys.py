@@ -108,9 +108,8 @@ def number(parsed: argparse.Namespace, options: Options) -> int:
     place = read_place(options)
     known = place.known()
     if parsed.member is None:
-        members = people_of_flock(place)
-        whose = f"the flock of {len(members) + 1}"
-        keys_ = [place.newest_key, *(person.public_key for person in members)]
+        keys_ = place.flock_keys()
+        whose = f"the flock of {len(keys_)}"
     else:
         person = find_person(known, parsed.member)
         whose, keys_ = f"{place.name} and {person.name}", [place.newest_key, person.public_key]
@@ -121,12 +120,6 @@ def number(parsed: argparse.Namespace, options: Options) -> int:
     print(f"Safety number of {printable(whose)}, the same on every screen:\n")
     _print_rows(value.split(), GROUPS_IN_ROW, 7)
     return EXIT_OK
-
-
-def people_of_flock(place: KeyPlace) -> tuple[Person, ...]:
-    """Those in the keystore whom the configuration names as nodes."""
-    nodes = set(place.words.nodes)
-    return tuple(person for person in people(place.known()) if nodes & set(person.endpoints))
 
 
 def export(parsed: argparse.Namespace, options: Options) -> int:
@@ -220,7 +213,8 @@ def verify(parsed: argparse.Namespace, options: Options) -> int:
         if parsed.compared:
             given = " ".join(parsed.compared)
             try:
-                right = agrees(given, person.public_key, place.newest_key)
+                flock = place.flock_keys()
+                right = agrees(given, person.public_key, place.newest_key, flock)
             except ValueError as error:
                 raise KeyFileError(f"what you compare {error}") from None
         else:
@@ -228,7 +222,8 @@ def verify(parsed: argparse.Namespace, options: Options) -> int:
         if not right:
             print(
                 f"flocksy: {printable(person.name)}: NOT the same. Somebody may be between you: "
-                "take its bundle again, by another way, and compare before you trust it",
+                "take its bundle again, by another way, and compare before you trust it (the "
+                "flock's number is one only where all know the same members)",
                 file=sys.stderr,
             )
             return EXIT_FAULT

@@ -8,7 +8,7 @@ only two sets that collide: 2**99 tries.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from flocksy.keys import z85
 from flocksy.keys.words import bytes_of, words_of
@@ -58,9 +58,10 @@ def safety_number(public_keys: Iterable[str]) -> str:
     )
 
 
-def agrees(given: str, public_key: str, own_key: str) -> bool:
-    """Whether `given` is the member's fingerprint (words or hex), the pair's safety number, or the
-    member's key as scanned. ValueError for what is none of these, a part of one among them."""
+def agrees(given: str, public_key: str, own_key: str, flock: Collection[str] = ()) -> bool:
+    """Whether `given` is the member's fingerprint (words or hex), the safety number of the pair or,
+    where the member's key is one of it, that of the `flock` (all public keys), or the member's key
+    as scanned. ValueError for what is none of these, a part of one among them."""
     text = given.strip()
     if not text or len(text) > MAX_COMPARED_CHARACTERS:
         raise ValueError("is no fingerprint, no safety number and no scanned key")
@@ -68,7 +69,10 @@ def agrees(given: str, public_key: str, own_key: str) -> bool:
         return text.upper() == scannable(public_key)
     plain = "".join(text.split()).lower()
     if plain.isascii() and plain.isdigit() and len(plain) == NUMBER_DIGITS:
-        return plain == safety_number((public_key, own_key)).replace(" ", "")
+        sets: list[Collection[str]] = [(public_key, own_key)]
+        if public_key in flock:
+            sets.append(flock)
+        return any(plain == safety_number(keys).replace(" ", "") for keys in sets)
     if len(plain) == 2 * FINGERPRINT_BYTES and set(plain) <= set("0123456789abcdef"):
         return plain == fingerprint(public_key).hex()
     found = bytes_of(text)

@@ -105,6 +105,37 @@ def test_comparing_makes_a_key_verified(
     assert "ben  tcp://ben.example:5000  verified" in capsys.readouterr().out
 
 
+def test_the_number_of_the_flock_speaks_of_everybody_in_it(
+    people: tuple[Person, Person, Person], capsys: Capture
+) -> None:
+    """Read aloud once, it compares all keys: typed in, it is no alarm."""
+    anna, ben, cleo = people
+    anna.knows(ben, capsys)
+    anna.knows(cleo, capsys)
+    digits = safety_number(one.public_key for one in people).split()
+    assert anna.keys("verify", "ben", *digits[:-1], f"{(int(digits[-1]) + 1) % 10**5:05}") == 1
+    assert "all know the same members" in capsys.readouterr().err
+    assert anna.keys("verify", "ben", *digits) == 0
+    entries = read_register(str(anna.keystore)).entries
+    trust = {entry.bundle.name: entry.trust for entry in entries if entry.bundle is not None}
+    assert trust == {"ben": Trust.COMPARED, "cleo": Trust.UNVERIFIED}
+
+
+def test_who_is_in_no_flock_is_not_compared_by_its_number(
+    people: tuple[Person, Person, Person], capsys: Capture
+) -> None:
+    """Cleo's key is in the keystore and in no number: to have compared one says nothing of it."""
+    anna, ben, cleo = people
+    anna.knows(ben, capsys)
+    anna.knows(cleo, capsys)
+    text = anna.config.read_text()
+    anna.config.write_text(text.replace(f"node = {cleo.endpoint}", ""))
+    assert "cleo" in text and cleo.endpoint not in anna.config.read_text()
+    digits = safety_number((anna.public_key, ben.public_key)).split()
+    assert anna.keys("verify", "cleo", *digits) == 1
+    assert anna.keys("verify", "ben", *digits) == 0
+
+
 def test_what_is_not_the_same_is_not_verified(
     people: tuple[Person, Person, Person], capsys: Capture
 ) -> None:
