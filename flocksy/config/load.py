@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flocksy.config import document, formats, places, state, together
@@ -21,14 +22,12 @@ from flocksy.keys.files import read_keystore, read_private_keys
 from flocksy.keys.identity import group_members, identity
 from flocksy.keys.pair import KeyPair
 from flocksy.keys.register import Register, read_register, register_path
+from flocksy.seam.limits import MAX_LANES
 
 DEFAULT_CONFIG = "~/.flocksy"
 DEFAULT_KEYSTORE = "~/.ssh/flocksy_keystore"
 DEFAULT_PRIVATEKEY = "~/.ssh/flocksy_privatekeys"
 COMMAND_LINE = "command line"
-
-MAX_MEMBERS = 64
-"""Sets of members are bitmaps of one machine word; the design is for up to about 20."""
 
 MAX_ELSEWHERE = 4
 """Endpoints at which a node looks for another one with its key: machines it was copied from."""
@@ -134,9 +133,9 @@ def load(options: Options, text: str | None = None) -> NodeSettings:
     )
     register = read_register(words.keystore_path, pair)
     members = _members(grouped, register, words.keystore_path)
-    if not 2 <= len(members) <= MAX_MEMBERS:
+    if not 2 <= len(members) <= MAX_LANES:
         raise ConfigError(
-            f"{path}: a flock has 2 to {MAX_MEMBERS} members, this one {len(members)}; "
+            f"{path}: a flock has 2 to {MAX_LANES} members, this one {len(members)}; "
             "every node line needs a key of its own in the keystore"
         )
     state_dir = state.locate(register.uid(pair.public_key), words.state_dir)
@@ -204,14 +203,18 @@ def load_state_dir(options: Options) -> str:
     return state.locate(register.uid(pair.public_key), words.state_dir)
 
 
-def reload(settings: NodeSettings) -> NodeSettings:
+def reload(settings: NodeSettings, could_run: Callable[[NodeSettings], object]) -> NodeSettings:
     """Load again what `settings` came from; uid and state directory stay.
 
-    A private key that is open stays open. Raises `ConfigError` or `KeyFileError`, and then nothing
-    has changed; or `RevokedError`, where the node must not go on with `settings` either.
+    A private key that is open stays open. `could_run` raises `FlocksyError` for settings with which
+    a node would not start: whoever left to join anew with them would not come back. Raises that,
+    and then nothing has changed; or `RevokedError`, where the node must not go on with `settings`
+    either.
     """
     try:
-        return _loaded_again(settings)
+        fresh = _loaded_again(settings)
+        could_run(fresh)
+        return fresh
     except FlocksyError as error:
         gone = _revoked(settings)
         if not gone:

@@ -53,8 +53,10 @@ def _succeeding(before: NodeSettings, successor: NodeSettings) -> NodeSettings:
 
 def _newest(settings: NodeSettings) -> NodeSettings:
     """What the files say now: they may have changed again while the node was leaving."""
+    from flocksy.node.processes import shared_bytes
+
     try:
-        return reload(settings)
+        return reload(settings, shared_bytes)
     except RevokedError:
         raise
     except FlocksyError:

@@ -23,7 +23,7 @@ from flocksy.node.commands import Commands
 from flocksy.node.configured import Configured
 from flocksy.node.loop import Loop
 from flocksy.node.once import Once
-from flocksy.node.processes import WireProcess, starting
+from flocksy.node.processes import WireProcess, shared_bytes, starting
 from flocksy.node.reaching import addresses_of
 from flocksy.node.reports import Reporter
 from flocksy.node.restarts import Restarts
@@ -137,7 +137,7 @@ class Node:
         `FlocksyError`, and nothing has changed; or `RevokedError`, and the node leaves for good.
         """
         try:
-            fresh = reload(self._configured.settings)
+            fresh = reload(self._configured.settings, shared_bytes)
         except RevokedError as error:
             # To go on with what was read before would be to let in whom people have turned away.
             self._refused, self.successor = error, None

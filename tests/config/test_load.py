@@ -11,10 +11,11 @@ import pytest
 from flocksy.config.load import MAX_ELSEWHERE, load, load_words, must_join_anew, reload
 from flocksy.config.settings import BoxSettings, Symlinks
 from flocksy.errors import ConfigError, FlocksyError, KeyFileError
-from flocksy.keys.files import create_private_keys
+from flocksy.keys.files import create_private_keys, generate_pair
 from flocksy.keys.pair import uid_of
 from flocksy.protocol.cell import MAX_DELTA_US
 from flocksy.protocol.schedule import rate_delta_us
+from flocksy.seam.limits import MAX_LANES
 from tests.place import NODES, PLAIN, TOML, Place
 
 ORIGINAL = """\
@@ -360,16 +361,27 @@ def test_a_removable_box_may_be_away(place: Place) -> None:
     assert load(place.write(text)).boxes[0].removable
 
 
+def test_a_flock_has_no_more_members_than_cells_have_room_for(place: Place) -> None:
+    nodes = [f"tcp://node{number}.example:1" for number in range(MAX_LANES - 2)]
+    keystore = json.loads(place.keystore.read_text())
+    keystore |= {node: generate_pair().public_key for node in nodes}
+    place.keystore.write_text(json.dumps(keystore))
+    full = PLAIN + "".join(f"node = {node}\n" for node in nodes[:-1])
+    assert len(load(place.write(full)).members) == MAX_LANES
+    with pytest.raises(ConfigError, match=f"a flock has 2 to {MAX_LANES} members, this one"):
+        load(place.write(f"{full}node = {nodes[-1]}\n"))
+
+
 def test_reloading_says_what_takes_a_new_join(place: Place) -> None:
     settings = load(place.write(PLAIN))
     place.write(f"{PLAIN}box = one@{place.box('one')}\n")
-    fresh = reload(settings)
+    fresh = reload(settings, could_run=id)
     assert [box.name for box in fresh.boxes] == ["one"]
     assert must_join_anew(settings, fresh) == ()
     place.write(f"{PLAIN}pace = grid\n")
-    assert must_join_anew(settings, reload(settings)) == ("pace",)
+    assert must_join_anew(settings, reload(settings, could_run=id)) == ("pace",)
     place.write(f"{PLAIN}profile = fast\n")
-    assert must_join_anew(settings, reload(settings))[0] == "profile"
+    assert must_join_anew(settings, reload(settings, could_run=id))[0] == "profile"
 
 
 def test_reloading_refuses_to_become_another_member(place: Place) -> None:
@@ -380,14 +392,14 @@ def test_reloading_refuses_to_become_another_member(place: Place) -> None:
     keys.pop(NODES[0])
     place.keystore.write_text(json.dumps(keys))
     with pytest.raises(ConfigError, match="another member"):
-        reload(settings)
+        reload(settings, could_run=id)
 
 
 def test_reloading_refuses_what_is_broken(place: Place) -> None:
     settings = load(place.write(PLAIN))
     place.write("nonsense")
     with pytest.raises(FlocksyError):
-        reload(settings)
+        reload(settings, could_run=id)
 
 
 def test_where_else_our_own_key_is_said_to_be(place: Place) -> None:

@@ -10,9 +10,10 @@ import pytest
 
 from flocksy.cli.main import main
 from flocksy.config.load import load, reload
-from flocksy.errors import RevokedError
+from flocksy.errors import FlocksyError, RevokedError
 from flocksy.node import _succeeding
 from flocksy.node.node import Node
+from flocksy.node.processes import shared_bytes
 from tests.place import PLAIN, Place
 
 
@@ -26,7 +27,7 @@ def test_the_key_before_is_wiped_when_another_follows(place: Place) -> None:
     before = load(place.write(PLAIN))
     old = before.key_pair.private_key
     switch(place)
-    successor = reload(before)
+    successor = reload(before, shared_bytes)
     passing = successor.key_pair.private_key
     switch(place)  # once more, while the node was leaving
     settings = _succeeding(before, successor)
@@ -38,9 +39,25 @@ def test_the_key_before_is_wiped_when_another_follows(place: Place) -> None:
 def test_a_key_that_stays_is_not_wiped(place: Place) -> None:
     before = load(place.write(PLAIN))
     place.write(PLAIN + "profile = fast\n")
-    settings = _succeeding(before, reload(before))
+    settings = _succeeding(before, reload(before, shared_bytes))
     assert settings.profile == "fast"
     assert settings.key_pair == place.pair == before.key_pair
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("idle_cell = 300", "too small for 3 members"),
+        ("idle_cell = 4096\nburst_cell = 4096", "must be larger than idle_cell"),
+    ],
+)
+def test_cells_that_do_not_fit_change_nothing(place: Place, line: str, why: str) -> None:
+    """A node that left to join anew with these would not start again."""
+    before = load(place.write(PLAIN))
+    place.write(f"{PLAIN}{line}\n")
+    with pytest.raises(FlocksyError, match=why):
+        reload(before, shared_bytes)
+    assert _succeeding(before, before) == before
 
 
 def test_who_was_revoked_while_the_node_was_leaving_is_not_met_again(place: Place) -> None:
