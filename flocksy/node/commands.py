@@ -30,6 +30,8 @@ class _Wait:
 
     pending: Pending
     names: tuple[str, ...]
+    named: bool
+    """One box was asked for, not all."""
     until: float | None
 
 
@@ -90,13 +92,22 @@ class Commands:
 
     def _look(self, wait: _Wait, now: float) -> bool:
         try:
-            boxes = [self._reporter.box_status(self._keeper.get(name)) for name in wait.names]
+            kept = [self._keeper.get(name) for name in wait.names]
         except FlocksyError as error:
             wait.pending.fail(str(error))
             return True
+        # What a person has paused only a person lets go on, so nobody waits for it.
+        paused = [one.setup.name for one in kept if one.by_user]
+        boxes = [self._reporter.box_status(one) for one in kept if not one.by_user]
+        if paused and (wait.named or not boxes):
+            wait.pending.fail(
+                f"{paused[0]}: is paused; flocksy box resume {paused[0]} lets it go on"
+            )
+            return True
         late = [box for box in boxes if box.state is not BoxState.IN_SYNC]
         if not late:
-            wait.pending.answer({"text": "in sync"})
+            but = f" (paused, and not waited for: {', '.join(paused)})" if paused else ""
+            wait.pending.answer({"text": f"in sync{but}"})
             return True
         stuck = [box for box in late if box.state is BoxState.ASKING or box.alone]
         if len(stuck) == len(late):
@@ -143,7 +154,8 @@ class Commands:
                 box.rescan(now)
         timeout = arguments["timeout"]
         assert timeout is None or isinstance(timeout, int | float)
-        wait = _Wait(Pending(), names, None if timeout is None else now + timeout)
+        named = arguments["box"] is not None
+        wait = _Wait(Pending(), names, named, None if timeout is None else now + timeout)
         self._waits.append(wait)
         return wait.pending
 

@@ -7,23 +7,19 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
 from flocksy.boxes.setup import BoxSetup
 from flocksy.config.load import load
-from flocksy.node.commands import Commands
-from flocksy.node.configured import Configured
 from flocksy.node.once import MISSING_SECONDS, Once
 from flocksy.node.reports import Reporter
-from flocksy.status.control import Pending
 from flocksy.status.model import NOBODY_ELSE, BoxState, BoxStatus
 from flocksy.status.render import boxes_lines
 from flocksy.status.wording import EXIT_FAULT, EXIT_TIMEOUT
 from tests.boxes.flock_of_boxes import Flock, spool
 from tests.node.test_once import once_of, words_of
+from tests.node.test_wait import waited
 from tests.place import PLAIN, Place
 
 __all__ = ["spool"]
@@ -90,17 +86,7 @@ def test_nobody_is_told_that_it_is_equal(flock: Misspelt, place: Place) -> None:
 
 def test_a_wait_ends_with_the_reason(flock: Misspelt, place: Place) -> None:
     flock.settle()
-    node, settings = flock.nodes[0], load(place.write(PLAIN))
-    reporter = Reporter(settings, node.exchange, node.keeper)
-    configured = SimpleNamespace(settings=settings, keeper=node.keeper, now=lambda: flock.now)
-    commands = Commands(cast(Configured, configured), node.exchange, reporter, lambda: "")
-    pending, said = commands.handle("wait", {"box": None, "timeout": None}), list[bytes]()
-    assert isinstance(pending, Pending)
-    pending._bind(1, said.append)
-    for _ in range(100):
-        commands.turn(flock.now)
-        flock.step()
-    assert len(said) == 1 and b"Box: no other member that is here has a box" in said[0]
+    assert f"Box: {NOBODY_ELSE}" in waited(flock, place)
 
 
 def test_of_a_box_that_some_have_it_is_said_who_hides_whom(flock: Misspelt, place: Place) -> None:
