@@ -41,6 +41,13 @@ def pair(parsed: argparse.Namespace, options: Options) -> int:
         raise ConfigError("pair: --listen, --announce and --for are for the machine with the code")
     if parsed.find and parsed.address is not None:
         raise ConfigError("pair: an address, or --find; not both")
+    proxy = place.words.program.socks
+    if proxy and not parsed.find:
+        raise ConfigError(
+            f"pair: would go to {parsed.address} past the proxy (socks = {proxy}), and who "
+            "watches would see who meets whom; exchange bundles (flocksy keys export, and import "
+            "there), or pair in one local network (--announce, --find)"
+        )
     return _join(parsed, options, place)
 
 

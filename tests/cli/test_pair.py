@@ -6,12 +6,14 @@ import json
 import os
 import re
 import select
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -26,6 +28,7 @@ from flocksy.keys.register import Trust, read_register
 from flocksy.keys.words import WORDS
 from flocksy.status.control import Answer, Arguments, ControlServer
 from flocksy.system import locks
+from tests.place import PLAIN, Place
 
 BOUND_SECONDS = 30.0
 CODE = re.compile(r"^    ([a-z]+(?:-[a-z]+){3})$")
@@ -346,6 +349,24 @@ def test_wrong_command_lines(
     done = people[0].run(*words, code="acorn acorn acorn acorn")
     assert done.returncode == 2
     assert said in done.stderr and done.stderr.count("\n") == 1 and done.stdout == ""
+
+
+def test_no_address_is_asked_past_the_proxy(
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even the name server: who watches would see who is to meet whom."""
+
+    def seen(*_: object, **__: object) -> NoReturn:
+        raise AssertionError("somebody was asked")
+
+    for name in ("getaddrinfo", "create_connection"):
+        monkeypatch.setattr(socket, name, seen)
+    place.write(f"{PLAIN}socks = 127.0.0.1:9050\n")
+    flags = ("-c", str(place.config), "--keystore", str(place.keystore))
+    assert main(["pair", "ben.onion", *flags, "--privatekey", str(place.privatekey)]) == 2
+    said = capsys.readouterr()
+    assert "past the proxy (socks = 127.0.0.1:9050)" in said.err and said.out == ""
+    assert "flocksy keys export" in said.err
 
 
 @pytest.mark.parametrize(
