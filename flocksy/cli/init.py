@@ -23,7 +23,7 @@ from flocksy.config.load import Words, config_path, load_words
 from flocksy.config.settings import Options
 from flocksy.errors import ConfigError, FlocksyError, KeyFileError
 from flocksy.keys.bundle import checked_name
-from flocksy.keys.endpoints import is_local, normal_endpoint
+from flocksy.keys.endpoints import is_local, told_endpoint
 from flocksy.keys.files import create_private_keys
 from flocksy.keys.writing import PUBLIC_MODE, write_new
 from flocksy.status.printable import printable
@@ -176,7 +176,7 @@ def _endpoint(text: str) -> str:
     if text and "://" not in text and not text.rpartition(":")[2].isdigit():
         text = f"[{text}]:{DEFAULT_PORT}" if text.count(":") > 1 else f"{text}:{DEFAULT_PORT}"
     try:
-        return normal_endpoint(text)
+        return told_endpoint(text)
     except ValueError as error:
         raise ValueError(f"{text!r} {error}") from None
 

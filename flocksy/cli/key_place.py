@@ -21,6 +21,7 @@ from flocksy.config.settings import Options
 from flocksy.config.state import control_path
 from flocksy.errors import ConfigError, FlocksyError, KeyFileError
 from flocksy.keys.bundle import Bundle, checked_name, make_bundle
+from flocksy.keys.endpoints import told_endpoint
 from flocksy.keys.exchange import Change, Known, people
 from flocksy.keys.files import read_keystore, read_private_keys, write_keystore
 from flocksy.keys.identity import identity
@@ -60,6 +61,16 @@ class KeyPlace:
         return self.words.program.name or name_from(self.own_endpoint)
 
     @property
+    def told_endpoint(self) -> str:
+        """Where others are to reach this machine. Raises `ConfigError` where that leads nowhere."""
+        try:
+            return told_endpoint(self.own_endpoint)
+        except ValueError as error:
+            raise ConfigError(
+                f"{self.words.config_path}: hostname = {self.own_endpoint}: {error}"
+            ) from None
+
+    @property
     def newest_key(self) -> str:
         """The own key that people are to compare: the one to come where there is one."""
         return (self.next_pair or self.pair).public_key
@@ -86,7 +97,7 @@ class KeyPlace:
     def bundle(self, parsed: argparse.Namespace) -> Bundle:
         """This node's own bundle; asks for the passphrase where the key is under one."""
         pair = opened(self.pair, self.words.privatekey_path, parsed)
-        return make_bundle(pair, self.name, self.own_endpoint, first_key=self.first_key)
+        return make_bundle(pair, self.name, self.told_endpoint, first_key=self.first_key)
 
 
 def today() -> datetime.date:

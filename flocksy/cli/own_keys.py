@@ -23,9 +23,8 @@ from flocksy.keys.files import (
     write_keystore,
     write_private_keys,
 )
-from flocksy.keys.pair import KeyPair
 from flocksy.keys.register import Entry, Trust, write_register
-from flocksy.keys.rotation import Rotation, encode_rotation, make_rotation
+from flocksy.keys.rotation import encode_rotation, make_rotation
 from flocksy.keys.seal import seal
 from flocksy.status.printable import printable
 from flocksy.status.wording import EXIT_OK
@@ -48,6 +47,7 @@ def rotate(parsed: argparse.Namespace, options: Options) -> int:
 
 def _announce(place: KeyPlace, parsed: argparse.Namespace) -> None:
     until = today() + datetime.timedelta(days=parsed.days)
+    endpoint = place.told_endpoint  # asked before anything is made
     pair = opened(place.pair, place.words.privatekey_path, parsed)
     upcoming = place.next_pair
     if upcoming is None:
@@ -60,16 +60,10 @@ def _announce(place: KeyPlace, parsed: argparse.Namespace) -> None:
         # Its passphrase is another one: what --new-fd gave when it was made.
         theirs = argparse.Namespace(passphrase_fd=parsed.new_fd)
         upcoming = opened(upcoming, place.next_path, theirs)
-    rotation = announcement(place, pair, upcoming, until)
-    print(encode_rotation(rotation), end="")
-
-
-def announcement(
-    place: KeyPlace, pair: KeyPair, upcoming: KeyPair, until: datetime.date
-) -> Rotation:
-    """What members need in order to know the next key by the present one."""
+    # What members need in order to know the next key by the present one.
     first = place.first_key or pair.public_key
-    return make_rotation(pair, upcoming, first, place.name, place.own_endpoint, until)
+    rotation = make_rotation(pair, upcoming, first, place.name, endpoint, until)
+    print(encode_rotation(rotation), end="")
 
 
 def _switch(place: KeyPlace) -> None:

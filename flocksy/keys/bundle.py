@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from flocksy.errors import HostileInput
 from flocksy.keys import z85
-from flocksy.keys.endpoints import normal_endpoint
+from flocksy.keys.endpoints import told_endpoint
 from flocksy.keys.pair import KeyPair, uid_of
 from flocksy.keys.signature import SIGNATURE_BYTES, is_signed, sign
 
@@ -50,7 +50,7 @@ class Bundle:
     name: str
     """What its owner calls this machine: a claim, unique in no way."""
     endpoint: str
-    """As `normal_endpoint` gives it."""
+    """As `told_endpoint` gives it."""
     public_key: str
     """Z85."""
     signature: bytes
@@ -81,7 +81,7 @@ def make_bundle(pair: KeyPair, name: str, endpoint: str, *, first_key: str | Non
     """A bundle of our own. ValueError where name or endpoint cannot be one."""
     if first_key == pair.public_key:
         first_key = None
-    endpoint = normal_endpoint(endpoint)
+    endpoint = told_endpoint(endpoint)
     body = _body(checked_name(name), endpoint, pair.public_key, first_key)
     return Bundle(name, endpoint, pair.public_key, sign(pair, _DOMAIN + body.encode()), first_key)
 
@@ -113,7 +113,7 @@ def decode_bundle(text: str) -> Bundle:
         raise HostileInput("a line of the bundle is missing; copy it whole")
     try:
         name = checked_name(fields["name"])
-        endpoint = normal_endpoint(fields["endpoint"])
+        endpoint = told_endpoint(fields["endpoint"])
     except ValueError as error:
         raise HostileInput(f"the bundle's {_shown(fields, error)}") from None
     first = fields.get("first-key")

@@ -41,6 +41,18 @@ def normal_endpoint(text: str) -> str:
     return f"tcp://{match['host']}:{int(match['port'])}"
 
 
+def told_endpoint(text: str) -> str:
+    """As `normal_endpoint`, of a place where others are to reach this machine. ValueError for one
+    that leads nowhere: "all addresses" is somewhere to listen."""
+    endpoint = normal_endpoint(text)
+    match = _TCP.fullmatch(endpoint)
+    if match is not None and match["host"] in ("*", "0.0.0.0", "[::]"):
+        raise ValueError(
+            "is no place that others could reach; write the name or address that they use"
+        )
+    return endpoint
+
+
 def is_host(text: str) -> bool:
     """Whether a machine can be called so: a name of letters, digits, - _ and dots, an address, an
     IPv6 address in brackets, or * for all addresses of this machine.

@@ -102,6 +102,7 @@ def test_keys_and_folders_that_are_there_stay(home: Path) -> None:
     [
         (("--name", "two words"), "--name"),
         (("--endpoint", "nowhere:0"), "a port is a number"),
+        (("--endpoint", "*:5000"), "no place that others could reach"),
         (("--box", "~"), "home"),
         (("--box", "x@~/.ssh"), "holds the"),
         (("--box", "@/tmp/d"), "init: --box"),

@@ -10,6 +10,7 @@ import pytest
 import segno
 
 from flocksy.cli import key_place
+from flocksy.cli.main import main
 from flocksy.cli.picture import qr_lines
 from flocksy.config.state import claim
 from flocksy.keys.bundle import decode_bundle, encode_bundle, make_bundle
@@ -49,6 +50,20 @@ def test_the_keystore_stays_the_originals_json(
         ben.endpoint: ben.public_key,
     }
     assert json.loads(anna.privatekey.read_text())[anna.endpoint]["public_key"] == anna.public_key
+
+
+@pytest.mark.parametrize("words", [("export",), ("rotate",)])
+def test_an_endpoint_that_leads_nowhere_is_told_to_nobody(
+    people: tuple[Person, Person, Person], capsys: Capture, words: tuple[str, ...]
+) -> None:
+    anna = people[0]
+    anna.config.write_text(anna.config.read_text().replace("anna.example", "*"))
+    assert main(["--create-private-keys", *anna.flags()]) == 0
+    capsys.readouterr()
+    assert anna.keys(*words) == 2
+    said = capsys.readouterr()
+    assert "hostname = tcp://*:5000: is no place that others could reach" in said.err
+    assert said.out == "" and not list(anna.privatekey.parent.glob("*.next"))
 
 
 def test_what_is_made_is_closed_to_others(

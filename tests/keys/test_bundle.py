@@ -95,6 +95,14 @@ def test_a_changed_bundle_is_refused(old: str, new: str, said: str) -> None:
         decode_bundle(TEXT.replace(old, new, 1))
 
 
+def test_an_endpoint_that_leads_nowhere_is_refused() -> None:
+    """Signed as it stands, by an older flocksy."""
+    with pytest.raises(ValueError, match="no place that others could reach"):
+        make_bundle(PAIR, "anna", "*:5000")
+    with pytest.raises(HostileInput, match="endpoint is no place that others could reach"):
+        decode_bundle(TEXT.replace("anna.example", "*"))
+
+
 def test_fields_in_another_order_and_capital_digits_are_refused() -> None:
     lines = TEXT.splitlines()
     lines[1], lines[2] = lines[2], lines[1]

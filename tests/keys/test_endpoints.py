@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flocksy.keys.endpoints import is_local, normal_endpoint
+from flocksy.keys.endpoints import is_local, normal_endpoint, told_endpoint
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,16 @@ def test_refuses_what_is_none(text: str) -> None:
 )
 def test_knows_what_stays_on_the_machine(endpoint: str, local: bool) -> None:
     assert is_local(endpoint) is local
+
+
+@pytest.mark.parametrize("host", ["*", "0.0.0.0", "[::]"])
+def test_where_others_reach_nobody_is_told_to_nobody(host: str) -> None:
+    """All addresses of a machine are somewhere to listen, and nowhere to go."""
+    assert normal_endpoint(f"{host}:5000")
+    with pytest.raises(ValueError, match="no place that others could reach"):
+        told_endpoint(f"{host}:5000")
+
+
+@pytest.mark.parametrize("endpoint", ["tcp://anna.example:1", "tcp://[::1]:1", "ipc:///tmp/a"])
+def test_all_other_endpoints_can_be_told(endpoint: str) -> None:
+    assert told_endpoint(endpoint) == endpoint
