@@ -20,6 +20,7 @@ from flocksy.keys.samples import SAMPLE_PUBLIC_KEYS
 from flocksy.seam.report import WireReport
 from flocksy.status.links import advice
 from flocksy.status.model import (
+    COIN_TOSS,
     NOBODY_ELSE,
     BoxStatus,
     BurstStatus,
@@ -266,7 +267,9 @@ class Reporter:
                 log.info("waiting for the flock: %d of %d members needed", size, needed)
             else:
                 log.info("waiting for the flock: not all members of the view hear each other")
-        elif size <= 2:
+        elif size == 1:
+            log.warning("flying alone: what is sent can only come from here")
+        elif size <= COIN_TOSS:
             log.warning("flying with %s: in a view of two, who sent is a coin toss", names)
         else:
             log.info("flying with %s", names)

@@ -99,6 +99,8 @@ def size(count: float) -> str:
 def _anonymity(status: Status) -> str:
     if not status.real_allowed:
         return "nothing real leaves now: too few members hear each other"
+    if status.anonymity_set == 1:
+        return "a change can only come from here: there is nobody to hide among"
     if status.anonymity_set <= COIN_TOSS:
         return f"a change could come from {status.anonymity_set} members: a coin toss"
     return f"a change could come from any of {status.anonymity_set} members"

@@ -4,6 +4,7 @@ whom in it."""
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -105,6 +106,17 @@ def test_what_all_have_says_nothing_of_it(tmp_path: Path, spool: Path, place: Pl
         box = status_of(flock, place)
         assert box.state is BoxState.IN_SYNC
         assert "that are here" not in "\n".join(boxes_lines([box]))
+
+
+def test_the_log_of_a_view_of_one_calls_it_no_toss(
+    tmp_path: Path, spool: Path, place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with Flock(tmp_path, spool, size=1) as flock:
+        node, settings = flock.nodes[0], load(place.write(PLAIN))
+        flock.step()
+        Reporter(settings, node.exchange, node.keeper).turn(flock.now)
+    assert "flying alone: what is sent can only come from here" in caplog.messages
 
 
 def test_in_a_view_of_one_nothing_is_equal(tmp_path: Path, spool: Path, place: Place) -> None:

@@ -82,6 +82,7 @@ def test_in_sync_means_all_boxes() -> None:
     [
         (3, True, 3, "any of 3 members"),
         (2, True, 2, "a coin toss"),
+        (1, True, 1, "a change can only come from here: there is nobody to hide among"),
         (1, False, 0, "nothing real leaves now"),
     ],
 )
