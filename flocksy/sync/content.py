@@ -120,7 +120,7 @@ def small_list(data: Buffer) -> ChunkList:
 def inline_fits(version: Version, inline: bytes) -> bool:
     """Whether `inline` is the whole content of `version`."""
     if version.kind is Kind.SYMLINK:
-        return symlink_root(inline) == version.root
+        return b"\0" not in inline and symlink_root(inline) == version.root  # no disk holds a NUL
     return (
         version.kind is Kind.FILE
         and len(inline) == version.size

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from flocksy.sync.content import small_list
+from flocksy.sync.content import small_list, symlink_root
 from flocksy.sync.messages import Entry, Versions
 from flocksy.sync.version import MAX_GENERATION, Kind, Version, version_id
 from tests.boxes.flock_of_boxes import Flock, flock, spool
@@ -87,3 +87,17 @@ def test_no_lie_leaves_a_path_without_heads(
     flock.write(2, "a", "and people go on")
     flock.settle_equal()
     assert flock.path(0, "a").read_text() == "and people go on"
+
+
+def test_a_link_with_a_text_that_no_disk_holds_ends_nobody(flock: Flock) -> None:
+    text = b"a\0b"
+    version = Version(Kind.SYMLINK, 0, 0, 0, symlink_root(text), 1, ())
+    entry = Entry("link", version, (), False, text)
+    for node in flock.up:  # as if an earlier flocksy had let it in
+        box = flock.box(node.lane)
+        box.receive(Versions(box.setup.tag, (entry,)), own=False, now=flock.now)
+    flock.write(0, "a", "one")
+    flock.run_until(lambda: flock.path(2, "a").exists() and "link" in flock.box(2).problems)
+    flock.stop(2)
+    flock.restart(2)
+    flock.run_until(lambda: "link" in flock.box(2).problems)

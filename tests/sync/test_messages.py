@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flocksy.errors import HostileInput
-from flocksy.sync.content import small_list
+from flocksy.sync.content import small_list, symlink_root
 from flocksy.sync.messages import (
     Address,
     Content,
@@ -152,6 +152,11 @@ def one(**change: object) -> bytes:
     return b"".join(encode(Versions(bytes(16), (entry,))))
 
 
+def a_link(text: bytes) -> bytes:
+    version = Version(Kind.SYMLINK, 0, 0, 0, symlink_root(text), 1, ())
+    return one(version=version, inline=text)
+
+
 def a_range(lower: int, upper: int) -> bytes:
     """`upper` 0: no end."""
     key = bytes(15)
@@ -171,6 +176,7 @@ def of_ranges(*ranges: bytes) -> bytes:
         ("a path out of the box", one(path="../etc/passwd")),
         ("a path into our directory", one(path=".flocksy/marker")),
         ("content of a directory", one(inline=b"x")),
+        ("a link with a NUL in its text", a_link(b"a\0b")),
         ("a repeated ancestor", one(superseded=((b"i" * 16, b""), (b"i" * 16, b"")))),
         ("content of no bytes", struct.pack("<B32sIB", 2, b"c" * 32, 0, 0)),
         ("content longer than it says", struct.pack("<B32sIB", 2, b"c" * 32, 1, 0) + b"xx"),

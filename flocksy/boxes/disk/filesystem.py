@@ -120,6 +120,8 @@ class RealDisk:
             os.mkdir(name, mode & MODE_BITS, dir_fd=parent)
 
     def make_symlink(self, path: str, text: str) -> None:
+        if "\0" in text:  # which the call would refuse with a ValueError
+            raise OSError(errno.EILSEQ, os.strerror(errno.EILSEQ), path)
         with self._parent(path) as (parent, name):
             os.symlink(text, name, dir_fd=parent)
 
