@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from flocksy.boxes.apply.applier import Result
-from tests.boxes.bench import Bench
+from tests.boxes.bench import Bench, finish
+from tests.boxes.disks import Died, Dying
 
 NOBODY = 65534
 
@@ -99,3 +100,80 @@ def test_what_belongs_to_others_is_a_problem(own_place: Path) -> None:
         assert bench.read("theirs/f") == b"theirs"
 
     ordinarily(do)
+
+
+CLOSED = (0o000, 0o300, 0o311)
+
+
+def test_a_directory_that_its_own_batch_closes_comes_with_what_is_in_it(own_place: Path) -> None:
+    def do() -> None:
+        bench = Bench(own_place)
+        for mode in CLOSED:
+            name = f"d{mode:o}"
+            report = bench.apply(
+                bench.make_directory(name, mode),
+                bench.put(f"{name}/f", b"1"),
+                bench.put_link(f"{name}/link", "f"),
+                bench.make_directory(f"{name}/e", mode),
+                bench.put(f"{name}/e/f", b"1"),
+            )
+            assert [outcome.result for outcome in report.outcomes] == [Result.DONE] * 5
+            assert not report.rescan
+            assert os.stat(bench.root / name).st_mode & 0o777 == mode
+            bench.apply(bench.set_metadata(name, 0o755))
+            report = bench.apply(
+                bench.put(f"{name}/f", b"2"),
+                bench.remove(f"{name}/link"),
+                bench.set_metadata(name, mode),
+            )
+            assert [outcome.result for outcome in report.outcomes] == [Result.DONE] * 3
+            assert os.stat(bench.root / name).st_mode & 0o777 == mode
+            bench.apply(bench.set_metadata(name, 0o755))
+            assert bench.read(f"{name}/f") == b"2"
+            bench.apply(bench.set_metadata(f"{name}/e", 0o755))
+            assert bench.read(f"{name}/e/f") == b"1"
+        assert not bench.index.journal.open_rows()
+        bench.close()
+
+    ordinarily(do)
+
+
+def test_a_directory_that_its_own_batch_closed_is_recovered(own_place: Path) -> None:
+    def do() -> None:
+        for mode in CLOSED:
+            name = f"d{mode:o}"
+            done = 0
+            for calls in range(100):
+                place = own_place / f"{mode:o}.{calls}"
+                place.mkdir()
+                bench = Bench(place, Dying(str(_made(place))))
+                bench.apply(bench.put("a", b"1"), bench.put("b", b"1"))
+                assert isinstance(bench.disk, Dying)
+                bench.disk.calls_left = calls
+                batch = (
+                    bench.make_directory(name, mode),
+                    bench.put(f"{name}/f", b"1"),
+                    bench.put(f"{name}/a", b"1", source="a"),
+                    bench.remove("a"),
+                )
+                try:
+                    bench.apply(*batch)
+                    done = calls
+                except Died:
+                    pass
+                bench.disk.calls_left = None
+                finish(bench.applier.recover())
+                assert not bench.index.journal.open_rows()
+                if done:
+                    assert os.stat(bench.root / name).st_mode & 0o777 == mode
+                bench.close()
+                if done:
+                    break
+            assert done
+
+    ordinarily(do)
+
+
+def _made(place: Path) -> Path:
+    (place / "box").mkdir()
+    return place / "box"

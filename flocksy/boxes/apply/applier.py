@@ -29,7 +29,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from functools import partial
 
 from flocksy.boxes.apply.attributes import bring
 from flocksy.boxes.apply.batch import (
@@ -41,10 +41,13 @@ from flocksy.boxes.apply.batch import (
     Result,
     Step,
     applied,
+    differs_alone,
     guarded,
     is_directory,
+    over_directory,
 )
 from flocksy.boxes.apply.history import History
+from flocksy.boxes.apply.insisting import insist
 from flocksy.boxes.apply.journal import Applied, Journal, JournalEntry
 from flocksy.boxes.apply.pace import SLICE_S, each, in_thread
 from flocksy.boxes.apply.placing import (
@@ -60,7 +63,7 @@ from flocksy.boxes.apply.preparing import Preparer
 from flocksy.boxes.apply.recovery import keep_stranded, recover
 from flocksy.boxes.apply.remedies import describe
 from flocksy.boxes.apply.skipped import Skipped
-from flocksy.boxes.disk.port import PARKED, Disk
+from flocksy.boxes.disk.port import PARKED, Disk, Stat
 from flocksy.boxes.disk.spelling import Spelling
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.operations import (
@@ -68,7 +71,6 @@ from flocksy.sync.operations import (
     MakeDirectory,
     PutFile,
     PutSymlink,
-    Remove,
     SetMetadata,
 )
 from flocksy.sync.version import Kind, Version
@@ -113,7 +115,8 @@ class Applier:
         spelling = Spelling(self._disk) if self._capabilities.respelling else None
         # Placements first: whether a removal is half of a rename is only known then.
         for entry in sorted(entries, key=lambda one: one.after is None):
-            done = recover(placer, entry, linked, spelling)
+            anew = partial(recover, placer, entry, linked, spelling)
+            done = insist(self._disk, entry.path, anew)
             if done is None or not done.settled:
                 rescan.append(entry.path)
             if not entry.path.startswith(SCRATCH):
@@ -224,8 +227,8 @@ class Applier:
 
         yield from each(batch.alive(MakeDirectory), guarded(put))
         contents = batch.alive(PutFile, PutSymlink)
-        last = [step for step in contents if _over_directory(step)]
-        first = [step for step in contents if not _over_directory(step)]
+        last = [step for step in contents if over_directory(step)]
+        first = [step for step in contents if not over_directory(step)]
         early, late = batch.parted_removals(last)
         yield from each(first, guarded(put))
         yield from each(early, guarded(remove))
@@ -288,7 +291,8 @@ class Applier:
                 step.is_sure = (
                     step.wanted.kind is not Kind.FILE or expected.mtime_ns == step.wanted.mtime_ns
                 )
-                self._bring(step, expected.attributes, alone=self._differs_alone(step))
+                is_alone = differs_alone(step, self._capabilities)
+                self._bring(step, expected.attributes, alone=is_alone)
             step.placed = True
         else:
             assert step.shown is not None
@@ -327,22 +331,19 @@ class Applier:
             return  # they are planned once more, alone
         step.brought = wanted
 
-    def _differs_alone(self, step: Step) -> bool:
-        """Whether nothing but extended attributes is to be set."""
-        expected = step.operation.expected
-        if expected is None or isinstance(step.operation, Remove):
-            return False
-        plain = replace(expected, attributes=None)
-        return self._capabilities.shows_metadata(plain, step.operation.version)
-
     def _read_back(self, placer: Placer, batch: Batch, step: Step) -> None:
         """What the disk shows now. Where somebody was quick it is not what was brought: the path
         has held that all the same, so synced moves, and the scan finds the edit."""
-        found = self._disk.stat(step.path)
+
+        def look() -> tuple[Stat | None, bool]:
+            found = self._disk.stat(step.path)
+            return found, placer.same(found, step.shown, at=step.path)
+
+        found, is_same = insist(self._disk, step.path, look)
         if step.wanted is None:
             if found is not None and step.shadow is None:
                 batch.rescan.add(step.path)
-        elif found is not None and placer.same(found, step.shown, at=step.path):
+        elif found is not None and is_same:
             step.found = found.entry(step.wanted.root)
             # One who has set an attribute in the same tick of the clock shows by nothing else.
             if not step.is_sure or (self._capabilities.attributes and found.kind is Kind.FILE):
@@ -374,7 +375,7 @@ class Applier:
             for folder in folders:
                 # One that is gone again has nothing to keep.
                 with suppress(FileNotFoundError):
-                    self._disk.flush_directory(folder)
+                    insist(self._disk, f"{folder}/", partial(self._disk.flush_directory, folder))
 
         if folders:
             yield from in_thread(flush)
@@ -391,10 +392,3 @@ class Applier:
                 self._disk.remove_directory(path)
             else:
                 self._disk.remove_file(path)
-
-
-def _over_directory(step: Step) -> bool:
-    """Whether a directory stands in the way until the removals are done."""
-    return is_directory(step.entry.before) or (
-        step.twin is not None and is_directory(step.twin.entry.before)
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from flocksy.boxes.apply.placing import BlockedError, ChangedError
 from flocksy.boxes.apply.remedies import UNFIT, describe, is_full
 from flocksy.boxes.disk.port import MODE_BITS
 from flocksy.index.journal import Kept
+from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.names import ancestors, parent_of
 from flocksy.sync.operations import (
     DiskOperation,
@@ -213,3 +214,19 @@ def guarded(do: Callable[[Step], None]) -> Callable[[Step], None]:
             step.fail(error)
 
     return attempt
+
+
+def over_directory(step: Step) -> bool:
+    """Whether a directory stands in the way until the removals are done."""
+    return is_directory(step.entry.before) or (
+        step.twin is not None and is_directory(step.twin.entry.before)
+    )
+
+
+def differs_alone(step: Step, capabilities: Capabilities) -> bool:
+    """Whether nothing but extended attributes is to be set."""
+    expected = step.operation.expected
+    if expected is None or isinstance(step.operation, Remove):
+        return False
+    plain = replace(expected, attributes=None)
+    return capabilities.shows_metadata(plain, step.operation.version)

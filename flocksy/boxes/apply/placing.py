@@ -17,9 +17,11 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 from flocksy.boxes.apply.history import FOLDER as HISTORY
 from flocksy.boxes.apply.history import History
+from flocksy.boxes.apply.insisting import insist
 from flocksy.boxes.apply.journal import JournalEntry
 from flocksy.boxes.apply.remedies import describe
 from flocksy.boxes.apply.skipped import Skipped
@@ -40,6 +42,8 @@ OWN_PREFIX = "apply-"
 
 SCRATCH = f"{PRIVATE}/scratch"
 """Where contents go that are here already: written like any other, then discarded."""
+
+_Value = TypeVar("_Value")
 
 
 class ChangedError(Exception):
@@ -167,7 +171,8 @@ class Placer:
         Raises `FlocksyError` when that failed.
         """
         with unfinished(entry.path, entry.temporary + PARKED):
-            parked = self.disk.settle(entry.temporary, entry.path)
+            settle = self.disk.settle
+            parked = self._insist(entry.path, lambda: settle(entry.temporary, entry.path))
             found = self.disk.stat(parked) if parked is not None else None
             if parked is None or found is None:
                 return
@@ -282,8 +287,15 @@ class Placer:
 
     def is_named(self, inode: int, path: str) -> bool:
         """Whether the file of this inode stands there."""
-        there = self.disk.stat(path)
+        there = self.look(path)
         return there is not None and there.inode == inode
+
+    def look(self, path: str) -> Stat | None:
+        """What stands there, also in a directory that is closed to ourselves."""
+        return self._insist(path, lambda: self.disk.stat(path))
+
+    def _insist(self, path: str, do: Callable[[], _Value]) -> _Value:
+        return insist(self.disk, path, do)
 
     def restore(self, entry: JournalEntry, found: Stat) -> None:
         """A removal took an edit away: back with it. Where the name is taken again, or what it was
@@ -353,22 +365,6 @@ class Placer:
     def touch(self, path: str) -> None:
         """The name of `path` may have changed: its directory is to be flushed."""
         self.touched.add(path.rpartition("/")[0])
-
-    def _insist(self, path: str, do: Callable[[], None]) -> None:
-        """Do it although the mode of the directory of `path` forbids it: a synced directory may
-        well be read-only, and its entries still have to follow the flock."""
-        try:
-            do()
-        except PermissionError:
-            folder = path.rpartition("/")[0]
-            found = self.disk.stat(folder)
-            if not folder or found is None or found.mode & 0o300 == 0o300:
-                raise
-            self.disk.set_metadata(folder, found.mode | 0o700, None)
-            try:
-                do()
-            finally:
-                self.disk.set_metadata(folder, found.mode, None)
 
 
 @contextmanager

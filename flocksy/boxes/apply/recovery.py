@@ -90,7 +90,7 @@ def _is_there(placer: Placer, removal: JournalEntry, taken: Stat) -> bool:
     """Whether what was to be removed stands where it stood, or is in the history. `taken`: what was
     made of it for its new name, which may be the very same file."""
     for at in filter(None, (removal.path, removal.kept_as)):
-        found = placer.disk.stat(at)
+        found = placer.look(at)
         is_same_file = placer.capabilities.stable_inodes and found and found.inode == taken.inode
         if is_same_file or (found and placer.same(found, removal.before, at=at)):
             return True

@@ -1,0 +1,43 @@
+"""Doing what the mode of a synced directory forbids to its owner, who is ourselves.
+
+A directory that the flock has may well be read-only, or closed altogether. What is in it still has
+to follow the flock, and to be flushed, and looked at after a crash. So it is opened for that
+instant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TypeVar
+
+from flocksy.boxes.disk.port import Disk
+from flocksy.sync.names import ancestors
+
+_OPEN = 0o700
+
+_Value = TypeVar("_Value")
+
+
+def insist(disk: Disk, path: str, do: Callable[[], _Value]) -> _Value:
+    """Do something to what is at `path`, and once more, with the directories above it open, where
+    the disk denied it. `do` must be fit to be begun anew.
+
+    Raises what `do` raises, and `PermissionError` where no mode of those directories is why.
+    """
+    try:
+        return do()
+    except PermissionError:
+        with ExitStack() as closing:
+            is_closed = False
+            for above in reversed(list(ancestors(path))):
+                found = disk.stat(above)
+                if found is None:
+                    break
+                if found.mode & _OPEN != _OPEN:
+                    disk.set_metadata(above, found.mode | _OPEN, None)
+                    closing.callback(disk.set_metadata, above, found.mode, None)
+                    is_closed = True
+            if not is_closed:
+                raise
+            return do()
