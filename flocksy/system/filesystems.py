@@ -14,6 +14,10 @@ _63_BITS = 0x7FFF_FFFF_FFFF_FFFF
 _NUMBERED_ANEW = frozenset({"vfat", "msdos", "exfat", "fuseblk", "fuse", "ntfs", "ntfs3"})
 _FS_IOC_GETFSUUID = 0x80111500
 _BY_UUID = "/dev/disk/by-uuid"
+_OF_16_BYTES = re.compile(
+    "([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})"
+)
+"""A UUID as the kernel tells it and, with dashes, as udev does; FAT and NTFS have others."""
 
 
 class Mount(NamedTuple):
@@ -84,12 +88,25 @@ def identity(descriptor: int) -> int:
         text = f"size {type_} {found.f_blocks * found.f_frsize}"
     else:
         return (found.f_fsid or os.fstat(descriptor).st_dev) & _63_BITS
+    return _number(text)
+
+
+def former_identity(descriptor: int) -> int:
+    """The number that `identity` took before it was the same whoever tells the UUID: that of the
+    one with dashes, which is what udev tells where the kernel is older than 6.9."""
+    uuid = "" if sys.platform == "win32" else _uuid(descriptor)
+    parts = _OF_16_BYTES.fullmatch(uuid)
+    return _number(f"uuid {'-'.join(parts.groups())}") if parts else identity(descriptor)
+
+
+def _number(text: str) -> int:
     digest = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest()
     return int.from_bytes(digest) & _63_BITS
 
 
 def _uuid(descriptor: int) -> str:
-    """The UUID of the file system that a handle is on, as far as anybody tells; else empty."""
+    """The UUID of the file system that a handle is on, as far as anybody tells; else empty.
+    The same whoever tells it."""
     if sys.platform != "linux":
         return ""
     import fcntl
@@ -106,7 +123,7 @@ def _uuid(descriptor: int) -> str:
         for name in os.listdir(_BY_UUID):
             with contextlib.suppress(OSError):
                 if os.stat(os.path.join(_BY_UUID, name)).st_rdev == number:
-                    return name
+                    return name.replace("-", "") if _OF_16_BYTES.fullmatch(name) else name
     return ""
 
 

@@ -27,6 +27,9 @@ class Moving(RealDisk):
     def identity(self) -> int:
         return super().identity() ^ self.elsewhere
 
+    def former_identity(self) -> int:
+        return self.identity() ^ 2
+
     def create(self, path: str) -> int:
         if self.dies_before == "write":
             raise KeyboardInterrupt
@@ -119,6 +122,19 @@ def test_a_clone_or_a_backup_is_adopted_aloud(place: Place) -> None:
     assert "adopted" in finding.message
     place.activate()
     assert place.look().state is MarkerState.OURS
+
+
+def test_the_number_that_an_earlier_flocksy_took_is_that_of_the_same_file_system(
+    place: Place,
+) -> None:
+    place.activate()
+    taken = place.index.remembered("device")
+    place.index.remember("device", place.disk.former_identity().to_bytes(8, "big"))
+    assert place.look().state is MarkerState.OURS
+    place.activate()
+    assert place.index.remembered("device") == taken
+    place.index.remember("device", (place.disk.identity() ^ 4).to_bytes(8, "big"))
+    assert place.look().state is MarkerState.MOVED
 
 
 def test_an_index_from_a_backup_is_noticed(place: Place) -> None:

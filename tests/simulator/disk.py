@@ -436,6 +436,9 @@ class SimulatedDisk:
     def identity(self) -> int:
         return 4242
 
+    def former_identity(self) -> int:
+        return self.identity()
+
     def type_name(self) -> str:
         return "tmpfs"
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -28,3 +31,50 @@ def test_a_file_system_has_one_number(tmp_path: Path) -> None:
         os.close(handle)
     assert len(numbers) == 1
     assert 0 <= numbers.pop() < 1 << 63
+
+
+UUID = "c9a7b8e0-1234-4321-8765-0123456789ab"
+
+
+def numbers(path: Path) -> tuple[int, int]:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        return filesystems.identity(handle), filesystems.former_identity(handle)
+    finally:
+        os.close(handle)
+
+
+@pytest.mark.parametrize("name", [UUID, "ABCD-1234", "01D5A1B2C3D4E5F6"])
+def test_a_file_system_has_one_number_whoever_tells_its_uuid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Kernels from 6.9 on tell the 16 bytes; before, udev's links with dashes in their names do."""
+    if not filesystems.mounts():
+        pytest.skip("this system tells no mounts")
+
+    def kernel(_: int, __: int, answer: bytearray) -> None:
+        answer[:] = b"\x10" + bytes.fromhex(UUID.replace("-", ""))
+
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOTTY, "older than 6.9")
+
+    monkeypatch.setattr("fcntl.ioctl", kernel)
+    told_by_kernel = numbers(tmp_path)
+    device, real = tmp_path.stat().st_dev, os.stat
+
+    def stat(path: Any, *rest: Any, **more: Any) -> Any:
+        found = real(path, *rest, **more)
+        return SimpleNamespace(st_rdev=device) if str(path).endswith(name) else found
+
+    (tmp_path / name).touch()
+    monkeypatch.setattr(filesystems, "_BY_UUID", str(tmp_path))
+    monkeypatch.setattr(filesystems, "mounts", list)
+    monkeypatch.setattr("fcntl.ioctl", none)
+    monkeypatch.setattr(os, "stat", stat)
+    told_by_udev = numbers(tmp_path)
+    former = filesystems._number(f"uuid {name}")
+    assert told_by_udev[1] == former, "an index may hold it"
+    if name == UUID:
+        assert told_by_udev == told_by_kernel
+    else:
+        assert told_by_udev[0] == former, "FAT and NTFS have none of 16 bytes"

@@ -252,6 +252,9 @@ class RealDisk:
     def identity(self) -> int:
         return filesystems.identity(self._root_fd)
 
+    def former_identity(self) -> int:
+        return filesystems.former_identity(self._root_fd)
+
     def type_name(self) -> str:
         return filesystems.kind(self._root_fd)
 

@@ -136,7 +136,7 @@ def look(
         )
     # First, since an old copy elsewhere may be somebody else's, and adopting it would fill it.
     filesystem = memory.remembered("device")
-    if filesystem is not None and filesystem != _number(disk.identity()):
+    if filesystem is not None and not _is_on(disk, filesystem):
         return Finding(
             MarkerState.MOVED,
             f"box {name}: {path} is on another file system than before; mount the right one, or"
@@ -277,6 +277,12 @@ def _write(disk: Disk, marker: Marker) -> None:
         disk.remove_file(_NEW)
     disk.flush_directory(PRIVATE)
     disk.flush_directory("")
+
+
+def _is_on(disk: Disk, filesystem: bytes) -> bool:
+    if filesystem == _number(disk.identity()):
+        return True  # as a rule, and asked often
+    return filesystem == _number(disk.former_identity())
 
 
 def _number(value: int) -> bytes:

@@ -25,6 +25,9 @@ MOUNTS = "mounts"
 SEND_ONLY = "on a file system that is mounted inside the box: this node only sends it"
 """Why nothing that others change there is applied."""
 
+_Numbers = tuple[int, int]
+"""Of a file system: what tells it, and what an earlier flocksy may have remembered for it."""
+
 
 class Mounts:
     """See the head of this module."""
@@ -35,13 +38,13 @@ class Mounts:
         self._root = os.path.realpath(root) + "/"
         self._known: dict[str, int] = {}
         if not adopting:
-            self._known = index.remembered_as(MOUNTS, _numbers) or {}
-        self._numbers: dict[filesystems.Mount, int] = {}
+            self._known = index.remembered_as(MOUNTS, _remembered) or {}
+        self._numbers: dict[filesystems.Mount, _Numbers] = {}
         self.detached: dict[str, str] = {}
         """Directories of the box that do not show what they should, and what is wrong."""
-        self._last: dict[str, int] | None = None
+        self._last: dict[str, _Numbers] | None = None
         if adopting:
-            self._remember(self._here())
+            self._remember({path: now for path, (now, _) in self._here().items()})
         self.look()
 
     def look(self) -> bool:
@@ -59,7 +62,7 @@ class Mounts:
                     "is not mounted, and has been; nothing is deleted meanwhile. If it is to be"
                     " taken as it is: flocksy box adopt"
                 )
-            elif here[path] != number:
+            elif number not in here[path]:
                 detached[path] = (
                     "holds another file system than before; mount the right one. If it is to be"
                     " taken as it is: flocksy box adopt"
@@ -72,7 +75,7 @@ class Mounts:
                     " meanwhile. If it is to be taken as it is: flocksy box adopt"
                 )
             else:
-                new[path] = here[path]
+                new[path] = here[path][0]
         moved = moved or self.detached.keys() != detached.keys()
         self.detached = detached
         if new:
@@ -95,18 +98,15 @@ class Mounts:
         found = (self._index.synced(child) for child in self._index.flock_children(path))
         return any(synced is not None and synced.disk is not None for synced in found)
 
-    def _here(self) -> dict[str, int]:
-        """What is mounted in the box now, with the number of each file system."""
-        found: dict[str, int] = {}
-        numbers: dict[filesystems.Mount, int] = {}
+    def _here(self) -> dict[str, _Numbers]:
+        """What is mounted in the box now, with the numbers of each file system."""
+        found: dict[str, _Numbers] = {}
+        numbers: dict[filesystems.Mount, _Numbers] = {}
         for one in filesystems.mounts():
             path = one.point.removeprefix(self._root)
             if path == one.point or path.partition("/")[0] == PRIVATE:
                 continue
-            number = self._numbers.get(one)
-            if number is None:
-                number = _number(one.point)
-            found[path] = numbers[one] = number
+            found[path] = numbers[one] = self._numbers.get(one) or _numbers_at(one.point)
         self._numbers = numbers
         return found
 
@@ -116,16 +116,16 @@ class Mounts:
             self._index.remember(MOUNTS, json.dumps(known).encode("ascii"))
 
 
-def _numbers(remembered: bytes) -> dict[str, int]:
+def _remembered(remembered: bytes) -> dict[str, int]:
     return {path: int(number) for path, number in json.loads(remembered).items()}
 
 
-def _number(point: str) -> int:
+def _numbers_at(point: str) -> _Numbers:
     try:
         handle = os.open(point, os.O_RDONLY | opening.O_DIRECTORY | opening.O_CLOEXEC)
     except OSError:
-        return 0  # a file, or nothing that we may look into: its place tells it
+        return 0, 0  # a file, or nothing that we may look into: its place tells it
     try:
-        return filesystems.identity(handle)
+        return filesystems.identity(handle), filesystems.former_identity(handle)
     finally:
         os.close(handle)

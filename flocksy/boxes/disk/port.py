@@ -199,6 +199,10 @@ class Disk(Protocol):
         knows one; below 2**63."""
         ...
 
+    def former_identity(self) -> int:
+        """The number that an earlier flocksy may have remembered for this file system."""
+        ...
+
     def type_name(self) -> str:
         """The type of the file system as in mount(8); empty where nobody knows."""
         ...

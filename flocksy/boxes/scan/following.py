@@ -182,5 +182,8 @@ class FollowingDisk:
     def identity(self) -> int:
         return self._box.identity()
 
+    def former_identity(self) -> int:
+        return self._box.former_identity()
+
     def type_name(self) -> str:
         return self._box.type_name()
