@@ -149,7 +149,8 @@ class Box:
         if not quiet:
             return self.scans.next()
         if self._choose(now):
-            return 0.0
+            # An open batch ends first: what it says of paths that go is forgotten with the rest.
+            return 0.0 if self.planning.free else self.planning.turn(now)
         if self.adopting:
             return self.scans.next()
         free = self.planning.free and not self._upkeep.busy
@@ -389,7 +390,7 @@ class Box:
                 self.scans.watch_anew()
             if not self.held.moving:
                 return False
-        if self.held.move():
+        if self.planning.free and self.held.move():
             self._catching_up = CatchingUp(self.index)
             self.planning.look_again_at_all()
             self.scans.anew()

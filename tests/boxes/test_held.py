@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -358,3 +359,35 @@ def test_an_ignore_file_is_in_force_until_its_deletion_is_answered(
         flock.settle()
         assert flock.names(0) == {IGNORE_FILE}
         assert flock.path(2, IGNORE_FILE).read_text() == "*.key\n"
+
+
+def test_what_was_being_put_when_it_came_to_be_ignored_is_of_unknown_past(
+    flock: Choosing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock.settle()
+    disk, held = flock.box(1).disk, flock.box(1).held
+    move, flush = disk.move, disk.flush_directory
+
+    def ignoring(source: str, target: str) -> None:
+        move(source, target)
+        if target == "logs/b":
+            flock.write(1, IGNORE_FILE, "/logs/\n")
+
+    def late(folder: str) -> None:
+        """In its thread: the batch is still open when the box sees what is ignored now."""
+        until = time.monotonic() + 10
+        while flock.path(1, IGNORE_FILE).exists() and not held.choice.ignore.text:
+            assert time.monotonic() < until
+            time.sleep(0.001)
+        flush(folder)
+
+    monkeypatch.setattr(disk, "move", ignoring)
+    monkeypatch.setattr(disk, "flush_directory", late)
+    flock.write(0, "logs/b", "b")
+    flock.settle_equal()
+    assert flock.path(1, "logs/b").exists()
+    shutil.rmtree(flock.path(1, "logs"))
+    flock.settle()
+    flock.path(1, IGNORE_FILE).unlink()
+    flock.settle_equal()
+    assert all(flock.path(lane, "logs/b").read_text() == "b" for lane in range(3))
