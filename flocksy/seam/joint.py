@@ -24,6 +24,7 @@ __all__ = ["BoxSeam", "Gear", "Inbound", "SeamHandle", "SeamShape", "WireSeam"]
 
 _META = struct.Struct("<BB?xIQ8s32s")
 _BURST_ID = struct.Struct("<8x8x8s")
+_AMONG = struct.Struct("<I")
 
 
 class Gear(enum.IntEnum):
@@ -122,8 +123,12 @@ class BoxSeam:
         slot = self._memory.idle_out.reserve()
         return None if slot is None else slot[self._start : self._start + self.idle_payload]
 
-    def publish_idle(self) -> None:
-        """The slot from `idle_slot` may leave in a heartbeat."""
+    def publish_idle(self, among: int = 0) -> None:
+        """The slot from `idle_slot` may leave in a heartbeat, in views that have all these lanes (a
+        bitmap) and in no other."""
+        slot = self._memory.idle_out.reserve()
+        assert slot is not None
+        _AMONG.pack_into(slot, 0, among)
         self._memory.idle_out.publish()
 
     @property
@@ -211,13 +216,17 @@ class WireSeam:
         """Readable when the box process is gone."""
         return self._wake.fileno()
 
-    def idle_cell(self) -> memoryview | None:
-        """The next filled heartbeat, header space first, or None: then cover leaves.
+    def idle_cell(self, view: int) -> memoryview | None:
+        """The next filled heartbeat, header space first, or None: then cover leaves. Slots that
+        need lanes which this view lacks are dropped.
 
         Call `idle_out.release` once it has been sent.
         """
-        slot = self.idle_out.peek()
-        return None if slot is None else slot[META_BYTES : self._idle_end]
+        while (slot := self.idle_out.peek()) is not None:
+            if not _AMONG.unpack_from(slot)[0] & ~view:
+                return slot[META_BYTES : self._idle_end]
+            self.idle_out.release()
+        return None
 
     def burst_cell(self, burst_id: bytes) -> memoryview | None:
         """The next filled cell of this burst, or None. Slots for other bursts are dropped."""

@@ -269,7 +269,8 @@ class Lockstep:
 
     def _emit(self, node: LockstepNode, gear: Gear, burst_id: bytes, k: int) -> None:
         if gear is Gear.IDLE:
-            cell = node.wire.idle_cell() if 2 * len(self.up) > self._size else None
+            allowed = 2 * len(self.up) > self._size
+            cell = node.wire.idle_cell(self._view()) if allowed else None
             ring, size = node.wire.idle_out, IDLE_CELL
         else:
             cell = node.wire.burst_cell(burst_id)

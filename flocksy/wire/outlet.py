@@ -38,7 +38,7 @@ class Outlet:
         """Make the heartbeat of a round, and the header for its burst cells."""
         self._prepared = (codec, shown, times)
         known = known if real_allowed else bytes(KNOWN_BYTES)
-        cell = self._seam.idle_cell() if real_allowed else None
+        cell = self._seam.idle_cell(shown.epoch.members) if real_allowed else None
         self._idle_real = cell is not None
         self._idle = cell if cell is not None else self._idle_cover
         codec.pack(self._idle, Gear.IDLE, self.sent[Gear.IDLE], shown, known, times)

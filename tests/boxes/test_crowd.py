@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,3 +90,41 @@ def test_it_is_counted_before_and_only_where_there_is_something(tmp_path: Path) 
     assert crowd.admits(0b1111, own=False)
     assert not crowd.admits(0b0011, own=False)
     assert crowd.size == 3
+
+
+def _half_said(flock: Flock, floor: int) -> None:
+    """Node 0 has told of a file, and has a note in the slots of its heartbeats that has not left
+    whole."""
+    for node in flock.nodes:
+        node.exchange.crowd = Crowd(
+            [f"{lane:0128x}" for lane in range(3)], floor * (node.lane == 0)
+        )
+    flock.write(0, "file", "text")
+    flock.settle_equal()
+    flock.write(0, "note", random.Random(1).randbytes(2600))
+    flock.run_until(lambda: flock.nodes[0].seam.idle_ahead > 1)
+
+
+def test_who_is_in_no_view_has_told_nobody_there(flock: Flock) -> None:
+    _half_said(flock, 0)
+    node = flock.nodes[0]
+    # As after an abort: the epoch is none.
+    none = replace(node.exchange.report, view=0, epoch_number=0, real_allowed=False)
+    node.wire.tell(none, texts=True)
+    node.exchange.turn(flock.now)
+    assert node.exchange.crowd.size == 3
+    flock.settle_equal()
+    assert node.exchange.crowd.size == 3
+
+
+def test_what_is_half_said_waits_below_the_floor(flock: Flock) -> None:
+    _half_said(flock, 3)
+    flock.stop(2)
+    for _ in range(60):
+        flock.step()
+    assert not flock.path(1, "note").exists()
+    assert flock.nodes[0].exchange.crowd.size == 3
+    flock.restart(2)
+    flock.settle_equal()
+    assert flock.path(2, "note").exists()
+    assert flock.nodes[0].exchange.crowd.size == 3

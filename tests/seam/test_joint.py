@@ -109,3 +109,20 @@ def test_reports_pass_both_ways(seam: tuple[BoxSeam, WireSeam]) -> None:
 def test_a_flock_that_needs_too_much_memory_is_refused() -> None:
     with pytest.raises(LimitExceeded, match="burst_cell"):
         SeamShape(20, 0, 1024, 1 << 20, 300, 8).check()
+
+
+def test_heartbeats_for_more_members_are_dropped(seam: tuple[BoxSeam, WireSeam]) -> None:
+    box, wire = seam
+    for letter, among in ((b"x", 0b111), (b"y", 0b011), (b"z", 0)):
+        payload = box.idle_slot()
+        assert payload is not None
+        payload[:1] = letter
+        payload.release()
+        box.publish_idle(among)
+    left = b""
+    while (cell := wire.idle_cell(0b011)) is not None:
+        left += bytes(cell[SHAPE.header : SHAPE.header + 1])
+        cell.release()
+        wire.idle_out.release()
+    assert left == b"yz"
+    assert wire.idle_out.filled == 0

@@ -193,9 +193,14 @@ class Exchange:
                 self.peers.left(lane)
         if before.epoch_number != report.epoch_number:
             self.repair.view_moved()
-        shrank = before.view & ~report.view and self._heartbeats.own
-        if shrank and not self._tellers(report.view, own=True):
-            self._heartbeats.drop()
+        waits = self._heartbeats
+        # In no view nothing leaves, and there is nobody to be counted: the next one is asked about.
+        if report.view and waits.among & ~report.view:
+            # With a floor the wire has dropped what was filled, so the rest is of no use.
+            if self.crowd.floor or not self._tellers(report.view, own=True):
+                waits.drop()
+            else:
+                waits.among = report.view
         burst = report.burst
         if self._feed is not None and (
             burst is None or burst.burst_id != self._feed.burst.burst_id
@@ -258,7 +263,7 @@ class Exchange:
                 self._once_per_round(report)
                 self._tell_addresses(report)
         self._route()
-        self._heartbeats.fill()
+        self._heartbeats.fill(bound=self.crowd.floor > 0)
 
     def _route(self) -> None:
         """What is little goes into heartbeats; for more a need is announced."""
@@ -286,7 +291,8 @@ class Exchange:
 
     def _say_in_heartbeats(self) -> None:
         boxes = self._tellers(self._report.view)
-        self._heartbeats.own |= any(len(box.offers.pushes) for box in boxes)
+        if any(len(box.offers.pushes) for box in boxes):
+            self._heartbeats.among = self._report.view
         self._unsaid.told(boxes)
         try:
             for parts in Feed.for_heartbeats(boxes, self._controls, self._answers, self._spool):

@@ -27,8 +27,9 @@ class Heartbeats:
         self._queue: deque[Parts] = deque()
         self.bytes = 0
         """Of what waits."""
-        self.own = False
-        """Changes of our own are among what has not left."""
+        self.among = 0
+        """The view (a bitmap) that was counted for the changes of our own that have not left; 0:
+        there are none."""
 
     @property
     def waiting(self) -> bool:
@@ -46,21 +47,24 @@ class Heartbeats:
         self.bytes += size_of(parts)
 
     def drop(self) -> None:
-        """Say nothing of what has no slot yet: it is said again when it has not come back."""
+        """Say nothing of what has no slot yet, nor the rest of what is half in one: it is said
+        again when it has not come back."""
         self._queue.clear()
-        self.bytes = 0
+        self._writer.reset()
+        self.bytes = self.among = 0
 
-    def fill(self) -> None:
-        """Fill slots ahead."""
+    def fill(self, *, bound: bool) -> None:
+        """Fill slots ahead. `bound`: changes of our own may leave in no smaller view than was
+        counted for them, not even once they have a slot."""
         while self._queue or self._writer.left:
             slot = self._seam.idle_slot()
             if slot is None:
                 return
             self._writer.fill(slot, self._next)
             slot.release()
-            self._seam.publish_idle()
+            self._seam.publish_idle(self.among if bound else 0)
         if not self._seam.idle_ahead:
-            self.own = False
+            self.among = 0
 
     def _next(self, _: int) -> Parts | None:
         if not self._queue:
