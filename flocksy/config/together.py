@@ -17,9 +17,11 @@ SMALLEST_VIEW = 2
 
 def check_timing(program: ProgramModel, period_ms: int, path: str) -> None:
     """Raise `ConfigError` where bursts could not happen as they are wanted."""
-    if program.burst_timing == "constant" and not program.max_rate:
+    if program.burst_timing != "on-demand" and not program.max_rate:
+        # At a pace that follows what the nodes can do, content is slower than cover.
         raise ConfigError(
-            f"{path}: burst_timing = constant sends all the time; say how much: max_rate = 500K"
+            f"{path}: with burst_timing = {program.burst_timing} cells leave at a fixed rate,"
+            " or their pace would tell whether anything is in them; say how much: max_rate = 500K"
         )
     if 0 < program.max_rate * LONGEST_CELL_SECONDS < program.burst_cell:
         raise ConfigError(

@@ -106,7 +106,7 @@ def test_flock_settings_are_canonical_and_complete(place: Place) -> None:
 def test_only_the_numbers_that_count_are_shared(place: Place) -> None:
     plain = dict(load(place.write(PLAIN)).flock_settings())
     assert plain["burst_timing"] == '["on-demand"]'
-    words = "burst_timing = timetable\nburst_every = 600\nburst_cells = 512\n"
+    words = "burst_timing = timetable\nburst_every = 600\nburst_cells = 512\nmax_rate = 1M\n"
     table = dict(load(place.write(PLAIN + words)).flock_settings())
     assert table["burst_timing"] == '["timetable",600000,512]'
     words = "burst_timing = constant\nmax_rate = 1M\n"
@@ -119,8 +119,9 @@ def test_only_the_numbers_that_count_are_shared(place: Place) -> None:
     ("words", "said"),
     [
         ("burst_timing = constant\n", "say how much: max_rate"),
-        ("burst_timing = timetable\nburst_cells = 20000\n", "more than 1 GiB"),
-        ("burst_timing = timetable\nburst_every = 10.1\n", "not a multiple of the period"),
+        ("burst_timing = timetable\n", "say how much: max_rate"),
+        ("burst_timing = timetable\nmax_rate = 1M\nburst_cells = 20000\n", "more than 1 GiB"),
+        ("burst_timing = timetable\nmax_rate = 1M\nburst_every = 10.1\n", "not a multiple of"),
         ("burst_timing = sometimes\n", "burst_timing"),
         ("burst_cell = 1048576\nmax_rate = 17K\n", "takes longer than a minute"),
     ],
