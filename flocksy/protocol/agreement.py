@@ -272,9 +272,9 @@ class _Turn:
             if (
                 burst is not None
                 and cell.confirmed
+                and burst.kind is Kind.BURST
                 and burst.epoch == self.epoch
-                and burst.round < self.now
-                and burst.round > self.last.newest
+                and self.last.newest < burst.round < self.now
             ):
                 self.feed(Event.PROPOSAL_CONFIRMED, burst)
         ours = self.proposal

@@ -9,7 +9,8 @@ import pytest
 from flocksy.protocol.cell import MAX_EPOCH_NUMBER
 from flocksy.protocol.fsm_table import Status
 from flocksy.protocol.needs import Latch
-from flocksy.protocol.shown import NO_EPOCH, Outcome, Plan, Stop
+from flocksy.protocol.proposals import make_proposal
+from flocksy.protocol.shown import NO_EPOCH, Kind, Outcome, Plan, Stop
 from flocksy.protocol.views import MAX_CELL_AGE
 from tests.protocol.flock import Flock
 
@@ -223,6 +224,23 @@ def test_who_has_not_heard_the_confirmation_learns_from_a_burst_cell() -> None:
     flock.tick()
     assert flock.members[2].plans == flock.members[0].plans
     assert flock.members[2].shown.status is Status.BURSTING
+
+
+def test_a_view_that_is_shown_as_confirmed_is_no_burst() -> None:
+    """Else all owe a repeat of no length, and nothing is ever collected again."""
+    flock = ready()
+    liar = flock.members[2]
+    epoch = liar.shown.epoch
+    view = make_proposal(Kind.VIEW, flock.round - 2, epoch.number, epoch.members, 0, 0)
+    for _ in range(20):
+        last = liar.outputs[-1]
+        lie = replace(last.shown, proposal=view, confirmed=True, gap_of=view.id)
+        liar.outputs[-1] = replace(last, shown=lie)
+        flock.tick()
+    assert not any(member.plans for member in flock.members)
+    flock.members[0].need = 10
+    flock.run(20)
+    assert [plan.length for plan in the_plans(flock)][:1] == [64]
 
 
 def test_nobody_shows_a_need_during_the_rest() -> None:

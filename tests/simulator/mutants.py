@@ -30,8 +30,8 @@ WIRE = (
     Mutant(
         "a burst is joined twice",
         "flocksy.protocol.agreement",
-        "                and burst.round > self.last.newest\n",
-        "                and (self.last.burst is None or burst.round > self.last.burst.round)\n",
+        "                and self.last.newest < burst.round < self.now\n",
+        "                and getattr(self.last.burst, 'round', 0) < burst.round < self.now\n",
         plan="joined_twice",
     ),
     Mutant(
