@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from flocksy.protocol.cell import MAX_TIME_US
 from flocksy.protocol.header import Echo, Times
 
 SAMPLES = 64
@@ -35,6 +36,10 @@ drifted apart by 60 ms. Longer than any burst, in which nothing is measured."""
 
 MAX_DELAY_US = 30_000_000
 """A measurement with a longer way out and back is nonsense."""
+
+MAX_STEP_US = MAX_TIME_US // 2
+"""No clock jumps to a later flock time, or to one before the epoch: what its own cells cannot show
+nobody would read or echo, so it would never learn that it is wrong."""
 
 
 class Sample(NamedTuple):
@@ -84,7 +89,8 @@ class FlockClock:
         # Zero is how the cell says "no echo"; one microsecond more does not matter.
         self._newest[lane] = Echo(times.sent_us & 0xFFFFFFFF or 1, now_us & 0xFFFFFFFF or 1)
         self._their_correction_us[lane] = times.correction_us
-        self._one_way_us[lane] = times.sent_us + times.correction_us - now_us
+        shown_us = times.sent_us + times.correction_us
+        self._one_way_us[lane] = shown_us - now_us if 0 < shown_us < MAX_STEP_US else None
         echo = times.echoes[self._own]
         if echo is None:
             return

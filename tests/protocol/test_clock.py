@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from flocksy.protocol.cell import MAX_TIME_US
 from flocksy.protocol.clock import SAMPLES, FlockClock, middle
+from flocksy.protocol.header import Times
 
 MS = 1_000_000
 PERIOD_NS = 250 * MS
@@ -108,6 +110,20 @@ def test_a_first_node_keeps_its_clock_and_a_second_takes_over_the_firsts() -> No
     world.clocks[1].heard(0, world.clocks[0].times(world.now_ns), world.now_ns + MS)
     world.clocks[1].step()
     assert world.spread_ms() < 3
+
+
+@pytest.mark.parametrize(
+    "shown", [(0, 1 - MAX_TIME_US), (MAX_TIME_US - 1, MAX_TIME_US - 1), (5, -5)]
+)
+def test_no_clock_steps_to_a_time_that_its_cells_cannot_show(shown: tuple[int, int]) -> None:
+    """Of its own cells one would be a traceback, the other is refused by all, and never echoed."""
+    clock = FlockClock(2, 0, PERIOD_NS, START_NS)
+    clock.heard(1, Times(*shown, (None, None)), 0)
+    clock.step()
+    assert clock.flock_ns(0) == START_NS
+    clock.heard(1, Times(START_NS // 1000, 90_000_000, (None, None)), 0)
+    clock.step()
+    assert clock.flock_ns(0) == START_NS + 90_000 * MS
 
 
 def test_two_clocks_alone_meet_in_the_middle() -> None:
