@@ -11,6 +11,11 @@ MOST_BURST_BYTES = 1 << 30
 LONGEST_CELL_SECONDS = 60
 """What headers can say (`MAX_DELTA_US`): who shows more is not understood."""
 
+LEAST_EVERY = 9
+"""Periods from one instant of a timetable to the next: the rounds in which its burst is asked for
+(`SLOT_ROUNDS`) and those until the last of these would begin. With fewer the need would nearly
+always be there, and bursts would follow each other as they end."""
+
 SMALLEST_VIEW = 2
 """In a view of one there is nobody to hide among. Below it only with `allow_small_view`."""
 
@@ -39,6 +44,11 @@ def check_timing(program: ProgramModel, period_ms: int, path: str) -> None:
         raise ConfigError(
             f"{path}: burst_every = {program.burst_every:g} is not a multiple of the period, "
             f"{period_ms / 1000:g} s"
+        )
+    if program.burst_timing == "timetable" and program.burst_every * 1000 < LEAST_EVERY * period_ms:
+        raise ConfigError(
+            f"{path}: burst_every = {program.burst_every:g} is too short for a period of "
+            f"{period_ms / 1000:g} s; at least {LEAST_EVERY * period_ms / 1000:g}"
         )
 
 

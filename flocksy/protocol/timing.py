@@ -10,11 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from flocksy.protocol.parameters import MIN_LEAD_ROUNDS
+
 Kind = Literal["on-demand", "timetable", "constant"]
 
-SLOT_ROUNDS = 8
+SLOT_ROUNDS = MIN_LEAD_ROUNDS + 1
 """How long after the instant of a timetable the need for its burst is raised. Who has no view by
-then lets this one pass."""
+then lets this one pass. No burst that was collected in that time is over before it has passed, so
+that none is asked for twice."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,14 @@ import pytest
 
 from flocksy.config.load import MAX_ELSEWHERE, load, load_words, must_join_anew, reload
 from flocksy.config.settings import BoxSettings, Symlinks
+from flocksy.config.together import LEAST_EVERY
 from flocksy.errors import ConfigError, FlocksyError, KeyFileError
 from flocksy.keys.files import create_private_keys, generate_pair
 from flocksy.keys.pair import uid_of
 from flocksy.protocol.cell import MAX_DELTA_US
+from flocksy.protocol.parameters import MIN_LEAD_ROUNDS
 from flocksy.protocol.schedule import rate_delta_us
+from flocksy.protocol.timing import SLOT_ROUNDS
 from flocksy.seam.limits import MAX_LANES
 from tests.place import NODES, PLAIN, TOML, Place
 
@@ -122,6 +125,10 @@ def test_only_the_numbers_that_count_are_shared(place: Place) -> None:
         ("burst_timing = timetable\n", "say how much: max_rate"),
         ("burst_timing = timetable\nmax_rate = 1M\nburst_cells = 20000\n", "more than 1 GiB"),
         ("burst_timing = timetable\nmax_rate = 1M\nburst_every = 10.1\n", "not a multiple of"),
+        (
+            "burst_timing = timetable\nprofile = quiet\nmax_rate = 1M\nburst_every = 16\n",
+            "burst_every = 16 is too short for a period of 2 s; at least 18",
+        ),
         ("burst_timing = sometimes\n", "burst_timing"),
         ("burst_cell = 1048576\nmax_rate = 17K\n", "takes longer than a minute"),
     ],
@@ -129,6 +136,10 @@ def test_only_the_numbers_that_count_are_shared(place: Place) -> None:
 def test_a_timing_that_cannot_be_kept_is_refused(place: Place, words: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         load(place.write(PLAIN + words))
+
+
+def test_the_need_of_a_timetable_has_gone_before_its_next_instant() -> None:
+    assert LEAST_EVERY == SLOT_ROUNDS + MIN_LEAD_ROUNDS
 
 
 def test_the_slowest_cells_that_are_taken_can_be_shown(place: Place) -> None:

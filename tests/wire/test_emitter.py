@@ -340,6 +340,21 @@ def test_on_a_public_timing_nothing_shows_what_is_wanted(timing: BurstTiming) ->
     assert sent[0] == sent[1]
 
 
+def test_each_instant_of_a_timetable_has_one_burst() -> None:
+    """Also where it is over before the need for it has gone."""
+    every, lead = 40, 4
+    flock = Simulation(timing=BurstTiming("timetable", every, 64), rest_mean_ms=0, period_ms=250)
+    period_ns = flock.settings[0].period_ns
+    assert flock.settings[0].parameters.lead_rounds == lead
+    assert flock.run(10, lambda: flock.views() == [7] * 3)
+    flock.run(42)
+    for sent in flock.network.sent:
+        starts = [at for at, length in sent if length == 4096][::64]
+        slots = [((WALL_NS + at + 5 * MS) // period_ns - lead) // every for at in starts]
+        assert slots == list(range(slots[0], slots[0] + len(slots))) and len(slots) >= 3
+    flock.close()
+
+
 def test_a_timetable_is_known_to_everybody() -> None:
     timing = BurstTiming("timetable", 240, 64)
     assert [r for r in range(1000) if timing.need(r, 0)] == [
