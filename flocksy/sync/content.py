@@ -24,6 +24,7 @@ MAX_CHUNK_BYTES = 2 << 20  # memory per chunk under way, on both sides
 MAX_BLOB_BYTES = 256 << 10  # a list stays a small message; 7,281 entries
 MAX_LEVELS = 2  # fifty times the entries of MAX_CHUNKS
 MAX_CHUNKS = 1 << 20  # a file of about 1 TiB; bounds the memory a list can take
+TOO_MANY_CHUNKS = f"a file of more than {MAX_CHUNKS} chunks (about 1 TiB) is not synchronised"
 INLINE_BYTES = 4 << 10  # files up to here travel inside the record's message
 MAX_SYMLINK_BYTES = 4095  # what Linux can hold
 
@@ -76,7 +77,7 @@ def build_list(chunks: Iterable[Chunk]) -> ChunkList:
     """
     entries = [_ENTRY.pack(chunk.chunk_id, chunk.length) for chunk in chunks]
     if len(entries) > MAX_CHUNKS:
-        raise LimitExceeded(f"a file of more than {MAX_CHUNKS} chunks (1 TiB) is not synchronised")
+        raise LimitExceeded(TOO_MANY_CHUNKS)
     lower: list[tuple[bytes, bytes]] = []
     level = 0
     while len(entries) > _PER_BLOB:

@@ -124,6 +124,20 @@ def test_what_is_unchanged_is_not_reported(bench: Bench) -> None:
     assert bench.paths("big", "dir", "dir/deep/file", "link", "never there") == []
 
 
+@pytest.mark.parametrize("size", [300_000, 3 << 21])
+def test_a_file_of_too_many_chunks_is_said_and_stops_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    fill(bench.root)
+    for module in ("sync.content", "boxes.scan.looking"):
+        monkeypatch.setattr(f"flocksy.{module}.MAX_CHUNKS", 1, raising=False)
+    (bench.root / "big").write_bytes(random.Random(1).randbytes(size))
+    findings = bench.whole()
+    assert {"dir", "dir/deep/file", "empty", "link"} <= seen(findings).keys()
+    (said,) = [one for one in findings if isinstance(one, Unreadable)]
+    assert said.path == "big" and "chunks" in said.reason and ".flockignore" in said.reason
+
+
 @pytest.mark.parametrize("single", [False, True])
 def test_edits_and_metadata_are_found(bench: Bench, single: bool) -> None:
     fill(bench.root)

@@ -11,10 +11,14 @@ from enum import Enum
 from flocksy.boxes.disk.port import Disk, Stat, as_stat
 from flocksy.boxes.scan.chunking import ContentChangedError, cut_file
 from flocksy.boxes.scan.findings import Seen
+from flocksy.errors import LimitExceeded
 from flocksy.index.contents import Piece
 from flocksy.sync.attributes import AttributesError
 from flocksy.sync.content import (
     INLINE_BYTES,
+    MAX_CHUNK_BYTES,
+    MAX_CHUNKS,
+    TOO_MANY_CHUNKS,
     Chunk,
     build_list,
     chunk_id,
@@ -80,15 +84,22 @@ def says(disk: Disk, path: str, entry: DiskEntry) -> bool:
 
 
 def read_file(path: str, descriptor: int, found: Stat) -> Generator[None, None, Seen]:
-    """Cut and hash an open file, a chunk per step. Raises `ContentChangedError`."""
+    """Cut and hash an open file, a chunk per step.
+
+    Raises `ContentChangedError`, and `LimitExceeded` where it has too many.
+    """
     if found.size <= INLINE_BYTES:
         data = os.read(descriptor, INLINE_BYTES + 1)
         if len(data) != found.size:
             raise ContentChangedError
         whole = [Piece(0, len(data), chunk_id(data))] if data else []
         return Seen(path, found.entry(small_list(data).root), tuple(whole), inline=data)
-    pieces = []
+    pieces: list[Piece] = []
+    if found.size > MAX_CHUNKS * MAX_CHUNK_BYTES:  # before hours are spent on reading it
+        raise LimitExceeded(TOO_MANY_CHUNKS)
     for piece in cut_file(descriptor, found.size):
+        if len(pieces) == MAX_CHUNKS:
+            raise LimitExceeded(TOO_MANY_CHUNKS)
         pieces.append(piece)
         yield None
     listed = build_list(Chunk(piece.id, piece.length) for piece in pieces)
@@ -110,7 +121,9 @@ def attributes_of(disk: Disk, path: str) -> tuple[bytes | None, str]:
         return None, f"its extended attributes cannot be read: {error.strerror or error}"
 
 
-def why(error: OSError) -> str:
+def why(error: OSError | LimitExceeded) -> str:
+    if isinstance(error, LimitExceeded):
+        return f"{error}; move it out of the box, or leave it out in .flockignore"
     if isinstance(error, PermissionError):
         return "cannot be read: permission denied; let the user that runs flocksy read it"
     return f"cannot be read: {error.strerror or error}"

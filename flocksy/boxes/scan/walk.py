@@ -44,7 +44,7 @@ from flocksy.boxes.scan.looking import (
     why,
     with_parents,
 )
-from flocksy.errors import HostileInput
+from flocksy.errors import HostileInput, LimitExceeded
 from flocksy.index.known import Known, KnownTree
 from flocksy.sync.content import symlink_root
 from flocksy.sync.holding import Choice
@@ -357,7 +357,7 @@ class Walk:
                 after = self._stat_again(path) if same_file else None
         except (FileNotFoundError, ContentChangedError):
             after = None
-        except OSError as error:
+        except (OSError, LimitExceeded) as error:
             yield Unreadable(path, why(error))
             return
         if after != found:
