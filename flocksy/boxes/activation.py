@@ -212,11 +212,11 @@ def _open_index(
 
 def _known_without_index(setup: BoxSetup, disk: Disk) -> dict[str, bytes]:
     """What a new index begins with: the marker that is here now was that of the damaged one, and
-    the disk, of unknown past now, has met the flock. Another disk that comes later is none."""
-    known = marker.claims(disk, setup.path, setup.box_id)
-    if known:
-        known |= {ADOPT: b"1", MET: b"1", MODE: setup.mode.encode("ascii")}
-        known[SINCE] = time.time_ns().to_bytes(8, "big")
+    the disk, of unknown past now, has met the flock. Another disk that comes later is none. Where
+    there is no marker, the one that there was is nobody's: what is here is not the box, unasked."""
+    known = marker.claims(disk, setup.path, setup.box_id) or marker.lost()
+    known |= {ADOPT: b"1", MET: b"1", MODE: setup.mode.encode("ascii")}
+    known[SINCE] = time.time_ns().to_bytes(8, "big")
     return known
 
 

@@ -122,3 +122,25 @@ def test_a_disk_with_another_box_is_not_adopted(setup: BoxSetup, tmp_path: Path)
     for _ in range(2):
         with pytest.raises(BoxPausedError, match="holds another box"):
             opened(setup)
+
+
+@pytest.mark.parametrize("removable", [False, True])
+def test_an_empty_mount_point_is_not_made_the_box(
+    setup: BoxSetup, tmp_path: Path, *, removable: bool
+) -> None:
+    """A power cut can do both at once: tear the index, and have the disk not mounted."""
+    setup = replace(setup, removable=removable)
+    (tmp_path / "box").rename(tmp_path / "away")
+    (tmp_path / "box").mkdir()
+    for _ in range(2):
+        with pytest.raises(BoxPausedError, match="lost its marker"):
+            opened(setup)
+    assert not list((tmp_path / "box").iterdir())
+    (tmp_path / "box").rmdir()
+    (tmp_path / "away").rename(tmp_path / "box")
+    with pytest.raises(BoxPausedError, match="flocksy box adopt"):
+        opened(setup)  # nobody knows any more whether it is the one
+    adopted = open_box(setup, lambda: 0, lambda: None, adopt=True)
+    assert adopted.adopting
+    adopted.close()
+    opened(setup).close()

@@ -164,6 +164,12 @@ def claims(disk: Disk, path: str, box_id: bytes) -> dict[str, bytes]:
     }
 
 
+def lost() -> dict[str, bytes]:
+    """What an index has to remember for `look` to know that there was a marker, and to find none
+    that is it: nobody can tell any more which it was."""
+    return {"secret": os.urandom(SECRET_BYTES), "nonce": os.urandom(NONCE_BYTES)}
+
+
 def activate(
     disk: Disk,
     box_id: bytes,
