@@ -28,6 +28,10 @@ class Known(NamedTuple):
     entry: DiskEntry
     settled: bool
 
+    @property
+    def is_directory(self) -> bool:
+        return self.entry.kind is Kind.DIRECTORY
+
 
 class KnownTree:
     """The local tree of one box. Errors are those of `BoxIndex`."""

@@ -304,3 +304,36 @@ def test_nothing_is_changed_at_or_below_a_followed_link(bench: Bench) -> None:
     assert (bench.root / "dir").is_symlink()
     disk.move("ours", "elsewhere")
     assert sorted(os.listdir(bench.root)) == [".flocksy", "dir", "elsewhere"]
+
+
+def test_a_target_that_goes_before_its_turn_is_no_deletion(bench: Bench) -> None:
+    folder = bench.fill("a")
+    bench.link("a-link", folder)
+    (bench.root / "big").mkdir()
+    (bench.root / "big" / "file").write_text("x")
+    bench.whole()
+    walk, disk = bench.start()
+    steps = walk.whole()
+    (bench.root / "big" / "new").write_text("y")
+    findings: list[Finding] = []
+    while "big/new" not in seen(findings):  # the root is behind us, the link is not
+        findings += [finding for finding in (next(steps),) if finding is not None]
+    folder.rename(bench.outside / "unmounted")
+    folder.mkdir()
+    findings += bench.take(steps, disk)
+    assert not gone(findings)
+
+
+def test_a_target_that_goes_before_a_path_in_it_is_looked_at_is_no_deletion(bench: Bench) -> None:
+    folder = bench.fill("a")
+    bench.link("a-link", folder)
+    bench.whole()
+    walk, disk = bench.start()
+    (folder / "deep" / "file").write_text("other")
+    steps = walk.paths(["a-link", "a-link/deep/file"])
+    assert walk._follower is not None
+    while not walk._follower.follows("a-link"):
+        next(steps)
+    folder.rename(bench.outside / "unmounted")
+    folder.mkdir()
+    assert not gone(bench.take(steps, disk))

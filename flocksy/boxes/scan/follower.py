@@ -106,6 +106,19 @@ class Follower:
         except NotFollowedError:
             return None
 
+    def still_leads(self, path: str) -> bool:
+        """Whether what was just looked at at `path` is in what the link above it was found to lead
+        to: a disk may have gone since, and what is below its mount point shows. Always, where there
+        is no link above."""
+        link = self.link_above(path)
+        target = None if link is None else self._decided[link]
+        if link is None or target is None:
+            return True
+        try:
+            return self._reach(link).place == target.place
+        except NotFollowedError:
+            return False
+
     def follows(self, path: str) -> bool:
         """Whether `path` is a link that was found and is followed."""
         return self._decided.get(path) is not None

@@ -185,6 +185,8 @@ class Walk:
     def _is_covered(self, path: str) -> bool:
         """Whether something that is skipped stands where a directory above `path` was."""
         above = parent_of(path)
+        if self._follower is not None and not self._follower.still_leads(above):
+            return True  # nothing may be concluded
         while above:
             try:
                 found = self._disk.stat(above)
@@ -221,6 +223,9 @@ class Walk:
         links: set[str] = set()
         if self._follower is not None:
             listing.sort(key=lambda one: one[0])  # of equal links the first by name is followed
+            if not self._follower.still_leads(path):
+                yield Busy(path, 0.0)
+                return
             links.update(self._follower.links_in(path))
             if self._follower.is_other_box(path, listing):
                 yield Skipped(path, "is another box, and is not followed into")
@@ -235,8 +240,8 @@ class Walk:
                 continue
             shown, moved = yield from self._compare(child, found, before)
             whole = at.whole or moved
-            known_one = before is not None and not _not_one(before)
-            if shown.kind is Kind.DIRECTORY and (whole or not known_one or at.only is not None):
+            enters = whole or before is None or not before.is_directory or at.only is not None
+            if shown.kind is Kind.DIRECTORY and enters:
                 waiting.append(_Waiting(child, whole))
         for child in links.union(known):
             self._entered.update((child,) if at.only is not None else ())
@@ -308,7 +313,7 @@ class Walk:
         if why_skipped is not None:
             yield Skipped(path, why_skipped)
             return
-        if known is not None and not _not_one(known) and found.kind is not Kind.DIRECTORY:
+        if known is not None and known.is_directory and found.kind is not Kind.DIRECTORY:
             yield from self._gone_below(path)
         if found.kind is Kind.DIRECTORY:
             entry = found.entry(b"")
@@ -393,8 +398,3 @@ class Walk:
         if self._follower is not None and self._follower.follows(path):
             return self._follower.again(path)
         return self._disk.stat(path)
-
-
-def _not_one(known: Known) -> bool:
-    """Whether what was known is no directory."""
-    return known.entry.kind is not Kind.DIRECTORY
