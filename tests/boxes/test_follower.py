@@ -337,3 +337,21 @@ def test_a_target_that_goes_before_a_path_in_it_is_looked_at_is_no_deletion(benc
     folder.rename(bench.outside / "unmounted")
     folder.mkdir()
     assert not gone(bench.take(steps, disk))
+
+
+def test_a_target_that_cannot_be_listed_stops_no_scan(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.link("dir", bench.fill("a"))
+    bench.whole()
+    entry = bench.index.local("dir")
+    assert entry is not None
+    bench.index.set_local("dir", replace(entry, device=entry.device + 1))
+    (bench.root / "new").write_text("new")
+
+    def refuse(_: str) -> list[str]:
+        raise PermissionError(errno.EACCES, "no")
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    findings = bench.whole()
+    assert "new" in seen(findings) and "dir" in refused(findings) and not gone(findings)

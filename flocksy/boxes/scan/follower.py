@@ -251,5 +251,12 @@ class Follower:
         before = self._before.get(path)
         if before is None or not before.made_here or target.stat.kind is not Kind.DIRECTORY:
             return
-        if known.entry.kind is Kind.DIRECTORY and not os.listdir(target.real):
+        try:
+            is_empty = known.is_directory and not os.listdir(target.real)
+        except OSError as error:
+            raise NotFollowedError(
+                f"is a symbolic link that cannot be followed: {error.strerror or error}",
+                lasting=False,
+            ) from None
+        if is_empty:
             raise NotFollowedError(_NOT_MOUNTED, lasting=False)
