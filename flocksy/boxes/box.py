@@ -143,11 +143,12 @@ class Box:
     def turn(self, now: float, *, quiet: bool) -> float | None:
         """Work a little. Returns when to come again, as `Planning.turn`.
 
-        `quiet`: no burst is agreed or running.
+        `quiet`: no burst is agreed or running. In one nothing is even looked for: only who has
+        changed something would have to.
         """
-        self.scans.turn(now)
         if not quiet:
-            return self.scans.next()
+            return None
+        self.scans.turn(now)
         if self._choose(now):
             # An open batch ends first: what it says of paths that go is forgotten with the rest.
             return 0.0 if self.planning.free else self.planning.turn(now)

@@ -73,6 +73,7 @@ class Node:
         self._wire = WireProcess(settings, addresses)
         started.callback(self._wire.close)
         self._scanner = _new_scanner()
+        self._scanner_spoke = False
         started.callback(lambda: self._scanner.stop())
         self._spool = SpoolReader(Path(settings.state_dir) / "spool")
         started.callback(self._spool.close)
@@ -171,6 +172,9 @@ class Node:
         self._look_at_former_keys()
         exchange_again = self._exchange.turn(now)
         quiet = self._exchange.quiet
+        if quiet and self._scanner_spoke:
+            self._scanner_spoke = False
+            self._take_reports()
         boxes_again = self._keeper.turn(now, quiet=quiet)
         self._reporter.turn(now)
         commands_again = self._commands.turn(now)
@@ -221,6 +225,12 @@ class Node:
             self._loop.forget(self._wire.seam)
 
     def _scanned(self) -> None:
+        """What is found is taken in between bursts, and the scanner soon waits for that: nobody but
+        the source finds anything (design 4.3, rule 5)."""
+        self._scanner.heard()
+        self._scanner_spoke = True
+
+    def _take_reports(self) -> None:
         try:
             reports = self._scanner.reports()
         except FlocksyError as error:

@@ -232,10 +232,11 @@ class Lockstep:
                 boxes = [kept.box for kept in node.keeper.boxes]
                 scanning = any(box is not None and box.scanning for box in boxes)
                 wait_s = self.scan_s if scanning else 0
-                if select.select([node.scanner.fileno()], [], [], wait_s)[0]:
+                spoke = select.select([node.scanner.fileno()], [], [], wait_s)[0]
+                again = node.exchange.turn(self.now)
+                if spoke and node.exchange.quiet:
                     for report in node.scanner.reports():
                         node.keeper.scanned(report, self.now)
-                again = node.exchange.turn(self.now)
                 later = node.keeper.turn(self.now, quiet=node.exchange.quiet)
                 if again != 0.0 and later != 0.0:
                     break

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from flocksy.boxes.apply.journal import IndexJournal, JournalEntry
+from flocksy.boxes.scan.scanner import Scanner, ScanRequest
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 
 __all__ = ["flock", "spool"]
@@ -70,3 +71,16 @@ def test_all_journal_it(
     assert len(journalled) == 3, "all but some"
     assert most <= 2 * least
     assert not [name for name in os.listdir(flock.path(0, ".flocksy/incoming")) if "own-" in name]
+
+
+def test_nothing_is_looked_for_in_a_burst(flock: Flock, monkeypatch: pytest.MonkeyPatch) -> None:
+    flock.settle_equal()
+    asked: list[ScanRequest] = []
+    box = flock.box(0)
+    monkeypatch.setattr(Scanner, "request", lambda _, one: asked.append(one))
+    box.intake.look_again("file", flock.now)
+    later = flock.now + 1
+    assert box.turn(later, quiet=False) is None
+    assert not asked
+    box.turn(later, quiet=True)
+    assert [one.paths for one in asked] == [("file",)]

@@ -128,6 +128,23 @@ def test_deletions_are_not_believed_when_the_box_went_away(box: Path) -> None:
     index.close()
 
 
+def test_reports_can_be_left_for_later(box: Path) -> None:
+    scanner = Scanner()
+    scanner.start()
+    (box / "file").write_bytes(b"text")
+    scanner.request(ask(box, 6))
+    assert select.select([scanner.fileno()], [], [], DEADLINE_S)[0]
+    scanner.heard()
+    until = time.monotonic() + DEADLINE_S
+    reports: list[ScanReport] = []
+    while not any(report.last for report in reports):
+        assert time.monotonic() < until
+        reports += scanner.reports()
+        select.select([scanner.fileno()], [], [], 0.01)
+    assert any(isinstance(one, Seen) for report in reports for one in report.findings)
+    scanner.stop()
+
+
 def test_a_scanner_that_died_is_told_apart_from_one_without_news(box: Path) -> None:
     scanner = Scanner()
     scanner.start()

@@ -142,12 +142,16 @@ class Scanner:
         """Readable when `reports` has something."""
         return self._wake_read.fileno()
 
-    def reports(self, limit: int = 16) -> list[ScanReport]:
-        """What has arrived; does not block. Raises `FlocksyError` when the process has died: start
-        a new scanner and ask again."""
+    def heard(self) -> None:
+        """Leave `reports` for later: `fileno` is not readable before still more has come."""
         with contextlib.suppress(BlockingIOError):
             while self._wake_read.recv(4096):
                 pass
+
+    def reports(self, limit: int = 16) -> list[ScanReport]:
+        """What has arrived; does not block. Raises `FlocksyError` when the process has died: start
+        a new scanner and ask again."""
+        self.heard()
         taken: list[ScanReport] = []
         while len(taken) < limit:
             try:
