@@ -69,9 +69,12 @@ def _events(flight: Flight, stage: SwitchedStage, kind: str, count: int) -> Iter
         stage.hinder(act)
         acted_ns = stage.hindered(PATIENCE_SECONDS)
         await_change(rig.nodes, change, rig.log_tails)
-        if acted_ns is None:
-            continue  # there was no burst, or it was too short for the act
         source, now_ns = flight.shuffled[at], time.time_ns()
+        if acted_ns is None:
+            # There was no burst, or it was too short for the act: nothing is judged, but what
+            # followed is none of the event before.
+            yield Event(began_ns, now_ns, source, change.kind, change.size)
+            continue
         yield Event(began_ns, now_ns, source, change.kind, change.size, act, acted_ns)
     time.sleep(RAW_SECONDS)
 

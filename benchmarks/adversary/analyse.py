@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.adversary.collect import build_of
 from benchmarks.adversary.judge import Table, Verdict, judge, strongest
 from benchmarks.adversary.reactions import table
-from benchmarks.adversary.report import Finding, report
+from benchmarks.adversary.report import Finding, corrected, report
 from benchmarks.adversary.series import Series, parse
+from flocksy.errors import FlocksyError
 
 LEAST_EVENTS = 10
 LEAST_SESSIONS = 2
@@ -28,9 +30,11 @@ def analyse(directory: Path, names: Sequence[str] = ()) -> None:
     for name, paths in groups.items():
         if names and not name.startswith(tuple(names)):
             continue
-        finding = find(parse(name), paths)
-        findings.append(finding)
-        print(finding.text(), flush=True)
+        findings.append(find(parse(name), paths))
+        print(f"{name}: judged", flush=True)
+    findings = corrected(findings)
+    for finding in findings:
+        print(finding.text())
     target = directory / REPORT
     target.write_text(report(findings))
     print(f"\nwritten to {target}")
@@ -58,6 +62,7 @@ def find(series: Series, paths: list[Path]) -> Finding:
         blind,
         features,
         _reactions(series, paths) if series.question == "active" else (),
+        loaded.build,
     )
 
 
@@ -86,13 +91,15 @@ class Loaded:
     """Bursts that not all lanes carried to the end."""
     strays: int = 0
     """Bursts that came of no event."""
+    build: str = ""
     parts: list[Table] = field(default_factory=list)
 
 
 def load(series: Series, paths: list[Path]) -> Loaded:
-    """All bursts (or units) of these sessions that belong to a question with an answer."""
-    loaded = Loaded()
-    names: tuple[str, ...] = ()
+    """All bursts (or units) of these sessions that belong to a question with an answer. Raises
+    `FlocksyError` where they are not all of one build."""
+    loaded = Loaded(build=one_build(paths))
+    names = _names(paths)
     for number, path in enumerate(paths):
         with np.load(path) as file:
             loaded.bursts += int(file["bursts"])
@@ -100,7 +107,6 @@ def load(series: Series, paths: list[Path]) -> Loaded:
             loaded.strays += int(file["strays"])
             if not len(file["rows"]):
                 continue
-            names = names or tuple(file["names"])
             loaded.parts.append(_part(series, dict(file), names, number))
     if loaded.parts:
         parts = loaded.parts
@@ -115,6 +121,29 @@ def load(series: Series, paths: list[Path]) -> Loaded:
         )
         loaded.events = len(np.unique(loaded.table.event))
     return loaded
+
+
+def one_build(paths: list[Path]) -> str:
+    """The build that flew in these sessions. Raises `FlocksyError` for more than one: what is found
+    in a mixture is of neither."""
+    builds: dict[str, Path] = {}
+    for path in paths:
+        builds.setdefault(build_of(path), path)
+    if len(builds) > 1:
+        told = ", ".join(f"{path.name} of {build}" for build, path in builds.items())
+        raise FlocksyError(
+            f"{paths[0].parent}: sessions of different builds ({told}): remove those of all but one"
+        )
+    return next(iter(builds), "")
+
+
+def _names(paths: list[Path]) -> tuple[str, ...]:
+    """All that some session has a figure for: where a unit had no burst it has none for bursts."""
+    names: set[str] = set()
+    for path in paths:
+        with np.load(path) as file:
+            names.update(file["names"].tolist())
+    return tuple(sorted(names))
 
 
 EVENTS_PER_SESSION = 1_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -21,12 +22,50 @@ MOST_FAILURES = 3
 """
 
 
+JUDGING = tuple(
+    f":(exclude)benchmarks/adversary/{name}.py"
+    for name in ("analyse", "bounds", "judge", "reactions", "report")
+)
+"""What flies and what is kept of it does not depend on these."""
+
+
+def build() -> str:
+    """What would fly now: the last commit that changed any of it, with a plus where something is
+    not committed."""
+    what = ("--", "flocksy", "benchmarks/adversary", *JUDGING)
+    commit = _git("log", "-1", "--format=%h", *what)
+    return commit + ("+" if _git("status", "--porcelain", *what) else "")
+
+
+def _git(*words: str) -> str:
+    root = Path(__file__).resolve().parents[2]
+    try:
+        return subprocess.run(
+            ("git", "-C", str(root), *words), check=True, capture_output=True, text=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise FlocksyError(f"{root}: git has to say what flies here: {error}") from None
+
+
+def build_of(path: Path) -> str:
+    """What flew in a session."""
+    with np.load(path) as file:
+        return str(file["build"]) if "build" in file else "an unknown build"
+
+
 def collect(
     directory: Path, series: Series, judged: int, events: int, seconds: float, seed: int
 ) -> bool:
     """Until there are `judged` events that say something, or `seconds` are over: a session, of
     `events`, is never cut short for it. Whether there are enough."""
     directory.mkdir(parents=True, exist_ok=True)
+    flies = build()
+    for path in directory.glob(f"{series.name}-*.npz"):
+        if (flew := build_of(path)) != flies:
+            raise FlocksyError(
+                f"{path}: a session of {flew}, and {flies} would fly now: remove it, or give"
+                " another directory"
+            )
     end = time.monotonic() + seconds
     number = failures = 0
     while (have := count(directory, series)) < judged:
@@ -85,6 +124,7 @@ def save(target: Path, session: Session, rows: Rows) -> None:
     with temporary.open("wb") as file:
         np.savez_compressed(
             file,
+            build=build(),
             judged=rows.judged,
             bursts=rows.bursts,
             odd=rows.odd,

@@ -21,8 +21,9 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import QuantileTransformer
 
+from benchmarks.adversary.bounds import advantage, holm, wilson
+
 Array = np.ndarray[Any, np.dtype[Any]]
-Z = 1.96
 BOOTSTRAPS = 1000
 LEAST_DRAWN = 10
 PERMUTATIONS = 20_000
@@ -94,22 +95,24 @@ class Verdict:
     auc: float
     auc_low: float
     auc_high: float
+    p: float
+    """How often as little as guessing finds comes of a drawing of sessions. One-sided: to find less
+    than guessing is to have learnt nothing, and no leak."""
     hits_at_one_percent: float
     chosen: tuple[str, ...]
 
     @property
     def advantage(self) -> tuple[float, float, float]:
         """Of the accuracy over guessing, with its interval: 0 is guessing, 1 is knowing."""
-        chance = 1 / self.classes
         low, middle, high = (
-            (value - chance) / (1 - chance) for value in (self.low, self.accuracy, self.high)
+            advantage(share, self.classes) for share in (self.low, self.accuracy, self.high)
         )
         return middle, low, high
 
     @property
     def is_chance(self) -> bool:
-        """Whether the area's interval holds what guessing gives."""
-        return self.auc_low <= 0.5 <= self.auc_high
+        """Whether no more was found than guessing may find."""
+        return self.auc_low <= 0.5
 
 
 def classifiers(seed: int) -> dict[str, tuple[str, Any]]:
@@ -207,7 +210,7 @@ def verdict(table: Table, scores: Array, chosen: tuple[str, ...], seed: int) -> 
     else:
         right = int(truth[np.arange(events), total.argmax(axis=1)].sum())
     accuracy, low, high = wilson(right, events)
-    auc, auc_low, auc_high = area(truth, total, session, seed)
+    auc, auc_low, auc_high, p = area(truth, total, session, seed)
     false, hits, _ = roc_curve(truth.ravel(), total.ravel())
     return Verdict(
         events,
@@ -219,14 +222,17 @@ def verdict(table: Table, scores: Array, chosen: tuple[str, ...], seed: int) -> 
         auc,
         auc_low,
         auc_high,
+        p,
         float(hits[false <= 0.01].max()),
         chosen,
     )
 
 
-def area(truth: Array, scores: Array, session: Array, seed: int) -> tuple[float, float, float]:
-    """Under the curve, with its 95 % interval from a bootstrap over sessions. (So few sessions can
-    be drawn in few ways, all alike: below `LEAST_DRAWN` of them events are drawn instead.)"""
+def area(
+    truth: Array, scores: Array, session: Array, seed: int
+) -> tuple[float, float, float, float]:
+    """Under the curve, with its 95 % interval and its p from a bootstrap over sessions. (So few
+    sessions can be drawn in few ways, all alike: below `LEAST_DRAWN` of them events are drawn.)"""
     draw = np.random.default_rng(seed)
     where = [np.flatnonzero(session == one) for one in np.unique(session)]
     if len(where) < LEAST_DRAWN:
@@ -238,19 +244,8 @@ def area(truth: Array, scores: Array, session: Array, seed: int) -> tuple[float,
         if some.any() and not some.all():
             areas.append(roc_auc_score(some, scores[picked].ravel()))
     low, high = np.percentile(areas, [2.5, 97.5])
-    return float(roc_auc_score(truth.ravel(), scores.ravel())), float(low), float(high)
-
-
-def wilson(right: int, events: int) -> tuple[float, float, float]:
-    """A share with its 95 % interval."""
-    share = right / events
-    middle = (share + Z * Z / (2 * events)) / (1 + Z * Z / events)
-    half = (
-        Z
-        / (1 + Z * Z / events)
-        * np.sqrt(share * (1 - share) / events + Z * Z / (4 * events * events))
-    )
-    return share, float(middle - half), float(middle + half)
+    p = (1 + sum(one <= 0.5 for one in areas)) / (1 + len(areas))
+    return float(roc_auc_score(truth.ravel(), scores.ravel())), float(low), float(high), p
 
 
 def strongest(table: Table, seed: int = 0) -> list[tuple[str, float, float]]:
@@ -285,7 +280,9 @@ def strongest(table: Table, seed: int = 0) -> list[tuple[str, float, float]]:
         sums = np.abs(drawn @ flat) / np.maximum(1, drawn.sum(axis=1, keepdims=True))
         beaten += (sums >= seen - 1e-12).sum(axis=0)
     p = (beaten + 1) / (PERMUTATIONS + 1)
-    found = zip((table.names[names[index]] for index in usable), seen, holm(p), strict=True)
+    found = zip(
+        (table.names[names[index]] for index in usable), seen, holm(p.tolist()), strict=True
+    )
     return sorted(((n, float(s), float(q)) for n, s, q in found), key=lambda one: (one[2], -one[1]))
 
 
@@ -299,15 +296,6 @@ def _drawn_anew(truth: Array, draw: np.random.Generator) -> Array:
     drawn = draw.integers(nodes, size=(PERMUTED_AT_ONCE, events))
     one = np.arange(nodes)[None, None, :] == drawn[:, :, None]
     return np.asarray(one.reshape(PERMUTED_AT_ONCE, -1), dtype=np.float64)
-
-
-def holm(p: Array) -> Array:
-    """p-values corrected for how many there are."""
-    order = np.argsort(p, kind="stable")
-    corrected = np.empty(len(p))
-    steps = p[order] * (len(p) - np.arange(len(p)))
-    corrected[order] = np.minimum(1, np.maximum.accumulate(steps))
-    return corrected
 
 
 def folds(table: Table, count: int, seed: int) -> list[tuple[Array, Array]]:

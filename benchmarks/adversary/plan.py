@@ -10,11 +10,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.adversary.bounds import ENOUGH, ENOUGH_OF_TWO
 from benchmarks.adversary.collect import collect
 from benchmarks.adversary.series import CHANNELS, MANIPULATIONS, Series
-
-ENOUGH = 1200
-"""Events for a bound of 0.08 that a build without leaks fails about once in thirty times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +33,8 @@ PLANS: dict[str, tuple[Step, ...]] = {
     ),
     "whether": tuple(Step(Series("whether", channel), 400, 40) for channel in CHANNELS),
     "single": (
-        Step(Series("single", "honest", "max"), ENOUGH),
-        Step(Series("single", "honest", "grid"), ENOUGH),
+        Step(Series("single", "honest", "max"), ENOUGH_OF_TWO),
+        Step(Series("single", "honest", "grid"), ENOUGH_OF_TWO),
         Step(Series("single", "hashing", "max"), 200, 40),
     ),
     "active": tuple(Step(Series("active", kind), 240, 30) for kind in MANIPULATIONS),

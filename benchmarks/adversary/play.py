@@ -228,14 +228,15 @@ def _units(flight: Flight, series: Series, count: int) -> Iterator[Event]:
         _sleep_until(ends_s - POLLS_BEFORE_SECONDS)
         if change is not None and not arrived(flight.rig.nodes, change):
             await_change(flight.rig.nodes, change, flight.rig.log_tails)
-        if time.time() < ends_s:  # else it took too long: the unit says nothing
-            yield Event(
-                int(begins_s * 1e9),
-                int((ends_s - POLLS_BEFORE_SECONDS) * 1e9),
-                source[1] if change is not None else None,
-                change.kind if change is not None else "nobody",
-                change.size if change is not None else 0,
-            )
+        # Also if it came late: that is of no unit's window, and to leave it out would be to choose
+        # units by whether there was a change.
+        yield Event(
+            int(begins_s * 1e9),
+            int((ends_s - POLLS_BEFORE_SECONDS) * 1e9),
+            source[1] if change is not None else None,
+            change.kind if change is not None else "nobody",
+            change.size if change is not None else 0,
+        )
         passed = math.ceil((max(ends_s, time.time()) - shift_s) / unit_s)
         begins_s = passed * unit_s + shift_s
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from benchmarks.adversary.bounds import GOAL, enough, holm
 from benchmarks.adversary.series import Series
 
 if TYPE_CHECKING:  # the words here do without what judges
     from benchmarks.adversary.judge import Verdict
 
-GOAL = 0.08
-"""Upper 95 % bound of the advantage that is wanted (docs/anonymity.md)."""
-GOAL_EVENTS = 1200
 CONTROL_AUC = 0.9
 SHOWN_FEATURES = 6
 SURE = 0.05
@@ -36,6 +34,10 @@ class Finding:
     features: list[tuple[str, float, float]]
     reactions: tuple[str, ...] = ()
     """Of an active adversary: further lines, see `reactions`."""
+    build: str = ""
+    """What flew: see `collect.build`."""
+    p: float = 1.0
+    """Of the verdict, corrected for how many rows are judged together: see `corrected`."""
 
     @property
     def holds(self) -> str:
@@ -48,21 +50,23 @@ class Finding:
         if series.build != "honest":
             found = verdict.auc > CONTROL_AUC
             return "found" if found else "NOT FOUND: nothing here can be believed"
-        if not verdict.is_chance:
-            return "LEAKS: the AUC's interval is not that of guessing"
+        if self.p < SURE:
+            return f"LEAKS: more than guessing finds, p = {self.p:.3f} after Holm"
         if series.question == "whether":
-            return "not distinguishable"
+            return f"nothing found; the AUC is at most {verdict.auc_high:.3f}"
         if verdict.advantage[2] > GOAL:
             return f"chance, but the bound is above {GOAL}"
-        if verdict.events < GOAL_EVENTS:
-            return f"chance, on fewer than {GOAL_EVENTS} events"
+        wanted = enough(verdict.classes)
+        if verdict.events < wanted:
+            return f"chance, on fewer than {wanted} events"
         return "holds"
 
     def text(self) -> str:
         """For the terminal."""
         lines = [
             f"\n## {self.series.name}: {self.sessions} sessions, {self.events} events judged, "
-            f"{self.bursts} bursts ({self.odd} not whole, {self.strays} of no event): {self.holds}"
+            f"{self.bursts} bursts ({self.odd} not whole, {self.strays} of no event), "
+            f"build {self.build}: {self.holds}"
         ]
         if self.verdict is not None:
             lines.append(f"verdict: {_words(self.verdict)}")
@@ -73,6 +77,17 @@ class Finding:
             for name, difference, p in self.features[:SHOWN_FEATURES]
         ]
         return "\n".join([*lines, *self.reactions])
+
+
+def corrected(findings: Sequence[Finding]) -> list[Finding]:
+    """The same, each honest row with its p after Holm: of a dozen without leaks at 5 % each, nearly
+    every second report would say of one that it leaks."""
+    honest = [at for at, one in enumerate(findings) if one.series.build == "honest" and one.verdict]
+    found = list(findings)
+    values = [one.verdict.p for one in findings if one.series.build == "honest" and one.verdict]
+    for at, p in zip(honest, holm(values), strict=True):
+        found[at] = replace(found[at], p=p)
+    return found
 
 
 def report(findings: Sequence[Finding]) -> str:
@@ -87,7 +102,14 @@ def report(findings: Sequence[Finding]) -> str:
         if finding.blind is not None:
             is_chance = "chance" if finding.blind.is_chance else "NOT CHANCE"
             lines.append(_row("… the same, drawn blindly", finding.blind, 0, is_chance))
-    lines += ["", "Strongest features (standardised difference of the source, p after Holm):", ""]
+    flew = ", ".join(sorted({finding.build for finding in findings if finding.build}))
+    lines += [
+        "",
+        f"Build: {flew or 'none'}.",
+        "",
+        "Strongest features (standardised difference of the source, p after Holm):",
+        "",
+    ]
     for finding in findings:
         if finding.features:
             told = "; ".join(

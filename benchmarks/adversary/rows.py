@@ -57,9 +57,9 @@ def rows_of(session: Session, capture: Path) -> Rows:
     for number, (event, until_ns) in enumerate(zip(events, ends_ns, strict=True)):
         match session.series.question:
             case "whether":
-                unit = _unit(watch, event, session.series.detail)
-                if unit is not None:
-                    rows.add(number, unit)
+                rows.add(number, _unit(watch, event))
+            case "active" if event.act is None:
+                pass  # what its change made follow is nobody else's all the same
             case "active":
                 rows.add(number, *active.row(watch, event, until_ns))
                 rows.oracles.append(active.oracle(watch, event, until_ns))
@@ -85,13 +85,12 @@ def bursts_of(traffic: Traffic, event: Event, until_ns: int) -> list[Burst]:
     return found
 
 
-def _unit(watch: Watch, event: Event, channel: str) -> Columns | None:
-    """One unit of time, all nodes together. None where a burst makes it say nothing."""
+def _unit(watch: Watch, event: Event) -> Columns:
+    """One unit of time, all nodes together. Where heartbeats were to carry a change and a burst
+    did, that is what an observer would see, so it stays."""
     traffic = watch.traffic
     since, till = traffic.seconds(event.began_ns), traffic.seconds(event.ended_ns)
     near = [burst for burst in traffic.bursts if burst.end >= since and burst.start < till]
-    if channel == "heartbeats" and near:
-        return None
     rows = [watch.window(since, till)]
     inside = [burst for burst in near if burst.whole and since <= burst.start]
     burst_rows = [watch.row(burst)[0] for burst in inside]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.adversary.bounds import GOAL, advantage, enough, holm, wilson
 from benchmarks.adversary.manipulation import Act, Phase
 from benchmarks.adversary.player import slots_of
 from benchmarks.adversary.report import Finding, linked_bursts, report
@@ -52,6 +53,22 @@ def test_other_names_are_refused(name: str) -> None:
 )
 def test_a_leak_budget(bound: float, budget: float, surely: int, about: int) -> None:
     assert linked_bursts(bound, budget) == (surely, about)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_who_guesses_seldom_breaks_the_bound(classes: int) -> None:
+    events, flights = enough(classes), 400
+    draw = random.Random(classes)
+    broken = 0
+    for _ in range(flights):
+        right = sum(draw.randrange(classes) == 0 for _ in range(events))
+        broken += advantage(wilson(right, events)[2], classes) > GOAL
+    assert broken < flights / 15
+
+
+def test_holm_corrects_for_all_that_is_looked_at() -> None:
+    assert holm([0.5, 0.01, 0.04]) == pytest.approx([0.5, 0.03, 0.08])
+    assert holm([0.9, 0.9]) == [1.0, 1.0]
 
 
 def test_too_few_events_are_said_to_be_too_few() -> None:

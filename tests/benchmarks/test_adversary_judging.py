@@ -1,0 +1,162 @@
+"""What of the adversary judges, or is judged by: needs what `requirements-adversary.lock` names."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+np = pytest.importorskip("numpy")
+pytest.importorskip("sklearn")
+
+from benchmarks.adversary import active, collect, play, rows  # noqa: E402
+from benchmarks.adversary.analyse import load, one_build  # noqa: E402
+from benchmarks.adversary.judge import Verdict  # noqa: E402
+from benchmarks.adversary.play import Event, Session  # noqa: E402
+from benchmarks.adversary.report import Finding, corrected  # noqa: E402
+from benchmarks.adversary.rows import Rows  # noqa: E402
+from benchmarks.adversary.series import Series  # noqa: E402
+from benchmarks.adversary.traffic import Burst  # noqa: E402
+from flocksy.errors import FlocksyError  # noqa: E402
+
+NODES = 3
+
+
+def finding(p: float, auc: tuple[float, float, float], question: str = "active") -> Finding:
+    verdict = Verdict(240, 3, 80, 1 / 3, 0.27, 0.4, *auc, p, 0.01, ())
+    series = Series(question, "cut" if question == "active" else "heartbeats")  # type: ignore[arg-type]
+    return Finding(series, 9, 240, 240, 0, 0, verdict, None, [])
+
+
+def test_to_find_less_than_guessing_is_no_leak() -> None:
+    (one,) = corrected([finding(0.99, (0.46, 0.42, 0.49))])
+    assert one.verdict is not None and one.verdict.is_chance
+    assert "LEAKS" not in one.holds
+
+
+def test_one_surprise_among_many_is_no_leak() -> None:
+    usual = (0.53, 0.505, 0.56)
+    assert "LEAKS" in corrected([finding(0.02, usual)])[0].holds
+    many = corrected([finding(0.02, usual), *(finding(0.5, usual) for _ in range(11))])
+    assert not any("LEAKS" in one.holds for one in many)
+    many = corrected([finding(0.001, usual), *(finding(0.5, usual) for _ in range(11))])
+    assert ["LEAKS" in one.holds for one in many] == [True] + [False] * 11
+
+
+def test_what_is_not_found_is_said_with_what_may_be() -> None:
+    (one,) = corrected([finding(0.6, (0.51, 0.45, 0.57), "whether")])
+    assert "at most 0.570" in one.holds
+
+
+def saved(path: Path, build: str, names: list[str]) -> Path:
+    columns = [{name: np.full(1, 2.0) for name in names}]
+    event = Event(0, 1, 0, "new", 1)
+    session = Session(Series("whether", "heartbeats"), ("a",), 1, (event,))
+    collect.save(path, session, Rows(0, 0, columns=columns, event=[0]))
+    with np.load(path) as file:
+        again = dict(file) | {"build": np.array(build)}
+    np.savez(path, **again)
+    return path
+
+
+def test_builds_are_not_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collect, "build", lambda: "one")
+    series = Series("whether", "heartbeats")
+    paths = [saved(tmp_path / f"{series.name}-00{n}.npz", "one", ["a"]) for n in range(2)]
+    assert one_build(paths) == "one"
+    saved(paths[1], "two", ["a"])
+    with pytest.raises(FlocksyError, match="different builds"):
+        one_build(paths)
+    with pytest.raises(FlocksyError, match="one would fly now"):
+        collect.collect(tmp_path, series, 1, 1, 0, 1)
+
+
+def test_a_figure_that_only_some_sessions_have_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collect, "build", lambda: "one")
+    series = Series("whether", "heartbeats")
+    paths = [
+        saved(tmp_path / "0.npz", "one", ["a"]),
+        saved(tmp_path / "1.npz", "one", ["a", "burst b"]),
+    ]
+    table = load(series, paths).table
+    assert table is not None
+    assert table.names == ("a", "burst b")
+    assert table.rows[:, 0].tolist() == [[2.0, 0.0], [2.0, 2.0]]
+
+
+class FakeWatch:
+    """Two seconds, a burst in the middle."""
+
+    def __init__(self) -> None:
+        cells = {(a, b): np.ones(64) for a in range(NODES) for b in range(NODES) if a != b}
+        burst = SimpleNamespace(start=0.8, end=1.2, cells=cells, whole=True)
+        self.traffic: Any = SimpleNamespace(bursts=(burst,), seconds=lambda ns: ns / 1e9)
+
+    def window(self, _since: float, _till: float) -> dict[str, Any]:
+        return {"bytes": np.ones(NODES)}
+
+    def row(self, _burst: Burst) -> tuple[dict[str, Any], Any]:
+        return {"gap": np.ones(NODES)}, np.ones(NODES)
+
+
+def test_a_burst_that_a_small_change_needed_is_looked_at() -> None:
+    event = Event(0, 2_000_000_000, 0, "new", 1)
+    found = rows._unit(FakeWatch(), event)  # type: ignore[arg-type]
+    assert found["bursts"][0] == 1
+    assert "burst gap, mean" in found
+
+
+def test_a_late_change_keeps_its_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(time, "time", lambda: clock[0])
+    monkeypatch.setattr(play, "_sleep_until", lambda until: clock.__setitem__(0, until))
+    monkeypatch.setattr(play, "arrived", lambda *_: False)
+
+    def late(*_: object) -> None:
+        clock[0] += 60
+
+    monkeypatch.setattr(play, "await_change", late)
+    monkeypatch.setattr(play, "sham", lambda _: None)
+    change = SimpleNamespace(kind="new", size=1, make=lambda _: None)
+    node = SimpleNamespace(box=Path("box"))
+    flight: Any = SimpleNamespace(
+        draw=random.Random(1),
+        files=SimpleNamespace(prepare=lambda: change, sizes=None, kinds=None),
+        rig=SimpleNamespace(nodes=[node], log_tails=None),
+        shuffled=[0],
+    )
+    events = list(play._units(flight, Series("whether", "heartbeats"), 40))
+    assert len(events) == 40
+    assert {event.kind for event in events} == {"new", "nobody"}
+    assert all(a.ended_ns < b.began_ns for a, b in pairwise(events))
+
+
+def test_an_act_that_met_no_burst_parts_its_change_from_the_one_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(active, "await_change", lambda *_: None)
+    monkeypatch.setattr(active, "come_to_rest", lambda _: None)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    change = SimpleNamespace(kind="new", size=1, make=lambda _: None)
+    rig = SimpleNamespace(
+        nodes=[SimpleNamespace(box=Path("box"))] * NODES, log_tails=None, wait_for_view=lambda: None
+    )
+    flight: Any = SimpleNamespace(
+        draw=random.Random(1),
+        files=SimpleNamespace(prepare=lambda: change, sizes=None, kinds=None),
+        rig=rig,
+        shuffled=list(range(NODES)),
+    )
+    answers: Iterator[tuple[int, int] | None] = iter([(1, 2), None])
+    stage: Any = SimpleNamespace(hinder=lambda _: None, hindered=lambda _: next(answers))
+    acted, not_acted = active._events(flight, stage, "cut", 2)
+    assert acted.act is not None and not_acted.act is None
+    assert not_acted.began_ns >= acted.ended_ns
