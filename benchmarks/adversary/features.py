@@ -31,6 +31,9 @@ RAW_CELLS = 64
 """Every burst has that many (docs/protocol.md): their lateness and gaps are kept as they are."""
 WINDOW_S = 10.0
 """Looked at before and after, at most."""
+NEAR_S = 1.0
+"""Of heartbeats also just before and just after: what a source does there takes tenths of a second,
+and means over a long window hide it."""
 TOGETHER_S = 0.0003
 """Cells of a lane that are no further apart left in one go."""
 SMALL_BYTES = (256, 1100)
@@ -113,6 +116,12 @@ class Watch:
             ("after", burst.end, after),
         ):
             found |= {f"{name} {key}": value for key, value in self.window(since, till).items()}
+        for name, since, till in (
+            ("just before", max(before, burst.start - NEAR_S), burst.start),
+            ("just after", burst.end, min(after, burst.end + NEAR_S)),
+        ):
+            rows = [self._heartbeats(node, since, till) for node in range(self.nodes)]
+            found |= {f"{name} {key}": np.array([row[key] for row in rows]) for key in rows[0]}
         return with_group(found), _raw(times)
 
     def _cells(self, times: Array) -> Columns:
@@ -165,13 +174,15 @@ class Watch:
         # Others acknowledge what the node sends; what it gives back for theirs shows when it reads.
         for whose, lanes in (("got", sent), ("given", taken)):
             found |= _acknowledgements(whose, lanes, since, till, seconds)
-        late = [self.off_grid[id(lane)] for lane in sent]
+        return found | self._heartbeats(node, since, till)
+
+    def _heartbeats(self, node: int, since: float, till: float) -> dict[str, float]:
         kept = [
-            off[(lane.heartbeats >= since) & (lane.heartbeats < till)]
-            for off, lane in zip(late, sent, strict=True)
+            self.off_grid[id(lane)][(lane.heartbeats >= since) & (lane.heartbeats < till)]
+            for lane in self.sent[node]
         ]
         beats = np.concatenate(kept)
-        found["heartbeats"] = len(beats) / seconds
+        found = {"heartbeats": len(beats) / max(till - since, _SHORTEST_S)}
         found |= {f"heartbeat {name}": value for name, value in _summary(beats).items()}
         first = kept[0]
         found["heartbeat autocorrelation"] = (

@@ -17,12 +17,13 @@ pytest.importorskip("sklearn")
 
 from benchmarks.adversary import active, collect, play, rows  # noqa: E402
 from benchmarks.adversary.analyse import load, one_build  # noqa: E402
+from benchmarks.adversary.features import Watch  # noqa: E402
 from benchmarks.adversary.judge import Verdict  # noqa: E402
 from benchmarks.adversary.play import Event, Session  # noqa: E402
 from benchmarks.adversary.report import Finding, corrected  # noqa: E402
 from benchmarks.adversary.rows import Rows  # noqa: E402
 from benchmarks.adversary.series import Series  # noqa: E402
-from benchmarks.adversary.traffic import Burst  # noqa: E402
+from benchmarks.adversary.traffic import Burst, Lane, Traffic  # noqa: E402
 from flocksy.errors import FlocksyError  # noqa: E402
 
 NODES = 3
@@ -160,3 +161,25 @@ def test_an_act_that_met_no_burst_parts_its_change_from_the_one_before(
     acted, not_acted = active._events(flight, stage, "cut", 2)
     assert acted.act is not None and not_acted.act is None
     assert not_acted.began_ns >= acted.ended_ns
+
+
+def lane_of(heartbeats: Any) -> Lane:
+    data = np.zeros((len(heartbeats), 6))
+    data[:, 0] = heartbeats
+    nothing = np.zeros(0)
+    return Lane(heartbeats, data, np.zeros((0, 3)), nothing, nothing, nothing, ())
+
+
+def test_heartbeats_just_before_a_burst_are_looked_at_by_themselves() -> None:
+    period_s = 0.1
+    beats = np.concatenate([np.arange(0.0, 12.0, period_s), np.arange(14.0, 30.0, period_s)])
+    pairs = [(a, b) for a in range(NODES) for b in range(NODES) if a != b]
+    late = (beats > 11.2) & (beats < 12.0)
+    lanes = {(a, b): lane_of(beats + 0.005 * late * (a == 0)) for a, b in pairs}
+    cells = {pair: np.linspace(12.0, 13.9, 64) for pair in pairs}
+    traffic = Traffic(0, lanes, (Burst(12.0, 13.9, cells),), 30.0)
+    found, _ = Watch(traffic, NODES, period_s).row(traffic.bursts[0])
+    name = "heartbeat mean, from the group"
+    assert found[f"just before {name}"][0] == pytest.approx(0.004, abs=0.001)
+    assert found[f"before {name}"][0] < 0.0006
+    assert found[f"just after {name}"][0] == pytest.approx(0, abs=1e-6)
