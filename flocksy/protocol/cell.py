@@ -112,8 +112,10 @@ class Codec:
         settings: FlockSettings,
         session: bytes,
         longest: int = MAX_BURST_CELLS,
+        slowest_us: int = MAX_DELTA_US,
     ) -> None:
-        """`longest`: cells of the longest burst; who needs or proposes a longer one is hostile."""
+        """`longest`: cells of the longest burst; who needs or proposes a longer one is hostile.
+        `slowest_us`: likewise the longest time from one of its cells to the next."""
         assert len(session) == SESSION_BYTES
         self.lanes = lanes
         self.size = header_bytes(lanes)
@@ -121,6 +123,7 @@ class Codec:
         self._session = session
         self._members = (1 << lanes) - 1
         self._most_cells = longest
+        self._most_delta_us = slowest_us
 
     def pack(
         self,
@@ -223,7 +226,7 @@ class Codec:
         _require(max(number, highest) < MAX_EPOCH_NUMBER, "epoch")
         _require((members | row | candidate) & ~self._members == 0, "members")
         _require(need <= self._most_cells, "need")
-        _require(sustain_us <= MAX_DELTA_US, "sustain")
+        _require(sustain_us <= self._most_delta_us, "sustain")
         _require(flags & ~_FLAGS == 0, "flags")
         for flag, burst in ((_REPEAT_OF, repeat_of), (_GAP_OF, gap_of), (_LEFT, left)):
             _require(bool(flags & flag) or burst == NO_ID, "burst id")
@@ -261,7 +264,7 @@ class Codec:
         _require(what == 0 or (repeat if kind == Kind.BURST else joins), "proposal")
         _require(0 < round_ <= now and number < MAX_EPOCH_NUMBER, "proposal")
         _require(members & ~self._members == 0 and members != 0, "proposal")
-        _require(length <= self._most_cells and delta_us <= MAX_DELTA_US, "proposal")
+        _require(length <= self._most_cells and delta_us <= self._most_delta_us, "proposal")
         _require((length > 0) == (kind == Kind.BURST), "proposal")
         _require(not length or length == padded(length), "proposal")
         fields = (Kind(kind), round_, number, members, length, delta_us, repeat, joins)

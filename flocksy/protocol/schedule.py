@@ -249,14 +249,20 @@ class Sustain:
         self._floor_us = rate_delta_us(cell_bytes, max_rate)
         self._grid = pace == "grid"
         links = max(1, members - 1)
-        self._delta_us = float(cell_bytes * links * 1_000_000 // GRID_BYTES_PER_SECOND)
         self._most_us = PROGRAMME_SECONDS * 1e6 / programme_cells(PROGRAMME_BYTES, cell_bytes, 0)
+        guess_us = cell_bytes * links * 1_000_000 // GRID_BYTES_PER_SECOND
+        self._delta_us = min(float(guess_us), self._most_us)
 
     @property
     def delta_us(self) -> int:
         """What the cells show."""
         own = max(int(self._delta_us), LEAST_DELTA_US) if self._grid else 0
         return max(self._floor_us, own)
+
+    @property
+    def slowest_us(self) -> int:
+        """The longest that any member of this flock shows, whatever it has lost."""
+        return max(self._floor_us, int(self._most_us) if self._grid else 0)
 
     def finished(self, lost: bool) -> None:
         """A burst is over."""

@@ -84,7 +84,8 @@ class Emitter:
         settings = self._settings
         self._clock = FlockClock(self._lanes, self._own, settings.period_ns, wall_ns - now_ns)
         self._longest = most_cells(settings.burst_cell)
-        self._codec = Codec(self._lanes, self._hashes, self._draw(SESSION_BYTES), self._longest)
+        session, slowest_us = self._draw(SESSION_BYTES), self._sustain.slowest_us
+        self._codec = Codec(self._lanes, self._hashes, session, self._longest, slowest_us)
         self._outlet.sent[:] = (0, 0)
         self._state = initial(self._parameters)
         self._machine = Machine()

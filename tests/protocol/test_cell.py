@@ -185,6 +185,7 @@ def test_no_flipped_byte_does_more_than_be_refused() -> None:
         {"joins": True},
         {"joins": True, "repeat": True},
         {"kind": Kind.VIEW, "length": 0, "repeat": True},
+        {"delta_us": 1001},
     ],
     ids=str,
 )
@@ -207,11 +208,22 @@ def test_a_proposal_that_no_honest_member_makes_is_refused(change: dict[str, obj
                 odd.joins,
             ),
         )
-    codec = Codec(LANES, SETTINGS, SESSION, longest=1024)
+    codec = Codec(LANES, SETTINGS, SESSION, longest=1024, slowest_us=1000)
     cell = bytearray(codec.size)
     codec.pack(cell, Gear.IDLE, 0, SAMPLE, bytes(32), TIMES)
     codec.unpack(cell)
     codec.pack(cell, Gear.IDLE, 0, replace(SAMPLE, proposal=odd), bytes(32), TIMES)
+    with pytest.raises(HostileInput):
+        codec.unpack(cell)
+
+
+def test_a_pace_that_no_honest_member_shows_is_refused() -> None:
+    """The largest that anybody shows is that of all, and a burst at it runs to its end."""
+    codec = Codec(LANES, SETTINGS, SESSION, slowest_us=1000)
+    cell = bytearray(codec.size)
+    codec.pack(cell, Gear.IDLE, 0, replace(SAMPLE, sustain_us=1000), bytes(32), TIMES)
+    assert codec.unpack(cell).shown.sustain_us == 1000
+    codec.pack(cell, Gear.IDLE, 0, replace(SAMPLE, sustain_us=1001), bytes(32), TIMES)
     with pytest.raises(HostileInput):
         codec.unpack(cell)
 

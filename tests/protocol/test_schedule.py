@@ -270,3 +270,18 @@ def test_losses_for_good_leave_a_pace_at_which_a_join_is_over_soon(cell_bytes: i
     for _ in range(100):
         slow.finished(lost=True)
     assert slow.delta_us == rate_delta_us(cell_bytes, 1024), "what the setting says holds"
+
+
+@pytest.mark.parametrize("members", [2, 3, 20])
+@pytest.mark.parametrize("max_rate", [0, 16_000])
+@pytest.mark.parametrize("pace", ["max", "grid"])
+@pytest.mark.parametrize("cell_bytes", [4096, 65536, 1 << 20])
+def test_nobody_shows_a_pace_that_all_would_refuse(
+    cell_bytes: int, pace: str, max_rate: int, members: int
+) -> None:
+    sustain = Sustain(cell_bytes, members, pace, max_rate)
+    assert 0 <= sustain.delta_us <= sustain.slowest_us
+    for _ in range(12):
+        sustain.finished(lost=True)
+        assert 0 <= sustain.delta_us <= sustain.slowest_us
+    assert sustain.delta_us == sustain.slowest_us

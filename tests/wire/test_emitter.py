@@ -223,6 +223,20 @@ def test_a_member_lost_in_a_burst_ends_it_for_all_and_the_rest_repeat(flock: Sim
     assert [flock.views()[i] for i in survivors] == [0b011] * 2
 
 
+@pytest.mark.parametrize("pace", ["max", "grid"])
+def test_a_pace_that_cannot_be_the_flocks_is_no_cell_of_it(pace: str) -> None:
+    flock = Simulation(pace=pace)
+    emitters = [emitter for emitter in flock.emitters if emitter is not None]
+    liar = emitters[2]
+    honest = liar._sustain.slowest_us
+    liar._sustain._floor_us = honest + 1
+    assert flock.run(10, lambda: flock.views()[:2] == [0b011] * 2)
+    assert flock.run(10, lambda: "no sense" in flock.boxes[0].report().lanes[2].state)
+    liar._sustain._floor_us = honest
+    assert flock.run(10, lambda: flock.views() == [7] * NODES)
+    flock.close()
+
+
 def test_below_quorum_nothing_real_leaves(flock: Simulation) -> None:
     flock.cut.update({0, 1, 2})
     box = flock.boxes[0]
