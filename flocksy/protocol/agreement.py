@@ -306,7 +306,7 @@ class _Turn:
         self.known = view.members
         self.highest = max(self.highest, view.number)
         self.commands.append(ViewChanged(view.epoch))
-        if view.joins:
+        if view.joins and self.parameters.programme_cells:
             self.needs = self.needs.joined(view)
         self.feed(Event.SOMEBODY_JOINED if view.joins else Event.VIEW_FORMED)
 

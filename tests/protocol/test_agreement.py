@@ -226,6 +226,19 @@ def test_who_has_not_heard_the_confirmation_learns_from_a_burst_cell() -> None:
     assert flock.members[2].shown.status is Status.BURSTING
 
 
+def test_nobody_brings_a_programme_where_there_is_none() -> None:
+    """A need of no cells would stand for it, and be the only one shown from then on."""
+    flock = Flock()
+    liar = flock.members[2]
+    liar.parameters = replace(liar.parameters, programme_cells=64)
+    flock.settle()
+    liar.alive = False
+    flock.run(30)
+    flock.members[0].need = 10
+    flock.run(10)
+    assert [plan.length for plan in flock.members[0].plans[:1]] == [64]
+
+
 def test_a_view_that_is_shown_as_confirmed_is_no_burst() -> None:
     """Else all owe a repeat of no length, and nothing is ever collected again."""
     flock = ready()
