@@ -17,6 +17,7 @@ from flocksy.testing.flock import make_settings
 from flocksy.testing.over_tcp import free_ports
 from flocksy.wire import candidates
 from flocksy.wire.link import Links
+from flocksy.wire.monitor import UP, LinkMonitor
 from tests.wire.test_process import endpoints
 
 WAIT_S = 20.0
@@ -125,3 +126,21 @@ def test_a_link_that_has_moved_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         for links in flock:
             links.close()
+
+
+def test_one_look_takes_all_events_that_libzmq_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left there for good fills up, and then no cell of any link moves."""
+    kept = 2_000
+    waiting = [zmq.EVENT_CLOSED] * (kept - 1) + [zmq.EVENT_HANDSHAKE_SUCCEEDED]
+
+    def received(*_: object) -> dict[str, object]:
+        if not waiting:
+            raise zmq.Again
+        return {"event": waiting.pop(0), "value": 0, "endpoint": b"tcp://127.0.0.1:1"}
+
+    monkeypatch.setattr("flocksy.wire.monitor.recv_monitor_message", received)
+    with zmq.Context() as context, context.socket(zmq.SUB) as socket:
+        monitor = LinkMonitor(socket)
+        monitor.look(0)
+        assert len(waiting) == 0 and monitor.state == UP
+        monitor.close()
