@@ -125,9 +125,8 @@ class Exchange:
         self._now = now
         # The report is read before the slots are taken: what it says is over is then in them.
         report = self._seam.report()
-        drained = self._inbox.drain(DRAIN_SLOTS)
+        more = self._inbox.drain(DRAIN_SLOTS) == DRAIN_SLOTS
         self._follow(report)
-        more = drained == DRAIN_SLOTS
         if self._feed is not None:
             more = self._feed.fill(self._seam, FILL_SLOTS) or more
         elif self.quiet:
@@ -193,19 +192,16 @@ class Exchange:
                 self.peers.left(lane)
         if before.epoch_number != report.epoch_number:
             self.repair.view_moved()
-        waits = self._heartbeats
         # In no view nothing leaves, and there is nobody to be counted: the next one is asked about.
-        if report.view and waits.among & ~report.view:
+        if report.view and self._heartbeats.among & ~report.view:
             # With a floor the wire has dropped what was filled, so the rest is of no use.
             if self.crowd.floor or not self._tellers(report.view, own=True):
-                waits.drop()
+                self._heartbeats.drop()
             else:
-                waits.among = report.view
-        burst = report.burst
-        if self._feed is not None and (
-            burst is None or burst.burst_id != self._feed.burst.burst_id
-        ):
-            self._carried = self._unchecked = self._feed.carried
+                self._heartbeats.among = report.view
+        burst, feed = report.burst, self._feed
+        if feed is not None and (burst is None or burst.burst_id != feed.burst.burst_id):
+            self._carried = self._unchecked = feed.carried
             self._feed = None
         if burst is not None and self._feed is None and report.real_allowed:
             members, again = burst.members, self._carried if burst.repeat else None
