@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -300,3 +301,30 @@ def test_a_box_that_is_not_there_is_said(tmp_path: Path) -> None:
     assert said is not None
     assert "nowhere" in said
     watcher.stop()
+
+
+def test_a_shortage_stays_said_where_there_is_no_room_to_ask_again(
+    watched: tuple[Path, Watcher, threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk is just when a person looks at the status."""
+    _, watcher, _ = watched
+    caught: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", caught.append)
+
+    def full(*_: object, **__: object) -> str:
+        raise OSError(errno.ENOSPC, "full")
+
+    def none(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "inotify")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tempfile, "mkdtemp", full)
+        assert watcher.shortage() is None
+    with monkeypatch.context() as patched:
+        patched.setattr(InotifyFD, "add_callback", none)
+        said = watcher.shortage()
+        assert said is not None
+        patched.setattr(tempfile, "mkdtemp", full)
+        assert watcher.shortage() == said
+    assert watcher.shortage() is None
+    assert not caught

@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -170,6 +171,8 @@ class Watcher:
         self._settling = Settling()
         self._woken = False
         self._eyes: _Eyes | None = None
+        self._lacks: str | None = None
+        """What the last try for one more watch said."""
 
     def start(self) -> str | None:
         """Returns None, or one line for people why there are no events, or not for all
@@ -207,17 +210,23 @@ class Watcher:
             self.lost()
         eyes = self._eyes
         assert eyes is not None
-        said: list[str | None] = [None]
 
         def try_one_more() -> None:
-            with tempfile.TemporaryDirectory(prefix="flocksy-") as folder:
-                try:
-                    eyes.try_one_more(os.fsencode(folder))
-                except OSError as error:
-                    said[0] = _why_not(self.root, error)
+            try:
+                folder = tempfile.mkdtemp(prefix="flocksy-")
+            except OSError:
+                return  # a full disk, for one: there is nothing to try it with, and the rest stays
+            try:
+                eyes.try_one_more(os.fsencode(folder))
+                self._lacks = None
+            except OSError as error:
+                self._lacks = _why_not(self.root, error)
+            finally:
+                with suppress(OSError):
+                    os.rmdir(folder)
 
         _bounded(try_one_more)
-        return said[0]
+        return self._lacks
 
     def take(self, now_s: float) -> Dirty:
         """What is due at `now_s`, in the time of `time.monotonic`."""
