@@ -24,6 +24,10 @@ REPEATABLE = ("hostname", "node", "box")
 MAX_REPEATS = 256
 """Nodes or boxes of one configuration. Flocks have up to about 20 members."""
 
+LONGEST_PERIOD = 5
+"""Seconds. What is given back a round or two later still has to be a measurement of clocks
+(`MAX_DELAY_US`), and what becomes of links is looked at once a round."""
+
 MIN_RATE = 16_000
 """Bytes per second. Below this a burst of the least length would run for minutes."""
 
@@ -75,7 +79,7 @@ class ProgramModel(BaseModel):
     allow_small_view: bool = False
     idle_cell: int = Field(default=1024, ge=256, le=65536)
     burst_cell: int = Field(default=65536, ge=4096, le=1048576)
-    period: Annotated[float, Field(ge=0.02, le=60)] | None = None
+    period: Annotated[float, Field(ge=0.02, le=LONGEST_PERIOD)] | None = None
     settle: Annotated[float, Field(ge=0, le=60)] | None = None
     rest: Annotated[float, Field(ge=0, le=10)] | None = None
     stall_timeout: float = Field(default=5.0, ge=0.5, le=300)

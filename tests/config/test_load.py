@@ -226,6 +226,7 @@ def test_several_hostnames_are_one_member(place: Place) -> None:
         ("node = nobody", ":5: node: 'nobody' is no endpoint"),
         ("idle_cell = 100", ":5: idle_cell: should be greater than or equal to 256"),
         ("period = nan", ":5: period: "),
+        ("period = 5.5", ":5: period: should be less than or equal to 5, not '5.5'"),
         ("min_view = 1", "min_view = 1 hides nobody"),
         ("min_view = 4", "min_view = 4 is more than the 3 members"),
         ("box = one", ":5: the box one has no path"),

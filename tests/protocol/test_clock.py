@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from flocksy.config.model import LONGEST_PERIOD
 from flocksy.protocol.cell import MAX_TIME_US
 from flocksy.protocol.clock import SAMPLES, FlockClock, middle
 from flocksy.protocol.header import Times
@@ -157,6 +158,15 @@ def test_of_two_equal_camps_one_gives_way() -> None:
     assert [clock.lost(world.now_ns) for clock in world.clocks] == [False, False, True, True]
     world.clocks[2].step()
     assert world.clocks[2].flock_ns(0) < START_NS + 3 * MS + PERIOD_NS
+
+
+def test_clocks_are_measured_at_the_longest_period_also_after_a_loss() -> None:
+    """Who gives a stamp back has held it for a round, or for two."""
+    period_ns = LONGEST_PERIOD * 1000 * MS
+    ours, theirs = (FlockClock(2, own, period_ns, START_NS) for own in range(2))
+    theirs.heard(0, ours.times(0), MS)
+    ours.heard(1, theirs.times(2 * period_ns), 2 * period_ns + MS)
+    assert ours.offset_ns(1, 2 * period_ns) == 0
 
 
 def test_nonsense_is_no_measurement() -> None:
