@@ -291,7 +291,10 @@ class Reporter:
         over = report.last_burst
         if over is not None and over != last.last_burst:
             if not over.finished:
-                log.warning("burst aborted: some member fell silent; it is repeated")
+                log.warning(
+                    "burst aborted: some member fell silent; it is repeated. If this happens again"
+                    " and again, some line is too slow for burst_cell: set max_rate, on all members"
+                )
             elif over.gap:
                 log.info("burst ended, with cells lost somewhere: it is repeated")
             else:
