@@ -177,7 +177,9 @@ class Reporter:
         exchange, box = self._exchange, kept.box
         if box is None or box.guard.met or not exchange.report.real_allowed:
             return []
-        return [NOBODY_ELSE] if 0 < len(exchange.live()) == len(exchange.lacking(box)) else []
+        others = exchange.live()
+        lacking = exchange.peers.lacking(box.setup.tag, others)
+        return [NOBODY_ELSE] if 0 < len(others) == len(lacking) else []
 
     def box_status(self, kept: Kept) -> BoxStatus:
         """One box, open or resting."""
@@ -196,6 +198,7 @@ class Reporter:
                 folders=kept.setup.folders,
             )
         exchange, counts = self._exchange, box.index.counts()
+        others = exchange.live()
         return make_box(
             name=kept.setup.name,
             path=box.setup.path,
@@ -214,8 +217,8 @@ class Reporter:
             set_aside=tuple(
                 f"{change.path} ({change.how} here)" for change in box.set_aside.changes(MAX_LISTED)
             ),
-            others=len(exchange.live()),
-            lacking=len(exchange.lacking(box)),
+            others=len(others),
+            lacking=len(exchange.peers.lacking(box.setup.tag, others)),
         )
 
     def _link(self, lane: int, report: WireReport) -> LinkStatus:

@@ -164,12 +164,7 @@ class Exchange:
 
     def has_met(self, box: Box) -> bool:
         """Whether some member of the view has the box, and all who have it say the same of it."""
-        tag = self._known_of(box)[:TAG_BYTES]
-        return bool(self.peers.sharing(tag, self.live())) and self.agrees(box)
-
-    def lacking(self, box: Box) -> list[int]:
-        """Members of the view that surely have no such box, or have it paused."""
-        return self.peers.lacking(box.setup.tag, self.live())
+        return bool(self.peers.sharing(box.setup.tag, self.live())) and self.agrees(box)
 
     @property
     def waiting_bytes(self) -> int:
