@@ -11,6 +11,7 @@ from flocksy.config.edit import Word, change_box
 from flocksy.config.settings import BoxSettings
 from flocksy.errors import ConfigError, FlocksyError
 from flocksy.node.configured import Configured
+from flocksy.node.past import inside
 from flocksy.status.control import Answer, Arguments, Pending
 from flocksy.sync.holding import Choice
 from flocksy.sync.ignore import IGNORE_FILE, MAX_IGNORE_BYTES
@@ -103,12 +104,8 @@ class Choosing:
                 f"{name}: is in mode {kept.setup.mode}: changes here are the flock's; flocksy"
                 " restore brings old content back"
             )
-        root = kept.place
-        given = None if paths is None else [inside(root, str(path)) for path in paths]
-        if given is not None and None in given:
-            raise FlocksyError(f"{name}: not all of these paths are in {root}")
-        chosen = None if given is None else [path for path in given if path]
-        reverted = kept.box.revert(None if given is not None and "" in given else chosen)
+        chosen = None if paths is None else [self._path_in(name, str(path)) for path in paths]
+        reverted = kept.box.revert(None if chosen is not None and "" in chosen else chosen)
         if not reverted and paths is not None:
             raise FlocksyError(f"{name}: nothing that was changed here is reverted by that")
         return {
@@ -117,17 +114,22 @@ class Choosing:
         }
 
     def _ignored(self, arguments: Arguments) -> Answer:
-        given = str(arguments["path"])
-        for kept in self._keeper.boxes:
-            path = inside(kept.place, given)
-            if path is None:
-                continue
-            if kept.box is None:
-                raise FlocksyError(f"{kept.setup.name}: rests: {kept.reason}")
-            reason = kept.box.held.explain(path) if path else None
-            waits = path in kept.box.guard.waiting
-            return explained(kept.setup.name, path, reason, waits=waits)
-        raise FlocksyError(f"{given}: is in no box of this node; see flocksy box list")
+        name, path = self._inside(str(arguments["path"]))
+        kept = self._keeper.get(name)
+        if kept.box is None:
+            raise FlocksyError(f"{name}: rests: {kept.reason}")
+        reason = kept.box.held.explain(path) if path else None
+        return explained(name, path, reason, waits=path in kept.box.guard.waiting)
+
+    def _inside(self, given: str) -> tuple[str, str]:
+        return inside([(kept.setup.name, kept.place) for kept in self._keeper.boxes], given)
+
+    def _path_in(self, name: str, given: str) -> str:
+        """The absolute path `given` as one of the box `name`; "" is the box itself."""
+        box, path = self._inside(given)
+        if box != name:
+            raise FlocksyError(f"{name}: {given} lies in another box; name {box} for it")
+        return path
 
     def _change(self, name: str, word: Word, value: object) -> None:
         self._keeper.get(name)
@@ -147,16 +149,6 @@ def told(kept: Kept, words: str) -> Answer:
     if kept.box is None:
         return {"text": f"{kept.setup.name}: {words}, but rests: {kept.reason}"}
     return {"text": f"{kept.setup.name}: {words}"}
-
-
-def inside(root: str, path: str) -> str | None:
-    """The absolute `path` as one of the box at `root`; "" is the box itself, None elsewhere."""
-    for base in (root, os.path.realpath(root)):
-        if path == base:
-            return ""
-        if path.startswith(base.rstrip("/") + "/"):
-            return path[len(base.rstrip("/")) + 1 :].rstrip("/")
-    return None
 
 
 def explained(name: str, path: str, reason: str | None, *, waits: bool = False) -> Answer:
@@ -191,18 +183,15 @@ def mode_words(former: str | None, mode: str) -> str:
 
 def ignored_offline(boxes: Sequence[BoxSettings], given: str) -> Answer:
     """`flocksy ignored` with no node running: by the configuration and the file as it stands."""
-    for box in boxes:
-        path = inside(box.path, given)
-        if path is None:
-            continue
-        try:
-            with open(os.path.join(box.path, IGNORE_FILE), "rb") as file:
-                text = file.read(MAX_IGNORE_BYTES).decode("utf-8", "surrogateescape")
-        except FileNotFoundError:
-            text = ""
-        except OSError as error:
-            raise FlocksyError(f"{box.path}/{IGNORE_FILE}: {error.strerror or error}") from None
-        choice = Choice(box.folders, text)
-        reason = choice.explain(path, is_directory=os.path.isdir(given)) if path else None
-        return explained(box.name, path, reason)
-    raise FlocksyError(f"{given}: is in no box of this node; see flocksy box list")
+    name, path = inside([(box.name, box.path) for box in boxes], given)
+    box = next(box for box in boxes if box.name == name)
+    try:
+        with open(os.path.join(box.path, IGNORE_FILE), "rb") as file:
+            text = file.read(MAX_IGNORE_BYTES).decode("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        text = ""
+    except OSError as error:
+        raise FlocksyError(f"{box.path}/{IGNORE_FILE}: {error.strerror or error}") from None
+    choice = Choice(box.folders, text)
+    reason = choice.explain(path, is_directory=os.path.isdir(given)) if path else None
+    return explained(name, path, reason)
