@@ -41,7 +41,8 @@ def _mode(parsed: argparse.Namespace, options: Options) -> int:
         words = mode_words(former, parsed.mode)
         if not sys.stdin.isatty():
             raise FlocksyError(
-                f"box mode: {parsed.mode} means: {words} There is nobody to answer; add --yes"
+                f"box mode: nobody is there to answer: add --yes if this is what you want, "
+                f"{parsed.mode}: {words}"
             )
         print(f"{printable(parsed.name)}: {parsed.mode}: {words}")
         try:

@@ -57,7 +57,9 @@ def read_text(path: str) -> str:
             f"{path}: does not exist; make one with flocksy init, or name another with -c"
         ) from None
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror}); name a file that this user can read (-c)"
+        ) from None
     if len(data) > MAX_CONFIG_BYTES:
         raise ConfigError(f"{path}: larger than {MAX_CONFIG_BYTES} bytes, this is no config file")
     if any(word in data for word in _PRIVATE):

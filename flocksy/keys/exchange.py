@@ -294,7 +294,10 @@ def pardoning(known: Known, name: str) -> Change:
     """What is different when a revocation is taken back."""
     kept = tuple(one for one in known.register.revoked if one.name != name)
     if len(kept) == len(known.register.revoked):
-        raise KeyFileError(f"nobody called {name!r} was revoked")
+        who = ", ".join(sorted({one.name for one in known.register.revoked}))
+        raise KeyFileError(
+            f"nobody called {name!r} was revoked; {f'revoked is {who}' if who else 'nobody is'}"
+        )
     return Change(
         (f"LETS {name} come back by an import",),
         dict(known.keystore),

@@ -212,10 +212,8 @@ class Links:
                 else:
                     target = resolved(endpoint)
                 pub.bind(target)
-            except zmq.ZMQError as error:
-                raise FlocksyError(_bind_error(endpoint, error)) from None
-            except OSError as error:
-                raise FlocksyError(f"hostname = {endpoint}: cannot be bound: {error}") from None
+            except (zmq.ZMQError, OSError) as error:
+                raise FlocksyError(f"hostname = {_bind_error(endpoint, error)}") from None
 
     def _connect(self, lane: int, member: Member) -> None:
         sub = self._new_sub(member.public_key)
@@ -330,7 +328,7 @@ def _refuse_living_ipc(endpoint: str) -> None:
     """
     path = endpoint.removeprefix("ipc://")
     if not os.path.isdir(os.path.dirname(path) or "."):
-        raise FileNotFoundError(f"the directory of {path} does not exist")
+        raise FileNotFoundError(f"the directory of {path} does not exist; make it with mkdir")
     if not hasattr(sockets, "AF_UNIX") or not os.path.exists(path):
         return
     with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as probe:
@@ -340,9 +338,17 @@ def _refuse_living_ipc(endpoint: str) -> None:
             raise OSError("another process has it; is this node running already?")
 
 
-def _bind_error(endpoint: str, error: zmq.ZMQError) -> str:
+def _bind_error(endpoint: str, error: zmq.ZMQError | OSError) -> str:
     if error.errno == zmq.EADDRINUSE:
-        return f"hostname = {endpoint}: the port is in use; is this node running already?"
+        return f"{endpoint}: the port is in use; is this node running already?"
     if error.errno == zmq.EADDRNOTAVAIL:
-        return f"hostname = {endpoint}: this machine does not have that address"
-    return f"hostname = {endpoint}: cannot be bound: {error.strerror}"
+        return f"{endpoint}: this machine does not have that address; flocksy check says what to do"
+    if error.errno is None:  # our own words
+        return f"{endpoint}: cannot be listened at: {error}"
+    why = error.strerror or error
+    if isinstance(error, sockets.gaierror):
+        return (
+            f"{endpoint}: the name cannot be found ({why}); mend it, or take an address of this "
+            "machine"
+        )
+    return f"{endpoint}: cannot be listened at ({why}); flocksy check says what to do"

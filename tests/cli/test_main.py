@@ -192,7 +192,16 @@ def test_what_a_box_is_used_for_without_a_node(
     assert run("ignored", str(place.root / "link" / "mail" / "a"), *flags(place)) == 0
     assert "is synchronised" in capsys.readouterr().out
     refused(capsys, 1, "lies in no box", "ignored", "/elsewhere", *flags(place))
-    refused(capsys, 1, "nobody to answer", "box", "mode", "one", "sync", *flags(place))
+    refused(
+        capsys,
+        1,
+        "nobody is there to answer: add --yes",
+        "box",
+        "mode",
+        "one",
+        "sync",
+        *flags(place),
+    )
     refused(capsys, 2, "inside the box", "box", "folders", "one", "../x", *flags(place))
     refused(capsys, 2, "name the paths", "box", "revert", "one", *flags(place))
 

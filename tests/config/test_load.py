@@ -319,7 +319,7 @@ def test_a_missing_or_unreadable_file_is_named(place: Place) -> None:
     with pytest.raises(ConfigError, match="does not exist"):
         load(place.options())
     place.config.mkdir()
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match=r"cannot be read \(Is a directory\); name a file .*-c"):
         load(place.options())
 
 

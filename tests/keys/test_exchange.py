@@ -208,7 +208,11 @@ def test_no_key_of_a_revoked_member_comes_back_under_another_uid() -> None:
     for bundle in bundles:
         with pytest.raises(KeyFileError, match="was revoked"):
             importing(revoked, bundle)
+    with pytest.raises(KeyFileError, match="nobody called 'cleo' was revoked; revoked is ben"):
+        pardoning(revoked, "cleo")
     assert after(revoked, pardoning(revoked, "ben")).register == Register()
+    with pytest.raises(KeyFileError, match="nobody called 'ben' was revoked; nobody is"):
+        pardoning(NOBODY, "ben")
 
 
 PAIRS = [generate_pair() for _ in range(5)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ import zmq
 
 from flocksy.seam.joint import Gear, Inbound
 from flocksy.testing.flock import TrivialBox, drive, full_view, make_settings, with_hashes
+from flocksy.wire.link import _bind_error
 from flocksy.wire.process import EXIT_WORLD
 from flocksy.wire.settings import WireSettings
 
@@ -241,8 +243,40 @@ def test_a_port_in_use_is_one_clear_line(directory: str) -> None:
     other.start()
     other.process.join(20)
     assert other.process.exitcode == EXIT_WORLD
-    assert "does not exist" in other.report.errors[0]
+    assert "does not exist; make it with mkdir" in other.report.errors[0]
     other.stop()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "error", "said"),
+    [
+        (
+            "tcp://192.0.2.1:5000",
+            zmq.ZMQError(zmq.EADDRNOTAVAIL),
+            "this machine does not have that address; flocksy check says what to do",
+        ),
+        (
+            "tcp://anna.example:5000",
+            socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+            "the name cannot be found (Name or service not known); mend it, or take an address of "
+            "this machine",
+        ),
+        (
+            "tcp://127.0.0.1:80",
+            zmq.ZMQError(errno.EACCES, "Permission denied"),
+            "cannot be listened at (Permission denied); flocksy check says what to do",
+        ),
+        (
+            "ipc:///none/1",
+            OSError("another process has it; is this node running already?"),
+            "cannot be listened at: another process has it; is this node running already?",
+        ),
+    ],
+)
+def test_what_cannot_be_listened_at_is_said_with_what_to_do(
+    endpoint: str, error: zmq.ZMQError | OSError, said: str
+) -> None:
+    assert _bind_error(endpoint, error) == f"{endpoint}: {said}"
 
 
 def test_signals_are_the_parents_business(directory: str) -> None:
