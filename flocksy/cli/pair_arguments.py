@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from flocksy.seam.limits import MAX_LANES
+
 DEFAULT_PORT = 5017
 """Where a machine with a code listens unless told otherwise."""
 
@@ -11,8 +13,8 @@ DEFAULT_MINUTES = 10.0
 MAX_MINUTES = 120.0
 """A code that nobody has used by then is forgotten, or overheard."""
 
-MAX_MACHINES = 31
-"""A flock has at most 32 members."""
+MAX_MACHINES = MAX_LANES - 1
+"""All others of the largest flock."""
 
 
 def add_pair(parser: argparse.ArgumentParser) -> None:

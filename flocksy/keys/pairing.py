@@ -43,6 +43,7 @@ from spake2.ed25519_basic import NotOnCurve
 from flocksy.errors import FlocksyError, HostileInput
 from flocksy.keys.bundle import MAX_BUNDLE_BYTES, Bundle, decode_bundle, encode_bundle
 from flocksy.keys.words import bytes_of, words_of
+from flocksy.seam.limits import MAX_LANES
 
 MAGIC = b"flocksy pair 1\r\n"
 NONCE_BYTES = 16
@@ -55,8 +56,8 @@ CODE_WORDS = 4
 MAX_TURNS = 64
 """Connections that one code takes, whoever they come from. A guest needs one."""
 
-MAX_PLACES = 31
-"""Guests of one code: a flock has at most 32 members."""
+MAX_PLACES = MAX_LANES - 1
+"""Guests of one code: all others of the largest flock."""
 
 MAX_BUNDLES = 32
 """Bundles taken from the other side of one run."""

@@ -31,7 +31,7 @@ from flocksy.keys.writing import replace
 VERSION = 1
 MAX_REGISTER_BYTES = 1024 * 1024
 MAX_MEMBERS = 1024
-"""Entries of one register. A flock has at most 32 members; people may be in several."""
+"""Entries of one register. One flock has few of them; people may be in several."""
 
 MAX_REVOKED = 4096
 MAX_FORMER_KEYS = 4

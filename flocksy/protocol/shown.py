@@ -12,10 +12,6 @@ from enum import Enum, IntEnum
 
 from flocksy.protocol.fsm_table import Status
 
-MAX_LANES = 32
-"""Members of a flock at most: bitmaps fit 32 bits, and the search for cliques stays small.
-Design section 1 aims at 3 to about 20."""
-
 BURST_ID_BYTES = 8
 """Length of a burst id. It only tells apart the bursts of one flock within some minutes."""
 

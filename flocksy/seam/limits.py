@@ -22,7 +22,9 @@ BURST_OUT_WINDOWS = 3
 the one before was shown a window ago, and up to a window leaves at once."""
 
 MAX_LANES = 32
-"""Members of a flock. The cell header grows by a fixed amount per lane, and 20 is the plan."""
+"""Members of a flock, the only place where that is said. Sets of them are bitmaps of 32 bits in
+every cell, whose header grows by a fixed amount per lane; the search for cliques among them stays
+small; and about 20 is the plan."""
 
 MAX_SEAM_BYTES = 256 << 20
 """All shared memory of a node. A cell size or a flock that needs more is refused at start."""
