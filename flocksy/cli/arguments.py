@@ -19,7 +19,6 @@ MAX_WAIT_SECONDS = 365 * 86400.0
 _AFTER = "after_"  # the original's flags may stand before and after a subcommand: two places
 
 _SINGLE = ("config", "keystore", "privatekey", "state_dir")
-_REPEATED = ("hostname", "node", "box")
 
 
 class _Parser(argparse.ArgumentParser):

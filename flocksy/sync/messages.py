@@ -27,7 +27,6 @@ from flocksy.sync.names import MAX_PATH_BYTES, decode_path, encode_path
 from flocksy.sync.state import MAX_ANCESTRY
 from flocksy.sync.stream import MAX_MESSAGE_BYTES
 from flocksy.sync.version import (
-    MAX_PLAIN_RECORD_BYTES,
     MAX_RECORD_BYTES,
     NO_ROOT,
     ROOT_BYTES,
@@ -187,14 +186,6 @@ _RANGE = struct.Struct("<16s16sQ32s")
 _ITEMS = struct.Struct("<B16s16s16sI")
 _ADDRESS = struct.Struct("<BB")
 _NO_END = bytes(KEY_BYTES)  # no range ends where keys begin
-
-
-def entry_bytes(entry: Entry) -> int:
-    """An upper bound of what the entry takes inside a message, to fill messages by."""
-    inline = len(entry.inline) if entry.inline is not None else 0
-    ancestry = len(entry.superseded) * (VERSION_ID_BYTES + 1 + ROOT_BYTES)
-    record = MAX_PLAIN_RECORD_BYTES + len(entry.version.attributes)
-    return _ENTRY.size + len(encode_path(entry.path)) + record + ancestry + inline
 
 
 def encode(message: Message) -> Sequence[Buffer]:

@@ -26,7 +26,6 @@ from flocksy.sync.messages import (
     WantRecords,
     decode,
     encode,
-    entry_bytes,
 )
 from flocksy.sync.version import Kind, Version
 from tests.sync.test_version import versions
@@ -135,12 +134,6 @@ def test_noise_is_refused(raw: bytes) -> None:
         decode(raw)
     except HostileInput:
         return
-
-
-@given(entries())
-def test_the_bound_of_an_entry_holds(entry: Entry) -> None:
-    empty = len(b"".join(encode(Versions(bytes(16), (entry,))))) - struct.calcsize("<B16s8sII")
-    assert empty <= entry_bytes(entry)
 
 
 def one(**change: object) -> bytes:

@@ -11,7 +11,6 @@ import io
 from collections.abc import Iterator
 from functools import cache
 
-import pyfastcdc
 from pyfastcdc import FastCDC
 
 from flocksy.index.contents import Piece
@@ -52,11 +51,6 @@ def _cutter(average: int) -> FastCDC:
         normalized_chunking=2,
         seed=0,
     )
-
-
-def is_compiled() -> bool:
-    """Whether pyfastcdc runs as machine code; in Python it is a hundred times slower."""
-    return ".cy." in pyfastcdc.FastCDC.__module__
 
 
 def cut(data: bytes | bytearray | memoryview) -> list[Piece]:
