@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-TAG_BYTES = 16
+from flocksy.sync.messages import BOX_TAG_BYTES
 
 
 class Mode(StrEnum):
@@ -84,4 +84,4 @@ class BoxSetup:
     @property
     def tag(self) -> bytes:
         """The box in messages: the first bytes of its id."""
-        return self.box_id[:TAG_BYTES]
+        return self.box_id[:BOX_TAG_BYTES]

@@ -43,6 +43,9 @@ PARTS = 16  # of a range that is cut: as much as one list of items
 MAX_OFFERED = 65536  # keys out of one message; the next round finds the rest
 MODULUS = 1 << 256
 
+KNOWN_TAG_BYTES = 8  # of a box's tag, before the digest in the 32 bytes that a cell has for it
+KNOWN_DIGEST_BYTES = 24
+
 _KNOWN_PERSON = b"flocksy known"
 _KEY_SPACE = 1 << (8 * KEY_BYTES)
 
@@ -84,15 +87,15 @@ def item_hash(path: str, heads: Iterable[bytes]) -> bytes:
 
 
 def known_bytes(box: bytes, store: Store) -> bytes:
-    """The 32 bytes of a cell that say what this member knows of one box: 8 of the box tag, 24 of
-    a hash over the fingerprint of the whole range."""
+    """The bytes of a cell that say what this member knows of one box: the first of its tag, and a
+    hash over the fingerprint of the whole range."""
     count, total = store.fingerprint(bytes(KEY_BYTES), b"")
     digest = hashlib.blake2b(
         count.to_bytes(8, "big") + total.to_bytes(ITEM_BYTES, "big"),
-        digest_size=24,
+        digest_size=KNOWN_DIGEST_BYTES,
         person=_KNOWN_PERSON,
     )
-    return box[:8] + digest.digest()
+    return box[:KNOWN_TAG_BYTES] + digest.digest()
 
 
 def opening(box: bytes, store: Store) -> Ranges:

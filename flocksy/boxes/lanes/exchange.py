@@ -26,7 +26,7 @@ from flocksy.boxes.lanes.crowd import Crowd
 from flocksy.boxes.lanes.feed import BoxFailedError, Carried, Feed, Parts
 from flocksy.boxes.lanes.heartbeats import Heartbeats, size_of
 from flocksy.boxes.lanes.inbox import Inbox, Unpacker
-from flocksy.boxes.lanes.peers import TAG_BYTES, Peers
+from flocksy.boxes.lanes.peers import Peers
 from flocksy.boxes.lanes.repair import Repair
 from flocksy.boxes.lanes.unsaid import Unsaid
 from flocksy.boxes.outside import Outside
@@ -35,6 +35,7 @@ from flocksy.seam.joint import BoxSeam
 from flocksy.seam.report import KNOWN_BYTES, BoxReport, WireReport
 from flocksy.sync import messages, reconcile
 from flocksy.sync.messages import Address, Content, Message, Versions
+from flocksy.sync.reconcile import KNOWN_TAG_BYTES
 from flocksy.sync.stream import SLOT_HEAD_BYTES
 
 DRAIN_SLOTS = 24
@@ -160,7 +161,7 @@ class Exchange:
         if not self._report.real_allowed:
             return False
         known = self._known_of(box)
-        return self.peers.agree(known[:TAG_BYTES], known[TAG_BYTES:], self.live())
+        return self.peers.agree(known[:KNOWN_TAG_BYTES], known[KNOWN_TAG_BYTES:], self.live())
 
     def has_met(self, box: Box) -> bool:
         """Whether some member of the view has the box, and all who have it say the same of it."""
@@ -310,7 +311,7 @@ class Exchange:
 
     def _compare_and_ask(self, box: Box, live: Sequence[int], round_: int) -> None:
         known = self._known_of(box)
-        tag, digest = known[:TAG_BYTES], known[TAG_BYTES:]
+        tag, digest = known[:KNOWN_TAG_BYTES], known[KNOWN_TAG_BYTES:]
         shared = self.peers.sharing(tag, live)
         if self._controls or self._answers.payload_bytes:
             self.peers.calm()  # what waits to be said may be all of the difference

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-TAG_BYTES = 8
-"""The part of a box id that stands before the digest in the 32 bytes of a cell."""
+from flocksy.sync.reconcile import KNOWN_TAG_BYTES
 
 STANDING_ROUNDS = 4
 """Rounds a difference must stand before anybody asks (design 6.4)."""
@@ -57,7 +56,7 @@ class Peers:
         self._heartbeats[lane] += 1
         if not any(known):
             return
-        tag, digest = known[:TAG_BYTES], known[TAG_BYTES:]
+        tag, digest = known[:KNOWN_TAG_BYTES], known[KNOWN_TAG_BYTES:]
         boxes = self._heard[lane]
         entry = self._of(lane, tag)
         if entry is not None:
@@ -80,14 +79,14 @@ class Peers:
 
     def lacking(self, tag: bytes, lanes: Iterable[int]) -> list[int]:
         """Those of these lanes that surely lack the box: they name others, or none, and long."""
-        tag = tag[:TAG_BYTES]
+        tag = tag[:KNOWN_TAG_BYTES]
         return [
             lane for lane in lanes if self._of(lane, tag) is None and self._silent_since(lane, 0)
         ]
 
     def sharing(self, tag: bytes, lanes: Iterable[int]) -> list[int]:
         """Those of these lanes that have the box, by (the first bytes of) its tag."""
-        return [lane for lane in lanes if self._of(lane, tag[:TAG_BYTES]) is not None]
+        return [lane for lane in lanes if self._of(lane, tag[:KNOWN_TAG_BYTES]) is not None]
 
     def standing(self, tag: bytes, digest: bytes, lanes: Iterable[int], round_: int) -> bool:
         """Whether some lane's digest of the box has differed from ours for long enough.
