@@ -268,7 +268,7 @@ class Box:
         problems |= {**self.planning.missing.problems, **self.planning.problems}
         problems |= self.held.problems
         trouble = self.staging.trouble(self.planning.missing) or self._upkeep.trouble
-        trouble = trouble or self._opened.lacks
+        trouble = trouble or self.scans.trouble or self._opened.lacks
         return {**problems, "": trouble} if trouble else problems
 
     def close(self) -> None:

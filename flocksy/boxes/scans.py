@@ -56,6 +56,8 @@ class Scans:
         self._lost = False  # events, and the whole box has not been looked at since
         self._whole_at = 0.0
         self._gathers_until = 0.0
+        self.trouble = ""
+        """Why the last scan failed, until one of the whole box has not."""
         self.complete = False
         """Whether the local tree is: the whole box has been looked at."""
         self.undecided = opened.links is not None and opened.adopting
@@ -79,11 +81,13 @@ class Scans:
         self._outside.discard(report.ticket)
         self._intake.answered(report.ticket, failed=report.failed is not None)
         if report.failed is not None:
+            self.trouble = report.failed
             self._whole_at = min(self._whole_at, now + FAILED_SECONDS)
             self._unseen = self._unseen or before
             return False
         if report.ticket != self._whole:
             return False
+        self.trouble = ""
         self.complete = self._watched = True
         self._lost = False
         self._unseen = self._unseen and not before

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.scan.scanner import ScanRequest
+from flocksy.boxes.scan.scanner import ScanReport, ScanRequest
 from flocksy.boxes.scan.watcher import QUIET_S, Settling
 from flocksy.boxes.scans import GATHER_SECONDS
 from flocksy.testing.lockstep import Lockstep
@@ -47,3 +47,17 @@ def test_paths_that_change_one_after_the_other_are_asked_for_together(
     last = began + (FILES - 1) * BETWEEN_S + QUIET_S
     assert times[-1] <= last + GATHER_SECONDS
     assert len(asked) <= (last - times[0]) / GATHER_SECONDS + 2
+
+
+def test_why_a_scan_failed_is_said_until_one_of_the_whole_box_has_not(tmp_path: Path) -> None:
+    with Lockstep(tmp_path, size=1) as flock:
+        flock.settle()
+        box = flock.nodes[0].keeper.boxes[0].box
+        assert box is not None and "" not in box.problems
+        box.rescan(flock.now)
+        box.scans.turn(flock.now)
+        (ticket,) = box.scans.tickets
+        why = "cannot be read: Input/output error"
+        box.scanned(ScanReport(ticket, box.setup.tag, (), True, 0, why), flock.now)
+        assert box.problems[""] == why
+        flock.run_until(lambda: not box.problems)
