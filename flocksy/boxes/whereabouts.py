@@ -23,7 +23,10 @@ from flocksy.system import filesystems
 PLACE = "place"
 """Name under which the index remembers the directory of the box below its mount point."""
 
-_NOT_ASKED = frozenset({"autofs", "fusectl", "fuse.gvfsd-fuse", "fuse.portal", "fuse.sshfs"})
+_NOT_ASKED = frozenset(
+    {"autofs", "fusectl", "fuse.gvfsd-fuse", "fuse.portal", "fuse.sshfs"}
+    | {"fuse.rclone", "fuse.glusterfs", "fuse.s3fs", "cifs", "smb3", "smbfs"}
+)
 """Kinds of mounts on which a look may wait for a network, or mounts something."""
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from flocksy.boxes import whereabouts
 from flocksy.boxes.disk.mounts import MOUNTS, Mounts
 from flocksy.index.store import BoxIndex
 from flocksy.system import filesystems
@@ -29,3 +30,14 @@ def test_the_number_that_an_earlier_flocksy_took_is_that_of_the_same_file_system
     mounts = Mounts(index, str(inside.parent), adopting=False)
     assert mounts.is_detached("inside/file") == is_detached
     index.close()
+
+
+@pytest.mark.parametrize(("kind", "source"), [("cifs", "//nas/share"), ("fuse.rclone", "nas:")])
+def test_a_share_that_may_be_away_is_not_asked_for_the_marker(
+    monkeypatch: pytest.MonkeyPatch, kind: str, source: str
+) -> None:
+    """Such a look waits for its network, and all boxes of the node with it."""
+    drive = filesystems.Mount("/media/drive", "ext4", "/dev/sdb1", 1)
+    share = filesystems.Mount("/mnt/nas", kind, source, 2)
+    monkeypatch.setattr(filesystems, "mounts", lambda: [share, drive])
+    assert list(whereabouts._candidates("/box", None)) == ["/box", "/media/drive"]
