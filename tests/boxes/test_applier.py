@@ -797,3 +797,23 @@ def test_works_in_slices(bench: Bench) -> None:
     work = bench.applier.apply([bench.put(f"f{number}", b"1") for number in range(600)])
     assert sum(1 for _ in work) > 1
     assert len(bench.paths()) == 600
+
+
+def test_a_time_that_this_system_cannot_tell_is_one_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where `time_t` has 32 bits, after January 2038."""
+    bench = Bench(tmp_path)
+    utime, late_ns = os.utime, (1 << 31) * 10**9
+
+    def narrow(path: int | str, *, ns: tuple[int, int]) -> None:
+        if ns[1] >= late_ns:
+            raise OverflowError("timestamp out of range for platform time_t")
+        utime(path, ns=ns)
+
+    monkeypatch.setattr(os, "utime", narrow)
+    report = bench.apply(bench.put("late", b"1", mtime_ns=late_ns), bench.put("f", b"2"))
+    results = {outcome.operation.path: outcome for outcome in report.outcomes}
+    assert results["late"].result is Result.PROBLEM and "time" in results["late"].problem
+    assert results["f"].result is Result.DONE
+    bench.close()

@@ -57,7 +57,10 @@ def set_metadata(entry: Handle, mode: int | None, mtime_ns: int | None, inode: i
     if mode is not None and stat.S_IMODE(found.st_mode) != mode & MODE_BITS:
         os.chmod(entry.target, mode & MODE_BITS)
     if mtime_ns is not None:
-        os.utime(entry.target, ns=(found.st_atime_ns, mtime_ns))
+        try:
+            os.utime(entry.target, ns=(found.st_atime_ns, mtime_ns))
+        except OverflowError:  # where time_t has 32 bits
+            raise OSError(errno.EOVERFLOW, "this system cannot tell its time") from None
     return as_stat(os.fstat(entry.descriptor))
 
 
