@@ -157,7 +157,9 @@ def test_waiting_has_an_end(rig: Rig) -> None:
 
 def test_who_waits_is_told_that_the_node_stops(rig: Rig) -> None:
     node = rig.nodes[2]
-    command(node, "box", "pause", "shared")
+    away = rig.root / "the disk is away"
+    node.box.rename(away)
+    wait_until(lambda: box_status(node)["state"] == "paused", "it is waited for", SOON)
     with (
         local_socket.connect(node.control_socket(), SOON) as client,
         client.makefile("rw") as lines,
@@ -170,9 +172,9 @@ def test_who_waits_is_told_that_the_node_stops(rig: Rig) -> None:
         assert rig.stop(node) == 0
         told = json.loads(lines.readline())
     assert (told["id"], told["error"]) == (0, "the node stops")
+    away.rename(node.box)
     rig.start(node)
     rig.wait_for_view()
-    command(node, "box", "resume", "shared")
     rig.wait_in_sync()
 
 
