@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from flocksy.boxes.apply.journal import IndexJournal, JournalEntry
+from flocksy.boxes.box import Box
 from flocksy.boxes.scan.scanner import Scanner, ScanRequest
+from flocksy.sync.messages import Versions
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 
 __all__ = ["flock", "spool"]
@@ -84,3 +86,20 @@ def test_nothing_is_looked_for_in_a_burst(flock: Flock, monkeypatch: pytest.Monk
     assert not asked
     box.turn(later, quiet=True)
     assert [one.paths for one in asked] == [("file",)]
+
+
+def test_no_slot_takes_much_longer_than_cover(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    receive = Box.receive
+
+    def received(self: Box, message: Versions, *, own: bool, now: float) -> None:
+        sizes.append(len(message.entries))
+        receive(self, message, own=own, now=now)
+
+    monkeypatch.setattr(Box, "receive", received)
+    for number in range(5 * MANY):
+        flock.write(0, f"many {number}", str(number))
+    flock.settle_equal()
+    assert 1 < max(sizes) <= 32

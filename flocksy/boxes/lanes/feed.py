@@ -27,10 +27,10 @@ from flocksy.sync.messages import Content, Encoding, Entry, Versions
 from flocksy.sync.stream import SLOT_HEAD_BYTES, StreamWriter
 from flocksy.sync.version import Buffer
 
-GROUP_ENTRIES = 256
-GROUP_BYTES = 64 << 10
+GROUP_ENTRIES = 32
+GROUP_BYTES = 16 << 10
 """Records share a message up to here: large enough that framing does not count, small enough that
-a lost slot does not cost much."""
+a lost slot does not cost much, and that no slot takes much longer to fill than one of cover."""
 
 
 Parts = Sequence[Buffer]
@@ -239,8 +239,8 @@ class Feed:
             yield _Item(parts, functools.partial(self.carried.controls.append, parts))
         for tag, group in itertools.groupby(again.records, key=lambda one: one[0].setup.tag):
             pairs = list(group)
-            for start in range(0, len(pairs), GROUP_ENTRIES // 4):
-                some = pairs[start : start + GROUP_ENTRIES // 4]
+            for start in range(0, len(pairs), GROUP_ENTRIES):
+                some = pairs[start : start + GROUP_ENTRIES]
                 entries = []
                 for box, path in some:
                     with _blaming(box):
