@@ -123,7 +123,8 @@ def keep_in_keyring(public_key: str, passphrase: bytes) -> None:
         import keyring
     except ImportError:
         raise FlocksyError(
-            "the system's keyring is not in reach: pip install 'flocksy[keyring]'"
+            "the system's keyring is not in reach: pip install 'keyring>=25,<26', with the pip that"
+            " installed flocksy (docs/keys.md)"
         ) from None
     try:
         keyring.set_password(SERVICE, public_key, text)
