@@ -83,17 +83,22 @@ def test_a_text_that_nobody_has(
         assert len(flock.tree(0)) == 1 + len(contents)
 
 
+def make_link_without_text(flock: Flock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Node 2 makes it and tells nobody what it says; the others have given up asking."""
+    flock.write(0, "b", "b")
+    flock.settle_equal()
+    monkeypatch.setattr(Offers, "inline", lambda *_: None)
+    monkeypatch.setattr(Offers, "_is_nowhere", lambda *_: True)
+    flock.path(2, "link").symlink_to("there")
+    flock.run_until(lambda: all("link" in flock.box(lane).problems for lane in (0, 1)))
+
+
 def test_a_text_that_all_have_denied_can_be_dismissed(
     tmp_path: Path, spool: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its maker is here, and answers each time that it has no text."""
     with Guarded(tmp_path, spool) as flock:
-        flock.write(0, "b", "b")
-        flock.settle_equal()
-        monkeypatch.setattr(Offers, "inline", lambda *_: None)
-        monkeypatch.setattr(Offers, "_is_nowhere", lambda *_: True)
-        flock.path(2, "link").symlink_to("there")
-        flock.run_until(lambda: all("link" in flock.box(lane).problems for lane in (0, 1)))
+        make_link_without_text(flock, monkeypatch)
         assert say(flock, 0, "link") == ["link"]
         flock.run_until(lambda: not any(flock.box(lane).problems for lane in (0, 1)))
         assert flock.tree(1) == {"b"}
@@ -103,12 +108,7 @@ def test_a_text_is_asked_for_once_more_where_somebody_has_come_since(
     tmp_path: Path, spool: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Guarded(tmp_path, spool) as flock:
-        flock.write(0, "b", "b")
-        flock.settle_equal()
-        monkeypatch.setattr(Offers, "inline", lambda *_: None)
-        monkeypatch.setattr(Offers, "_is_nowhere", lambda *_: True)
-        flock.path(2, "link").symlink_to("there")
-        flock.run_until(lambda: all("link" in flock.box(lane).problems for lane in (0, 1)))
+        make_link_without_text(flock, monkeypatch)
         flock.stop(1)
         flock.restart(1)
         flock.settle()

@@ -139,7 +139,17 @@ def running(person: Person, answer: Callable[[NodeSettings], str]) -> Iterator[l
         asked.append(command)
         return {"text": answer(settings)}
 
-    server = ControlServer(settings.control_path, handle)
+    try:
+        with serving(settings.control_path, handle):
+            yield asked
+    finally:
+        lock.close()
+
+
+@contextlib.contextmanager
+def serving(control_path: str, handle: Callable[[str, Arguments], Answer]) -> Iterator[None]:
+    """Somebody who listens at the socket of a node and answers with what `handle` says."""
+    server = ControlServer(control_path, handle)
     stop = threading.Event()
 
     def serve() -> None:
@@ -150,9 +160,8 @@ def running(person: Person, answer: Callable[[NodeSettings], str]) -> Iterator[l
     thread = threading.Thread(target=serve)
     thread.start()
     try:
-        yield asked
+        yield
     finally:
         stop.set()
         thread.join()
         server.close()
-        lock.close()

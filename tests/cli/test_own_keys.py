@@ -22,6 +22,15 @@ from flocksy.keys.rotation import decode_rotation, encode_rotation, make_rotatio
 from tests.cli.people import Capture, Person, passed
 
 
+def announcement(person: Person, capsys: Capture, folder: Path) -> Path:
+    """What somebody says of a new key, as a file."""
+    capsys.readouterr()
+    assert person.keys("rotate") == 0
+    path = folder / "announcement"
+    path.write_text(capsys.readouterr().out)
+    return path
+
+
 def test_a_rotation_keeps_uid_trust_and_state(
     people: tuple[Person, Person, Person], capsys: Capture, tmp_path: Path
 ) -> None:
@@ -138,10 +147,7 @@ def test_an_announcement_whose_import_broke_off_is_imported_again(
 ) -> None:
     anna, ben, _ = people
     ben.knows(anna, capsys)
-    capsys.readouterr()
-    assert anna.keys("rotate") == 0
-    path = tmp_path / "announcement"
-    path.write_text(capsys.readouterr().out)
+    path = announcement(anna, capsys, tmp_path)
     in_the_way = Path(f"{ben.keystore}.new")
     in_the_way.touch()
     assert ben.keys("import", str(path), "--yes") == 2
@@ -235,10 +241,7 @@ def test_what_is_said_after_a_cancelled_rotation_can_be_done(
 ) -> None:
     anna, ben, _ = people
     ben.knows(anna, capsys)
-    capsys.readouterr()
-    assert anna.keys("rotate") == 0
-    path = tmp_path / "announcement"
-    path.write_text(capsys.readouterr().out)
+    path = announcement(anna, capsys, tmp_path)
     assert ben.keys("import", str(path), "--yes") == 0
     assert anna.keys("rotate", "--cancel") == 0
     assert "flocksy keys remove anna" in capsys.readouterr().out

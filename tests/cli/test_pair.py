@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import select
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +24,9 @@ from flocksy.errors import ConfigError
 from flocksy.keys.pairing import WRONG
 from flocksy.keys.register import Trust, read_register
 from flocksy.keys.words import WORDS
-from flocksy.status.control import Answer, Arguments, ControlServer
+from flocksy.status.control import Answer, Arguments
 from flocksy.system import locks
+from tests.cli.people import serving
 from tests.place import PLAIN, Place
 
 BOUND_SECONDS = 30.0
@@ -209,17 +208,7 @@ def test_a_running_node_is_told_once_when_all_have_met(
                 free.close()
         return {"text": "members changed: the node joins the flock anew"}
 
-    server = ControlServer(settings.control_path, handle)
-    stop = threading.Event()
-
-    def serve() -> None:
-        while not stop.is_set():
-            if select.select([server.fileno()], [], [], 0.05)[0]:
-                server.on_readable()
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
+    with lock, serving(settings.control_path, handle):
         dora = new_person(anna.home.parent, "dora", 5009, monkeypatch)
         code, where = anna.host("--for", "2")
         waiting = [
@@ -239,11 +228,6 @@ def test_a_running_node_is_told_once_when_all_have_met(
         for process in waiting:
             process.communicate(timeout=BOUND_SECONDS)
         status, said, wrong = anna.hosted()
-    finally:
-        stop.set()
-        thread.join()
-        server.close()
-        lock.close()
     assert (status, wrong) == (0, "")
     assert said.count("joins the flock anew") == 1
     assert seen == [(4, True)]
