@@ -26,6 +26,7 @@ import heapq
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from enum import Enum
+from random import Random
 
 from flocksy.boxes.scan.findings import Finding, Gone, Seen
 from flocksy.index.store import BoxIndex
@@ -226,8 +227,9 @@ class Guard:
         ]
 
     def _losses_among(self, view: View, paths: Sequence[str]) -> int:
-        """How many of the paths are lost, about: of many, some stand for all."""
-        some = paths[:: -(-len(paths) // SAMPLED) or 1]
+        """How many of the paths are lost, about: of many, some stand for all. They are drawn (the
+        same of the same): at a fixed step there may be nothing but the folders of the files."""
+        some = paths if len(paths) <= SAMPLED else Random(0).sample(paths, SAMPLED)
         lost = sum(self._is_loss(view, path) for path in some)
         return lost * len(paths) // len(some) if some else 0
 

@@ -62,6 +62,22 @@ def test_all_that_one_look_finds_is_one_question(
     assert flock.tree(0) == set()
 
 
+def test_one_file_in_each_of_many_folders_is_counted_too(
+    flock: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is looked at for all of it is not folders only, in whatever order they come."""
+    monkeypatch.setattr(guard, "SAMPLED", 60)  # of 115, then 109: at a fixed step every second one
+    monkeypatch.setattr(box, "COMMIT_PATHS", 6)
+    folders = {f"folder/{number:02}" for number in range(60)}
+    names = {f"{folder}/file" for folder in folders}
+    fill(flock, sorted(names))
+    monkeypatch.setattr(Watcher, "happened", lambda *_: None)
+    shutil.rmtree(flock.path(2, "folder"))
+    rescan(flock)
+    assert waiting(flock, 2) == {"folder", *folders, *names}
+    assert flock.tree(0) == {"folder", *folders, *names}
+
+
 def test_many_that_are_seen_to_go_are_one_question(
     tmp_path: Path, spool: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
