@@ -108,16 +108,17 @@ class Guard:
         for finding in findings:
             if not isinstance(finding, Gone | Seen):
                 continue
-            path = finding.path
-            if isinstance(finding, Gone) and source is not Source.LIVE:
+            path, is_gone = finding.path, isinstance(finding, Gone)
+            if is_gone and source is not Source.LIVE:
                 self._suspects[path] = source
                 continue
+            if is_gone and self._index.local(path) is None:
+                continue  # another look was first, and has said how it came about
             self._suspects.pop(path, None)
             self._too_many.discard(path)
             self._approved.discard(path)
             self.waiting.pop(path, None)
-            is_news = isinstance(finding, Gone) and self._index.local(path) is not None
-            if is_news and self._percent < 100:
+            if is_gone and self._percent < 100:
                 self._suspects[path] = source
 
     def hold(self, gone: Sequence[str], now: float) -> set[str]:

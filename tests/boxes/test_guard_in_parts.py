@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from flocksy.boxes import box, guard
-from flocksy.boxes.guard import FEW_DELETIONS, SAMPLED
+from flocksy.boxes.guard import FEW_DELETIONS, SAMPLED, Source
+from flocksy.boxes.scan.findings import Gone
 from flocksy.boxes.scan.watcher import Watcher
 from flocksy.boxes.scans import RESCAN_SECONDS
 from tests.boxes.flock_of_boxes import spool
@@ -88,6 +89,27 @@ def test_many_that_are_seen_to_go_are_one_question(
         fill(flock, sorted(names))
         monkeypatch.setattr(box, "COMMIT_PATHS", AT_A_TIME)
         shutil.rmtree(flock.path(2, "folder"))
+        flock.settle()
+        assert waiting(flock, 2) == {"folder", *names}
+        assert flock.tree(0) == {"folder", *names}
+
+
+@pytest.mark.parametrize(("first", "percent"), [(Source.RESCAN, 100), (Source.LIVE, 30)])
+def test_what_a_second_look_tells_of_too_is_as_the_first_found_it(
+    tmp_path: Path, spool: Path, monkeypatch: pytest.MonkeyPatch, first: Source, percent: int
+) -> None:
+    """One that began before what the first had found was taken in."""
+    monkeypatch.setattr(Guarded, "percent", percent)
+    names = {f"folder/{number}" for number in range(60)}
+    with Guarded(tmp_path, spool) as flock:
+        fill(flock, sorted(names))
+        monkeypatch.setattr(Watcher, "happened", lambda *_: None)
+        monkeypatch.setattr(box, "COMMIT_PATHS", AT_A_TIME)
+        shutil.rmtree(flock.path(2, "folder"))
+        gone = [*map(Gone, sorted(names)), Gone("folder")]
+        for source in (first, Source.LIVE):
+            flock.box(2).guard.found(gone, source)
+            flock.box(2).intake.take(gone, flock.now)
         flock.settle()
         assert waiting(flock, 2) == {"folder", *names}
         assert flock.tree(0) == {"folder", *names}
