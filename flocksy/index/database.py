@@ -70,13 +70,13 @@ def translated(error: sqlite3.Error, name: str) -> Exception:
 
 
 @contextlib.contextmanager
-def decoding(path: Path) -> Iterator[None]:
+def decoding(path: Path, note: Callable[[Path], None] = note_damage) -> Iterator[None]:
     """What we wrote and cannot read any more is damage that SQLite does not see: it keeps no check
-    sums. Raises `IndexDamaged`."""
+    sums. `note` is called of it. Raises `IndexDamaged`."""
     try:
         yield
     except HostileInput as error:
-        note_damage(path)
+        note(path)
         raise IndexDamaged(
             f"index {path.name} is damaged ({error}): it is set aside and rebuilt"
         ) from None

@@ -6,6 +6,7 @@ not committed yet is not seen, so an entry may be reported as changed that is kn
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,7 @@ class KnownTree:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._opened = _identity(path)
         try:
             self._connection = sqlite3.connect(
                 f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None
@@ -55,7 +57,7 @@ class KnownTree:
             f"SELECT {_ENTRY} FROM paths JOIN local ON local.path = paths.id WHERE paths.path = ?",
             (path_bytes(path),),
         )
-        with decoding(self._path):
+        with decoding(self._path, self._note_damage):
             return Known(entry_of(rows[0][:-1]), bool(rows[0][-1])) if rows else None
 
     def children(self, path: str) -> dict[str, Known]:
@@ -65,7 +67,7 @@ class KnownTree:
             " JOIN paths AS child ON child.id = local.path WHERE paths.path = ?",
             (path_bytes(path),),
         )
-        with decoding(self._path):
+        with decoding(self._path, self._note_damage):
             return {path_text(row[0]): Known(entry_of(row[1:-1]), bool(row[-1])) for row in rows}
 
     def has_fewer_children(self, path: str, count: int) -> bool:
@@ -103,13 +105,28 @@ class KnownTree:
     def _translated(self, error: sqlite3.Error) -> Exception:
         found = translated(error, self._path.name)
         if isinstance(found, IndexDamaged):
-            note_damage(self._path)  # the box process may go on without ever meeting it
+            self._note_damage(self._path)
         if found is error:  # no index, or not this one's: nothing that is for the scanner to judge
             found = FlocksyError(f"cannot read index {self._path.name}: {error}")
         return found
+
+    def _note_damage(self, path: Path) -> None:
+        """The box process may go on without ever meeting it. Where it has met it, and another file
+        has taken the place of this one while it was read, nothing is known of that."""
+        if self._opened == _identity(path):
+            note_damage(path)
 
     def _rows(self, sql: str, parameters: tuple[object, ...]) -> list[tuple[bytes, ...]]:
         try:
             return self._connection.execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
             raise self._translated(error) from error
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Of the file that is there now. No later one has it while this one is kept, open or aside."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -15,8 +15,14 @@ import pytest
 from flocksy.boxes.activation import BoxPausedError, Opened, open_box
 from flocksy.boxes.disk import marker
 from flocksy.boxes.setup import BoxSetup, Mode
-from flocksy.errors import FlocksyError
-from flocksy.index.database import Database
+from flocksy.errors import FlocksyError, IndexDamaged
+from flocksy.index.database import Database, damage_note
+from flocksy.index.known import KnownTree
+from flocksy.index.renewal import renew
+from flocksy.index.store import BoxIndex
+from flocksy.sync.trees import DiskEntry
+from flocksy.sync.version import Kind
+from tests.boxes.test_damaged_index import spoil_kinds, zero_pages
 
 BOX_ID = b"b" * 64
 
@@ -144,3 +150,25 @@ def test_an_empty_mount_point_is_not_made_the_box(
     assert adopted.adopting
     adopted.close()
     opened(setup).close()
+
+
+@pytest.mark.parametrize("renewed", [True, False])
+@pytest.mark.parametrize("harm", [zero_pages, spoil_kinds])
+def test_a_look_that_began_before_says_nothing_of_the_new_one(
+    tmp_path: Path, harm: Callable[[Path], None], *, renewed: bool
+) -> None:
+    path = tmp_path / "box.sqlite"
+    index = BoxIndex.open(path)
+    with index.transaction():
+        for number in range(1_000):
+            index.set_local(f"folder/{number}", DiskEntry(Kind.FILE, 0o644, 1, 1, b"r" * 32))
+    index.close()
+    known = KnownTree(path)
+    assert known.entry("folder/none") is None
+    harm(path)
+    if renewed:
+        renew(path, "20261129T000000", {})
+    with pytest.raises(IndexDamaged):
+        known.children("folder")
+    known.close()
+    assert damage_note(path).exists() is not renewed
