@@ -26,7 +26,7 @@ from flocksy.system import xattrs
 from tests.boxes.bench import Bench, finish, root_of
 from tests.boxes.disks import Died, Dying
 from tests.boxes.mounts import mounted
-from tests.boxes.test_permissions import ordinarily, own_place
+from tests.boxes.test_permissions import CLOSED, ordinarily, own_place
 from tests.boxes.test_walk import LATER_NS
 
 __all__ = ["own_place"]
@@ -172,6 +172,26 @@ def test_a_read_only_file_gets_them_too(own_place: Path) -> None:
         assert results(report) == [Result.DONE]
         assert tags(bench.root / "f") == BLUE
         assert os.stat(bench.root / "f").st_mode & 0o777 == 0o444
+
+    ordinarily(do)
+
+
+def test_a_file_in_a_closed_directory_gets_them_too(own_place: Path) -> None:
+    skip_without(own_place)
+
+    def do() -> None:
+        for mode in CLOSED:
+            place = own_place / f"{mode:o}"
+            place.mkdir()
+            bench = Bench(place, capabilities=WANTING)
+            bench.apply(bench.make_directory("d"), bench.put("d/f", b"1", attributes=RED))
+            bench.look_at_attributes()
+            bench.apply(bench.set_metadata("d", mode))
+            report = bench.apply(bench.set_metadata("d/f", 0o644, attributes=BLUE))
+            assert results(report) == [Result.DONE]
+            bench.disk.set_metadata("d", 0o700, None)
+            assert tags(bench.root / "d/f") == BLUE
+            bench.close()
 
     ordinarily(do)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
@@ -10,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.apply.applier import Result
+from flocksy.boxes.apply.applier import Report, Result
 from tests.boxes.bench import Bench, finish
-from tests.boxes.disks import Died, Dying
+from tests.boxes.disks import Died, Dying, folding_bench
 
 NOBODY = 65534
 
@@ -134,6 +135,117 @@ def test_a_directory_that_its_own_batch_closes_comes_with_what_is_in_it(own_plac
             assert bench.read(f"{name}/e/f") == b"1"
         assert not bench.index.journal.open_rows()
         bench.close()
+
+    ordinarily(do)
+
+
+def closed_bench(place: Path, mode: int) -> tuple[Bench, str]:
+    """A box with a closed directory that holds some things, and its name."""
+    name = f"d{mode:o}"
+    (place / name).mkdir()
+    bench = Bench(place / name)
+    things = (
+        *(bench.put(f"{name}/{one}", b"1") for one in ("f", "g", "source")),
+        bench.put_link(f"{name}/link", "f"),
+        bench.make_directory(f"{name}/e"),
+        bench.put(f"{name}/e/f", b"1"),
+    )
+    assert all_done(bench.apply(bench.make_directory(name, mode), *things))
+    return bench, name
+
+
+def all_done(report: Report) -> bool:
+    return not [one for one in report.outcomes if one.result is not Result.DONE]
+
+
+def test_what_is_in_a_closed_directory_follows_the_flock(own_place: Path) -> None:
+    def do() -> None:
+        for mode in CLOSED:
+            bench, name = closed_bench(own_place, mode)
+            report = bench.apply(
+                bench.put(f"{name}/f", b"2"),
+                bench.put(f"{name}/new", b"2"),
+                bench.put_link(f"{name}/link", "g"),
+                bench.set_metadata(f"{name}/g", 0o600),
+                bench.make_directory(f"{name}/e", 0o700),
+                bench.put(f"{name}/renamed", b"1", source=f"{name}/source", mtime_ns=5),
+                bench.put("other", b"1", source=f"{name}/source"),
+                bench.remove(f"{name}/source"),
+            )
+            assert all_done(report), report
+            assert report.rescan == (f"{name}/renamed",), "dated where people see it"
+            assert os.stat(bench.root / name).st_mode & 0o777 == mode
+            bench.disk.set_metadata(name, 0o700, None)
+            assert bench.paths() == {"other", name} | {
+                f"{name}/{one}" for one in ("f", "g", "new", "link", "e", "e/f", "renamed")
+            }
+            assert bench.read(f"{name}/f") == bench.read(f"{name}/new") == b"2"
+            assert os.readlink(bench.root / name / "link") == "g"
+            assert os.stat(bench.root / name / "renamed").st_mtime_ns == 5
+            assert os.stat(bench.root / name / "e").st_mode & 0o777 == 0o700
+            bench.close()
+
+    ordinarily(do)
+
+
+def test_a_closed_directory_on_a_disk_that_folds_case(own_place: Path) -> None:
+    def do() -> None:
+        for mode in CLOSED:
+            name = f"d{mode:o}"
+            (own_place / name).mkdir()
+            bench, disk = folding_bench(own_place / name)
+            bench.apply(
+                bench.make_directory(name),
+                bench.put(f"{name}/f", b"1"),
+                bench.make_directory(f"{name}/e"),
+                bench.put(f"{name}/e/f", b"1"),
+            )
+            assert all_done(bench.apply(bench.set_metadata(name, mode)))
+            report = bench.apply(
+                bench.put(f"{name}/f", b"2"),
+                bench.make_directory(f"{name}/E"),
+                bench.put(f"{name}/E/f", b"1", source=f"{name}/e/f"),
+                bench.remove(f"{name}/e/f"),
+                bench.remove(f"{name}/e"),
+            )
+            assert all_done(report), report
+            assert os.stat(bench.root / name).st_mode & 0o777 == mode
+            disk.set_metadata(name, 0o700, None)
+            inside = {f"{name}/f", f"{name}/E", f"{name}/E/f"}
+            assert bench.paths() == {name, *inside}
+            bench.close()
+
+    ordinarily(do)
+
+
+def test_a_closed_directory_goes_with_what_is_in_it(own_place: Path) -> None:
+    def do() -> None:
+        for mode in CLOSED:
+            bench, name = closed_bench(own_place, mode)
+            inside = ("f", "g", "source", "link", "e/f", "e")
+            report = bench.apply(
+                *(bench.remove(f"{name}/{one}") for one in inside), bench.remove(name)
+            )
+            assert all_done(report), report
+            assert bench.paths() == set()
+            bench.close()
+
+    ordinarily(do)
+
+
+def test_what_has_gone_from_a_closed_directory_is_looked_for(own_place: Path) -> None:
+    """With what it was in, too: it is no problem of the disk's."""
+
+    def do() -> None:
+        for mode in CLOSED:
+            bench, name = closed_bench(own_place, mode)
+            os.chmod(bench.root / name, 0o700)
+            shutil.rmtree(bench.root / name / "e")
+            os.chmod(bench.root / name, mode)
+            report = bench.apply(bench.put(f"{name}/e/f", b"2"))
+            assert [one.result for one in report.outcomes] == [Result.CHANGED]
+            assert report.rescan == (f"{name}/e/f",)
+            bench.close()
 
     ordinarily(do)
 

@@ -302,7 +302,7 @@ class Applier:
             if not (late_mode or late_mtime or late_attributes):
                 return
             try:
-                if not placer.same(self._disk.stat(step.path), step.shown):
+                if not placer.same(placer.look(step.path), step.shown):
                     return  # edited already: what is there is dressed as its editor wants
                 self._bring(step, step.brought, alone=False)
                 found = placer.dress(step.path, step.shown, step.wanted, dated=late_mtime)

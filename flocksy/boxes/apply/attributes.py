@@ -11,6 +11,7 @@ import errno
 import os
 from contextlib import suppress
 
+from flocksy.boxes.apply.insisting import insist
 from flocksy.boxes.apply.placing import INCOMING, OWN_PREFIX, BlockedError, ChangedError
 from flocksy.boxes.disk.port import Disk
 from flocksy.sync.attributes import AttributesError, is_between
@@ -54,14 +55,14 @@ def bring(disk: Disk, path: str, before: bytes, wanted: bytes) -> None:
     `BlockedError` where the disk refuses.
     """
     try:
-        found = disk.read_attributes(path)
+        found = insist(disk, path, lambda: disk.read_attributes(path))
         if found == wanted:
             return
         if not is_between(found, before, wanted):
             raise ChangedError
         # On another file first: to try it here and to take it back would look like an edit.
         _try(disk, wanted)
-        disk.set_attributes(path, wanted)
+        insist(disk, path, lambda: disk.set_attributes(path, wanted))
     except (FileNotFoundError, AttributesError):
         raise ChangedError from None
     except OSError as error:

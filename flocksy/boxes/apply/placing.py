@@ -111,6 +111,9 @@ class Placer:
 
         Raises also `BlockedError`.
         """
+        self._insist(path, lambda: self._check(path, expected))
+
+    def _check(self, path: str, expected: DiskEntry | None) -> None:
         found = self.disk.stat(path)
         if self.same(found, expected, at=path, ctime=True):
             return
@@ -153,13 +156,13 @@ class Placer:
         """Give the directory at `old` the path of `entry`, which is one name with it to this disk,
         so it goes by way of the temporary. Where somebody takes the name in between, what is in the
         directory goes to the history: they have put something else in its place."""
-        self.disk.move(old, entry.temporary)
+        self._insist(old, lambda: self.disk.move(old, entry.temporary))
         try:
             self.put(entry)
         except (ChangedError, BlockedError, OSError):
             with unfinished(old, entry.temporary):
                 try:
-                    self.disk.move(entry.temporary, old)
+                    self._insist(old, lambda: self.disk.move(entry.temporary, old))
                 except (FileExistsError, FileNotFoundError):
                     self.keep_temporary(entry)
             raise
@@ -248,7 +251,7 @@ class Placer:
         assert entry.before is not None
         directory = entry.before.kind is Kind.DIRECTORY
         if directory:
-            found = self.disk.stat(entry.path)
+            found = self.look(entry.path)
             if found is None or found.kind is not Kind.DIRECTORY:
                 raise ChangedError
         try:
@@ -333,7 +336,8 @@ class Placer:
         inode = shown.inode if shown is not None and wanted.kind is Kind.FILE else 0
         is_known = inode and self.capabilities.stable_inodes
         try:
-            found = self.disk.set_metadata(path, mode, mtime_ns, inode if is_known else None)
+            known = inode if is_known else None
+            found = self._insist(path, lambda: self.disk.set_metadata(path, mode, mtime_ns, known))
         except FileNotFoundError:
             raise ChangedError from None
         if found.kind is not wanted.kind:

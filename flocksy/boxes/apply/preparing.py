@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 import unicodedata
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from flocksy.boxes.apply.attributes import bring_fresh
 from flocksy.boxes.apply.batch import (
@@ -22,6 +23,7 @@ from flocksy.boxes.apply.batch import (
     wanted_entry,
 )
 from flocksy.boxes.apply.history import History
+from flocksy.boxes.apply.insisting import insist
 from flocksy.boxes.apply.pace import SLICE_S, each
 from flocksy.boxes.apply.placing import (
     INCOMING,
@@ -110,21 +112,21 @@ class Preparer:
                 self._disk.make_symlink(step.entry.temporary, text)
             else:
                 self._make_directory(placer, step)
-            self._stamp(step)
+            self._stamp(placer, step)
 
         yield from each(batch.alive(MakeDirectory, PutSymlink), guarded(other))
 
     def _check_spelling(self, placer: Placer, batch: Batch, step: Step, spelling: Spelling) -> None:
         """Whether the path and all above it have the names that they have here, or ones that this
         disk cannot tell from them."""
-        unlisted = spelling.first_unlisted(step.path)
+        unlisted = insist(self._disk, step.path, partial(spelling.first_unlisted, step.path))
         if unlisted is None:
             return
         maker = step if unlisted == step.path else batch.directories.get(unlisted)
         if step.operation.expected is not None or maker is None:
             placer.check(step.path, step.operation.expected)  # what no scan tells of goes first
             raise ChangedError  # it has another name by now
-        if maker.twin is None and self._disk.stat(unlisted) is not None:
+        if maker.twin is None and placer.look(unlisted) is not None:
             whose = "its name" if maker is step else f"the name of {unlisted}"
             raise BlockedError(
                 f"this disk cannot tell {whose} from that of another entry: rename either"
@@ -154,7 +156,7 @@ class Preparer:
                 # A file that we must not read we could not flush; its mode follows in the end.
                 wanted = replace(wanted, mode=wanted.mode | 0o400)
             placer.dress(step.entry.temporary, None, wanted)
-        self._stamp(step)
+        self._stamp(placer, step)
         if step.entry.after is None or step.entry.after.size != operation.version.size:
             raise MissingError
 
@@ -168,17 +170,25 @@ class Preparer:
         users = batch.users.setdefault(source, [])
         users.append(step)
         # One link at most: two live names of one file would be edited together.
-        if len(users) == 1 and self._disk.link(source, step.entry.temporary):
+        linking = partial(self._disk.link, source, step.entry.temporary)
+        if len(users) == 1 and insist(self._disk, source, linking):
             step.source = source
             if self._capabilities.attributes and removal.entry.before is not None:
                 step.brought = removal.entry.before.attributes
         else:
             yield from self._copy(source, step.entry.temporary)
-        if not placer.same(self._disk.stat(source), removal.entry.before):
+        if not placer.same(placer.look(source), removal.entry.before):
             raise ChangedError
 
     def _copy(self, source: str, target: str) -> Generator[float, None, None]:
-        for _ in self._disk.copy(source, target):
+        def begin() -> Iterator[None]:
+            copying = self._disk.copy(source, target)
+            next(copying, None)  # the source is open then
+            return copying
+
+        copying = insist(self._disk, source, begin)
+        yield 0.0
+        for _ in copying:
             yield 0.0
 
     def _attribute(self, step: Step) -> None:
@@ -212,12 +222,12 @@ class Preparer:
         step.own = True
         step.entry = replace(step.entry, temporary=f"{INCOMING}/{OWN_PREFIX}{self._count}")
 
-    def _stamp(self, step: Step) -> None:
+    def _stamp(self, placer: Placer, step: Step) -> None:
         """Note by what the new entry will be known again."""
         at = step.entry.temporary or step.path
-        if step.twin is not None and self._disk.stat(at) is None:
+        if step.twin is not None and placer.look(at) is None:
             at = step.twin.path
-        found = self._disk.stat(at)
+        found = placer.look(at)
         if found is None or step.wanted is None:
             raise ChangedError
         after = found.entry(step.wanted.root).with_attributes(step.brought)
