@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from flocksy.boxes.apply.applier import Report, Result
+from flocksy.boxes.disk.filesystem import RealDisk
 from tests.boxes.bench import Bench, finish
 from tests.boxes.disks import Died, Dying, folding_bench
 
@@ -246,6 +247,34 @@ def test_what_has_gone_from_a_closed_directory_is_looked_for(own_place: Path) ->
             assert [one.result for one in report.outcomes] == [Result.CHANGED]
             assert report.rescan == (f"{name}/e/f",)
             bench.close()
+
+    ordinarily(do)
+
+
+class Moving(RealDisk):
+    """Somebody moves the directory away in the instant in which an exchange in it is done."""
+
+    def exchange(self, temporary: str, path: str) -> None:
+        super().exchange(temporary, path)
+        folder = os.path.join(self.root, path.rpartition("/")[0])
+        os.rename(folder, f"{folder} moved")
+
+
+def test_what_was_done_in_a_directory_that_is_moved_before_it_is_closed_again(
+    own_place: Path,
+) -> None:
+    def do() -> None:
+        (own_place / "box").mkdir()
+        bench = Bench(own_place, Moving(str(own_place / "box")))
+        bench.apply(
+            bench.make_directory("d", 0o555), bench.put("d/f", b"1"), bench.put("source", b"2")
+        )
+        bench.apply(bench.put("d/f", b"2", source="source"), bench.remove("source"))
+        assert bench.read("d moved/f") == b"2"
+        assert b"1" in bench.kept().values(), "what it has replaced"
+        assert bench.rows().keys() == bench.kept().keys()
+        assert not bench.temporaries()
+        bench.close()
 
     ordinarily(do)
 

@@ -8,7 +8,7 @@ instant.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TypeVar
 
 from flocksy.boxes.disk.port import Disk
@@ -36,8 +36,15 @@ def insist(disk: Disk, path: str, do: Callable[[], _Value]) -> _Value:
                     break
                 if found.mode & _OPEN != _OPEN:
                     disk.set_metadata(above, found.mode | _OPEN, None)
-                    closing.callback(disk.set_metadata, above, found.mode, None)
+                    closing.callback(_close, disk, above, found.mode)
                     is_closed = True
             if not is_closed:
                 raise
             return do()
+
+
+def _close(disk: Disk, path: str, mode: int) -> None:
+    # Somebody has moved it away since. That undoes nothing of what was done: the caller has to go
+    # on from there.
+    with suppress(FileNotFoundError):
+        disk.set_metadata(path, mode, None)
