@@ -374,3 +374,22 @@ def test_a_folder_that_is_not_as_known_does_not_go_out_with_what_was_in_it(flock
     assert not box._commit(flock.now), "until the folder has been looked at"
     flock.settle_equal()
     assert flock.tree(1) == set()
+
+
+def test_a_mode_that_a_folder_had_for_an_instant_is_no_change(flock: Flock) -> None:
+    """What is closed to ourselves is opened where something comes into it, and seen so."""
+    flock.write(0, "folder/a", "a")
+    flock.settle_equal()
+    box = flock.box(1)
+    known, state = box.index.local("folder"), box.index.flock("folder")
+    assert known is not None and state is not None
+    before = set(state.heads)
+    box.intake.take([Seen("folder", replace(known, mode=known.mode ^ 0o022))], flock.now)
+    box._commit(flock.now)
+    state = box.index.flock("folder")
+    assert state is not None and set(state.heads) == before
+    flock.settle_equal()
+    assert box.index.local("folder") == known
+    flock.path(1, "folder").chmod(0o700)
+    flock.settle_equal()
+    assert flock.path(0, "folder").stat().st_mode & 0o777 == 0o700, "a change that stays is one"

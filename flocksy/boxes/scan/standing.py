@@ -45,7 +45,9 @@ class Standing:
         if found is None or found.kind is not entry.kind:
             return False
         if entry.kind is Kind.DIRECTORY:
-            return True  # what is in it are paths of their own
+            # What is in it are paths of their own. A closed one is open for an instant where
+            # something is brought into it: a mode that nobody has given it.
+            return found.mode == entry.mode or not self._capabilities.mode_bits
         return (
             found.size == entry.size
             and found.mtime_ns == entry.mtime_ns
