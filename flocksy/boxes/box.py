@@ -395,5 +395,5 @@ class Box:
             self._catching_up = CatchingUp(self.index)
             self.planning.look_again_at_all()
             self.scans.anew()
-            self.intake.decide_anew(but=self.guard.waiting)
+            self.untold.decide_anew(but=self.guard.waiting)
         return True

@@ -10,7 +10,7 @@ heartbeats, after which the same members go on.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from flocksy.boxes.announcing import MAX_DELAY_FACTOR
 from flocksy.boxes.intake import Intake
@@ -88,6 +88,11 @@ class Untold:
         """Whatever is found at these paths was there before."""
         if self._holding:
             self._found.update(paths)
+
+    def decide_anew(self, but: Container[str]) -> None:
+        """See `Intake`. What was not to be said so far was there before."""
+        self._intake.decide_anew(but)
+        self.add(self._intake.changed)
 
     def decided(self, paths: Iterable[str]) -> None:
         """What was found at these paths is a version now, or is none."""

@@ -136,6 +136,7 @@ class Scans:
     def anew(self) -> None:
         """Look at the whole box; until that is done the local tree is not complete."""
         self.complete = False
+        self._unseen = True  # what did not count so far was there before
         self._request(None, SCAN_SHARE)
 
     def watch_anew(self) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from flocksy.boxes.announcing import MAX_DELAY_FACTOR
 from flocksy.boxes.outside import BRIEF_ROUNDS, Outside
+from flocksy.sync.ignore import IGNORE_FILE
 from flocksy.testing.lockstep import PROGRAMME_BURSTS
 from tests.boxes.flock_of_boxes import Flock, spool
 from tests.boxes.test_lockstep import noise
@@ -220,3 +221,37 @@ def test_what_a_repeat_says_again_is_not_what_waits(flock: Flock) -> None:
     (said,) = box.offers.answer("shared 4")
     assert said.version.size == 5_000
     assert said.version == next(iter(flock.box(0).index.flock("shared 4").heads.values()))  # type: ignore[union-attr]
+
+
+def heads(flock: Flock, lane: int, path: str) -> set[bytes]:
+    state = flock.box(lane).index.flock(path)
+    return set() if state is None else set(state.heads)
+
+
+def test_what_is_held_again_after_the_join_was_changed_before_it(flock: Flock) -> None:
+    """The others no longer leave it out; only when this node hears of that it decides about it."""
+    for lane in (0, 1):
+        flock.write(lane, "a.txt", f"by {lane}")
+    flock.settle_equal()
+    (copy,) = [name for name in flock.tree(2) if "conflict" in name]
+    flock.write(0, IGNORE_FILE, "/a.txt\n/logs/\n")
+    flock.settle_equal()
+    flock.stop(2)
+    flock.write(2, copy, "edited while away")
+    flock.write(2, "logs/x", "written while away")
+    flock.path(0, IGNORE_FILE).unlink()
+    flock.settle()
+    flock.restart(2)
+    flock.nodes[2].exchange.outside._draw = Delays(1.0)
+    back, index = flock.now, flock.box(2).index
+    before = heads(flock, 0, copy)
+    flock.run_until(lambda: heads(flock, 2, copy) != before and bool(index.flock("logs/x")))
+    for _ in range(WATCH_ROUNDS):
+        flock.step()
+    assert flock.now - back < MEAN_S
+    assert others_know(flock, "logs/x") == []
+    assert heads(flock, 0, copy) == before, "nor that of the copy"
+    flock.run_until(lambda: flock.path(0, "logs/x").exists())
+    assert flock.now - back >= MEAN_S
+    flock.settle_equal()
+    assert "edited while away" in {path.read_text() for path in flock.path(0).glob("a*.txt")}
