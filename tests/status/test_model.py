@@ -92,6 +92,22 @@ def test_the_anonymity_set(view: int, real: bool, members: int, said: str) -> No
     assert said in status_text(made)
 
 
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        (1, "all that was told from here, taken together, can only come from here"),
+        (2, "all that was told from here, taken together, could come from any of 2 members"),
+        (None, ""),
+    ],
+)
+def test_the_possinymity(members: int | None, said: str) -> None:
+    made = dataclasses.replace(status(), possinymity=members, held_back="a change waits")
+    text = status_text(made)
+    assert said in text and (members is None) == ("taken together" not in text)
+    assert "a change waits" in text
+    assert made.plain()["possinymity"] == members
+
+
 def test_every_code_that_cells_show_has_its_words() -> None:
     assert set(STATE_WORDS) == {100, 102, 120, 121, 131, 150, 200, 410, 500}
     assert dataclasses.replace(status(), code=200).state == "in a burst"
