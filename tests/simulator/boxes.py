@@ -16,8 +16,8 @@ import shutil
 import sqlite3
 import tempfile
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -848,6 +848,27 @@ class BoxFlock(Flock):
             OpenDisk.mounted.pop(disk.root, None)
 
 
+@contextmanager
+def made(plan: Plan, trace: Callable[[str], None] | None = None) -> Iterator[BoxFlock]:
+    """A flock to which nothing has happened yet, and the world around it."""
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    root = Path(tempfile.mkdtemp(prefix="flocksy-simulator-", dir=memory))
+    kind: type[BoxFlock] = BoxFlock
+    if plan.floor:
+        from tests.simulator.crowds import CrowdFlock as kind  # noqa: N813 - one kind or the other
+    try:
+        disks: list[SimulatedDisk] = []
+        with one_process(), simulated_boxes(lambda: disks, SimulatedWatcher):
+            flock = kind(plan, root, trace)
+            disks += flock.disks
+            try:
+                yield flock
+            finally:
+                flock.close()
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
 def run_boxes(seed: int, trace: Callable[[str], None] | None, outcome: Outcome) -> None:
     """One run with boxes."""
     run_box_plan(box_plan(seed), trace, outcome)
@@ -855,23 +876,14 @@ def run_boxes(seed: int, trace: Callable[[str], None] | None, outcome: Outcome) 
 
 def run_box_plan(plan: Plan, trace: Callable[[str], None] | None, outcome: Outcome) -> None:
     """Run a plan with boxes."""
-    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
-    root = Path(tempfile.mkdtemp(prefix="flocksy-simulator-", dir=memory))
-    try:
-        disks: list[SimulatedDisk] = []
-        with one_process(), simulated_boxes(lambda: disks, SimulatedWatcher):
-            flock = BoxFlock(plan, root, trace)
-            disks += flock.disks
-            try:
-                flock.run()
-            finally:
-                outcome.counts["bytes of contents checked"] += flock.checked_bytes
-                outcome.counts["runs with boxes"] += 1
-                outcome.counts["operations on disks"] += sum(d.operations for d in flock.disks)
-                tell(flock, outcome)
-                flock.close()
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
+    with made(plan, trace) as flock:
+        try:
+            flock.run()
+        finally:
+            outcome.counts["bytes of contents checked"] += flock.checked_bytes
+            outcome.counts["runs with boxes"] += 1
+            outcome.counts["operations on disks"] += sum(d.operations for d in flock.disks)
+            tell(flock, outcome)
 
 
-__all__ = ["BoxFlock", "run_box_plan", "run_boxes"]
+__all__ = ["BoxFlock", "made", "run_box_plan", "run_boxes"]

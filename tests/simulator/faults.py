@@ -53,6 +53,8 @@ class Plan:
     """Bursts follow a join, as on demand. Without, there is more time for all that has none."""
     max_rate: int = 0
     """Bytes per second and link; 0: as many as go through."""
+    floor: int = 0
+    """The `possinymity_floor` of every node; 0: none."""
 
 
 class _Drawing:
@@ -324,6 +326,7 @@ def box_plan(seed: int) -> Plan:
         faults=faults,
         calm_ns=max([until_ns, *(fault.at_ns for fault in faults)]),
         programme=seed % 2 == 1,
+        floor=nodes if seed % 8 == 3 and not brief else 0,
     )
 
 

@@ -294,10 +294,38 @@ CORE = tuple(
 )
 """Of the planner's own mutants some that few runs notice. (`tests/sync` has to notice all.)"""
 
+CROWDS = (
+    Mutant(
+        "the floor is not asked",
+        "flocksy.boxes.lanes.crowd",
+        "        return self.left(view) >= self.floor\n",
+        "        return True\n",
+        plan="below_the_floor",
+        sign="members after",
+    ),
+    Mutant(
+        "in the bursts of others all is told",
+        "flocksy.boxes.lanes.exchange",
+        "            return boxes if self.crowd.admits(view, own=own) else []\n",
+        "            return boxes\n",
+        plan="above_the_majority",
+        sign="was in no view of 4",
+    ),
+    Mutant(
+        "the meter begins anew at each start",
+        "flocksy.boxes.lanes.crowd",
+        "= _read(path) if path is not None else None\n",
+        "= None\n",
+        plan="below_the_floor",
+        sign="counts None members after",
+    ),
+)
+"""Of the floor and the meter (`crowds`)."""
+
 
 def every() -> Sequence[Mutant]:
     """All mutants that have to be noticed."""
-    return (*WIRE, *BOXES, *UNDONE, *CORE)
+    return (*WIRE, *BOXES, *UNDONE, *CORE, *CROWDS)
 
 
 def install(name: str) -> Mutant:
