@@ -312,7 +312,7 @@ class _Turn:
 
     def _has_quorum(self) -> bool:
         members = self.epoch.members
-        return members.bit_count() >= self.parameters.min_view and not members & ~self.heard.row
+        return members.bit_count() >= self.parameters.min_view and self.heard.all_hear_all(members)
 
     def quorum(self) -> None:
         """Rule 12."""

@@ -50,9 +50,9 @@ class Event(Enum):
     """What can happen to a node."""
 
     QUORUM_FORMED = "quorum_formed"
-    """The view is large enough and all its members are heard and hear us."""
+    """The view is large enough, and all its members are heard and show that they hear all."""
     QUORUM_LOST = "quorum_lost"
-    """The view is too small, or one of its members is not heard or does not hear us."""
+    """The view is too small, or one of its members is not heard or does not hear all."""
     NEED_RAISED = "need_raised"
     """There is a need, own or a repeat's, and its time has come."""
     PROPOSAL_MADE = "proposal_made"

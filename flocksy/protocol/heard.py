@@ -41,6 +41,12 @@ class Heard:
         others = members & self.row & ~(1 << self.own)
         return [self.history[lane][0] for lane in members_of(others)]
 
+    def all_hear_all(self, members: int) -> bool:
+        """Whether these hear each other, by what their newest cells show. Who misses one of them
+        sends nothing real, so whoever still did would be known for it (rule 12)."""
+        rows = (self.row, *(cell.row for cell in self.newest(members)))
+        return not any(members & ~row for row in rows)
+
     def echo(self) -> tuple[int, ...]:
         """Per lane the newest round held, of the own lane the one that is now; none is later: a
         cell of a round that has not begun here is a sign of life like one of this round."""

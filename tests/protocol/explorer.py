@@ -12,10 +12,11 @@ whatever no later step reads is blanked, and flocks that differ only in which no
 
 *Safety*, in every reached state: locked nodes of one epoch have the same plan, so that all send
 equally many cells from the same start; real bytes leave only with a fresh two-way echo of all
-members of a large enough view; a need is released only by a burst at least as long. *Liveness*:
-from every reached state, if nothing more goes wrong, all needs are served and all live nodes
-share a view within 40 rounds; and whoever has seen somebody join its view has been in as many
-bursts since as a programme has.
+members of a large enough view, each of whom shows that it has such echoes as well; a need is
+released only by a burst at least as long. *Liveness*: from every reached state, if nothing more
+goes wrong, all needs are served and all live nodes share a view (those who are enough for one)
+within 40 rounds; and whoever has seen somebody join its view has been in as many bursts since as a
+programme has.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ class Bounds:
     sizes: tuple[int, ...] = (SMALL, LARGE)
     programme: int = 0
     """Bursts after a join; 0: there is no programme (as on a timetable)."""
+    min_view: int = 2
     live_rounds: int = LIVE_ROUNDS
 
 
@@ -361,7 +363,7 @@ class Explorer:
         period_ms = parameters.LONGEST_WAY_MS // bounds.latency
         cells = SMALL if bounds.programme else 0
         self.parameters = tuple(
-            Parameters(NODES, own, 2, period_ms, 100, cells) for own in range(NODES)
+            Parameters(NODES, own, bounds.min_view, period_ms, 100, cells) for own in range(NODES)
         )
         self.silence: tuple[tuple[Shown | None, int], ...] = ((None, -1),) * bounds.latency
         self.nodes: list[Node] = []
@@ -494,11 +496,10 @@ class Explorer:
             return run, Outcome.STALLED
         return run, None
 
-    @staticmethod
-    def _check_real(own: int, state: State) -> None:
+    def _check_real(self, own: int, state: State) -> None:
         """Rule 12, in other words than the code under test."""
         members = [lane for lane in range(NODES) if state.epoch.members >> lane & 1]
-        if own not in members or len(members) < 2:
+        if own not in members or len(members) < self.bounds.min_view:
             raise BrokenPromiseError("real bytes without a quorum")
         for lane in members:
             if lane == own:
@@ -506,6 +507,8 @@ class Explorer:
             newest = state.history[lane][0] if state.history[lane] else None
             if newest is None or newest.round < NOW - 3 or newest.echo[own] < NOW - 6:
                 raise BrokenPromiseError("real bytes without a fresh two-way echo of a member")
+            if not all(newest.row >> other & 1 for other in members):
+                raise BrokenPromiseError("real bytes while a member shows that it misses another")
 
     # The flock.
 
@@ -654,9 +657,9 @@ class Explorer:
     # What was found.
 
     def is_served(self, at: int) -> bool:
-        """All live nodes in one view of just them, nothing waiting. Who is alone waits for ever."""
+        """All live nodes in one view of just them, nothing waiting. Too few wait for ever."""
         live = [n for n in (self.nodes[i] for i in self.states[at][:NODES]) if n.state is not None]
-        if len(live) < 2:
+        if len(live) < self.bounds.min_view:
             return True
         members = sum(1 << n.own for n in live)
         epochs = {n.state.epoch for n in live if n.state is not None}

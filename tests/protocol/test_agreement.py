@@ -142,6 +142,26 @@ def test_a_member_without_fresh_echo_stops_real_bytes_at_once() -> None:
     assert output.shown.status is Status.WAITING
 
 
+@pytest.mark.parametrize("size", [3, 5])
+def test_who_alone_hears_all_does_not_go_on_alone(size: int) -> None:
+    """All links but those of one member are cut, and no smaller view is large enough: whatever
+    still came would be known to be that member's."""
+    flock = Flock(size, min_view=3)
+    flock.settle()
+    others = range(1, size)
+    flock.cut = {(a, b) for a in others for b in others if a != b}
+    while flock.members[1].shown.status is Status.IDLE:
+        flock.tick()
+    flock.tick()  # the cell in which the others show whom they miss
+    for _ in range(20):
+        assert not any(member.output and member.output.real_allowed for member in flock.members)
+        flock.tick()
+    assert {cell.status for cell in flock.shown()} == {Status.WAITING}
+    flock.cut = set()
+    flock.settle()
+    assert all(member.output and member.output.real_allowed for member in flock.members)
+
+
 @pytest.mark.parametrize("slow", [{(0, 1)}, {(1, 0), (2, 0)}, {(0, 1), (1, 2), (2, 1)}])
 def test_links_of_one_and_two_rounds_settle_on_one_view(slow: set[tuple[int, int]]) -> None:
     flock = Flock(period_ms=125)

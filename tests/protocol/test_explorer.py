@@ -15,6 +15,7 @@ import pytest
 
 from flocksy.protocol import agreement, heard, proposals, views
 from flocksy.protocol.fsm_table import Event, Mode, Status
+from flocksy.protocol.heard import Heard
 from flocksy.protocol.shown import Output, Proposal, Shown, StartBurst
 from tests.protocol.explorer import LARGE, SMALL, Bounds, BrokenPromiseError, Explorer, modelled
 
@@ -57,6 +58,9 @@ def explore(bounds: Bounds) -> Explorer:
         ),
         pytest.param(
             Bounds(losses=1, crashes=1, rejoins=1, needs=0, programme=3), id="the-whole-programme"
+        ),
+        pytest.param(
+            Bounds(losses=4, crashes=0, rejoins=0, needs=0, min_view=3), id="no-smaller-view"
         ),
     ],
 )
@@ -125,14 +129,28 @@ def digest_of_the_round_before() -> AbstractContextManager[object]:
     return patched("confirmation", confirmation)
 
 
+def own_row_alone() -> AbstractContextManager[object]:
+    """Who hears all goes on, whomever the others miss."""
+
+    def all_hear_all(here: Heard, members: int) -> bool:
+        return not members & ~here.row
+
+    return patched("all_hear_all", all_hear_all, Heard)
+
+
 def one_way_liveness() -> AbstractContextManager[object]:
-    """A member counts as alive as soon as it is heard."""
+    """A member counts as alive as soon as it is heard, whatever its cells say."""
 
     def is_alive(cell: Shown, own: int, now: int, slack_rounds: int) -> bool:
         del own, slack_rounds
         return cell.round >= now - views.MAX_CELL_AGE and not cell.leaving
 
-    return patched("is_alive", is_alive, heard)
+    @contextmanager
+    def both() -> Iterator[None]:
+        with patched("is_alive", is_alive, heard), own_row_alone():
+            yield
+
+    return both()
 
 
 def no_confirm() -> AbstractContextManager[object]:
@@ -180,6 +198,7 @@ def programme_only_with_need() -> AbstractContextManager[object]:
         (start_from_noticing, Bounds(1, 0, 0, 1), "two plans"),
         (digest_of_the_round_before, Bounds(1, 0, 0, 1), "two plans"),
         (one_way_liveness, Bounds(0, 1, 1, 0), "two-way echo"),
+        (own_row_alone, Bounds(4, 0, 0, 0, min_view=3), "misses another"),
         (no_confirm, Bounds(1, 0, 0, 1, latency=2), "two plans"),
         (programme_only_with_need, Bounds(0, 0, 0, 0, programme=1), "not served"),
     ],

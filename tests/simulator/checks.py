@@ -5,7 +5,7 @@
   length, and all of them where it says that it finished. No heartbeat leaves in between.
 * **The grid.** Heartbeats leave at the instants of their rounds, each round at most once.
 * **Quorum.** Real bytes leave only in a large enough view all of whose members were heard, and
-  heard us, a moment ago (rule 12).
+  heard us, a moment ago, as they did each other the moment before (rule 12).
 * **Rest.** After a burst nobody shows a need before the rest drawn from its id is over (rule 8),
   and a repeat not before its pause (rule 7).
 * **Equal reactions.** Who has heard that another left a burst emits nothing more of it.
@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 from flocksy.protocol.agreement import LOCKED, State
@@ -36,6 +37,8 @@ ROW_PERIODS = 3 + 2
 round that has begun and a quarter period of wrong clock included."""
 ECHO_PERIODS = 6 + 3
 """Likewise for what it echoes."""
+SHOWN_PERIODS = 2 * ROW_PERIODS
+"""And for whom it hears itself, which it shows in that cell."""
 ROW_CELLS, ECHO_CELLS = 3, 6
 """Within a burst on a grid whose cells are rarer than rounds, it may be so many cells more."""
 
@@ -195,17 +198,22 @@ class Checks:
             raise BrokenPromiseError(f"node {node.lane}: real bytes in a view of {members:b}")
         if self._hostile:
             return
-        for lane in members_of(members & ~(1 << node.lane)):
-            for pair, periods, cells in (
-                ((lane, node.lane), ROW_PERIODS, ROW_CELLS),
-                ((node.lane, lane), ECHO_PERIODS, ECHO_CELLS),
-            ):
-                sent_ns = self.delivered_ns.get(pair, -1)
-                if sent_ns < now_ns - periods * settings.period_ns - cells * rare_ns:
-                    raise BrokenPromiseError(
-                        f"node {node.lane}: real bytes, and nothing has gone from {pair[0]} to "
-                        f"{pair[1]} for {(now_ns - sent_ns) / settings.period_ns:.1f} rounds"
-                    )
+        last = state.last.burst
+        for pair in itertools.permutations(members_of(members), 2):
+            if pair[1] == node.lane:
+                oldest_ns = ROW_PERIODS * settings.period_ns + ROW_CELLS * rare_ns
+            elif pair[0] == node.lane:
+                oldest_ns = ECHO_PERIODS * settings.period_ns + ECHO_CELLS * rare_ns
+            else:
+                # Its newest cell may be of the burst that is over, and rare.
+                rarest_ns = last.delta_us * 1000 if last is not None else 0
+                oldest_ns = SHOWN_PERIODS * settings.period_ns + 2 * ROW_CELLS * rarest_ns
+            sent_ns = self.delivered_ns.get(pair, -1)
+            if sent_ns < now_ns - oldest_ns:
+                raise BrokenPromiseError(
+                    f"node {node.lane}: real bytes, and nothing has gone from {pair[0]} to "
+                    f"{pair[1]} for {(now_ns - sent_ns) / settings.period_ns:.1f} rounds"
+                )
 
     # -- what was decided ------------------------------------------------------------------
 

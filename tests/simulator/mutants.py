@@ -35,11 +35,18 @@ WIRE = (
         plan="joined_twice",
     ),
     Mutant(
-        "whoever is heard is alive",
-        "flocksy.protocol.views",
-        "        and cell.echo[own] >= now - MAX_ECHO_AGE - 2 * slack_rounds\n",
-        "",
+        "whoever is in the view is heard",
+        "flocksy.protocol.heard",
+        "        return not any(members & ~row for row in rows)\n",
+        "        return bool(rows)\n",
         plan="one_way",
+    ),
+    Mutant(
+        "who hears all goes on alone",
+        "flocksy.protocol.heard",
+        "        rows = (self.row, *(cell.row for cell in self.newest(members)))\n",
+        "        rows = (self.row,)\n",
+        plan="hub",
     ),
     Mutant(
         "the start is counted from the noticing",
