@@ -377,6 +377,24 @@ def test_who_hears_that_another_left_the_burst_leaves_with_its_next_step() -> No
         assert member.shown.epoch == NO_EPOCH
 
 
+@pytest.mark.parametrize("period_ms", [50, 100, 250])
+def test_of_a_burst_to_come_one_round_divides_the_members(period_ms: int) -> None:
+    """Of whom cell 0 may be real, where a link between two is held up from some round on."""
+    divided = 0
+    lead_rounds = Flock(period_ms=period_ms).members[0].parameters.lead_rounds
+    for begin in range(-MAX_CELL_AGE - 1, lead_rounds + 1):
+        flock = Flock(period_ms=period_ms)
+        flock.settle()
+        r0 = flock.round + MAX_CELL_AGE + 1
+        while flock.round <= r0 + lead_rounds:
+            flock.members[0].need = 100 if flock.round >= r0 else 0
+            flock.tick({(1, 2), (2, 1)} if flock.round > r0 + begin else None)
+        if all(cell.status is Status.BURSTING for cell in flock.shown()):
+            answers = {bool(one.output and one.output.real_allowed) for one in flock.members}
+            divided += len(answers) > 1
+    assert divided == 1
+
+
 @pytest.mark.parametrize("sustain_us", [1000, 1_000_000])
 def test_a_slow_burst_to_come_excuses_nobody(sustain_us: int) -> None:
     flock = Flock(period_ms=50, sustain_us=sustain_us)  # 15 rounds from r0 to the start
