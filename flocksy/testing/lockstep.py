@@ -21,7 +21,7 @@ from flocksy.boxes.lanes.exchange import Exchange
 from flocksy.boxes.scan.scanner import Scanner
 from flocksy.boxes.setup import BoxSetup
 from flocksy.seam.joint import BoxSeam, Gear, SeamShape, WireSeam
-from flocksy.seam.report import AgreedBurst, LaneReport, LastBurst, WireReport
+from flocksy.seam.report import KNOWN_BYTES, AgreedBurst, LaneReport, LastBurst, WireReport
 
 HEADER_BYTES = 128
 USED_AT = HEADER_BYTES + 1
@@ -79,6 +79,8 @@ class Lockstep:
         self.round = 10_000
         self.lost: Lost = lambda _sender, _receiver, _round: False
         self.bursts: list[AgreedBurst] = []
+        self.quorum = True
+        """False: members hear each other, and yet not all of them all."""
         self.scan_s = SCAN_SECONDS
         self.said_bytes = 0
         """Stream bytes that lanes have carried, cover not counted."""
@@ -246,8 +248,11 @@ class Lockstep:
     def _view(self) -> int:
         return sum(1 << node.lane for node in self.up)
 
+    def _allowed(self) -> bool:
+        return self.quorum and 2 * len(self.up) > self._size
+
     def _tell(self, burst: AgreedBurst | None, cells: int) -> None:
-        allowed = 2 * len(self.up) > self._size
+        allowed = self._allowed()
         for node in self.up:
             node.wire.tell(
                 WireReport(
@@ -270,8 +275,7 @@ class Lockstep:
 
     def _emit(self, node: LockstepNode, gear: Gear, burst_id: bytes, k: int) -> None:
         if gear is Gear.IDLE:
-            allowed = 2 * len(self.up) > self._size
-            cell = node.wire.idle_cell(self._view()) if allowed else None
+            cell = node.wire.idle_cell(self._view()) if self._allowed() else None
             ring, size = node.wire.idle_out, IDLE_CELL
         else:
             cell = node.wire.burst_cell(burst_id)
@@ -288,7 +292,7 @@ class Lockstep:
             # As the wire does it: cover, a slot whose stream flags say so.
             data = bytes(HEADER_BYTES) + b"\1" + bytes(4) + b"\xff" * 4
             data += bytes(size - len(data))
-        known = node.wire.box().known
+        known = node.wire.box().known if self._allowed() else bytes(KNOWN_BYTES)
         for peer in self.up:
             key = (node.lane, gear)
             room = peer.wire.room()

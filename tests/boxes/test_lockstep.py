@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from flocksy.boxes.lanes.peers import SILENT_ROUNDS
 from flocksy.testing.trees import snapshot
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 
@@ -394,6 +395,22 @@ def test_nothing_moves_below_quorum(flock: Flock) -> None:
     flock.restart(1)
     flock.run_until(lambda: flock.path(1, "alone").exists())
     flock.restart(2)
+    flock.settle_equal()
+
+
+@pytest.mark.parametrize("rounds", [2, SILENT_ROUNDS + 5])
+def test_who_named_no_box_below_quorum_does_not_lack_it(flock: Flock, rounds: int) -> None:
+    """Nor do they still say what they said before: a box could be adopted on the word of nobody."""
+    flock.settle()
+    flock.quorum = False
+    for _ in range(rounds):
+        flock.step()
+    flock.quorum = True
+    flock._tell(None, 0)  # there is quorum, and no cell of the others has come since
+    exchange, box = flock.nodes[0].exchange, flock.box(0)
+    exchange.turn(flock.now)
+    assert not exchange.peers.lacking(box.setup.tag, exchange.live())
+    assert not exchange.agrees(box)
     flock.settle_equal()
 
 

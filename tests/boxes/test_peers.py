@@ -96,7 +96,7 @@ def test_what_was_said_before_a_burst_counts_once() -> None:
 def test_who_left_the_view_is_forgotten() -> None:
     heard = peers()
     heard.heard(1, TAG + OURS)
-    heard.left(1)
+    heard.forget(1)
     assert not heard.agree(TAG, OURS, [1])
 
 

@@ -183,9 +183,13 @@ class Exchange:
     def _follow(self, report: WireReport) -> None:
         """Notice that a burst was agreed or is over."""
         before, self._report = self._report, report
+        # Whose boxes count from now on says so from now on: below quorum everybody names none.
+        anew = before.view ^ report.view
+        if report.real_allowed and not before.real_allowed:
+            anew |= report.view
         for lane in range(self._seam.lanes):
-            if before.view >> lane & 1 and not report.view >> lane & 1:
-                self.peers.left(lane)
+            if anew >> lane & 1:
+                self.peers.forget(lane)
         if before.epoch_number != report.epoch_number:
             self.repair.view_moved()
         # In no view nothing leaves, and there is nobody to be counted: the next one is asked about.

@@ -64,8 +64,9 @@ class Peers:
         elif tag in boxes or len(boxes) < MAX_BOXES_HEARD:
             boxes[tag] = _Heard(digest, self._heartbeats[lane])
 
-    def left(self, lane: int) -> None:
-        """The lane is not in the view: what it said is no longer true."""
+    def forget(self, lane: int) -> None:
+        """The lane left the view, came into it, or the view has a quorum again: what it said need
+        not be true any more, and that it named no box said nothing."""
         if self._heartbeats[lane]:
             self._heard[lane].clear()
             self._heartbeats[lane] = 0
