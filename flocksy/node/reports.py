@@ -174,12 +174,18 @@ class Reporter:
 
     def _alone(self, kept: Kept) -> list[str]:
         """That nobody else has the box. Of one that others had before no word: they sleep."""
-        exchange, box = self._exchange, kept.box
-        if box is None or box.guard.met or not exchange.report.real_allowed:
+        box = kept.box
+        if box is None or box.guard.met:
             return []
-        others = exchange.live()
-        lacking = exchange.peers.lacking(box.setup.tag, others)
-        return [NOBODY_ELSE] if 0 < len(others) == len(lacking) else []
+        return [NOBODY_ELSE] if 0 < len(self._exchange.live()) == self._lacking(box) else []
+
+    def _lacking(self, box: Box) -> int:
+        """How many other members of the view surely have no such box. Below quorum nobody says
+        which boxes it has."""
+        exchange = self._exchange
+        if not exchange.report.real_allowed:
+            return 0
+        return len(exchange.peers.lacking(box.setup.tag, exchange.live()))
 
     def box_status(self, kept: Kept) -> BoxStatus:
         """One box, open or resting."""
@@ -198,7 +204,6 @@ class Reporter:
                 folders=kept.setup.folders,
             )
         exchange, counts = self._exchange, box.index.counts()
-        others = exchange.live()
         return make_box(
             name=kept.setup.name,
             path=box.setup.path,
@@ -217,8 +222,8 @@ class Reporter:
             set_aside=tuple(
                 f"{change.path} ({change.how} here)" for change in box.set_aside.changes(MAX_LISTED)
             ),
-            others=len(others),
-            lacking=len(exchange.peers.lacking(box.setup.tag, others)),
+            others=len(exchange.live()),
+            lacking=self._lacking(box),
         )
 
     def _link(self, lane: int, report: WireReport) -> LinkStatus:

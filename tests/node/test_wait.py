@@ -10,11 +10,13 @@ from typing import cast
 import pytest
 
 from flocksy.boxes.disk.port import PRIVATE
+from flocksy.boxes.lanes.peers import SILENT_ROUNDS
 from flocksy.config.load import load
 from flocksy.node.commands import Commands
 from flocksy.node.configured import Configured
 from flocksy.node.reports import Reporter
 from flocksy.status.control import Pending
+from flocksy.status.model import BoxState
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 from tests.node.test_answering import SECOND, Two
 from tests.place import PLAIN, Place
@@ -82,3 +84,17 @@ def test_a_box_that_is_away_is_waited_for(flock: Flock, place: Place) -> None:
     assert waited(flock, place) == ""
     away.rename(marker)
     assert "in sync" in waited(flock, place)
+
+
+def test_below_quorum_it_waits_though_nobody_names_the_box(flock: Flock, place: Place) -> None:
+    """All are heard, and one of them misses another."""
+    flock.settle()
+    flock.quorum = False
+    for _ in range(SILENT_ROUNDS + 5):
+        flock.step()
+    assert waited(flock, place) == ""
+    node, settings = flock.nodes[0], load(place.write(PLAIN))
+    status = Reporter(settings, node.exchange, node.keeper).box_status(flock.kept(0))
+    assert (status.state, status.reason, status.lacking) == (BoxState.WAITING, "", 0)
+    flock.quorum = True
+    assert '{"text":"in sync"}' in waited(flock, place)
