@@ -11,7 +11,7 @@ import tomlkit
 from tomlkit.items import Array, Table
 
 from flocksy.config import document, formats, original
-from flocksy.config.load import config_path, load_words
+from flocksy.config.load import config_path, is_all_said, load_words
 from flocksy.config.settings import Options
 from flocksy.errors import ConfigError
 from flocksy.keys.endpoints import normal_endpoint
@@ -21,8 +21,11 @@ def change_nodes(options: Options, more: Sequence[str], fewer: Sequence[str]) ->
     """Make the file of `options` name the endpoints in `more` as nodes, and not those in `fewer`.
 
     Returns what people should know of what could not be done: endpoints of `fewer` that the
-    command line names. Raises `ConfigError`, and the file is as it was.
+    command line names, and where there is no file what it has to name. Raises `ConfigError`, and
+    the file is as it was.
     """
+    if is_all_said(options):
+        return _start_with(load_words(options).nodes, more, fewer)
     path = config_path(options)
     text = document.read_text(path)
     bare = Options(config=options.config)
@@ -38,6 +41,22 @@ def change_nodes(options: Options, more: Sequence[str], fewer: Sequence[str]) ->
         f"{endpoint} is a node on the command line too: start without it"
         for endpoint in fewer
         if endpoint in load_words(options).nodes and endpoint not in more
+    )
+
+
+def _start_with(named: Sequence[str], more: Sequence[str], fewer: Sequence[str]) -> tuple[str, ...]:
+    """What the command line has to say from now on, and what not."""
+    return (
+        *(
+            f"{one} is no node yet: start with --node {_short(one)}"
+            for one in more
+            if one not in named
+        ),
+        *(
+            f"{one} is a node on the command line: start without it"
+            for one in fewer
+            if one in named and one not in more
+        ),
     )
 
 

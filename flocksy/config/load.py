@@ -71,14 +71,20 @@ def config_path(options: Options) -> str:
     return places.absolute(options.config or DEFAULT_CONFIG)
 
 
+def is_all_said(options: Options) -> bool:
+    """Whether there is no file and need not be one: everything may be said on the command line."""
+    bare = options.config is None and bool(options.hostnames)
+    return bare and not os.path.exists(config_path(options))
+
+
 def load_words(options: Options, text: str | None = None) -> Words:
     """Join the configuration file with the command line.
 
     `text` stands for the file's content where a change of it is to be tried. Raises `ConfigError`.
     """
     path = config_path(options)
-    if text is None and options.config is None and options.hostnames and not os.path.exists(path):
-        text = ""  # everything may be said on the command line
+    if text is None and is_all_said(options):
+        text = ""
     found = formats.parse(path, document.read_text(path) if text is None else text)
     said = [Entry("hostname", value, f"{COMMAND_LINE}: --hostname") for value in options.hostnames]
     said += [Entry("node", value, f"{COMMAND_LINE}: --node") for value in options.nodes]

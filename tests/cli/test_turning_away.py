@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from flocksy.cli import key_place
+from flocksy.cli.main import main
 from flocksy.config.load import reload
 from flocksy.config.state import claim
 from flocksy.keys.bundle import encode_bundle, make_bundle
@@ -51,6 +52,22 @@ def test_a_revoked_key_put_back_by_hand_stops_the_node(
     anna.config.write_text(anna.config.read_text() + "node = ben.example:5000\n")
     with pytest.raises(Exception, match=r"revoked on .* take its node line out"):
         anna.settings()
+
+
+@pytest.mark.parametrize("word", ["remove", "revoke"])
+def test_a_member_goes_where_all_is_said_on_the_command_line(
+    people: tuple[Person, Person, Person], capsys: Capture, word: str
+) -> None:
+    anna, ben, cleo = people
+    anna.knows(ben, capsys)
+    anna.knows(cleo, capsys)
+    anna.config.unlink()
+    said = ["-p", anna.endpoint, "-n", ben.endpoint, "-n", cleo.endpoint]
+    said += ["--keystore", str(anna.keystore), "--privatekey", str(anna.privatekey)]
+    assert main(["keys", word, "ben", "--yes", *said]) == 0
+    assert "start without it" in capsys.readouterr().out
+    assert ben.public_key not in anna.keystore.read_text()
+    assert cleo.public_key in anna.keystore.read_text()
 
 
 @pytest.mark.parametrize("words", [["remove"], ["revoke"]])

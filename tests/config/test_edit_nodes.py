@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
 from flocksy.config.edit_nodes import change_nodes
 from flocksy.config.load import load_words
+from flocksy.config.settings import Options
 from flocksy.errors import ConfigError
 from tests.place import Place
 
@@ -125,3 +127,17 @@ def test_a_name_is_a_word_of_the_configuration(place: Place) -> None:
     assert load_words(place.write("name = anna\n" + PLAIN)).program.name == "anna"
     with pytest.raises(ConfigError, match=r":1: name: is no name"):
         load_words(place.write("name = an na\n" + PLAIN))
+
+
+def test_where_all_is_said_on_the_command_line_no_file_is_wanted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A member can be turned away all the same."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    options = Options(hostnames=("anna.example:5000",), nodes=("ben.example:5000",))
+    assert change_nodes(options, [DORA], [BEN]) == (
+        f"{DORA} is no node yet: start with --node dora.example:5000",
+        f"{BEN} is a node on the command line: start without it",
+    )
+    assert change_nodes(options, [BEN], [DORA]) == ()
+    assert not list(tmp_path.iterdir())
