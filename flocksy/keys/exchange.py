@@ -124,8 +124,8 @@ def importing(
     is_known = bundle.public_key in known.keystore.values()
     keystore, register, lines = dict(known.keystore), known.register, []
     replaced = keystore.get(bundle.endpoint)
-    if replaced == bundle.public_key:
-        replaced = None
+    if replaced == bundle.public_key or replaced in known.own_keys:
+        replaced = None  # that was our own address once
     fewer: tuple[str, ...] = ()
     gone = None
     if replaced is not None:

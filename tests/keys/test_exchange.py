@@ -48,6 +48,14 @@ def with_ben(trust: Trust = Trust.UNVERIFIED) -> Known:
     return after(NOBODY, importing(NOBODY, make_bundle(BEN, "ben", "ben.example:5000"), trust))
 
 
+def test_our_address_of_before_is_anybodys() -> None:
+    known = dataclasses.replace(NOBODY, keystore={"tcp://ben.example:5000": OWN.public_key})
+    change = importing(known, make_bundle(BEN, "ben", "ben.example:5000"))
+    assert change.replaces is None
+    assert change.lines[0] == "ADDS ben at tcp://ben.example:5000"
+    assert change.keystore["tcp://ben.example:5000"] == BEN.public_key
+
+
 def test_the_one_that_is_meant() -> None:
     known = with_ben()
     known = after(known, importing(known, make_bundle(CLEO, "cleo", "cleo.example:5000")))
