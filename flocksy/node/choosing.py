@@ -9,7 +9,7 @@ from flocksy.boxes.keeper import Kept
 from flocksy.boxes.setup import Mode, change_words
 from flocksy.config.edit import Word, change_box
 from flocksy.config.settings import BoxSettings
-from flocksy.errors import ConfigError, FlocksyError
+from flocksy.errors import ConfigError, FlocksyError, KeyFileError
 from flocksy.node.configured import Configured
 from flocksy.node.past import inside
 from flocksy.status.control import Answer, Arguments, Pending
@@ -139,7 +139,7 @@ class Choosing:
         """Write the pause into the configuration, so that it lasts; else say that it does not."""
         try:
             self._change(name, "paused", paused)
-        except ConfigError as error:
+        except (ConfigError, KeyFileError) as error:
             return f" until the node stops ({error})"
         return ""
 

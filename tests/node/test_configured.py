@@ -15,6 +15,7 @@ from flocksy.config.load import load
 from flocksy.config.settings import BoxSettings
 from flocksy.node.choosing import Choosing
 from flocksy.node.configured import Configured
+from flocksy.status.control import Answer
 from tests.place import PLAIN, TOML, Place
 
 A, B, C = (BoxSettings(name, f"/boxes/{name}") for name in "abc")
@@ -81,3 +82,25 @@ def test_an_adopted_box_is_paused_no_more(place: Place) -> None:
     again = load(place.options())
     assert [box.paused for box in again.boxes] == [False], "nor after the next start"
     assert configured.settings.boxes == again.boxes
+
+
+def test_a_box_is_paused_also_where_a_key_is_missing(place: Place) -> None:
+    """Nothing can be written then, so it does not last."""
+    text = TOML + f'[box.a]\nbase_path = "{place.box("a")}"\n'
+    settings = load(place.write(text))
+    exchange = cast(Exchange, SimpleNamespace(add=lambda _: None, remove=lambda _: None))
+    scanner = Scanner()
+    keeper = Keeper(exchange, scanner, lambda: 0, lambda: None)
+    configured = Configured(settings, keeper, lambda: 7.0)
+    configured.open_boxes()
+    place.keystore.write_text("{}")
+    handlers = Choosing(configured).handlers
+    said = handlers["box_pause"]({"name": "a"})
+    assert keeper.get("a").by_user
+    assert "until the node stops" in cast(Answer, said)["text"]
+    said = handlers["box_adopt"]({"name": "a"})
+    assert not keeper.get("a").by_user
+    assert "is being adopted" in cast(Answer, said)["text"]
+    keeper.close()
+    scanner.stop()
+    assert place.config.read_text() == text
