@@ -207,6 +207,8 @@ class Node:
         self._day = day
         try:
             log.info("a new day for keys: %s", self.read_anew())
+        except RevokedError as error:
+            log.error("%s", error)
         except FlocksyError as error:
             self._problem(f"{error}; former keys are accepted until that is mended")
 

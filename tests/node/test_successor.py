@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import ExitStack
+from types import SimpleNamespace
+from typing import cast
+from unittest.mock import Mock
 
 import pytest
 
@@ -85,3 +88,25 @@ def test_what_comes_while_all_is_closed_counts(place: Place, number: str, *, goe
     node.close()
     assert signal.getsignal(which) is not before, "it is given back"
     assert (node.successor is not None) == goes_on
+
+
+@pytest.mark.parametrize(
+    ("error", "problems"),
+    [
+        (RevokedError("a member was revoked"), []),
+        (FlocksyError("no key"), ["no key; former keys are accepted until that is mended"]),
+    ],
+)
+def test_the_day_on_which_it_leaves_it_accepts_no_former_keys(
+    error: FlocksyError, problems: list[str]
+) -> None:
+    said: list[str] = []
+    member = SimpleNamespace(other_keys=("former",))
+    node = SimpleNamespace(
+        _day=None,
+        _configured=SimpleNamespace(settings=SimpleNamespace(members=(member,))),
+        read_anew=Mock(side_effect=error),
+        _problem=said.append,
+    )
+    Node._look_at_former_keys(cast(Node, node))
+    assert said == problems
