@@ -111,6 +111,7 @@ class Box:
         source = self.scans.source_of(report)
         if source is None:
             return
+        report = self.scans.believed(report)
         self.guard.found(report.findings, source)
         self.intake.take(report.findings, now)
         self.untold.found(report)
@@ -159,7 +160,7 @@ class Box:
         if self._rehearsal.running:
             return self._rehearsal.again_at
         # What an earlier run saw, and had no time to decide about, may be otherwise by now.
-        if self.scans.complete and not self.scans.tickets and self._commit(now):
+        if self.scans.complete and not self.scans.deciding and self._commit(now):
             again.append(0.0)
         self.scratch.copy_rest(self.offers.pushes)
         copying = self.staging.advance(COPY_BYTES) | self.scratch.advance(COPY_BYTES)
@@ -251,7 +252,7 @@ class Box:
             and self.scans.complete
             and not self.held.moving
             and self._catching_up.done
-            and not self.scans.tickets
+            and not self.scans.deciding
             and not self.intake.changed
             and not self.intake.waiting
             and self._opened.watcher.deadline_s() is None

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 
 from flocksy.boxes.activation import Opened
 from flocksy.boxes.guard import Source
 from flocksy.boxes.held import Held
 from flocksy.boxes.intake import Intake
+from flocksy.boxes.scan.findings import Remark, Skipped, Unfollowed, Unreadable
 from flocksy.boxes.scan.scanner import Scanner, ScanReport, ScanRequest, Symlinks
+from flocksy.boxes.scan.watcher import MAX_PATHS
 from flocksy.boxes.setup import BoxSetup
 
 RESCAN_SECONDS = 3600.0
@@ -45,6 +48,11 @@ class Scans:
         self._held = held
         self.tickets: set[int] = set()
         """Of scans that have not ended."""
+        self._hourly = 0
+        """The last scan for the hour."""
+        self._differing: set[str] = set()
+        """Paths that it has found to be otherwise, some more than `MAX_PATHS` at most."""
+        self._hurries = False  # since a scan has failed
         self._whole = 0
         self._sources: dict[int, Source] = {}
         self.outside = True
@@ -73,6 +81,26 @@ class Scans:
         """Whether what the scan reports was there before the node came into a view."""
         return report.ticket in self._outside
 
+    @property
+    def deciding(self) -> bool:
+        """Whether a scan is under way that is to end before anything is decided: what it finds
+        belongs together. The hourly one, which takes minutes or hours, has nothing decided on."""
+        return bool(self.tickets - {self._hourly})
+
+    def believed(self, report: ScanReport) -> ScanReport:
+        """What of a report is to be taken in. What the hourly scan has found to be otherwise is
+        looked at for itself when it has ended, and all at once: something that was moved may be
+        seen to go long before it is seen to come."""
+        if report.ticket != self._hourly:
+            return report
+        remarks = []
+        for finding in report.findings:
+            if isinstance(finding, Unreadable | Skipped | Unfollowed | Remark):
+                remarks.append(finding)
+            elif len(self._differing) <= MAX_PATHS:
+                self._differing.add(finding.path)
+        return replace(report, findings=remarks)
+
     def ended(self, report: ScanReport, now: float) -> bool:
         """The last report of a scan has been taken in. Whether it was of the whole box."""
         self.tickets.discard(report.ticket)
@@ -80,8 +108,11 @@ class Scans:
         before = report.ticket in self._outside
         self._outside.discard(report.ticket)
         self._intake.answered(report.ticket, failed=report.failed is not None)
+        if report.ticket == self._hourly:
+            self._look_at_differing(report, before=before)
         if report.failed is not None:
             self.trouble = report.failed
+            self._hurries = True
             self._whole_at = min(self._whole_at, now + FAILED_SECONDS)
             self._unseen = self._unseen or before
             return False
@@ -107,7 +138,11 @@ class Scans:
             self._lost = self._lost or dirty.lost
             self.all(now)
         elif now >= self._whole_at:
-            self._request(None, RESCAN_SHARE if self.complete else SCAN_SHARE, Source.RESCAN)
+            if self._hurries or not self.complete:
+                self._request(None, SCAN_SHARE, Source.RESCAN)
+            elif self._hourly not in self.tickets:  # one is enough, however long it takes
+                self._hourly = self._request(None, RESCAN_SHARE, Source.RESCAN, compares=True)
+            self._hurries = False
             self._whole_at = now + RESCAN_SECONDS
         paths = dict.fromkeys((*dirty.paths, *self._intake.due(now)))
         if paths:
@@ -131,6 +166,7 @@ class Scans:
         an `rm` may come later than the scan.
         """
         self._request(None, SCAN_SHARE, self._found_by())
+        self._hurries = False
         self._whole_at = now + RESCAN_SECONDS
 
     def anew(self) -> None:
@@ -156,7 +192,17 @@ class Scans:
         self._sources.clear()
         self._unseen = self._unseen or bool(self._outside)
         self._outside.clear()
+        self._differing.clear()
         self.all(now)
+
+    def _look_at_differing(self, report: ScanReport, *, before: bool) -> None:
+        """The hourly scan has ended; `before`: it is one of those `_outside`."""
+        paths, self._differing = tuple(sorted(self._differing)), set()
+        if paths and report.failed is None:
+            some = paths if len(paths) <= MAX_PATHS else None
+            ticket = self._request(some, SCAN_SHARE, Source.RESCAN)
+            if before:
+                self._outside.add(ticket)
 
     def _found_by(self) -> Source:
         """What is said of a deletion that a look finds which begins now. One at a single path is
@@ -165,8 +211,14 @@ class Scans:
         return Source.LIVE if sees_all else Source.RESCAN
 
     def _request(
-        self, paths: tuple[str, ...] | None, share: float, source: Source = Source.LIVE
-    ) -> None:
+        self,
+        paths: tuple[str, ...] | None,
+        share: float,
+        source: Source = Source.LIVE,
+        *,
+        compares: bool = False,
+    ) -> int:
+        """The ticket of the scan."""
         setup, links = self._setup, self._opened.links
         capabilities = self._opened.capabilities
         request = ScanRequest(
@@ -184,6 +236,7 @@ class Scans:
             follow=None if links is None else links.request(undecided=self.undecided),
             folders=self._held.choice.folders,
             ignore=self._held.choice.ignore.text,
+            compares=compares,
         )
         self.tickets.add(request.ticket)
         self._intake.asked(request.ticket, paths)
@@ -196,3 +249,4 @@ class Scans:
         if self.outside or self._unseen:
             self._outside.add(request.ticket)
         self._scanner.request(request)
+        return request.ticket

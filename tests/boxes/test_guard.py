@@ -223,7 +223,7 @@ def test_many_found_by_the_hourly_rescan_wait(
     shutil.rmtree(flock.path(2, "folder"))
     flock.now += RESCAN_SECONDS
     flock.step()
-    flock.run_until(flock.settled)
+    flock.run_until(lambda: not flock.box(2).scanning and flock.settled())
     assert waiting(flock, 2) == {"folder", *names}
     assert flock.tree(0) == {"folder", *names}
 

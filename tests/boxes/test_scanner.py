@@ -7,10 +7,12 @@ import select
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from flocksy.boxes.scan.findings import Differs
 from flocksy.boxes.scan.scanner import (
     REPORT_FINDINGS,
     Brake,
@@ -83,6 +85,40 @@ def test_single_paths_overtake_a_whole_box(scanner: Scanner, box: Path) -> None:
     scanner.request(ask(box, 3, ("small",)))
     reports = reports_until_last(scanner, 2, 3)
     assert [report.ticket for report in reports if report.last] == [3, 2]
+
+
+def test_a_look_that_takes_its_time_is_overtaken(scanner: Scanner, box: Path) -> None:
+    """By one of another box, too: one scanner serves all."""
+    (box / "big").write_bytes(os.urandom(30_000_000))
+    scanner.request(ask(box, 8, share=0.05))
+    scanner.request(ask(box, 9))
+    reports = reports_until_last(scanner, 8, 9)
+    assert [report.ticket for report in reports if report.last] == [9, 8]
+
+
+def test_a_look_that_compares_reads_nothing(box: Path) -> None:
+    index = BoxIndex.open(box.parent / "index.sqlite")
+    for name in ("same", "changed", "gone"):
+        (box / name).write_bytes(b"x")
+    for seen in reported(Job(ask(box, 10))).findings:
+        assert isinstance(seen, Seen)
+        index.set_local(seen.path, seen.entry)
+    (box / "changed").write_bytes(b"changed")
+    (box / "gone").unlink()
+    (box / "new").mkdir()
+    with (box / "new" / "large").open("wb") as large:
+        large.truncate(1 << 40)  # nobody has the time to read that
+    report = reported(Job(replace(ask(box, 11), compares=True)))
+    assert report.last
+    assert [one for one in report.findings if isinstance(one, Seen)] == [
+        one for one in report.findings if one.path == "new"
+    ]
+    assert {one for one in report.findings if one.path != "new"} == {
+        Gone("gone"),
+        Differs("changed"),
+        Differs("new/large"),
+    }
+    index.close()
 
 
 def test_a_box_that_is_not_there_is_a_failure_and_no_deletion(scanner: Scanner, box: Path) -> None:

@@ -6,10 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from flocksy.boxes.box import Box
+from flocksy.boxes.scan.findings import Differs, Gone, Skipped
 from flocksy.boxes.scan.scanner import ScanReport, ScanRequest
-from flocksy.boxes.scan.watcher import QUIET_S, Settling
-from flocksy.boxes.scans import GATHER_SECONDS
+from flocksy.boxes.scan.watcher import QUIET_S, Settling, Watcher
+from flocksy.boxes.scans import (
+    FAILED_SECONDS,
+    GATHER_SECONDS,
+    RESCAN_SECONDS,
+    RESCAN_SHARE,
+    SCAN_SHARE,
+)
 from flocksy.testing.lockstep import Lockstep
+from tests.boxes.flock_of_boxes import Flock, flock, spool
+
+__all__ = ["flock", "spool"]
 
 FILES = 50
 BETWEEN_S = 0.002
@@ -61,3 +72,102 @@ def test_why_a_scan_failed_is_said_until_one_of_the_whole_box_has_not(tmp_path: 
         box.scanned(ScanReport(ticket, box.setup.tag, (), True, 0, why), flock.now)
         assert box.problems[""] == why
         flock.run_until(lambda: not box.problems)
+
+
+# -- the hourly look -------------------------------------------------------------------------------
+
+
+class Held:
+    """A scanner whose hourly looks are under way for as long as the test likes."""
+
+    def __init__(self, box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.hourly: list[ScanRequest] = []
+        self.others: list[ScanRequest] = []
+        self._request = box.scans._scanner.request
+        monkeypatch.setattr(box.scans._scanner, "request", self.request)
+
+    def request(self, request: ScanRequest) -> None:
+        if request.share == RESCAN_SHARE:
+            self.hourly.append(request)
+        else:
+            self.others.append(request)
+            self._request(request)
+
+
+@pytest.fixture
+def held(flock: Flock, monkeypatch: pytest.MonkeyPatch) -> Held:
+    """The hourly look of node 0 is under way. There are `a` and `b` in the box."""
+    flock.write(0, "a", "one")
+    flock.write(0, "b", "other")
+    flock.settle_equal()
+    held = Held(flock.box(0), monkeypatch)
+    flock.scan_s = 0.1
+    flock.now += RESCAN_SECONDS
+    flock.step()
+    assert [(one.paths, one.share) for one in held.hourly] == [(None, 0.005)], "of one core"
+    return held
+
+
+def test_nothing_waits_for_the_hourly_look(flock: Flock, held: Held) -> None:
+    """At 0.5 % of a core it takes minutes in a large box, and hours in a very large one."""
+    flock.write(0, "a", "two")
+    flock.run_until(lambda: flock.path(1, "a").read_text() == "two", 100)
+    flock.path(0, "b").unlink()
+    flock.run_until(lambda: not flock.path(1, "b").exists(), 100)
+    flock.settle()
+    assert flock.box(0).scans.tickets == {held.hourly[0].ticket}
+    for _ in range(3):
+        flock.now += RESCAN_SECONDS
+        flock.step()
+    assert len(held.hourly) == 1, "one is enough, however long it takes"
+    flock.box(0).scanned(ScanReport(held.hourly[0].ticket, "box", (), True, 2), flock.now)
+    flock.now += RESCAN_SECONDS
+    flock.step()
+    assert len(held.hourly) == 2
+
+
+def test_what_the_hourly_look_finds_is_looked_at_when_it_has_ended(
+    flock: Flock, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that was moved: it is seen to go before it is seen to come."""
+    monkeypatch.setattr(Watcher, "happened", lambda *_: None)
+    box, ticket = flock.box(0), held.hourly[0].ticket
+    flock.path(0, "a").rename(flock.path(0, "z"))
+    held.others.clear()
+    box.scanned(ScanReport(ticket, "box", (Gone("a"), Skipped("p", "a pipe")), False, 1), flock.now)
+    assert box.problems == {"p": "a pipe"}
+    for _ in range(5):
+        flock.step()
+    assert not held.others and box.index.local("a") is not None
+    assert flock.path(1, "a").exists()
+    box.scanned(ScanReport(ticket, "box", (Differs("z"),), True, 2), flock.now)
+    assert [(one.paths, one.share) for one in held.others] == [(("a", "z"), SCAN_SHARE)]
+    flock.run_until(lambda: flock.tree(1) == {"b", "z"})
+    moves = [push for push in flock.history(1) if push.name.endswith("-a")]
+    assert not moves, "renamed, and nothing was taken away"
+
+
+def test_what_an_hourly_look_that_failed_has_found_is_not_concluded_from(
+    flock: Flock, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Watcher, "happened", lambda *_: None)
+    box, ticket = flock.box(0), held.hourly[0].ticket
+    held.others.clear()
+    box.scanned(ScanReport(ticket, "box", (Gone("a"),), False, 1), flock.now)
+    box.scanned(ScanReport(ticket, "box", (), True, 1, "the disk said no"), flock.now)
+    assert not held.others
+    flock.now += FAILED_SECONDS
+    flock.step()
+    assert [(one.paths, one.share) for one in held.others] == [(None, SCAN_SHARE)], "in a hurry"
+    flock.settle_equal()
+    assert flock.tree(1) == {"a", "b"}
+
+
+def test_what_changed_outside_a_view_waits_though_the_hourly_look_ends_in_one(
+    flock: Flock, held: Held
+) -> None:
+    box, ticket = flock.box(0), held.hourly[0].ticket
+    box.scans._outside.add(ticket)
+    held.others.clear()
+    box.scanned(ScanReport(ticket, "box", (Differs("a"),), True, 2), flock.now)
+    assert box.scans._outside == {held.others[0].ticket}

@@ -75,4 +75,11 @@ class Remark:
     reason: str
 
 
-Finding = Seen | Gone | Busy | Unreadable | Skipped | Unfollowed | Remark
+@dataclass(frozen=True, slots=True)
+class Differs:
+    """Not as it was known, by a look that reads nothing: what it is now is for another to see."""
+
+    path: str
+
+
+Finding = Seen | Gone | Busy | Unreadable | Skipped | Unfollowed | Remark | Differs

@@ -2,7 +2,8 @@
 
 `Scanner` is the handle in the box process. It never blocks: a thread writes requests and another
 takes reports, unpacks them and makes `fileno()` readable. One scanner serves all boxes of a node.
-Requests for single paths overtake requests for whole boxes.
+Requests for single paths overtake requests for whole boxes, and these those that may use less of a
+core, of whatever box.
 
 The process runs at the lowest priority, and each request under its own share of a core, on every
 node alike, so that scanning before a burst shows on no clock (design 4.3, rule 5).
@@ -24,6 +25,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.boxes.scan.comparing import Comparing
 from flocksy.boxes.scan.findings import Busy, Finding, Gone, Seen, Skipped, Unfollowed, Unreadable
 from flocksy.boxes.scan.follower import Follower
 from flocksy.boxes.scan.following import FollowingDisk
@@ -66,7 +68,8 @@ class ScanRequest:
 
     `share`: the fraction of one core the scan may use, 1.0 for no brake. `follow`: given where
     links are followed. `folders`, `ignore`: as in `flocksy.sync.holding.Choice`; what they leave
-    out is not looked at. The rest is what the probe found (`Capabilities`).
+    out is not looked at. `compares`: no content is read, and what is not as it was known is said to
+    be just that (`Differs`). The rest is what the probe found (`Capabilities`).
     """
 
     ticket: int
@@ -83,6 +86,7 @@ class ScanRequest:
     follow: FollowRequest | None = None
     folders: tuple[str, ...] = ()
     ignore: str = ""
+    compares: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,9 +245,9 @@ def _listen(pipe: Connection, requests: queue.SimpleQueue[ScanRequest | None]) -
 
 def _work(pipe: Connection, requests: queue.SimpleQueue[ScanRequest | None]) -> None:
     single: deque[Job] = deque()
-    whole: deque[Job] = deque()
+    whole: list[Job] = []
     while True:
-        job = single[0] if single else whole[0] if whole else None
+        job = single[0] if single else max(whole, key=_share, default=None)
         try:
             wait_s = None if job is None else job.brake.debt_s(time.monotonic())
             request = requests.get(timeout=wait_s)
@@ -253,11 +257,15 @@ def _work(pipe: Connection, requests: queue.SimpleQueue[ScanRequest | None]) -> 
             if report is not None:
                 pipe.send(report)
                 if report.last:
-                    (single if single else whole).popleft()
+                    (single if single else whole).remove(job)
             continue
         if request is None:
             return
         (whole if request.paths is None else single).append(Job(request))
+
+
+def _share(job: Job) -> float:
+    return job.request.share
 
 
 class Brake:
@@ -343,7 +351,8 @@ class Job:
             request.attributes,
         )
         choice = Choice(request.folders, request.ignore)
-        self._walk = Walk(self._disk, known, look, follower=follower, choice=choice)
+        kind = Comparing if request.compares else Walk
+        self._walk = kind(self._disk, known, look, follower=follower, choice=choice)
         paths = request.paths
         self._steps = self._walk.whole() if paths is None else self._walk.paths(paths)
         return self._steps
