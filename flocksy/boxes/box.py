@@ -113,7 +113,7 @@ class Box:
             return
         report = self.scans.believed(report)
         self.guard.found(report.findings, source)
-        self.intake.take(report.findings, now)
+        self.intake.take(report.findings, now, report.ticket)
         self.untold.found(report)
         if report.failed is not None:
             self.index.check_for_damage()
@@ -156,11 +156,11 @@ class Box:
         if self.adopting:
             return self.scans.next()
         free = self.planning.free and not self._upkeep.busy
-        again: list[float | None] = [self._rehearsal.turn(now, free=free), self.scans.next()]
+        again: list[float | None] = [self._rehearsal.turn(now, free=free)]
         if self._rehearsal.running:
             return self._rehearsal.again_at
         # What an earlier run saw, and had no time to decide about, may be otherwise by now.
-        if self.scans.complete and not self.scans.deciding and self._commit(now):
+        if self.scans.decides(now) and self._commit(now):
             again.append(0.0)
         self.scratch.copy_rest(self.offers.pushes)
         copying = self.staging.advance(COPY_BYTES) | self.scratch.advance(COPY_BYTES)
@@ -182,7 +182,7 @@ class Box:
         self.offers.stale.clear()
         if copying:
             return 0.0
-        return min((when for when in again if when is not None), default=None)
+        return min((when for when in (*again, self.scans.next()) if when is not None), default=None)
 
     def adopt(self, now: float) -> float | None:
         """Look at a disk of unknown past, some paths at a time, until `adopting` is false. The
@@ -252,7 +252,7 @@ class Box:
             and self.scans.complete
             and not self.held.moving
             and self._catching_up.done
-            and not self.scans.deciding
+            and not self.scans.looking
             and not self.intake.changed
             and not self.intake.waiting
             and self._opened.watcher.deadline_s() is None

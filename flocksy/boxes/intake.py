@@ -62,25 +62,36 @@ class Intake:
         self._pause: dict[str, float] = {}
         self._put_off: set[str] = set()
         self._doubted: dict[int, set[str]] = {}
+        self._found: dict[int, set[str]] = {}
+        """By looks at single paths that are under way, those that each was the last to find."""
 
     def asked(self, ticket: int, paths: Sequence[str] | None) -> None:
         """A look is under way at these paths (None: at all). It reports what is wrong, and nothing
         of what is as it was: problems that it does not meet again are over."""
         self._doubted[ticket] = set(self.problems if paths is None else paths)
+        if paths is not None:
+            self._found[ticket] = set()
 
     def answered(self, ticket: int, *, failed: bool) -> None:
         """The look has ended; `failed`: without having seen all."""
+        self._found.pop(ticket, None)
         for path in self._doubted.pop(ticket, ()):
             if not failed:
                 self.problems.pop(path, None)
 
-    def take(self, findings: Sequence[Finding], now: float) -> None:
-        """Bring findings into the local tree, in one transaction."""
+    def take(self, findings: Sequence[Finding], now: float, ticket: int = 0) -> None:
+        """Bring findings into the local tree, in one transaction. `ticket`: of the look whose they
+        are; what it finds is decided about together, when it has ended."""
         with self._index.transaction():
             for finding in findings:
                 self._take_one(finding, now)
             if self._links is not None:
                 self._links.save()
+        if self._found:
+            changed = {finding.path for finding in findings if finding.path in self.changed}
+            for found in self._found.values():
+                found -= changed
+            self._found.get(ticket, set()).update(changed)
 
     def due(self, now: float) -> list[str]:
         """Paths to be scanned once more."""
@@ -101,14 +112,20 @@ class Intake:
     def ready(self, limit: int, *, applying: bool) -> list[str]:
         """Changed paths that are to be decided about, some of them. `applying`: the applier has a
         batch in hands, and what it is at may be in between."""
+        if sum(map(len, self._found.values())) >= len(self.changed):
+            return []  # of a large folder that is being looked at: not again and again, one by one
         wanted = (path for path in self.changed if not self.waits(path, applying=applying))
         some = itertools.islice(wanted, limit)
         return list(dict.fromkeys(one for path in some for one in self._together(path)))
 
     def waits(self, path: str, *, applying: bool = False) -> bool:
-        """Whether something that would be decided about with a changed path was put off."""
+        """Whether something that would be decided about with a changed path was put off, or was
+        found by a look that has not ended."""
+        waiting = (self._put_off, *self._found.values())
+        if any(path in some for some in waiting):
+            return True
         together = self._together(path)
-        if not self._put_off.isdisjoint(together):
+        if not all(some.isdisjoint(together) for some in waiting):
             return True
         return applying and any(map(self._is_in_batch, together))
 
@@ -131,7 +148,8 @@ class Intake:
         """The path is none of this disk's any more."""
         self.changed.pop(path, None)
         self._again.pop(path, None)
-        self._put_off.discard(path)
+        for waiting in (self._put_off, *self._found.values()):
+            waiting.discard(path)
 
     @property
     def waiting(self) -> bool:

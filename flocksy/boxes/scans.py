@@ -31,6 +31,11 @@ GATHER_SECONDS = 0.02
 """After paths were asked for, others wait this long to be asked for together: a request costs some
 0.4 ms of either process, and of thousands of files that go each would have its own."""
 
+TOGETHER_SECONDS = 5.0
+"""What changed at the same time is told together, so what one scan has found waits for others that
+are under way, but no longer than this: one may be at a disk image. What that finds waits for its
+end."""
+
 _TICKETS = itertools.count(1)
 """Of scans: never the same twice, however often a box is closed and opened."""
 
@@ -54,6 +59,11 @@ class Scans:
         """Paths that it has found to be otherwise, some more than `MAX_PATHS` at most."""
         self._hurries = False  # since a scan has failed
         self._whole = 0
+        self._wholes: set[int] = set()
+        """Of scans of the whole box, without the hourly ones."""
+        self._opens_at: float | None = None
+        """When no more is waited for scans of single paths, while some are under way."""
+        self._is_open = False  # that is over
         self._sources: dict[int, Source] = {}
         self.outside = True
         """Whether the node is in no view now."""
@@ -82,10 +92,21 @@ class Scans:
         return report.ticket in self._outside
 
     @property
-    def deciding(self) -> bool:
-        """Whether a scan is under way that is to end before anything is decided: what it finds
-        belongs together. The hourly one, which takes minutes or hours, has nothing decided on."""
+    def looking(self) -> bool:
+        """Whether a scan is under way other than the hourly one, which takes minutes or hours, and
+        has nothing decided on."""
         return bool(self.tickets - {self._hourly})
+
+    def decides(self, now: float) -> bool:
+        """Whether what was found may be decided about, but for what a scan under way has found.
+        Not before the local tree is complete, nor while the whole box is being looked at."""
+        if not self.looking:
+            self._opens_at = None
+            return self.complete
+        if self._opens_at is None:
+            self._opens_at = now + TOGETHER_SECONDS
+        self._is_open = self._opens_at <= now
+        return self.complete and self._is_open and self.tickets.isdisjoint(self._wholes)
 
     def believed(self, report: ScanReport) -> ScanReport:
         """What of a report is to be taken in. What the hourly scan has found to be otherwise is
@@ -104,6 +125,7 @@ class Scans:
     def ended(self, report: ScanReport, now: float) -> bool:
         """The last report of a scan has been taken in. Whether it was of the whole box."""
         self.tickets.discard(report.ticket)
+        self._wholes.discard(report.ticket)
         self._sources.pop(report.ticket, None)
         before = report.ticket in self._outside
         self._outside.discard(report.ticket)
@@ -154,6 +176,7 @@ class Scans:
         deadlines: Iterable[float | None] = (
             self._opened.watcher.deadline_s(),
             self._intake.deadline(),
+            None if self._is_open else self._opens_at,
             self._whole_at,
         )
         when = min((when for when in deadlines if when is not None), default=None)
@@ -189,6 +212,7 @@ class Scans:
         for ticket in self.tickets:
             self._intake.answered(ticket, failed=True)
         self.tickets.clear()
+        self._wholes.clear()
         self._sources.clear()
         self._unseen = self._unseen or bool(self._outside)
         self._outside.clear()
@@ -242,6 +266,7 @@ class Scans:
         self._intake.asked(request.ticket, paths)
         if paths is None:
             self._whole = request.ticket
+            self._wholes.update(() if compares else (request.ticket,))
         # Until the whole box has been looked at, a look at one path lists folders as well, and
         # finds what went before anybody watched.
         is_sure = self._watched if paths is not None else self.complete

@@ -15,7 +15,6 @@ import pytest
 from flocksy.boxes.scan.findings import Differs
 from flocksy.boxes.scan.scanner import (
     REPORT_FINDINGS,
-    Brake,
     Gone,
     Job,
     Scanner,
@@ -85,6 +84,15 @@ def test_single_paths_overtake_a_whole_box(scanner: Scanner, box: Path) -> None:
     scanner.request(ask(box, 3, ("small",)))
     reports = reports_until_last(scanner, 2, 3)
     assert [report.ticket for report in reports if report.last] == [3, 2]
+
+
+def test_a_large_file_holds_up_no_other_path(scanner: Scanner, box: Path) -> None:
+    (box / "big").write_bytes(os.urandom(30_000_000))
+    (box / "small").write_bytes(b"x")
+    scanner.request(ask(box, 12, ("big",), share=0.1))
+    scanner.request(ask(box, 13, ("small",), share=0.1))
+    reports = reports_until_last(scanner, 12, 13)
+    assert [report.ticket for report in reports if report.last] == [13, 12]
 
 
 def test_a_look_that_takes_its_time_is_overtaken(scanner: Scanner, box: Path) -> None:
@@ -194,14 +202,3 @@ def test_a_scanner_that_died_is_told_apart_from_one_without_news(box: Path) -> N
             scanner.reports()
     scanner.request(ask(box, 6))
     scanner.stop()
-
-
-def test_the_brake_leaves_the_rest_of_the_core() -> None:
-    brake = Brake(0.005)
-    brake.used(0.005, now_s=100.0)
-    assert brake.debt_s(100.0) == pytest.approx(0.995)
-    assert brake.debt_s(100.5) == pytest.approx(0.495)
-    assert brake.debt_s(200.0) == 0.0
-    unbraked = Brake(1.0)
-    unbraked.used(3.0, now_s=100.0)
-    assert unbraked.debt_s(100.0) == 0.0

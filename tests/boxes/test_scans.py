@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from flocksy.boxes.box import Box
 from flocksy.boxes.scan.findings import Differs, Gone, Skipped
-from flocksy.boxes.scan.scanner import ScanReport, ScanRequest
+from flocksy.boxes.scan.scanner import Scanner, ScanReport, ScanRequest
 from flocksy.boxes.scan.watcher import QUIET_S, Settling, Watcher
 from flocksy.boxes.scans import (
     FAILED_SECONDS,
@@ -16,6 +18,7 @@ from flocksy.boxes.scans import (
     RESCAN_SECONDS,
     RESCAN_SHARE,
     SCAN_SHARE,
+    TOGETHER_SECONDS,
 )
 from flocksy.testing.lockstep import Lockstep
 from tests.boxes.flock_of_boxes import Flock, flock, spool
@@ -171,3 +174,77 @@ def test_what_changed_outside_a_view_waits_though_the_hourly_look_ends_in_one(
     held.others.clear()
     box.scanned(ScanReport(ticket, "box", (Differs("a"),), True, 2), flock.now)
     assert box.scans._outside == {held.others[0].ticket}
+
+
+# -- a look that takes long ------------------------------------------------------------------------
+
+
+def under_way(flock: Flock, *paths: str) -> int:
+    """A look at these paths of node 0, which takes for as long as the test likes. Its ticket."""
+    scans = flock.box(0).scans
+    real, scans._scanner = scans._scanner, cast(Scanner, SimpleNamespace(request=lambda _: None))
+    ticket = scans._request(paths, SCAN_SHARE)
+    scans._scanner = real
+    flock.scan_s = 0.02
+    return ticket
+
+
+def look(flock: Flock, path: str) -> None:
+    """A look at the path of node 0 is due."""
+    flock.box(0).intake.look_again(path, flock.now)
+
+
+def test_others_do_not_wait_for_the_look_at_a_large_file(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock.write(0, "a", "one")
+    flock.settle_equal()
+    monkeypatch.setattr(Watcher, "happened", lambda *_: None)
+    ticket = under_way(flock, "large")
+    flock.write(0, "a", "two")
+    look(flock, "a")
+    began = flock.now
+    flock.run_until(lambda: flock.path(1, "a").read_text() == "two", 200)
+    assert flock.now - began > TOGETHER_SECONDS, "what belongs to it is told with it"
+    flock.path(0, "a").unlink()
+    look(flock, "a")
+    began = flock.now
+    flock.run_until(lambda: not flock.path(1, "a").exists(), 200)
+    assert flock.now - began < TOGETHER_SECONDS, "but nobody waits for it twice"
+    assert not flock.box(0).settled
+    flock.box(0).scanned(ScanReport(ticket, "box", (), True, 1), flock.now)
+    flock.settle_equal()
+
+
+def test_what_one_look_finds_is_told_together_however_long_it_takes(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        flock.write(0, name, name)
+    flock.settle_equal()
+    monkeypatch.setattr(Watcher, "happened", lambda *_: None)
+    box, ticket = flock.box(0), under_way(flock, "a", "b", "z")
+    flock.path(0, "a").rename(flock.path(0, "z"))
+    flock.path(0, "b").unlink()
+    box.scanned(ScanReport(ticket, "box", (Gone("a"), Gone("b")), False, 1), flock.now)
+    flock.path(0, "c").unlink()
+    look(flock, "c")
+    flock.run_until(lambda: not flock.path(1, "c").exists(), 200)
+    assert flock.tree(1) == {"a", "b"}
+    # Who is at one of them meanwhile does not wait for the rest.
+    flock.write(0, "b", "anew")
+    look(flock, "b")
+    flock.run_until(lambda: flock.path(1, "b").read_text() == "anew", 200)
+    assert "a" in flock.tree(1)
+    box.scanned(ScanReport(ticket, "box", (), True, 2), flock.now)
+    flock.settle_equal()
+    assert flock.tree(1) == {"b", "z"}
+
+
+def test_the_end_of_the_scanner_is_the_end_of_what_was_waited_for(flock: Flock) -> None:
+    flock.settle_equal()
+    under_way(flock, "large")
+    box = flock.box(0)
+    box.scan_with(flock.nodes[0].scanner, flock.now)
+    assert not box.settled
+    flock.settle_equal()

@@ -2,8 +2,7 @@
 
 `Scanner` is the handle in the box process. It never blocks: a thread writes requests and another
 takes reports, unpacks them and makes `fileno()` readable. One scanner serves all boxes of a node.
-Requests for single paths overtake requests for whole boxes, and these those that may use less of a
-core, of whatever box.
+Its requests take turns (`scan/turns.py`).
 
 The process runs at the lowest priority, and each request under its own share of a core, on every
 node alike, so that scanning before a burst shows on no clock (design 4.3, rule 5).
@@ -18,7 +17,6 @@ import queue
 import socket
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -31,6 +29,7 @@ from flocksy.boxes.scan.follower import Follower
 from flocksy.boxes.scan.following import FollowingDisk
 from flocksy.boxes.scan.links import FollowRequest
 from flocksy.boxes.scan.looking import Look, Symlinks
+from flocksy.boxes.scan.turns import Brake, Turns
 from flocksy.boxes.scan.walk import BoxGoneError, Steps, Walk
 from flocksy.errors import FlocksyError
 from flocksy.index.known import KnownTree
@@ -244,10 +243,9 @@ def _listen(pipe: Connection, requests: queue.SimpleQueue[ScanRequest | None]) -
 
 
 def _work(pipe: Connection, requests: queue.SimpleQueue[ScanRequest | None]) -> None:
-    single: deque[Job] = deque()
-    whole: list[Job] = []
+    turns = Turns[Job]()
     while True:
-        job = single[0] if single else max(whole, key=_share, default=None)
+        job = turns.next()
         try:
             wait_s = None if job is None else job.brake.debt_s(time.monotonic())
             request = requests.get(timeout=wait_s)
@@ -256,32 +254,11 @@ def _work(pipe: Connection, requests: queue.SimpleQueue[ScanRequest | None]) -> 
             report = job.step()
             if report is not None:
                 pipe.send(report)
-                if report.last:
-                    (single if single else whole).remove(job)
+            turns.worked(job, ended=report is not None and report.last)
             continue
         if request is None:
             return
-        (whole if request.paths is None else single).append(Job(request))
-
-
-def _share(job: Job) -> float:
-    return job.request.share
-
-
-class Brake:
-    """Keeps the use of the CPU below a share: after each bit of work there is a time to wait."""
-
-    def __init__(self, share: float) -> None:
-        self._idle_per_used = 1 / min(max(share, 0.001), 1.0) - 1
-        self._free_at_s = 0.0
-
-    def used(self, cpu_s: float, now_s: float) -> None:
-        """So much CPU time was used up to now."""
-        self._free_at_s = max(self._free_at_s, now_s) + cpu_s * self._idle_per_used
-
-    def debt_s(self, now_s: float) -> float:
-        """How long to wait before the next bit of work."""
-        return max(self._free_at_s - now_s, 0.0)
+        turns.add(Job(request))
 
 
 @dataclass(slots=True)
@@ -301,7 +278,17 @@ class Job:
     _oldest_s: float = 0.0
 
     def __post_init__(self) -> None:
-        self.brake = Brake(self.request.share)
+        self.brake = Brake(self.share)
+
+    @property
+    def share(self) -> float:
+        """Of a core."""
+        return self.request.share
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it looks at a whole box."""
+        return self.request.paths is None
 
     def step(self) -> ScanReport | None:
         """Work for a few milliseconds. A report when there is one to send."""

@@ -1,0 +1,80 @@
+"""Whose turn it is in the scanner.
+
+Looks with the largest share of a core come first. Among them those at single paths and those at
+whole boxes take turns, and of each kind the oldest `AT_ONCE`: so an edit does not wait for some
+huge disk image, and no box for another one. Pure: time comes in.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Generic, Protocol, TypeVar
+
+AT_ONCE = 4
+"""Looks of one kind under way side by side, each of which holds some files open. Others wait."""
+
+
+class Brake:
+    """Keeps the use of the CPU below a share: after each bit of work there is a time to wait."""
+
+    def __init__(self, share: float) -> None:
+        self._idle_per_used = 1 / min(max(share, 0.001), 1.0) - 1
+        self._free_at_s = 0.0
+
+    def used(self, cpu_s: float, now_s: float) -> None:
+        """So much CPU time was used up to now."""
+        self._free_at_s = max(self._free_at_s, now_s) + cpu_s * self._idle_per_used
+
+    def debt_s(self, now_s: float) -> float:
+        """How long to wait before the next bit of work."""
+        return max(self._free_at_s - now_s, 0.0)
+
+
+class Braked(Protocol):
+    """What takes turns."""
+
+    brake: Brake
+
+    @property
+    def share(self) -> float:
+        """Of a core, that it may use together with all others of this share."""
+        ...
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it looks at a whole box."""
+        ...
+
+
+One = TypeVar("One", bound=Braked)
+
+
+class Turns(Generic[One]):
+    """The looks that have not ended."""
+
+    def __init__(self) -> None:
+        self._queues: dict[tuple[float, bool], deque[One]] = {}
+        self._brakes: dict[float, Brake] = {}
+        self._is_whole_next = False
+
+    def add(self, job: One) -> None:
+        """One more."""
+        job.brake = self._brakes.setdefault(job.share, job.brake)
+        self._queues.setdefault((job.share, job.is_whole), deque()).append(job)
+
+    def next(self) -> One | None:
+        """Whose turn it is; `worked` has to be told of it."""
+        share = max((key[0] for key, queue in self._queues.items() if queue), default=0.0)
+        for is_whole in (self._is_whole_next, not self._is_whole_next):
+            queue = self._queues.get((share, is_whole))
+            if queue:
+                return queue[0]
+        return None
+
+    def worked(self, job: One, *, ended: bool) -> None:
+        """The one whose turn it was has done some of its work, or the last of it."""
+        queue = self._queues[job.share, job.is_whole]
+        queue.popleft()
+        if not ended:
+            queue.insert(AT_ONCE - 1, job)
+        self._is_whole_next = not job.is_whole

@@ -1,0 +1,76 @@
+"""Whose turn it is in the scanner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from flocksy.boxes.scan.turns import AT_ONCE, Brake, Turns
+
+
+@dataclass(eq=False)
+class Look:
+    """`left`: turns until it has ended."""
+
+    name: str
+    left: int = 1
+    share: float = 0.5
+    is_whole: bool = False
+    brake: Brake = field(default_factory=lambda: Brake(0.5))
+
+
+def play(*looks: Look) -> str:
+    """Who worked, turn by turn, until all have ended."""
+    turns, order = Turns[Look](), ""
+    for look in looks:
+        turns.add(look)
+    while (look := turns.next()) is not None:
+        look.left -= 1
+        order += look.name
+        turns.worked(look, ended=look.left == 0)
+    return order
+
+
+def test_a_look_that_takes_long_holds_up_no_other() -> None:
+    assert play(Look("a", 5), Look("b"), Look("c", 2)) == "abcacaaa"
+
+
+def test_only_so_many_are_under_way() -> None:
+    looks = [Look(name, 3) for name in "abcdef"]
+    order = play(*looks)
+    assert order.startswith("abcd" * 3), "each holds files open"
+    assert AT_ONCE == 4
+    assert order == "abcd" * 3 + "ef" * 3
+
+
+def test_single_paths_and_whole_boxes_take_turns() -> None:
+    order = play(
+        Look("w", 4, is_whole=True), Look("s", 2), Look("t", 2), Look("v", 1, is_whole=True)
+    )
+    assert order == "swtvswtww"
+
+
+def test_whose_share_is_larger_goes_first() -> None:
+    hourly = Look("h", 2, share=0.005, is_whole=True)
+    assert play(hourly, Look("w", 2, is_whole=True), Look("s")) == "swwhh"
+
+
+def test_looks_of_one_share_have_it_together() -> None:
+    turns = Turns[Look]()
+    looks = Look("a"), Look("b", is_whole=True), Look("c", share=0.1)
+    for look in looks:
+        turns.add(look)
+    looks[0].brake.used(1.0, now_s=10.0)
+    assert [look.brake.debt_s(10.0) for look in looks] == [1.0, 1.0, 0.0]
+
+
+def test_the_brake_leaves_the_rest_of_the_core() -> None:
+    brake = Brake(0.005)
+    brake.used(0.005, now_s=100.0)
+    assert brake.debt_s(100.0) == pytest.approx(0.995)
+    assert brake.debt_s(100.5) == pytest.approx(0.495)
+    assert brake.debt_s(200.0) == 0.0
+    unbraked = Brake(1.0)
+    unbraked.used(3.0, now_s=100.0)
+    assert unbraked.debt_s(100.0) == 0.0
