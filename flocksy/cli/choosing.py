@@ -149,7 +149,11 @@ ACTIONS: dict[str, Callable[[argparse.Namespace, Options], int]] = {
 
 
 def _ignored_offline(options: Options, path: str) -> dict[str, object]:
-    from flocksy.config.load import load_words
-    from flocksy.node.choosing import ignored_offline
+    from flocksy.config.load import load_state_dir, load_words
+    from flocksy.node.offline import Offline
 
-    return ignored_offline([box for box, _ in load_words(options).boxes], path)
+    with offline(options):
+        words = load_words(options)
+        private = (words.config_path, words.keystore_path, words.privatekey_path)
+        boxes = [box for box, _ in words.boxes]
+        return Offline(boxes, load_state_dir(options), private).ignored(path)

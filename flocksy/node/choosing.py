@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from flocksy.boxes.keeper import Kept
-from flocksy.boxes.setup import Mode, change_words
+from flocksy.boxes.setup import BoxSetup, Mode, change_words
 from flocksy.config.edit import Word, change_box
-from flocksy.config.settings import BoxSettings
 from flocksy.errors import ConfigError, FlocksyError, KeyFileError
 from flocksy.node.configured import Configured
 from flocksy.node.past import inside
@@ -181,17 +180,17 @@ def mode_words(former: str | None, mode: str) -> str:
     return change_words(Mode(former or Mode.SYNC), Mode(mode))
 
 
-def ignored_offline(boxes: Sequence[BoxSettings], given: str) -> Answer:
+def ignored_by_file(setup: BoxSetup, path: str) -> Answer:
     """`flocksy ignored` with no node running: by the configuration and the file as it stands."""
-    name, path = inside([(box.name, box.path) for box in boxes], given)
-    box = next(box for box in boxes if box.name == name)
+    place = os.path.join(setup.path, IGNORE_FILE)
     try:
-        with open(os.path.join(box.path, IGNORE_FILE), "rb") as file:
+        with open(place, "rb") as file:
             text = file.read(MAX_IGNORE_BYTES).decode("utf-8", "surrogateescape")
     except FileNotFoundError:
         text = ""
     except OSError as error:
-        raise FlocksyError(f"{box.path}/{IGNORE_FILE}: {error.strerror or error}") from None
-    choice = Choice(box.folders, text)
-    reason = choice.explain(path, is_directory=os.path.isdir(given)) if path else None
-    return explained(name, path, reason)
+        raise FlocksyError(f"{place}: {error.strerror or error}") from None
+    is_directory = os.path.isdir(os.path.join(setup.path, path))
+    choice = Choice(setup.folders, text)
+    reason = choice.explain(path, is_directory=is_directory) if path else None
+    return explained(setup.name, path, reason)

@@ -29,6 +29,7 @@ from flocksy.config.settings import BoxSettings
 from flocksy.errors import FlocksyError
 from flocksy.index.store import BoxIndex
 from flocksy.node import past
+from flocksy.node.choosing import ignored_by_file
 from flocksy.node.setups import setup_of
 from flocksy.node.undo import check_can_reject
 from flocksy.status.control import Answer
@@ -123,6 +124,14 @@ class Offline:
             if not restoring.done:
                 restoring.give_up("its content is not on this disk any more")
             return past.restored(setup.name, chosen, restoring, NOTE_RESTORED)
+
+    def ignored(self, given: str) -> Answer:
+        """`flocksy ignored`"""
+        setup, path = self._at(given)
+        with ExitStack() as opened:
+            if Path(setup.index_path).exists():
+                opened.enter_context(_looking(setup))  # else its disk may be away, and the file too
+            return ignored_by_file(located(setup), path)
 
     def approve(self, name: str | None) -> Answer:
         """`flocksy approve`, for what waited when the node stopped."""

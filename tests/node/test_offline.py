@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from flocksy.boxes import whereabouts
 from flocksy.boxes.setup import BoxSetup, Mode
 from flocksy.errors import FlocksyError
 from flocksy.node.offline import Offline
@@ -144,3 +145,24 @@ def test_looking_at_what_waits_changes_nothing(flock: Guarded) -> None:
     boxes.history(str(flock.path(1, "gone")))
     assert index.read_bytes() == before
     assert "box: 1 deletion approved" in str(boxes.approve(None)["text"])
+
+
+def test_what_is_left_out_is_asked_of_the_disk_where_it_is(
+    flock: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = replace(flock.setup(1), removable=True)
+    path = str(flock.path(1, "a.o"))
+    flock.write(1, ".flockignore", "*.o\n")
+    assert "line 1 of .flockignore" in str(offline(setup).ignored(path)["text"])
+    elsewhere = flock.root / "elsewhere"
+    flock.path(1).rename(elsewhere)
+    with pytest.raises(FlocksyError, match="there is no such directory"):
+        offline(setup).ignored(path)
+    flock.path(1).mkdir()  # its mount point
+    with pytest.raises(FlocksyError, match="flocksy box adopt"):
+        offline(setup).ignored(path)
+    monkeypatch.setattr(
+        whereabouts, "_candidates", lambda configured, _: [configured, str(elsewhere)]
+    )
+    answer = offline(setup).ignored(str(elsewhere / "a.o"))
+    assert "line 1 of .flockignore" in str(answer["text"])
