@@ -59,11 +59,7 @@ class Box:
     """An open box. One thread; `turn` again and again."""
 
     def __init__(
-        self,
-        setup: BoxSetup,
-        opened: Opened,
-        scanner: Scanner,
-        now_ms: Callable[[], int],
+        self, setup: BoxSetup, opened: Opened, scanner: Scanner, now_ms: Callable[[], int]
     ) -> None:
         self.setup = setup
         self.index = opened.index
@@ -117,7 +113,7 @@ class Box:
         self.untold.found(report)
         if report.failed is not None:
             self.index.check_for_damage()
-        if report.last and self.scans.ended(report, now):
+        if self.scans.taken(report, now):
             self._upkeep.rescanned()
 
     def receive(self, message: Versions, *, own: bool, now: float) -> None:
@@ -176,9 +172,10 @@ class Box:
             again.append(self._upkeep.turn(now, idle=decided and self.planning.idle))
         self.unknown.update(self.planning.texts)
         self.planning.texts.clear()
-        for path in self.planning.rescan | self.offers.stale | self.reader.changed():
-            self.intake.look_again(path, now)
-        self.planning.rescan.clear()
+        for path in self.offers.stale | self.reader.changed():
+            self.intake.look_later(path, now)
+        while self.planning.rescan:
+            self.intake.look_again(self.planning.rescan.pop(), now)
         self.offers.stale.clear()
         if copying:
             return 0.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Container, Iterator, Sequence
 
+from flocksy.boxes.pacing import MAX_PAUSE_SECONDS, Pacing
 from flocksy.boxes.scan.findings import (
     Busy,
     Finding,
@@ -28,12 +29,6 @@ from flocksy.sync.version import Kind
 
 AGAIN_SECONDS = 0.1
 """Least pause before a path is looked at again: longer than the grain of an ordinary mtime."""
-
-BUSY_FACTOR = 10.0
-"""A file that keeps changing is hashed at most once in so many times its hashing time."""
-
-MAX_PAUSE_SECONDS = 60.0
-"""The pause doubles up to here while a path keeps changing (design 4.3, rule 8)."""
 
 MAX_PROBLEMS = 200
 """Problems remembered for the status; further ones are only counted."""
@@ -58,8 +53,10 @@ class Intake:
         """Paths whose local entry changed, in the order found."""
         self.problems: dict[str, str] = {}
         """Paths that could not be looked at, with the reason."""
+        self.pacing = Pacing()
+        """Of paths that keep changing."""
         self._again: dict[str, float] = {}
-        self._pause: dict[str, float] = {}
+        self._pause: dict[str, float] = {}  # of those that are put off
         self._put_off: set[str] = set()
         self._doubted: dict[int, set[str]] = {}
         self._found: dict[int, set[str]] = {}
@@ -99,15 +96,24 @@ class Intake:
         for path in due:
             del self._again[path]
             self._put_off.discard(path)
-        return due
+        return [*due, *self.pacing.due(now)]
 
     def deadline(self) -> float | None:
         """When `due` will next have something."""
-        return min(self._again.values(), default=None)
+        when = min(self._again.values(), default=None)
+        paced = self.pacing.deadline()
+        return paced if when is None else when if paced is None else min(when, paced)
 
     def look_again(self, path: str, now: float) -> None:
         """Have a path scanned soon, because it is not what it was thought to be."""
         self._again[path] = now + AGAIN_SECONDS
+
+    def look_later(self, path: str, now: float) -> None:
+        """Likewise, or after its pause if the path keeps changing."""
+        if self.pacing.rests(path, now):
+            self.pacing.put_off(path)
+        else:
+            self.look_again(path, now)
 
     def ready(self, limit: int, *, applying: bool) -> list[str]:
         """Changed paths that are to be decided about, some of them. `applying`: the applier has a
@@ -148,13 +154,14 @@ class Intake:
         """The path is none of this disk's any more."""
         self.changed.pop(path, None)
         self._again.pop(path, None)
+        self.pacing.forget(path)
         for waiting in (self._put_off, *self._found.values()):
             waiting.discard(path)
 
     @property
     def waiting(self) -> bool:
         """Whether something found is still to be looked at again."""
-        return bool(self._again)
+        return self.deadline() is not None
 
     def _together(self, path: str) -> list[str]:
         """A changed path, and the folders above it that have changed: they go out with it."""
@@ -183,33 +190,32 @@ class Intake:
         match finding:
             case Seen():
                 self._put_off.discard(path)
-                self._seen(finding)
+                self._seen(finding, now)
                 if finding.settled:
                     self._pause.pop(path, None)
                 else:
-                    self.look_again(path, now)
+                    self.look_later(path, now)
             case Gone():
                 self._put_off.discard(path)
                 self._pause.pop(path, None)
+                self.pacing.forget(path)
                 if self._index.local(path) is not None:
                     self._index.set_local(path, None)
                     self.changed[path] = ()
             case Busy():
-                pause = max(
-                    AGAIN_SECONDS, finding.hashing_s * BUSY_FACTOR, 2 * self._pause.get(path, 0.0)
-                )
-                self._pause[path] = min(pause, MAX_PAUSE_SECONDS)
-                self._again[path] = now + self._pause[path]
+                self.pacing.busy(path, now, finding.hashing_s)
             case Unreadable() | Skipped() | Unfollowed() | Remark():
                 for doubted in self._doubted.values():
                     doubted.discard(path)
                 if len(self.problems) < MAX_PROBLEMS:
                     self.problems[path] = finding.reason
 
-    def _seen(self, seen: Seen) -> None:
+    def _seen(self, seen: Seen, now: float) -> None:
         index, entry = self._index, seen.entry
         fresh: list[tuple[bytes, int]] = []
         if entry.kind is Kind.FILE:
+            if entry.size > INLINE_BYTES:  # what is smaller rides in heartbeats
+                self._pace(seen, now)
             fresh += self._fresh(seen)
             index.contents.put(entry.root, seen.pieces, seen.blobs)
         elif entry.kind is Kind.SYMLINK and seen.inline is not None:
@@ -218,6 +224,11 @@ class Intake:
         earlier = [one for one in self.changed.get(seen.path, ()) if one not in fresh]
         index.set_local(seen.path, entry, settled=seen.settled)
         self.changed[seen.path] = (*fresh, *earlier)
+
+    def _pace(self, seen: Seen, now: float) -> None:
+        is_known = self.pacing.knows(seen.path) and self._index.local(seen.path) == seen.entry
+        if not is_known:  # else it was looked at once more, since it had just been written
+            self.pacing.changed(seen.path, now, seen.hashing_s)
 
     def _fresh(self, seen: Seen) -> Iterator[tuple[bytes, int]]:
         """Of a file's content what the others cannot have: it is in no file here, and was in none

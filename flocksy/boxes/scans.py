@@ -14,6 +14,7 @@ from flocksy.boxes.scan.findings import Remark, Skipped, Unfollowed, Unreadable
 from flocksy.boxes.scan.scanner import Scanner, ScanReport, ScanRequest, Symlinks
 from flocksy.boxes.scan.watcher import MAX_PATHS
 from flocksy.boxes.setup import BoxSetup
+from flocksy.sync.version import Kind
 
 RESCAN_SECONDS = 3600.0
 """Between full rescans: what the watcher missed is found then (design 6.3)."""
@@ -61,6 +62,12 @@ class Scans:
         self._whole = 0
         self._wholes: set[int] = set()
         """Of scans of the whole box, without the hourly ones."""
+        self._paths: dict[int, tuple[str, ...]] = {}
+        """Of scans of single paths."""
+        self._looked_at: dict[str, int] = {}
+        """Those that are being looked at -> by the last scan that was asked to."""
+        self._changing: set[str] = set()
+        """Those of them that are to be looked at again."""
         self._opens_at: float | None = None
         """When no more is waited for scans of single paths, while some are under way."""
         self._is_open = False  # that is over
@@ -122,10 +129,24 @@ class Scans:
                 self._differing.add(finding.path)
         return replace(report, findings=remarks)
 
-    def ended(self, report: ScanReport, now: float) -> bool:
-        """The last report of a scan has been taken in. Whether it was of the whole box."""
+    def taken(self, report: ScanReport, now: float) -> bool:
+        """A report has been taken in. Whether it was the last of a scan of the whole box."""
+        self._have_looked([finding.path for finding in report.findings], report.ticket, now)
+        return report.last and self._ended(report, now)
+
+    def _have_looked(self, paths: Iterable[str], ticket: int, now: float) -> None:
+        """What has happened at these paths since they were asked for is to be looked at."""
+        for path in paths:
+            if self._looked_at.get(path) == ticket:
+                del self._looked_at[path]
+                if path in self._changing:
+                    self._changing.discard(path)
+                    self._intake.look_later(path, now)
+
+    def _ended(self, report: ScanReport, now: float) -> bool:
         self.tickets.discard(report.ticket)
         self._wholes.discard(report.ticket)
+        self._have_looked(self._paths.pop(report.ticket, ()), report.ticket, now)
         self._sources.pop(report.ticket, None)
         before = report.ticket in self._outside
         self._outside.discard(report.ticket)
@@ -166,9 +187,12 @@ class Scans:
                 self._hourly = self._request(None, RESCAN_SHARE, Source.RESCAN, compares=True)
             self._hurries = False
             self._whole_at = now + RESCAN_SECONDS
-        paths = dict.fromkeys((*dirty.paths, *self._intake.due(now)))
-        if paths:
-            self._request(tuple(paths), SCAN_SHARE, self._found_by())
+        awake = (path for path in dirty.paths if not self._rests(path, now))
+        paths = {*awake, *self._intake.due(now)}
+        # Each once at a time: of a large file that is written all the time there were ever more.
+        self._changing |= paths & self._looked_at.keys()
+        if paths := paths - self._changing:
+            self._request(tuple(sorted(paths)), SCAN_SHARE, self._found_by())
             self._gathers_until = now + GATHER_SECONDS
 
     def next(self) -> float | None:
@@ -213,6 +237,9 @@ class Scans:
             self._intake.answered(ticket, failed=True)
         self.tickets.clear()
         self._wholes.clear()
+        self._paths.clear()
+        self._looked_at.clear()
+        self._changing.clear()
         self._sources.clear()
         self._unseen = self._unseen or bool(self._outside)
         self._outside.clear()
@@ -227,6 +254,21 @@ class Scans:
             ticket = self._request(some, SCAN_SHARE, Source.RESCAN)
             if before:
                 self._outside.add(ticket)
+
+    def _rests(self, path: str, now: float) -> bool:
+        """Whether what happened at the path is looked at later: it is a file that keeps changing.
+        That it went, or was renamed, is news."""
+        pacing = self._intake.pacing
+        if not pacing.rests(path, now):
+            return False
+        try:
+            found = self._opened.disk.stat(path)
+        except OSError:
+            return False
+        if found is None or found.kind is not Kind.FILE:
+            return False
+        pacing.put_off(path)
+        return True
 
     def _found_by(self) -> Source:
         """What is said of a deletion that a look finds which begins now. One at a single path is
@@ -263,6 +305,11 @@ class Scans:
             compares=compares,
         )
         self.tickets.add(request.ticket)
+        if paths is not None:
+            self._paths[request.ticket] = paths
+            self._looked_at.update(dict.fromkeys(paths, request.ticket))
+        elif not compares:
+            self._intake.pacing.looks_at_all()
         self._intake.asked(request.ticket, paths)
         if paths is None:
             self._whole = request.ticket

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -9,7 +11,7 @@ from typing import cast
 import pytest
 
 from flocksy.boxes.box import Box
-from flocksy.boxes.scan.findings import Differs, Gone, Skipped
+from flocksy.boxes.scan.findings import Busy, Differs, Finding, Gone, Seen, Skipped
 from flocksy.boxes.scan.scanner import Scanner, ScanReport, ScanRequest
 from flocksy.boxes.scan.watcher import QUIET_S, Settling, Watcher
 from flocksy.boxes.scans import (
@@ -20,6 +22,8 @@ from flocksy.boxes.scans import (
     SCAN_SHARE,
     TOGETHER_SECONDS,
 )
+from flocksy.sync.trees import DiskEntry
+from flocksy.sync.version import Kind
 from flocksy.testing.lockstep import Lockstep
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 
@@ -248,3 +252,83 @@ def test_the_end_of_the_scanner_is_the_end_of_what_was_waited_for(flock: Flock) 
     box.scan_with(flock.nodes[0].scanner, flock.now)
     assert not box.settled
     flock.settle_equal()
+
+
+# -- a file that is written all the time -----------------------------------------------------------
+
+
+class Asked:
+    """The box of one node whose scanner only takes note, and writes to `big` in it."""
+
+    def __init__(self, box: Box, now: float, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.box = box
+        self.now = now
+        self.requests: list[ScanRequest] = []
+        self._settling = Settling()
+        self.path = Path(box.setup.path, "big")
+        self.path.write_bytes(b"x")
+        monkeypatch.setattr(box._opened.watcher, "_settling", self._settling)
+        monkeypatch.setattr(box.scans._scanner, "request", self.requests.append)
+
+    def write_for(self, seconds: float) -> int:
+        """Somebody writes five times a second, and each time it is quiet for long enough. How often
+        a look at it was asked for."""
+        before, until = len(self.requests), self.now + seconds
+        while self.now < until:
+            self._settling.note("big", self.now)
+            self.box.scans.turn(self.now + 2 * QUIET_S)
+            self.now += 0.2
+        assert {one.paths for one in self.requests} == {("big",)}
+        return len(self.requests) - before
+
+    def answer(self, *findings: Finding) -> None:
+        """What the last look has found, which ends with that."""
+        self.box.scanned(ScanReport(self.requests[-1].ticket, "box", findings, True, 1), self.now)
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
+    with Lockstep(tmp_path, size=1) as flock:
+        flock.settle()
+        box = flock.nodes[0].keeper.boxes[0].box
+        assert box is not None
+        with monkeypatch.context() as patch:
+            yield Asked(box, flock.now + 1.0, patch)
+
+
+def test_a_file_that_is_written_while_it_is_read_is_asked_for_once(asked: Asked) -> None:
+    assert asked.write_for(30) == 1, "150 writes"
+    asked.answer(Busy("big", 30.0))
+    assert asked.write_for(299) == 0, "ten times as long as reading it takes"
+    assert not asked.box.settled
+    assert asked.write_for(2) == 1
+
+
+def test_a_file_that_is_never_at_rest_is_asked_for_once_a_minute(asked: Asked) -> None:
+    entry = DiskEntry(Kind.FILE, 0o644, 1, 20_000_000, bytes(32))
+    counts = []
+    for number in range(11):
+        count = 0
+        for _ in range(60):
+            count += asked.write_for(1)
+            if asked.box.scanning:
+                asked.answer(Seen("big", replace(entry, mtime_ns=number), hashing_s=0.02))
+                entry = replace(entry, size=entry.size + 1)
+        counts.append(count)
+    assert counts[0] <= 8 and sum(counts) <= 20, "of 3,300 writes"
+
+
+def test_that_it_went_is_news(asked: Asked) -> None:
+    asked.write_for(1)
+    asked.answer(Busy("big", 30.0))
+    asked.path.unlink()
+    assert asked.write_for(0.2) == 1
+
+
+def test_a_look_at_the_whole_box_finds_what_rests(asked: Asked) -> None:
+    asked.write_for(1)
+    asked.answer(Busy("big", 30.0))
+    asked.box.rescan(asked.now)
+    assert asked.requests[-1].paths is None
+    asked.answer()
+    assert not asked.box.intake.waiting

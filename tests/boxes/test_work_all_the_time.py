@@ -16,21 +16,22 @@ __all__ = ["flock", "spool"]
 
 
 class Worker:
-    """Changes a large file in the box of node 1, again whenever node 2 has it."""
+    """Puts a large file into the box of node 1, and the next one whenever node 2 has it. Never the
+    same: one that keeps changing would rest in between."""
 
     def __init__(self, flock: Flock) -> None:
         self._flock = flock
         self._draw = random.Random(1)
         self._numbers = itertools.count()
-        self._written = b""
+        self._name = ""
 
     def write(self) -> None:
-        self._written = b"%d " % next(self._numbers) + self._draw.randbytes(100_000)
-        self._flock.path(1, "log").write_bytes(self._written)
+        self._name = f"log {next(self._numbers)}"
+        self._flock.path(1, self._name).write_bytes(self._draw.randbytes(100_000))
 
     def has_come(self, name: str) -> bool:
         """Whether node 2 has a file by now; works on if not."""
-        if self._flock.path(2, "log").read_bytes() == self._written:
+        if self._flock.path(2, self._name).exists():
             self.write()
         return self._flock.path(2, name).exists()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flocksy.index.contents import Piece
 from flocksy.sync.trees import DiskEntry
@@ -23,6 +23,8 @@ class Seen:
     settled: bool = True
     link: bytes = b""
     """Not empty: there stands a link, which is followed; the content root of its text."""
+    hashing_s: float = field(default=0.0, compare=False)
+    """What reading it took."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -341,8 +341,7 @@ class Walk:
 
     def _hash(self, path: str, found: Stat, link: bytes) -> Steps:
         """Read a file or symlink that is new or changed."""
-        started_s = time.perf_counter()
-        looked_ns = self._wall_clock_ns()
+        started_s, looked_ns = time.perf_counter(), self._wall_clock_ns()
         attributes, remark = None, ""
         try:
             if found.kind is Kind.SYMLINK:
@@ -365,13 +364,14 @@ class Walk:
         except (OSError, LimitExceeded) as error:
             yield Unreadable(path, why(error))
             return
+        took_s = time.perf_counter() - started_s
         if after != found:
-            yield Busy(path, time.perf_counter() - started_s)
+            yield Busy(path, took_s)
             return
         # A time from the future (a clock that was set back) would never settle.
         settled = abs(looked_ns - (found.ctime_ns or found.mtime_ns)) > self._grain_ns
         entry = replace(seen.entry, attributes=attributes)
-        yield replace(seen, entry=entry, settled=settled, link=link)
+        yield replace(seen, entry=entry, settled=settled, link=link, hashing_s=took_s)
         if remark:
             yield Remark(path, remark)
 
