@@ -3,7 +3,8 @@
 * **One plan.** Nodes that are bound to a burst in the same epoch are bound to the same one.
 * **Equal counts.** A node emits every cell of a burst once and in order, never more than its
   length, and all of them where it says that it finished. No heartbeat leaves in between.
-* **The grid.** Heartbeats leave at the instants of their rounds, each round at most once.
+* **The grid.** Heartbeats leave at the instants of their rounds, one in each (rule 1), but where a
+  burst takes their place or the node stood still.
 * **Quorum.** Real bytes leave only in a large enough view all of whose members were heard, and
   heard us, a moment ago, as they did each other the moment before (rule 12).
 * **Rest.** After a burst nobody shows a need before the rest drawn from its id is over (rule 8),
@@ -44,6 +45,11 @@ ROW_CELLS, ECHO_CELLS = 3, 6
 
 LEAVE_PERIODS = 2
 """A node that hears that another left its burst does so in its next step."""
+STALLS = 2
+"""So many stall timeouts after its last cell of a burst a node has left it, where it has not sent
+them all: the lane that it waits for may come on a little meanwhile."""
+SLACK_SHARE = 8
+"""Of a period: what clocks may be slewed by in a burst."""
 LATE_NS = 1_000
 """What the arithmetic of clocks may round away."""
 
@@ -66,6 +72,9 @@ class Checks:
         self._outcomes: list[Outcome | None] = [None] * len(nodes)
         self._ended: list[dict[bytes, int]] = [{} for _ in nodes]
         self._beat: list[tuple[object, int] | None] = [None] * len(nodes)
+        """The session and the round of a node's last heartbeat."""
+        self._burst_ns: list[tuple[int, int] | None] = [None] * len(nodes)
+        """When a node's first and last cells of bursts left since then."""
         self.delivered_ns: dict[tuple[int, int], int] = {}
         """When the newest cell was sent that has come in, by (source, target)."""
         self.bursts: dict[bytes, int] = {}
@@ -106,7 +115,7 @@ class Checks:
         self._known[lane] = self.owes[lane] = 0
         for key in [key for key in self._heard_left if key[0] == lane]:
             del self._heard_left[key]
-        self._beat[lane] = None
+        self._beat[lane] = self._burst_ns[lane] = None
 
     def taken(self, source: int, target: int, sent_ns: int, now_ns: int) -> None:
         """A node takes a cell that was sent then."""
@@ -137,6 +146,8 @@ class Checks:
             raise BrokenPromiseError(f"node {node.lane}: a cell of the wrong length for its gear")
         if gear is Gear.BURST:
             self._burst_cell(node, burst, k, length)
+            first_ns, _ = self._burst_ns[node.lane] or (now_ns, now_ns)
+            self._burst_ns[node.lane] = first_ns, now_ns
             heard_ns, _ = self._heard_left.get((node.lane, burst), (now_ns, 0))
             if now_ns - heard_ns > LEAVE_PERIODS * settings.period_ns and not self._hostile:
                 raise BrokenPromiseError(
@@ -175,13 +186,36 @@ class Checks:
             raise BrokenPromiseError(f"node {node.lane}: a heartbeat within a burst")
         session = emitter._codec
         before = self._beat[node.lane]
-        if before is not None and before[0] is session and round_ <= before[1]:
-            raise BrokenPromiseError(f"node {node.lane}: round {round_} twice")
-        self._beat[node.lane] = (session, round_)
+        if before is not None and before[0] is session:
+            if round_ <= before[1]:
+                raise BrokenPromiseError(f"node {node.lane}: round {round_} twice")
+            if round_ > before[1] + 1:
+                self._left_out(node, before[1] + 1, round_ - 1)
+        self._beat[node.lane], self._burst_ns[node.lane] = (session, round_), None
         instant_ns = emitter._instant_ns(round_)
         late_ns = node.clock.local(now_ns) - instant_ns
         if late_ns < 0 or (late_ns > LATE_NS and node.went_on_ns != now_ns):
             raise BrokenPromiseError(f"node {node.lane}: a heartbeat {late_ns} ns off its instant")
+
+    def _left_out(self, node: Node, first: int, last: int) -> None:
+        """A node has sent no heartbeats in these rounds."""
+        emitter, settings = node.emitter, node.settings
+        assert emitter is not None
+        begin_ns, end_ns = (
+            node.clock.virtual(emitter._instant_ns(round_)) for round_ in (first, last)
+        )
+        slack_ns = settings.period_ns // SLACK_SHARE
+        # Who stood still passes over what it would have sent meanwhile.
+        until_ns = node.went_on_ns
+        burst_ns = self._burst_ns[node.lane]
+        if burst_ns is not None and burst_ns[0] <= max(begin_ns, until_ns) + slack_ns:
+            burst, sent = node.emitted[-1]
+            after_ms = settings.settle_ms
+            if sent < self.bursts[burst]:
+                after_ms += STALLS * settings.stall_timeout_ms
+            until_ns = max(until_ns, burst_ns[1] + after_ms * 1_000_000)
+        if end_ns > until_ns + slack_ns:
+            raise BrokenPromiseError(f"node {node.lane}: no heartbeats in rounds {first} to {last}")
 
     def _real(self, node: Node, gear: Gear, k: int, now_ns: int) -> None:
         emitter = node.emitter

@@ -134,6 +134,14 @@ WIRE = (
         sign="who wished to send",
     ),
     Mutant(
+        "who has left a burst leaves a heartbeat out",
+        "flocksy.wire.emitter",
+        "        beats = self._round >= self._resume and not self._begins_burst()\n",
+        "        beats = self._round >= self._resume and not self._begins_burst()\n"
+        "        beats = beats and not (output.shown.left and self._round % 8 == 0)\n",
+        sign="no heartbeats in rounds",
+    ),
+    Mutant(
         "bursts end where the content does",
         "flocksy.protocol.proposals",
         "padded(length)",
