@@ -290,6 +290,7 @@ class Checks:
                 theirs.mode in LOCKED
                 and theirs.epoch == ours.epoch
                 and theirs.proposal != ours.proposal
+                and not self._hostile  # one flipped bit says that something is confirmed
             ):
                 raise BrokenPromiseError(
                     f"nodes {node.lane} and {other.lane} are in epoch {ours.epoch} and bound to "

@@ -16,6 +16,11 @@ S = 1_000 * MS
 RARE = 4096 * 1000 // 150
 """A `max_rate` at which burst cells leave every 150 ms: rarer than the rounds of most runs."""
 
+SPOILT = (0.003, 0.03, 0.2)
+"""Shares of cells that are spoilt in hostile runs."""
+
+HOSTILE_WISHES = 5
+
 BRIEF = 1_000_000
 """From this seed on runs are brief: few nodes, few faults, for where there is little time."""
 
@@ -364,6 +369,12 @@ def wire_plan(seed: int) -> Plan:
         ]
     if hostile:
         faults.append(Fault(S, "flip_bits"))
+        faults.append(Fault(S, "spoil", (None, SPOILT[seed % len(SPOILT)])))
+        # They are not waited for until they come to rest: some time to talk is theirs all the same.
+        for turn in range(HOSTILE_WISHES):
+            wish = Fault(until_ns + turn * 2 * S, "wish", ((seed + turn) % nodes, 40 << turn))
+            faults.append(wish)
+        until_ns += 2 * HOSTILE_WISHES * S
     pace = draw.choice(("max", "max", "grid"))
     return Plan(
         seed,

@@ -142,6 +142,14 @@ WIRE = (
         sign="no heartbeats in rounds",
     ),
     Mutant(
+        "what a header says is not checked",
+        "flocksy.protocol.cell",
+        "    if not holds:\n",
+        "    if False:\n",
+        plan="flipped_bits",
+        sign="is not a valid Kind",
+    ),
+    Mutant(
         "bursts end where the content does",
         "flocksy.protocol.proposals",
         "padded(length)",

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 MS = 1_000_000
+FLIPS = 0.7
+"""Where cells are spoilt so that they may still look like cells: how often only bits flip."""
 FLIGHT_CELLS = 64
 """Cells that wait at a node that does not take them, per lane, before more are dropped."""
 
@@ -93,7 +95,7 @@ class Network:
 
     def _spoilt(self, cell: bytes) -> bytes:
         draw = self._draw
-        kind = draw.randrange(5 if self.bitflips else 4)
+        kind = 4 if self.bitflips and draw.random() < FLIPS else draw.randrange(4)
         if kind == 0:
             return cell[: draw.randrange(1, len(cell))]
         if kind == 1:

@@ -63,6 +63,7 @@ def guarded(seed: int, run: Callable[[Outcome], None]) -> Outcome:
 
 
 def _run_wire(plan: Plan, trace: Callable[[str], None] | None, outcome: Outcome) -> None:
+    outcome.counts["hostile runs"] += plan.hostile
     observed = _pass(plan, trace, outcome, shift=0)
     if plan.gentle:
         # The same run, but that somebody else wishes to send: nobody outside can tell.
