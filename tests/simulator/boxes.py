@@ -705,6 +705,8 @@ class BoxFlock(Flock):
             disk.others, disk.cut_in, disk.visited = 0, None, None
             disk.refuses = lambda: False
         super().end_faults()
+        if self.plan.seed & 4:
+            return  # watchers say what they have missed, and boxes do what they owe by themselves
         for node in self.nodes:
             self._rescan(node)
 
