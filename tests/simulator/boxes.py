@@ -257,6 +257,7 @@ class BoxFlock(Flock):
         self._root = root
         self.spool = Spool()
         self.hands = random.Random(plan.seed * 11 + 3)
+        self.refusals = random.Random(plan.seed * 17 + 5)
         self.written = 0
         self.tagging = plan.seed % 4 == 1
         """Whether people set extended attributes, which all members want but one."""
@@ -458,6 +459,12 @@ class BoxFlock(Flock):
         self._sick[lane] = share > 0
         self._disturbed[lane] = True
         self.disks[lane].refuses = lambda: share > 0 and draw.random() < share
+
+    def unreadable(self, lane: int, share: float) -> None:
+        """Some of what is read or looked at fails."""
+        draw = random.Random(self.refusals.random())
+        self._disturbed[lane] = True
+        self.disks[lane].unreadable = lambda: share > 0 and draw.random() < share
 
     def swallow(self, share: float) -> None:
         """The watchers miss events, and say so."""
@@ -703,12 +710,14 @@ class BoxFlock(Flock):
         self._sick = [False] * self.plan.nodes
         for disk in self.disks:
             disk.others, disk.cut_in, disk.visited = 0, None, None
-            disk.refuses = lambda: False
+            disk.refuses = disk.unreadable = lambda: False
+            self.counts.update({f"{what} refused": count for what, count in disk.refused.items()})
         super().end_faults()
-        if self.plan.seed & 4:
-            return  # watchers say what they have missed, and boxes do what they owe by themselves
-        for node in self.nodes:
-            self._rescan(node)
+        for node, disk in zip(self.nodes, self.disks, strict=True):
+            # Watchers say what they have missed, and boxes do by themselves what they owe, but for
+            # what could not be read: that waits for the next scan of all.
+            if not self.plan.seed & 4 or disk.refused["reads"]:
+                self._rescan(node)
 
     def _rescan(self, node: Node) -> None:
         box = node.box.box if isinstance(node.box, RealBoxes) else None
@@ -809,6 +818,8 @@ class BoxFlock(Flock):
                 return False
             if box.unknown or side.exchange.repair._boxes[box.setup.tag].wanted:
                 return False  # asked for: the answer may come at any time
+            if self._missing(node) != self._missing(self.nodes[0]):
+                return False  # somebody has it by now, and is asked once more
         return True
 
     def unrest(self) -> str:

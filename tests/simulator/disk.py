@@ -13,11 +13,12 @@ import errno
 import os
 import random
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
 from flocksy.boxes.disk.port import MODE_BITS, PRIVATE, Stat
 from flocksy.errors import BoxError
@@ -73,6 +74,8 @@ class SimulatedDisk:
         """Bytes that something else takes."""
         self.refuses: Callable[[], bool] = lambda: False
         """Whether an operation that writes fails with an I/O error."""
+        self.unreadable: Callable[[], bool] = lambda: False
+        """Likewise one that reads or looks."""
         self.cut_in: int | None = None
         """The power goes in so many operations that change something."""
         self.on_cut: Callable[[], None] = lambda: None
@@ -83,6 +86,8 @@ class SimulatedDisk:
         self.dead = False
         self.watchers: list[Callable[[str], None]] = []
         self.operations = 0
+        self.refused: Counter[str] = Counter()
+        """What it has refused, not by hand."""
         self.by_hand = False
         self._wall_ns = wall_ns
         self._draw = draw
@@ -112,7 +117,11 @@ class SimulatedDisk:
                 self.on_cut()
                 raise PowerCutError
         if self.refuses():
-            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+            self._refuse("writes", errno.EIO, path)
+
+    def _refuse(self, what: str, number: int, path: str) -> NoReturn:
+        self.refused[what] += 1
+        raise OSError(number, os.strerror(number), path)
 
     def _alive(self) -> None:
         if self.dead and not self.by_hand:
@@ -121,12 +130,21 @@ class SimulatedDisk:
     def _glance(self, path: str) -> None:
         """Before anything is looked at."""
         self._alive()
-        if self.visited is not None and not self.by_hand:
+        if self.by_hand:
+            return
+        if self.visited is not None:
             self.visited(path, False)
+        if self.unreadable():
+            self._refuse("reads", errno.EIO, path)
+
+    def read(self, inode: Inode) -> None:
+        """Before bytes are read through a descriptor."""
+        if inode.kind is Kind.FILE and not self.by_hand and self.unreadable():
+            self._refuse("reads", errno.EIO, "")
 
     def _room(self, size: int, path: str) -> None:
         if self.used + self.others + size > self.capacity and not self.by_hand:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+            self._refuse("for want of room", errno.ENOSPC, path)
 
     def power_cut(self) -> None:
         """Only what is durable, and some of the rest, is left."""

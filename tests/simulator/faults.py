@@ -260,8 +260,10 @@ def _full_disk(self: _Drawing) -> None:
 
 def _sick_disk(self: _Drawing) -> None:
     at_ns, lane = self.instant(), self.lane()
-    self.add(at_ns, "sick_disk", lane, self.draw.choice((0.02, 0.3, 1.0)))
-    self.add(at_ns + self.length(), "sick_disk", lane, 0.0)
+    share, end_ns = self.draw.choice((0.02, 0.3, 1.0)), at_ns + self.length()
+    for what in ("sick_disk", "unreadable"):
+        self.add(at_ns, what, lane, share)
+        self.add(end_ns, what, lane, 0.0)
 
 
 def _deaf_watcher(self: _Drawing) -> None:

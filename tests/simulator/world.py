@@ -6,6 +6,7 @@ shared memory) are bound to something else where its modules look them up.
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import random
@@ -128,6 +129,12 @@ class _Os:
         if inode is not None:
             disk.flush(inode)
 
+    def read(self, descriptor: int, size: int) -> bytes:
+        disk, inode = self._find(descriptor)
+        if inode is not None:
+            disk.read(inode)
+        return os.read(descriptor, size)
+
     def write(self, descriptor: int, data: bytes) -> int:
         raise NotImplementedError("written past the simulated disk")
 
@@ -144,13 +151,13 @@ def simulated_boxes(disks: Callable[[], list[Any]], watcher: type) -> Iterator[N
     from flocksy.boxes import activation, planning, scans
     from flocksy.boxes.apply import applier, history
     from flocksy.boxes.disk import marker
-    from flocksy.boxes.scan import scanner, walk
+    from flocksy.boxes.scan import chunking, scanner, walk
     from flocksy.index import database, store
     from flocksy.system import clocks, files
     from tests.simulator.disk import OpenDisk
 
     fake_time, fake_os = _Time(), _Os(disks)
-    real_connect, real_write_at = sqlite3.connect, files.write_at
+    real_connect, real_write_at, real_read_at = sqlite3.connect, files.write_at, files.read_at
 
     def connect(*arguments: Any, **named: Any) -> sqlite3.Connection:
         connection = real_connect(*arguments, **named)
@@ -163,6 +170,19 @@ def simulated_boxes(disks: Callable[[], list[Any]], watcher: type) -> Iterator[N
             real_write_at(descriptor, data, offset)
         else:
             disk.write(inode, data, offset, descriptor)
+
+    def read_at(descriptor: int, length: int, offset: int) -> bytes:
+        disk, inode = fake_os._find(descriptor)
+        if inode is not None:
+            disk.read(inode)
+        return real_read_at(descriptor, length, offset)
+
+    class Reading(io.FileIO):
+        def readinto(self, buffer: Any) -> int | None:
+            disk, inode = fake_os._find(self.fileno())
+            if inode is not None:
+                disk.read(inode)
+            return super().readinto(buffer)
 
     def token_bytes(size: int) -> bytes:
         return HERE.draw.randbytes(size)
@@ -218,6 +238,8 @@ def simulated_boxes(disks: Callable[[], list[Any]], watcher: type) -> Iterator[N
         patch(applier, "in_thread", _at_once)
         patch(scans, "_TICKETS", itertools.count(1))
         patch(files, "write_at", write_at)
+        patch(files, "read_at", read_at)
+        patch(chunking, "io", SimpleNamespace(FileIO=Reading))
         patch(files, "write_out", lambda _: None)
         patch(clocks, "elapsed_ns", lambda: HERE.local_ns)
         patch(database.Database, "_outermost", noted)
