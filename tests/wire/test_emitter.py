@@ -374,3 +374,29 @@ def test_a_timetable_is_known_to_everybody() -> None:
     assert [r for r in range(1000) if timing.need(r, 0)] == [
         r for r in range(1000) if r % 240 < SLOT_ROUNDS
     ]
+
+
+@pytest.mark.parametrize("pace", ["max", "grid"])
+def test_no_clock_is_moved_from_the_agreement_on_a_burst_to_its_end(
+    pace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock = Simulation(pace=pace)
+    assert flock.run(5, lambda: flock.views() == [7] * 3)
+    emitter = flock.emitters[0]
+    assert emitter is not None
+    slew, moved = emitter._clock.slew, []
+
+    def noted(now_ns: int, elapsed_ns: int) -> None:
+        moved.append((emitter._plan is not None, elapsed_ns))
+        slew(now_ns, elapsed_ns)
+
+    monkeypatch.setattr(emitter._clock, "slew", noted)
+    flock.needs[1] = 200
+    assert flock.run(10, lambda: all(flock.finished))
+    flock.needs[1] = 0
+    before = len(moved)
+    flock.run(1)
+    assert len(moved) > before > 0 and not any(is_agreed for is_agreed, _ in moved)
+    longest_ns = max(elapsed_ns for _, elapsed_ns in moved)
+    assert longest_ns <= 2 * flock.settings[0].period_ns, "what passed in a burst is not made up"
+    flock.close()
