@@ -257,11 +257,11 @@ class Planning:
         return copy_of is not None and copy_of[0] in self.doubted
 
     def _unblocked_by(self, paths: Sequence[str]) -> list[str]:
-        """Blocked paths beside or below these, and paths above that were left as they are: what
-        moved may have been in their way."""
+        """Blocked paths above, beside or below these, and paths above that were left as they are:
+        what moved may have been in their way. What a disk refuses keeps its pause."""
         moved, beside = set(paths), {parent_of(path) for path in paths}
         freed = {one for path in paths for one in ancestors(path) if one in self.problems}
-        freed -= self._retry.keys()
+        freed -= self._retry.keys() - self._blocked
         for path in self._blocked:
             if parent_of(path) in beside or not moved.isdisjoint(ancestors(path)):
                 freed.add(path)

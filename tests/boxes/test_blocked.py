@@ -174,3 +174,18 @@ def test_what_the_flock_makes_where_an_ignored_directory_stands(flock: Flock, th
     flock.path(0, "build").rmdir()
     flock.run_until(lambda: os.path.lexists(flock.path(0, "build")), SOON_ROUNDS)
     flock.settle_equal()
+
+
+def test_what_blocked_a_removal_moves_and_it_is_tried_again(flock: Flock) -> None:
+    """Something came into a directory in the instant of its removal. Its next try by itself may be
+    minutes away, but what is in it moves, so that it is looked at again at once."""
+    flock.write(0, "folder/file", "x")
+    flock.settle_equal()
+    planning = flock.box(0).planning
+    for path in ("folder", "other"):
+        planning.problems[path] = "was deleted, but still has something in it"
+        planning._retry[path] = flock.now + 300
+    planning._blocked.add("folder")  # the disk refused the other
+    planning.add(("folder/file", "other/file"))
+    flock.run_until(lambda: "folder" not in planning.problems, SOON_ROUNDS)
+    assert set(planning.problems) == {"other"}

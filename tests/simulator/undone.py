@@ -1,4 +1,4 @@
-"""flocksy without the mends of what 10,000 seeds found: each fails in the run kept for it."""
+"""flocksy without the mends of what long soaks found: each fails in the run kept for it."""
 
 from __future__ import annotations
 
@@ -62,5 +62,12 @@ UNDONE = (
         "",
         plan="repeat_owed_meanwhile",
     ),
+    Mutant(
+        "a removal that is blocked waits for its time whatever moves below it",
+        "flocksy.boxes.planning",
+        "        freed -= self._retry.keys() - self._blocked\n",
+        "        freed -= self._retry.keys()\n",
+        plan="freed_by_what_is_in_it",
+    ),
 )
-"""The other two of the eleven plans show what was wrong with the simulator."""
+"""The other two of the first eleven plans show what was wrong with the simulator."""
