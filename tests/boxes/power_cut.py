@@ -2,10 +2,10 @@
 
 A `PowerRecord` looks at the whole box after every call of the applier that changes something, and
 notes what is durable: contents by `flush_file` and `flush_all`, names by `flush_directory` and
-`flush_all`. After a cut the disk shows
+`flush_all`, mode and time of an entry by a flush of it. After a cut the disk shows
 
-* the names of *some* moment between the last that is durable and the last there was (journalling
-  file systems keep the order of changes of names, and may lose the youngest);
+* the names, modes and times of *some* moment between the last that is durable and the last there
+  was (journalling file systems keep the order of such changes, and may lose the youngest);
 * of each file that was written since its last flush its old content, nothing, zeros, a half, or
   all of it;
 * an index of *some* moment since its last durable transaction.
@@ -100,6 +100,7 @@ class PowerRecord:
         self._trees: list[Tree] = []
         self._floor = 0
         self._moved: dict[str, int] = {}  # directory -> the last tree in which its names differ
+        self._dressed: dict[int, int] = {}  # inode -> the last tree in which it looks otherwise
         self._durable: dict[int, bytes] = {}
         self._indexes: list[Indexed] = []
         self._seen: dict[tuple[int, int, int, int], bytes] = {}
@@ -111,6 +112,7 @@ class PowerRecord:
         """All that is there now is durable."""
         self._trees, self._floor = [self._look()], 0
         self._moved.clear()
+        self._dressed.clear()
         self._durable = {item.inode: item.data for item in self._trees[0].values()}
         self._indexes = [self._copy_index()]
 
@@ -130,13 +132,21 @@ class PowerRecord:
             self._moved[folder] = len(self._trees) - 1
         self.on_step()
 
+    def dressed(self, path: str) -> None:
+        """A call has set mode or time of what stands there."""
+        self._trees.append(self._look())
+        self._dressed[self._look_at(self._box / path).inode] = len(self._trees) - 1
+        self.on_step()
+
     def flushed_file(self, path: str) -> None:
         item = self._look_at(self._box / path)
         self._durable[item.inode] = item.data
+        self._floor = max(self._floor, self._dressed.get(item.inode, 0))
         self.on_step()
 
     def flushed_directory(self, path: str) -> None:
-        self._floor = max(self._floor, self._moved.get(path, 0))
+        inode = self._look_at(self._box / path).inode
+        self._floor = max(self._floor, self._moved.get(path, 0), self._dressed.get(inode, 0))
         self.on_step()
 
     def flushed_all(self) -> None:
@@ -242,7 +252,8 @@ class RecordedDisk(RealDisk):
         self, path: str, mode: int | None, mtime_ns: int | None, inode: int | None = None
     ) -> Stat:
         found = super().set_metadata(path, mode, mtime_ns, inode)
-        self._stepped()
+        if self.record is not None:
+            self.record.dressed(path)
         return found
 
     def move(self, source: str, target: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.apply import applier
+from flocksy.boxes.apply import flushing
 from flocksy.testing.lockstep import PROGRAMME_BURSTS, PROGRAMME_CELLS
 from tests.boxes.flock_of_boxes import Flock, spool
 from tests.boxes.test_lockstep import noise
@@ -33,7 +33,7 @@ def at_once(do: Callable[[], object]) -> Generator[float, None, object]:
 @pytest.fixture
 def joins(tmp_path: Path, spool: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flock]:
     """Four nodes, of which one has been away while much was changed on another."""
-    monkeypatch.setattr(applier, "in_thread", at_once)
+    monkeypatch.setattr(flushing, "in_thread", at_once)
     with Flock(tmp_path, spool, SIZE, programme=True) as flock:
         for number in range(FILES):
             flock.write(number % SIZE, f"d{number % 5}/before {number}", noise(3_000, number))

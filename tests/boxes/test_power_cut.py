@@ -22,7 +22,7 @@ from typing import TypeVar
 import pytest
 
 from flocksy.boxes import activation
-from flocksy.boxes.apply import applier
+from flocksy.boxes.apply import applier, flushing
 from flocksy.boxes.apply.applier import Applier
 from flocksy.boxes.apply.journal import Applied, IndexJournal, JournalEntry
 from flocksy.boxes.apply.pace import FLUSH_POLL_S
@@ -34,6 +34,7 @@ from flocksy.index.database import Database
 from flocksy.index.journal import Kept
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.content import symlink_root
+from flocksy.sync.version import Kind
 from tests.boxes.bench import Bench, finish
 from tests.boxes.flock_of_boxes import Flock, digest_of, make_spool, spool
 from tests.boxes.power_cut import Cut, PowerRecord, RecordedDisk, RestoredDisk, remove
@@ -92,6 +93,19 @@ def cuts_of_a_batch(place: Path, chance: random.Random) -> tuple[list[Cut], set[
     return cuts, ever
 
 
+def says_what_is_shown(bench: Bench) -> None:
+    """What the index takes for known of a file is what the disk shows: else the next scan tells the
+    flock of a change that nobody has made."""
+    for path in bench.paths():
+        found, entry = bench.disk.stat(path), bench.index.local(path)
+        assert found is not None and entry is not None
+        if found.kind is Kind.FILE:
+            shows, known = (found.mode, found.mtime_ns), (entry.mode, entry.mtime_ns)
+            assert shows == known, f"{path} shows {shows}, and the index has {known}"
+        elif found.kind is Kind.DIRECTORY:
+            assert found.mode == entry.mode, f"{path} has another mode than the index says"
+
+
 def survive(place: Path, cut: Cut, ever: set[bytes]) -> None:
     """Start after a cut, and check what is there."""
     place.mkdir()
@@ -100,6 +114,7 @@ def survive(place: Path, cut: Cut, ever: set[bytes]) -> None:
     try:
         finish(bench.applier.recover())
         check(bench, ever)
+        says_what_is_shown(bench)
         # What was not done is planned again and works.
         bench.count = 1000
         bench.apply(bench.put("replaced", b"replaced, later"), bench.put("new dir 2", b"1"))
@@ -108,7 +123,11 @@ def survive(place: Path, cut: Cut, ever: set[bytes]) -> None:
         bench.close()
 
 
-def test_a_cut_after_every_step_of_a_batch(place: Path) -> None:
+@pytest.mark.parametrize("singly", [flushing.FLUSH_SINGLY, 1000])
+def test_a_cut_after_every_step_of_a_batch(
+    place: Path, monkeypatch: pytest.MonkeyPatch, singly: int
+) -> None:
+    monkeypatch.setattr(flushing, "FLUSH_SINGLY", singly)
     seed = random.randrange(1 << 32)
     cuts, ever = cuts_of_a_batch(place, random.Random(seed))
     assert len(cuts) > 100
@@ -135,12 +154,22 @@ def no_flush(*_: object) -> Generator[float, None, None]:
     yield from ()
 
 
-@pytest.mark.parametrize("flush", ["_flush_contents", "_flush_directories"])
+@pytest.mark.parametrize("flush", ["flush_contents", "flush_places"])
 def test_the_cuts_notice_a_flush_that_is_missing(
     place: Path, monkeypatch: pytest.MonkeyPatch, flush: str
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(Applier, flush, no_flush)
+        broken.setattr(applier, flush, no_flush)
+        cuts, ever = cuts_of_a_batch(place, random.Random(1))
+    assert some_notice(place, cuts, ever)
+
+
+def test_the_cuts_notice_metadata_that_is_not_flushed(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(flushing, "FLUSH_SINGLY", 1000)
+        broken.setattr(flushing, "_flush_file", lambda *_: None)
         cuts, ever = cuts_of_a_batch(place, random.Random(1))
     assert some_notice(place, cuts, ever)
 
@@ -276,7 +305,7 @@ def recording(patch: Callable[[object, str, object], None]) -> Iterator[None]:
     """Disks that can be recorded, indexes that tell, flushes that take their turns."""
     patch(activation, "RealDisk", RecordedDisk)
     patch(activation, "probe", without_inodes)
-    patch(applier, "in_thread", in_turn)
+    patch(flushing, "in_thread", in_turn)
     patch(Database, "transaction", telling)
     yield
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.apply import applier
+from flocksy.boxes.apply import flushing
 from flocksy.boxes.apply.journal import Applied, IndexJournal, JournalEntry
 from flocksy.boxes.box import Box
 from flocksy.boxes.content.reader import ChunkReader
@@ -282,7 +282,7 @@ def test_what_a_batch_has_in_hands_is_gone_by_nobodys_hand(
         do()
 
     monkeypatch.setattr(IndexJournal, "open", said_late)
-    monkeypatch.setattr(applier, "in_thread", slowly)
+    monkeypatch.setattr(flushing, "in_thread", slowly)
     flock.path(0, "p/new").unlink()
     flock.settle_equal()
     assert late

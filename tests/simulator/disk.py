@@ -4,7 +4,8 @@ Names, kinds and times are kept here; the bytes of files lie in a directory of a
 system, so that descriptors are real ones. What was written and not flushed may be lost in a power
 cut: a change of names is lost or kept as a whole, together with all earlier ones in the same
 directories, unless one of its directories was flushed since; bytes of a file that was not flushed
-come back whole, cut off, or as they were when it last was.
+come back whole, cut off, with zeros at the end, or as they were when it last was; mode, time and
+attributes of what was not flushed come back as they are, or as they were then.
 """
 
 from __future__ import annotations
@@ -49,6 +50,10 @@ class Inode:
     durable_entries: dict[str, Inode] = field(default_factory=dict)
     durable_bytes: bytes | None = b""
     """None: what it holds is durable."""
+    is_fresh: bool = True
+    """Whether it never had a durable name: with its first one comes what it shows then."""
+    durable_looks: tuple[int, int, int, dict[bytes, bytes]] | None = None
+    """Mode, times and attributes as at the last flush. None: as they are."""
     real: int = 0
     changes: int = 0
 
@@ -96,6 +101,7 @@ class SimulatedDisk:
         self._top = Inode(1, Kind.DIRECTORY, 0o755, wall_ns(), wall_ns(), names=1)
         self._changes: list[_Change] = []
         self._dirty: dict[int, Inode] = {}
+        self._dressed: dict[int, Inode] = {}
         self._by_real: dict[int, Inode] = {}
         store.mkdir(parents=True, exist_ok=True)
 
@@ -162,9 +168,15 @@ class SimulatedDisk:
             if choice == 1:
                 self._put_bytes(inode, durable)
             elif choice == 2:
-                self._put_bytes(inode, self.bytes_of(inode)[: draw.randrange(inode.size + 1)])
+                size, kept = inode.size, self.bytes_of(inode)[: draw.randrange(inode.size + 1)]
+                self._put_bytes(inode, kept.ljust(size, b"\0") if inode.number % 2 else kept)
             inode.durable_bytes = None
         self._dirty.clear()
+        for inode in self._dressed.values():
+            if inode.durable_looks is not None and draw.random() < 0.5:
+                inode.mode, inode.mtime_ns, inode.ctime_ns, inode.attributes = inode.durable_looks
+            inode.durable_looks = None
+        self._dressed.clear()
         self._restore(self._top)
         self._sweep()
 
@@ -249,8 +261,21 @@ class SimulatedDisk:
     def flush(self, inode: Inode) -> None:
         """What a file holds becomes durable."""
         self._step("")
-        inode.durable_bytes = None
+        self._durable(inode)
+
+    def _durable(self, inode: Inode) -> None:
+        inode.durable_bytes = inode.durable_looks = None
         self._dirty.pop(inode.number, None)
+        self._dressed.pop(inode.number, None)
+
+    def _before_dressing(self, inode: Inode) -> None:
+        """Mode, time or attributes are about to change. What hands do is durable at once."""
+        if self.by_hand:
+            inode.durable_looks = None
+        elif inode.durable_looks is None:
+            looks = inode.mode, inode.mtime_ns, inode.ctime_ns, dict(inode.attributes)
+            inode.durable_looks = looks
+            self._dressed[inode.number] = inode
 
     # ── the port ─────────────────────────────────────────────────────────────────────────────
 
@@ -393,6 +418,7 @@ class SimulatedDisk:
             raise FileNotFoundError(errno.ENOENT, "replaced by another", path)
         if there.kind is Kind.SYMLINK:
             raise OSError(errno.EINVAL, "neither a file nor a directory", path)
+        self._before_dressing(there)
         if mode is not None and there.mode != mode & MODE_BITS:
             there.mode = mode & MODE_BITS
             there.ctime_ns = self._wall_ns()
@@ -417,6 +443,7 @@ class SimulatedDisk:
             except OSError:
                 inode.attributes = before
                 raise
+            self._before_dressing(inode)
             inode.attributes.pop(name, None)
             if name in wanted:
                 inode.attributes[name] = wanted[name]
@@ -437,15 +464,16 @@ class SimulatedDisk:
 
     def flush_directory(self, path: str) -> None:
         self._step(path)
-        number = self._directory(path).number
+        directory = self._directory(path)
+        number = directory.number
         self._commit([change for change in self._changes if number in change.directories])
+        self._durable(directory)
 
     def flush_all(self) -> bool:
         self._step("")
         self._commit(list(self._changes))
-        for inode in self._dirty.values():
-            inode.durable_bytes = None
-        self._dirty.clear()
+        for inode in (*self._dirty.values(), *self._dressed.values()):
+            self._durable(inode)
         return True
 
     def space(self) -> tuple[int, int]:
@@ -556,6 +584,8 @@ class SimulatedDisk:
                     directory.durable_entries.pop(name, None)
                 else:
                     directory.durable_entries[name] = inode
+                    if inode.is_fresh:
+                        inode.is_fresh, inode.durable_looks = False, None
         self._changes = left[::-1]
 
     def _happened(self, path: str) -> None:
@@ -580,8 +610,7 @@ class SimulatedDisk:
             file.truncate(len(data))
             file.write(data)
         self._written(inode, len(data))
-        inode.durable_bytes = None
-        self._dirty.pop(inode.number, None)
+        self._durable(inode)
         self._happened(path)
 
     @contextmanager

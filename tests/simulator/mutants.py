@@ -198,15 +198,23 @@ BOXES = tuple(
         Mutant(
             "contents that are not flushed",
             "flocksy.boxes.apply.applier",
-            "        yield from self._flush_contents(fresh)\n        open_steps",
+            "        yield from flush_contents(self._disk, fresh)\n        open_steps",
             "        open_steps",
         ),
         Mutant(
             "directories that are not flushed",
-            "flocksy.boxes.apply.applier",
-            "        folders = sorted(placer.touched)",
-            "        folders: list[str] = []",
+            "flocksy.boxes.apply.flushing",
+            "    folders, files = sorted(placer.touched), sorted(placer.dressed)\n",
+            "    folders: list[str] = []\n    files = sorted(placer.dressed)\n",
             seeds=90,
+        ),
+        Mutant(
+            "metadata that is not flushed",
+            "flocksy.boxes.apply.flushing",
+            "    folders, files = sorted(placer.touched), sorted(placer.dressed)\n",
+            "    folders = sorted(placer.touched)\n    files: list[str] = []\n",
+            plan="dressed_and_cut",
+            sign="that is nobody's",
         ),
         Mutant(
             "exchanged and not looked at",

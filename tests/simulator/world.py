@@ -149,7 +149,7 @@ def _at_once(do: Callable[[], Any]) -> Generator[float, None, Any]:
 def simulated_boxes(disks: Callable[[], list[Any]], watcher: type) -> Iterator[None]:
     """Disk, clocks, random numbers and watcher of the box side are the simulator's."""
     from flocksy.boxes import activation, planning, scans
-    from flocksy.boxes.apply import applier, history
+    from flocksy.boxes.apply import flushing, history
     from flocksy.boxes.disk import marker
     from flocksy.boxes.scan import chunking, scanner, walk
     from flocksy.index import database, store
@@ -235,7 +235,7 @@ def simulated_boxes(disks: Callable[[], list[Any]], watcher: type) -> Iterator[N
             if "RealDisk" in vars(module):
                 patch(module, "RealDisk", OpenDisk)
         patch(activation, "Watcher", watcher)
-        patch(applier, "in_thread", _at_once)
+        patch(flushing, "in_thread", _at_once)
         patch(scans, "_TICKETS", itertools.count(1))
         patch(files, "write_at", write_at)
         patch(files, "read_at", read_at)

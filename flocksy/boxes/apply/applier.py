@@ -6,7 +6,7 @@ Theory of operation. A batch is done in this order, and the order is the whole p
 2. The temporaries are flushed, all at once (one `syncfs`; few files one by one).
 3. The batch is journalled in the index, durably.
 4. Renames: directories top-down, contents, metadata, removals deepest first (see `placing`).
-5. Every directory that was touched is flushed.
+5. Every directory that was touched is flushed, and every file that was dressed at its path.
 6. What the disk now shows is read back, and the index takes it in one transaction that also closes
    the journal.
 
@@ -46,10 +46,11 @@ from flocksy.boxes.apply.batch import (
     is_directory,
     over_directory,
 )
+from flocksy.boxes.apply.flushing import flush_contents, flush_places
 from flocksy.boxes.apply.history import History
 from flocksy.boxes.apply.insisting import insist
 from flocksy.boxes.apply.journal import Applied, Journal, JournalEntry
-from flocksy.boxes.apply.pace import SLICE_S, each, in_thread
+from flocksy.boxes.apply.pace import SLICE_S, each
 from flocksy.boxes.apply.placing import (
     INCOMING,
     OWN_PREFIX,
@@ -76,10 +77,6 @@ from flocksy.sync.operations import (
 from flocksy.sync.version import Kind, Version
 
 __all__ = ["Applier", "Contents", "DiskOperation", "Outcome", "Report", "Result"]
-
-FLUSH_SINGLY = 8
-"""Up to so many files or directories are flushed one by one: cheaper than everything that anybody
-wrote to this file system, which is what `syncfs` flushes."""
 
 
 class Applier:
@@ -128,7 +125,7 @@ class Applier:
                 yield 0.0
                 began = time.monotonic()
         yield from keep_stranded(placer, entries)
-        yield from self._flush_directories(placer)
+        yield from flush_places(self._disk, placer)
         self._journal.commit(finished, placer.kept)
         self._clear()
         return Report((), tuple(placer.kept), tuple(rescan))
@@ -151,14 +148,14 @@ class Applier:
         yield from self._make_room(batch)
         yield from self._preparer.prepare(placer, batch)
         fresh = [step for step in batch.alive(PutFile) if step.source is None]
-        yield from self._flush_contents(fresh)
+        yield from flush_contents(self._disk, fresh)
         open_steps = batch.alive(*ALL)
         if open_steps:
             self._journal.open([step.entry for step in open_steps if not step.is_shadowed])
             yield from self._place(placer, batch)
             undone = [s.entry for s in open_steps if not s.placed or s.wanted is None]
             yield from keep_stranded(placer, undone)
-            yield from self._flush_directories(placer)
+            yield from flush_places(self._disk, placer)
             self._journal.commit([applied(step) for step in batch.alive(*ALL)], placer.kept)
         for step in batch.steps:
             if step.own and not step.placed and step.entry.temporary:
@@ -185,10 +182,10 @@ class Applier:
             version = Version(Kind.FILE, 0o600, 0, found.size, b"", 0, ())
             operation = PutFile(path, version, frozenset(), None)
             batch.steps.append(Step(operation, entry, entry.after))
-        yield from self._flush_contents(batch.steps)
+        yield from flush_contents(self._disk, batch.steps)
         self._journal.open([step.entry for step in batch.steps])
         yield from self._place(placer, batch)
-        yield from self._flush_directories(placer)
+        yield from flush_places(self._disk, placer)
         self._journal.commit((), ())
         for step in batch.steps:
             self._drop(step.path if step.placed else step.entry.temporary, directory=False)
@@ -351,34 +348,6 @@ class Applier:
         else:
             step.found = step.shown
             batch.rescan.add(step.path)
-
-    # ── flushing ─────────────────────────────────────────────────────────────────────────────
-
-    def _flush_contents(self, steps: Sequence[Step]) -> Generator[float, None, None]:
-        if len(steps) > FLUSH_SINGLY and (yield from in_thread(self._disk.flush_all)):
-            return
-
-        def flush() -> None:
-            one = guarded(lambda step: self._disk.flush_file(step.entry.temporary))
-            for step in steps:
-                one(step)
-
-        if steps:
-            yield from in_thread(flush)
-
-    def _flush_directories(self, placer: Placer) -> Generator[float, None, None]:
-        folders = sorted(placer.touched)
-        if len(folders) > FLUSH_SINGLY and (yield from in_thread(self._disk.flush_all)):
-            return
-
-        def flush() -> None:
-            for folder in folders:
-                # One that is gone again has nothing to keep.
-                with suppress(FileNotFoundError):
-                    insist(self._disk, f"{folder}/", partial(self._disk.flush_directory, folder))
-
-        if folders:
-            yield from in_thread(flush)
 
     # ── small things ─────────────────────────────────────────────────────────────────────────
 

@@ -73,6 +73,8 @@ class Placer:
         self._skipped = skipped
         self.kept: list[Kept] = []
         self.touched: set[str] = set()
+        self.dressed: set[str] = set()
+        """Files whose metadata was set where people see it: no flush of a directory keeps that."""
 
     def same(
         self,
@@ -335,6 +337,8 @@ class Placer:
         # A directory that has taken the place of another is as good: no scan tells them apart.
         inode = shown.inode if shown is not None and wanted.kind is Kind.FILE else 0
         is_known = inode and self.capabilities.stable_inodes
+        if shown is not None:  # also where it fails: some of it may have been set
+            (self.touched if wanted.kind is Kind.DIRECTORY else self.dressed).add(path)
         try:
             known = inode if is_known else None
             found = self._insist(path, lambda: self.disk.set_metadata(path, mode, mtime_ns, known))

@@ -183,7 +183,7 @@ class Disk(Protocol):
         ...
 
     def flush_directory(self, path: str) -> None:
-        """Make the names in a directory durable."""
+        """Make the names in a directory, and its mode, durable."""
         ...
 
     def flush_all(self) -> bool:
