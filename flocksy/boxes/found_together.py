@@ -1,4 +1,5 @@
-"""Paths that one scan of one node found together, and that are planned together here."""
+"""Paths that one scan of one node found together, and that are planned together here: they wait for
+each other's records, not for their contents."""
 
 from __future__ import annotations
 

@@ -2,8 +2,9 @@
 
 Paths are planned some at a time. What needs no content, or has it, is applied; what still lacks
 content waits for it and is planned anew when it is complete, since the flock may have moved on
-meanwhile. Versions that one scan found together are applied together, or one by one when their
-content has kept everybody waiting for too long.
+meanwhile. Paths that one scan of one node found together wait for each other's records, for some
+seconds at most, and are planned together, so that a rename shows with both its ends; those whose
+content is here by then are one batch, and the others follow as theirs comes.
 """
 
 from __future__ import annotations
