@@ -571,3 +571,22 @@ def test_an_old_copy_of_a_box_deletes_and_revives_nothing(flock: Flock) -> None:
     flock.restart(2)
     flock.settle_equal()
     assert flock.tree(0) == before
+
+
+def test_alone_a_disk_of_unknown_past_is_not_adopted(flock: Flock) -> None:
+    some_files(flock)
+    for lane in range(3):
+        flock.stop(lane)
+    lose_index(flock, 2)
+    (flock.root / "state2" / "box.sqlite").write_bytes(b"this was a database once" * 1000)
+    flock.write(2, "edited meanwhile", "an old backup")
+    flock.restart(2)
+    for _ in range(100):
+        flock.step()
+    box = flock.box(2)
+    assert box.scanned_once and box.adopting
+    assert box.index.flock("edited meanwhile") is None, "no version of it yet"
+    flock.restart(0)
+    flock.restart(1)
+    flock.settle_equal()
+    assert not flock.box(2).adopting

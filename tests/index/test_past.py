@@ -192,3 +192,20 @@ def test_chunks_of_the_history_can_be_served(index: BoxIndex) -> None:
     assert not index.contents.holds(chunk), "others may not have it any more: it is news"
     index.set_local("b", DiskEntry(Kind.FILE, 0o644, 1, 100, root))
     assert list(index.contents.places(chunk)) == [Place("b", 0, 100)]
+
+
+def test_what_was_replaced_or_deleted_is_known_for_ever(index: BoxIndex, clock: Clock) -> None:
+    """Only what the history knows of it goes with its time: a member that comes back after a year
+    must not bring it back."""
+    for content in ("one", "two"):
+        put(index, "a", content)
+    put(index, "a", kind=Kind.TOMBSTONE)
+    before = index.flock("a")
+    assert before is not None and len(before.superseded) == 2
+    clock.now_ms += 400 * 24 * 3600 * 1000
+    index.past.forget(clock.now_ms)
+    index.journal.drop_kept_before(clock.now_ms)
+    while index.tidy():
+        pass
+    assert not index.past.of("a", 10)
+    assert index.flock("a") == before
