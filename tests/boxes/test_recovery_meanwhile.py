@@ -87,6 +87,36 @@ def test_a_new_name_overwritten_during_the_recovery(tmp_path: Path) -> None:
     bench.close()
 
 
+@pytest.mark.parametrize("step", ["move", "remove_file"])
+def test_a_new_name_written_into_before_the_recovery(tmp_path: Path, step: str) -> None:
+    """The old name is another one of the same file, so it shows the edit as well, and goes."""
+    (tmp_path / "box").mkdir()
+    disk = Dying(str(tmp_path / "box"))
+    bench = Bench(tmp_path, disk)
+    bench.apply(bench.put("old name", b"content"))
+    operations = [bench.put("new name", b"content", source="old name"), bench.remove("old name")]
+    call = getattr(disk, step)
+
+    def die(path: str, *to: str) -> None:
+        if path == "old name" or step == "remove_file":
+            raise Died
+        call(path, *to)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk, step, die)
+        with pytest.raises(Died):
+            bench.apply(*operations)
+    with open(bench.root / "new name", "ab") as file:
+        file.write(b", edited in place")
+    report = finish(bench.applier.recover())
+    assert report.rescan == ("new name",)
+    assert bench.paths() == {"new name"} and not bench.kept()
+    assert bench.read("new name") == b"content, edited in place"
+    assert os.stat(bench.root / "new name").st_nlink == 1
+    assert bench.index.local("old name") is None
+    bench.close()
+
+
 @pytest.mark.parametrize("kind", [Kind.FILE, Kind.SYMLINK])
 @pytest.mark.parametrize("old", ["removed", "replaced", "there"])
 def test_a_renamed_file_that_the_power_takes_back_to_no_name(

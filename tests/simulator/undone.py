@@ -69,5 +69,12 @@ UNDONE = (
         "        freed -= self._retry.keys()\n",
         plan="freed_by_what_is_in_it",
     ),
+    Mutant(
+        "the old name of a renamed file stays where the new one was written into",
+        "flocksy.boxes.apply.recovery",
+        "    if there is not None and there.kind is Kind.FILE and there.inode == after.inode:\n",
+        "    if False:\n",
+        plan="edited_between_two_cuts",
+    ),
 )
 """The other two of the first eleven plans show what was wrong with the simulator."""

@@ -194,6 +194,8 @@ def _placement(
                 placer.keep_temporary(entry)
             return Applied(entry.path, None, None, settled=False)
         there, out = placer.disk.stat(entry.path), None
+    if there is not None and there.kind is Kind.FILE and there.inode == after.inode:
+        linked[there.inode] = entry.path  # also where somebody has written into it since
     arrived = _is(placer, entry.path, there, after) or _is(placer, entry.path, there, brought)
     if there is not None and arrived and not _is(placer, entry.temporary, out, after):
         if out is not None:
