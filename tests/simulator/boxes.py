@@ -15,7 +15,6 @@ import random
 import shutil
 import sqlite3
 import tempfile
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from flocksy.boxes.disk.port import PRIVATE
 from flocksy.boxes.keeper import Keeper
 from flocksy.boxes.lanes.exchange import Exchange
 from flocksy.boxes.scan.scanner import Job, ScanReport, ScanRequest
+from flocksy.boxes.scan.turns import Turns
 from flocksy.boxes.scan.watcher import Dirty, Settling
 from flocksy.boxes.setup import BoxSetup
 from flocksy.errors import FlocksyError
@@ -127,15 +127,14 @@ class SimulatedScanner:
     """The scanner process's work, some of it in every turn of the box process."""
 
     def __init__(self, draw: random.Random) -> None:
-        self._single: deque[Job] = deque()
-        self._whole: deque[Job] = deque()
+        self._turns = Turns()
         self._draw = draw
         self._begins_s = 0.0
 
     def request(self, request: ScanRequest) -> None:
         """Queue a scan. It begins after what a message between processes takes, or longer."""
         self._begins_s = HERE.local_ns / 1e9 + self._draw.choice((0.0005, 0.002, 0.05))
-        (self._whole if request.paths is None else self._single).append(Job(request))
+        self._turns.add(Job(request))
 
     @property
     def due_s(self) -> float | None:
@@ -148,7 +147,7 @@ class SimulatedScanner:
 
     @property
     def _job(self) -> Job | None:
-        return self._single[0] if self._single else self._whole[0] if self._whole else None
+        return self._turns.next()
 
     def turn(self) -> ScanReport | None:
         """Work for a few milliseconds."""
@@ -156,8 +155,7 @@ class SimulatedScanner:
         if job is None or due_s is None or due_s > HERE.local_ns / 1e9:
             return None
         report = job.step()
-        if report is not None and report.last:
-            (self._single if self._single else self._whole).popleft()
+        self._turns.worked(job, ended=report is not None and report.last)
         return report
 
 
