@@ -76,5 +76,12 @@ UNDONE = (
         "    if False:\n",
         plan="edited_between_two_cuts",
     ),
+    Mutant(
+        "what was brought and cannot be read back is not noted",
+        "flocksy.boxes.apply.applier",
+        "            found, is_same = None, False\n",
+        "            raise\n",
+        plan="brought_and_not_read_back",
+    ),
 )
 """The other two of the first eleven plans show what was wrong with the simulator."""

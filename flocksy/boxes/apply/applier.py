@@ -336,7 +336,12 @@ class Applier:
             found = self._disk.stat(step.path)
             return found, placer.same(found, step.shown, at=step.path)
 
-        found, is_same = insist(self._disk, step.path, look)
+        try:
+            found, is_same = insist(self._disk, step.path, look)
+        except OSError:
+            # It was brought all the same. Unsaid, the next scan would take it for somebody's.
+            found, is_same = None, False
+            batch.rescan.add(step.path)
         if step.wanted is None:
             if found is not None and step.shadow is None:
                 batch.rescan.add(step.path)
