@@ -428,6 +428,63 @@ def test_a_newcomer_in_the_middle_of_an_exchange_in_two_steps(
     assert bench.temporaries() == [temporary.rpartition("/")[2]]
 
 
+@pytest.mark.parametrize(
+    ("brought", "act"),
+    [
+        ("a file", "write"),
+        ("a file", "delete"),
+        ("a link", "write"),
+        ("a link", "delete"),
+        ("a directory", "write"),
+        ("a directory", "delete"),
+        ("a directory", "fill"),
+    ],
+)
+def test_what_was_brought_is_changed_while_the_history_refuses_what_stood_there(
+    raced: tuple[Bench, Interfering], brought: str, act: str
+) -> None:
+    """The change is one of what was brought: what stood there before, which may be shown elsewhere
+    by now, has nobody touched."""
+    bench, disk = raced
+    bench.apply(bench.put_link("f", "old"))
+    old = bench.local("f").root
+    operation = {
+        "a file": lambda: bench.put("f", b"new"),
+        "a link": lambda: bench.put_link("f", "new"),
+        "a directory": lambda: bench.make_directory("f"),
+    }[brought]()
+    there = bench.root / "f"
+
+    def refuse() -> None:
+        if act == "fill":
+            (there / "x").write_bytes(b"put in")
+        elif brought == "a directory":
+            there.rmdir()
+        else:
+            there.unlink()
+        if act == "write":
+            there.write_bytes(b"an edit")
+        raise OSError(errno.EIO, "refused")
+
+    taken = f"{INCOMING}/apply-2"  # the first was that of the link
+    if brought == "a file":
+        taken = bench.names["f", root_of(b"new")]
+    disk.before[f"move {taken}"] = refuse
+    report = bench.apply(operation)
+    assert results(report) == [Result.DONE]
+    synced = bench.index.synced("f")
+    assert synced is not None
+    assert synced.heads == operation.synced_heads
+    assert bench.paths() == {"write": {"f"}, "delete": set(), "fill": {"f", "f/x"}}[act]
+    assert act != "write" or bench.read("f") == b"an edit"
+    # A directory is the same whatever is in it: that is found by its own path.
+    assert report.rescan == (() if act == "fill" else ("f",))
+    assert [row.root for row in report.kept] == [old]
+    assert list(bench.kept().values()) == [b"old"]
+    assert bench.rows() == dict.fromkeys(bench.kept(), "f")
+    assert not bench.temporaries()
+
+
 def test_an_edit_in_the_instant_after_is_found_by_the_scan(
     raced: tuple[Bench, Interfering],
 ) -> None:

@@ -279,6 +279,46 @@ def test_what_a_batch_brought_and_somebody_changed_since(tmp_path: Path, change:
     again.close()
 
 
+def test_death_after_what_was_brought_was_changed_while_the_history_refused(
+    tmp_path: Path,
+) -> None:
+    """The batch was done all the same: the change is not one of the link that stood there."""
+    (tmp_path / "box").mkdir()
+    disk = RealDisk(str(tmp_path / "box"))
+    bench = Bench(tmp_path, disk)
+    bench.apply(bench.put_link("f", "old"))
+    operation = bench.make_directory("f")
+    move, refused = disk.move, 0
+
+    def refuse_once(source: str, target: str) -> None:
+        nonlocal refused
+        if target.startswith(FOLDER) and not refused:
+            refused += 1
+            (bench.root / "f").rmdir()
+            (bench.root / "f").write_bytes(b"an edit")
+            raise OSError(errno.EIO, "refused")
+        move(source, target)
+
+    journal = Forgetful(bench.index)
+    bench.applier = Applier(bench.disk, journal, bench.history, bench, bench.capabilities)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk, "move", refuse_once)
+        bench.apply(operation)
+    assert refused
+    bench.close()
+    again = Bench(tmp_path)
+    report = finish(again.applier.recover())
+    synced = again.index.synced("f")
+    assert synced is not None
+    assert synced.heads == operation.synced_heads
+    assert report.rescan == ("f",)
+    assert again.read("f") == b"an edit"
+    assert list(again.kept().values()) == [b"old"]
+    assert again.rows() == dict.fromkeys(again.kept(), "f")
+    assert not again.temporaries()
+    again.close()
+
+
 @pytest.mark.parametrize("above", ["gone", "a file", "a FIFO", "taken"])
 def test_what_was_cleared_out_of_the_way_of_what_cannot_come(tmp_path: Path, above: str) -> None:
     """Nobody has deleted it: it counts as never held."""

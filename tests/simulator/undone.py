@@ -83,5 +83,12 @@ UNDONE = (
         "            raise\n",
         plan="brought_and_not_read_back",
     ),
+    Mutant(
+        "a change of what was brought passes for one of what the history refused",
+        "flocksy.boxes.apply.placing",
+        "            if found and before and entry.kept_as and self.same(",
+        "            if False and self.same(",
+        plan="changed_as_the_history_refused",
+    ),
 )
 """The other two of the first eleven plans show what was wrong with the simulator."""

@@ -199,8 +199,7 @@ class Placer:
         if found.kind is Kind.DIRECTORY:
             try:
                 self.disk.remove_directory(entry.temporary)
-            except OSError:
-                # Not empty: somebody put something in since.
+            except OSError:  # not empty: somebody put something in since
                 self._put_back(entry)
                 raise ChangedError from None
             return
@@ -209,26 +208,30 @@ class Placer:
             self.disk.move(entry.temporary, entry.kept_as)
         except OSError:
             # No room for one more name. The old content must not stay among the temporaries.
-            self._put_back(entry)
-            raise
+            if self._put_back(entry):
+                raise
+            return
         self.note_kept(entry.kept_as, entry.path, found, entry.before.root)
 
-    def _put_back(self, entry: JournalEntry) -> None:
-        """Undo an exchange whose other side turned out to be a local edit. Raises `FlocksyError`
-        when that failed."""
+    def _put_back(self, entry: JournalEntry) -> bool:
+        """Undo an exchange. False: it stands, for somebody has changed what was brought, and what it
+        took out, touched by nobody, is in the history. Raises `FlocksyError` when that failed."""
         with unfinished(entry.path, entry.temporary):
-            try:
+            with suppress(FileNotFoundError):  # deleted in this very instant: that wish counts
                 self._insist(entry.path, lambda: self.disk.exchange(entry.temporary, entry.path))
                 found = self.disk.stat(entry.temporary)
                 if self.same(found, entry.after, at=entry.temporary) and not self.is_filled(entry):
-                    return
-                # Edited in this very instant (a directory: filled), and that is what we now hold:
-                # it is newer than the edit at the path, so it goes back once more.
+                    return True
+                # Edited in this very instant (a directory: filled): newer, so back once more.
                 self._insist(entry.path, lambda: self.disk.exchange(entry.temporary, entry.path))
-                self.keep_temporary(entry)
-            except FileNotFoundError:
-                # Deleted in this very instant: the later wish counts, the edit is kept.
-                self.keep_temporary(entry)
+            found, before = self.disk.stat(entry.temporary), entry.before
+            if found and before and entry.kept_as and self.same(found, before, at=entry.temporary):
+                # Then what was edited is what was brought, and not what may be shown elsewhere.
+                self.disk.move(entry.temporary, entry.kept_as)
+                self.note_kept(entry.kept_as, entry.path, found, before.root)
+                return False
+            self.keep_temporary(entry)
+            return True
 
     def is_filled(self, entry: JournalEntry) -> bool:
         """Whether the temporary is a directory that somebody has filled: ours are empty."""
@@ -336,11 +339,10 @@ class Placer:
         mtime_ns = wanted.mtime_ns if dated and wanted.kind is Kind.FILE else None
         # A directory that has taken the place of another is as good: no scan tells them apart.
         inode = shown.inode if shown is not None and wanted.kind is Kind.FILE else 0
-        is_known = inode and self.capabilities.stable_inodes
+        known = inode if inode and self.capabilities.stable_inodes else None
         if shown is not None:  # also where it fails: some of it may have been set
             (self.touched if wanted.kind is Kind.DIRECTORY else self.dressed).add(path)
         try:
-            known = inode if is_known else None
             found = self._insist(path, lambda: self.disk.set_metadata(path, mode, mtime_ns, known))
         except FileNotFoundError:
             raise ChangedError from None
