@@ -73,24 +73,24 @@ class Choosing:
     def _pause(self, arguments: Arguments) -> Answer:
         name = str(arguments["name"])
         self._keeper.get(name)
-        lasting = self._remember(name, paused=True)
+        unwritten = self._remember(name, paused=True)
         self._keeper.pause(name)
+        lasting = f" until the node stops ({unwritten})" if unwritten else ""
         return {"text": f"{name}: paused{lasting}"}
 
     def _resume(self, arguments: Arguments) -> Answer:
         name = str(arguments["name"])
         self._keeper.get(name)
-        self._remember(name, paused=False)
+        unwritten = self._remember(name, paused=False)
         kept = self._keeper.resume(name, self._configured.now())
-        return told(kept, "goes on")
+        return told(kept, "goes on", unwritten)
 
     def _adopt(self, arguments: Arguments) -> Answer:
         name = str(arguments["name"])
         paused = self._keeper.get(name).by_user
         kept = self._keeper.adopt(name, self._configured.now())
-        if paused:
-            self._remember(name, paused=False)
-        return told(kept, "is being adopted")
+        unwritten = self._remember(name, paused=False) if paused else None
+        return told(kept, "is being adopted", unwritten)
 
     def _revert(self, arguments: Arguments) -> Answer:
         name, paths = str(arguments["name"]), arguments["paths"]
@@ -134,20 +134,26 @@ class Choosing:
         self._keeper.get(name)
         self._configured.apply(change_box(self._configured.settings.options, name, word, value))
 
-    def _remember(self, name: str, *, paused: bool) -> str:
-        """Write the pause into the configuration, so that it lasts; else say that it does not."""
+    def _remember(self, name: str, *, paused: bool) -> Exception | None:
+        """Write into the configuration whether it is paused, so that it lasts; what kept it from
+        being written, unless that is what it says already."""
+        before = self._configured.settings.boxes
         try:
             self._change(name, "paused", paused)
         except (ConfigError, KeyFileError) as error:
-            return f" until the node stops ({error})"
-        return ""
+            written = any(box.name == name and box.paused == paused for box in before)
+            return None if written else error
+        return None
 
 
-def told(kept: Kept, words: str) -> Answer:
-    """What was done with a box, and if it rests, why."""
+def told(kept: Kept, words: str, unwritten: Exception | None = None) -> Answer:
+    """What was done with a box, and if it rests, why. `unwritten`: why that does not last."""
+    text = f"{kept.setup.name}: {words}"
     if kept.box is None:
-        return {"text": f"{kept.setup.name}: {words}, but rests: {kept.reason}"}
-    return {"text": f"{kept.setup.name}: {words}"}
+        text += f", but rests: {kept.reason}"
+    if unwritten is not None:
+        text += f"; it is paused again when the node starts anew ({unwritten})"
+    return {"text": text}
 
 
 def explained(name: str, path: str, reason: str | None, *, waits: bool = False) -> Answer:

@@ -101,6 +101,37 @@ def test_a_box_is_paused_also_where_a_key_is_missing(place: Place) -> None:
     said = handlers["box_adopt"]({"name": "a"})
     assert not keeper.get("a").by_user
     assert "is being adopted" in cast(Answer, said)["text"]
+    handlers["box_pause"]({"name": "a"})
+    said = handlers["box_resume"]({"name": "a"})
+    assert not keeper.get("a").by_user
+    assert said == {"text": "a: goes on"}, "as the file says, which has never been told otherwise"
     keeper.close()
     scanner.stop()
     assert place.config.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("command", "does"), [("box_resume", "goes on"), ("box_adopt", "is being adopted")]
+)
+def test_a_box_that_goes_on_says_where_that_does_not_last(
+    place: Place, command: str, does: str
+) -> None:
+    text = TOML + f'[box.a]\nbase_path = "{place.box("a")}"\npaused = true\n'
+    settings = load(place.write(text))
+    exchange = cast(Exchange, SimpleNamespace(add=lambda _: None, remove=lambda _: None))
+    scanner = Scanner()
+    keeper = Keeper(exchange, scanner, lambda: 0, lambda: None)
+    configured = Configured(settings, keeper, lambda: 7.0)
+    configured.open_boxes()
+    in_the_way = place.config.with_name(place.config.name + ".new")
+    in_the_way.touch()
+    handlers = Choosing(configured).handlers
+    said = cast(Answer, handlers[command]({"name": "a"}))["text"]
+    assert keeper.get("a").box is not None
+    assert f"a: {does}; it is paused again when the node starts anew ({in_the_way}: " in said
+    assert place.config.read_text() == text
+    in_the_way.unlink()
+    assert handlers["box_resume"]({"name": "a"}) == {"text": "a: goes on"}
+    assert "paused = true" not in place.config.read_text()
+    keeper.close()
+    scanner.stop()
