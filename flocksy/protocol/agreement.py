@@ -348,7 +348,7 @@ class _Turn:
         """Show the newest proposal there is: one that others show, or one collected here."""
         if self.inputs.leaving or self.mode not in PROPOSES:
             return
-        choice = Choice(self.parameters, self.heard, self.mode, self.epoch, self.floor)
+        choice = Choice(self.parameters, self.heard, self.mode, self.epoch, self.floor, self.known)
         best = choice.shown_by_others()
         if best is None and self.proposal is None:
             best = choice.collected_here()
@@ -383,7 +383,7 @@ class _Turn:
             left=self.last.left,
             sustain_us=self.inputs.sustain_us,
             leaving=self.mode is Mode.LEAVING,
-            joins=self.parameters.programme_cells > 0 and bool(heard.candidate & ~self.known),
+            joins=self.parameters.is_join(heard.candidate, self.known),
         )
         state = State(
             mode=self.mode,

@@ -1,6 +1,7 @@
 """Which proposal a node may show next: one that others show, or one that it collects itself.
 
 What a node shows never goes back to a smaller r0, and never leads out of its epoch but by a view.
+Who sees a join takes no view for which there is none: a newer round makes one that is.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class Choice:
 
     Args:
         floor: largest r0 ever shown.
+        known: members of the newest view it was in.
     """
 
     parameters: Parameters
@@ -30,6 +32,7 @@ class Choice:
     mode: Mode
     epoch: Epoch
     floor: int
+    known: int
 
     def shown_by_others(self) -> Proposal | None:
         """The newest that others show and that this node may show too."""
@@ -72,4 +75,13 @@ class Choice:
 
     def _is_worth_a_view(self, proposal: Proposal) -> bool:
         large = proposal.members.bit_count() >= self.parameters.min_view
-        return large and proposal.number > self.epoch.number
+        newer = proposal.number > self.epoch.number
+        return large and newer and not self._misses_join(proposal)
+
+    def _misses_join(self, view: Proposal) -> bool:
+        """Whether it would be a join had it been collected from what this node shows now.
+
+        Who has started again is offered a view that its earlier self had a part in. In it nobody
+        would owe a programme, and the newcomer and who has made changes could be told apart.
+        """
+        return self.parameters.is_join(view.members, self.known) and not view.joins

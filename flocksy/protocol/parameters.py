@@ -52,6 +52,10 @@ class Parameters:
         """The round in which a burst begins, for all alike."""
         return burst.round + self.lead_rounds
 
+    def is_join(self, members: int, known: int) -> bool:
+        """Whether a view of `members` is a join (rule 9) to who was last in one of `known`."""
+        return self.programme_cells > 0 and bool(members & ~known)
+
     def is_expired(self, proposal: Proposal, now: int) -> bool:
         """Whether it is too late to confirm it."""
         if proposal.kind is Kind.VIEW:

@@ -24,8 +24,8 @@ DEEP: tuple[Bounds, ...] = (
     # No smaller view takes the place of one in which two have lost each other.
     Bounds(losses=1, crashes=1, rejoins=1, needs=1, programme=1, min_view=3),
     Bounds(losses=4, crashes=0, rejoins=0, needs=1, programme=1, min_view=3),
-    Bounds(losses=1, crashes=1, rejoins=1, needs=1, latency=2, programme=1, live_rounds=60),
-    Bounds(losses=2, crashes=0, rejoins=0, needs=2, latency=2, programme=1, live_rounds=60),
+    Bounds(losses=1, crashes=1, rejoins=1, needs=1, latency=2, programme=1),
+    Bounds(losses=2, crashes=0, rejoins=0, needs=2, latency=2, programme=1),
     # At the edge: a cell that is lost leaves the next one too old to count as alive.
     Bounds(losses=1, crashes=1, rejoins=0, needs=1, latency=3, programme=1, live_rounds=80),
     Bounds(losses=4, crashes=2, rejoins=2, needs=0),

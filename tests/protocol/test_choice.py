@@ -24,8 +24,8 @@ def burst(round_: int = 98, number: int = 4, members: int = ALL) -> Proposal:
     return make_proposal(Kind.BURST, round_, number, members, 128, 1000)
 
 
-def view(round_: int = 98, number: int = 5, members: int = ALL) -> Proposal:
-    return make_proposal(Kind.VIEW, round_, number, members, 0, 0)
+def view(round_: int = 98, number: int = 5, members: int = ALL, *, joins: bool = False) -> Proposal:
+    return make_proposal(Kind.VIEW, round_, number, members, 0, 0, joins=joins)
 
 
 def ready(round_: int, **what: object) -> Shown:
@@ -34,7 +34,7 @@ def ready(round_: int, **what: object) -> Shown:
 
 
 def choice(*lanes: tuple[Shown, ...], mode: Mode = Mode.READY, floor: int = 0) -> Choice:
-    return Choice(PARAMETERS, Heard(0, 100, lanes, ALL, ALL), mode, EPOCH, floor)
+    return Choice(PARAMETERS, Heard(0, 100, lanes, ALL, ALL), mode, EPOCH, floor, ALL)
 
 
 def follows(
@@ -79,12 +79,40 @@ def test_the_newest_of_several_is_followed() -> None:
     assert choice((), *reversed(lanes)).shown_by_others() == burst(98)
 
 
+@pytest.mark.parametrize(
+    ("known", "cells", "joins", "may", "why"),
+    [
+        (0, 64, False, False, "an earlier self had its part in it"),
+        (0, 64, True, True, "a join, as this node would have it"),
+        (0b011, 64, False, False, "somebody comes who was not in its last view"),
+        (0b011, 64, True, True, "all know that somebody comes"),
+        (ALL, 64, True, True, "others see a join, which is enough"),
+        (ALL, 64, False, True, "nobody comes"),
+        (0, 0, False, True, "no programme follows anyway"),
+    ],
+)
+def test_who_sees_a_join_takes_no_view_without(
+    known: int, cells: int, joins: bool, may: bool, why: str
+) -> None:
+    parameters = replace(PARAMETERS, programme_cells=cells)
+    shown = view(joins=joins)
+    followed = Heard(0, 100, ((), (ready(99, proposal=shown),), (ready(99),)), ALL, ALL)
+    # No two of them are in one epoch, so that they collect a view.
+    lanes = tuple((ready(98, epoch=Epoch(lane, ALL), joins=joins),) for lane in (1, 2, 3))
+    collected = Heard(0, 100, lanes, ALL, ALL)
+    one, other = (
+        Choice(parameters, h, Mode.WAITING, EPOCH, 0, known) for h in (followed, collected)
+    )
+    assert one.shown_by_others() == (shown if may else None), why
+    assert other.collected_here() == (shown if may else None), why
+
+
 def test_a_view_below_the_least_size_is_not_worth_it() -> None:
     lanes = ((ready(99, candidate=0b001),), (), ())
     heard = Heard(0, 100, lanes, 0b001, 0b001)
     for min_view in (1, 2):
         parameters = replace(PARAMETERS, min_view=min_view)
-        found = Choice(parameters, heard, Mode.WAITING, EPOCH, 0).collected_here()
+        found = Choice(parameters, heard, Mode.WAITING, EPOCH, 0, ALL).collected_here()
         assert (found is None) == (min_view == 2)
 
 

@@ -19,7 +19,7 @@ from flocksy.protocol.programme import (
     one_less,
     programme_cells,
 )
-from flocksy.protocol.shown import Outcome, Plan
+from flocksy.protocol.shown import Kind, Outcome, Plan
 from tests.protocol.flock import Flock
 
 CELLS = 64
@@ -31,9 +31,9 @@ def fresh(size: int = 3, **settings: int) -> Flock:
     return Flock(size, size // 2 + 1, programme_cells=CELLS, **settings)
 
 
-def at_rest(size: int = 3) -> Flock:
+def at_rest(size: int = 3, **settings: int) -> Flock:
     """The programme of the first start is over."""
-    flock = fresh(size)
+    flock = fresh(size, **settings)
     flock.settle()
     flock.run(LONG)
     for member in flock.members:
@@ -100,6 +100,33 @@ def test_so_does_one_that_restarts_before_it_is_missed() -> None:
     flock.restart(1)
     flock.run(LONG)
     assert lengths(flock) == [(CELLS, False)] * PROGRAMME_BURSTS
+
+
+@pytest.mark.parametrize("period_ms", [250, 125])
+@pytest.mark.parametrize("rounds", range(4))
+def test_so_does_one_that_restarts_while_a_view_that_it_had_its_part_in_is_proposed(
+    rounds: int, period_ms: int
+) -> None:
+    """The view is no join: in the round it was collected from its earlier self was still there."""
+    flock = at_rest(period_ms=period_ms)
+    if period_ms < 250:
+        flock.slow = {(one, other) for one in range(3) for other in range(3)}
+    for member in flock.members:
+        member.outcome = Outcome.STALLED
+    flock.members[0].need = 10
+    while (view := flock.members[0].shown.proposal) is None or view.kind is Kind.BURST:
+        flock.tick()
+    flock.members[0].need = 0
+    for member in flock.members:
+        member.outcome = Outcome.FINISHED
+    assert view.members == 0b111 and not view.joins
+    flock.run(rounds)
+    flock.restart(1)
+    flock.run(12)
+    owed = {member.state.needs.programme for member in flock.members}
+    assert len(owed) == 1 and None not in owed
+    flock.run(2 * LONG)
+    assert [plan.repeat for plan in flock.members[1].plans].count(False) == PROGRAMME_BURSTS
 
 
 def test_who_is_lost_is_no_join() -> None:
