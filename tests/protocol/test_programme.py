@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from flocksy.protocol.fsm_table import Status
 from flocksy.protocol.padding import MIN_BURST_CELLS
 from flocksy.protocol.programme import (
     JOIN_ROUNDS,
@@ -192,6 +193,57 @@ def test_an_abort_is_repeated_and_no_join_and_the_programme_goes_on() -> None:
     flock.members[1].outcome = Outcome.FINISHED
     flock.run(2 * LONG)
     assert sorted(lengths(flock)) == [*[(CELLS, False)] * PROGRAMME_BURSTS, (CELLS, True)]
+
+
+def cut_off_in_a_burst(source: int, late: int) -> list[tuple[list[Plan], list[bool]]]:
+    """Member 0 is cut off in a burst that `source` wants, which the others repeat without it; then
+    its link to `late` heals long after the other. What each member does that shows outside."""
+    flock = at_rest()
+    began = flock.round
+    flock.members[source].need = 40
+
+    def run(rounds: int) -> None:
+        for _ in range(rounds):
+            flock.tick()
+            for member in flock.members:
+                if member.shown.status is Status.SETTLING:
+                    member.need = 0  # a whole burst has served it
+
+    while flock.members[0].shown.status is not Status.BURSTING:
+        flock.tick()
+    flock.cut = {link for link in itertools.permutations(range(3), 2) if 0 in link}
+    for member in flock.members:
+        member.outcome = Outcome.STALLED
+    run(3)
+    for member in flock.members:
+        member.outcome = Outcome.FINISHED
+    run(30)
+    flock.cut = {(0, late), (late, 0)}
+    run(12)
+    flock.cut = set()
+    run(2 * LONG)
+    return [
+        (
+            member.plans,
+            [
+                output.shown.status is Status.BURSTING
+                for output in member.outputs
+                if output.shown.round >= began
+            ],
+        )
+        for member in flock.members
+    ]
+
+
+@pytest.mark.parametrize(("late", "repeats"), [(1, [1, 1, 2]), (2, [1, 2, 1])])
+def test_who_is_left_out_of_a_late_repeat_does_not_depend_on_who_needed_the_burst(
+    late: int, repeats: list[int]
+) -> None:
+    """Member 0 owes its repeat still, and makes it with the one that it hears first: the smaller
+    lanes are preferred to the view that stands."""
+    first, *others = [cut_off_in_a_burst(source, late) for source in range(3)]
+    assert others == [first, first]
+    assert [sum(plan.repeat for plan in plans) for plans, _ in first] == repeats
 
 
 def test_a_smaller_view_keeps_what_is_left() -> None:
