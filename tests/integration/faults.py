@@ -9,6 +9,7 @@ of them. What must hold after each is said in `world.py`.
 from __future__ import annotations
 
 import argparse
+import itertools
 import random
 import signal
 import sys
@@ -230,6 +231,23 @@ def cut_both_ways(world: World, switch: Switch) -> None:
     switch.set()
 
 
+def healed_in_turn(world: World, switch: Switch) -> None:
+    """All packets of a node are lost, in a burst; then one of its links heals long before the other.
+    By the order of the uids a view of that link takes the place of that of the other two, and the
+    repeat that only the node still owes is made in it."""
+    node, other, third = world.draw.sample(world.rig.nodes, 3)
+    world.start_burst(world.draw.choice((node, other, third)))
+    world.catch(node, STATES["bursting"])
+    world.touch(node)
+    switch.set(cut=switch.around(world.rig.nodes.index(node)))
+    wait_until(lambda: view_of(other) == 2, "a view of two", 60)
+    time.sleep(CUT_SECONDS)
+    late = {world.rig.nodes.index(node), world.rig.nodes.index(third)}
+    switch.set(cut=set(itertools.permutations(late, 2)))
+    time.sleep(2 * CUT_SECONDS)
+    switch.set()
+
+
 def cut_one_way(world: World, switch: Switch) -> None:
     """All packets from one node to one other are lost: one of the two is left out, whose cells
     still reach the others."""
@@ -302,7 +320,7 @@ def rows() -> list[Row]:
     return table
 
 
-NETWORK_FAULTS = (cut_both_ways, cut_one_way, delayed)
+NETWORK_FAULTS = (cut_both_ways, healed_in_turn, cut_one_way, delayed)
 FOUR_FAULTS = (in_halves, one_and_three)
 
 

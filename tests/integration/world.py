@@ -3,7 +3,7 @@
 Hands work on all boxes, and somebody asks every node for things and must get an answer in words.
 Whatever happened, in the end all nodes are in one view, all boxes equal, nothing is lost
 (`hands.py`), no log tells of anything broken, and who was not touched has looked like the others of
-those.
+those, but for bursts in views that held only some of them.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from flocksy.testing.rig import Rig, RigError, RigNode, wait_until
 from flocksy.testing.stage import Stage
 from flocksy.testing.switch import Switch
 from flocksy.wire.limits import WINDOW
+from tests.integration.apart import Apart, address_in, apart
 from tests.integration.flock import KIB, not_of_the_interpreter
 from tests.integration.hands import Hands
 
@@ -43,6 +44,9 @@ BURST_BYTES = 300 * KIB
 
 STOP_SECONDS = 6.0
 """How long a node stands still: some times as long as anybody waits for it."""
+
+APART_HEARTBEATS = 16
+"""Left out for the shortest burst, and until the next instant of the grid."""
 
 CATCH_SECONDS = 60.0
 COMMAND_SECONDS = 10.0
@@ -129,6 +133,7 @@ class World:
         self._aborts = 0
         self._bursts = 0
         self._read: dict[str, int] = {}
+        """Lines of the logs of before that."""
 
     def begin(self) -> None:
         """Before the first fault."""
@@ -162,6 +167,7 @@ class World:
             cells = after
         self._before = cells
         self._aborts, self._bursts = self._logged("burst aborted"), self._logged("cells agreed")
+        self._read = {node.name: len(_lines(node)) for node in self.rig.nodes}
         broken = not_of_the_interpreter(self.rig.complaints())
         assert not broken, broken
         assert not self.asking.wrong, self.asking.wrong
@@ -202,21 +208,33 @@ class World:
         return sum(node.log.read_text().count(words) for node in self.rig.nodes)
 
     def _survivors_alike(self, cells: Cells) -> None:
-        """Who was not touched has sent as many cells as the others who were not."""
-        sent = [
-            count
-            for (name, _), count in cells_since(self._before, cells).items()
-            if name not in self.touched
-        ]
-        if not self._before or not sent:
+        """Who was not touched has sent as many cells as the others who were not, but for bursts
+        that only some of them were in a view for."""
+        untouched = [node for node in self.rig.nodes if node.name not in self.touched]
+        if not self._before or not untouched:
             return
-        idle, burst = zip(*sent, strict=True)
+        parted = {node.name: self._apart(node, untouched) for node in untouched}
+        sent = [
+            (idle, burst, parted[name])
+            for (name, _), (idle, burst) in cells_since(self._before, cells).items()
+            if name in parted
+        ]
         aborts, bursts = self._logged("burst aborted") - self._aborts, self._logged("cells agreed")
+        least = max(burst - alone.most for _, burst, alone in sent)
+        most = min(burst - alone.least for _, burst, alone in sent)
         # Who leaves a burst may be two windows ahead of who was further behind.
-        if max(burst) - min(burst) > 2 * WINDOW * aborts:
+        if least - most > 2 * WINDOW * aborts:
             raise RigError(f"burst cells of who was not touched: {sent}, {aborts} aborted")
+        idle = [idle for idle, _, _ in sent]
+        bursts += APART_HEARTBEATS * sum(alone.bursts for alone in parted.values())
         if max(idle) - min(idle) > GEAR_CHANGE_CELLS + bursts - self._bursts:
             raise RigError(f"heartbeats of who was not touched: {sent}")
+
+    def _apart(self, node: RigNode, untouched: Sequence[RigNode]) -> Apart:
+        """What the node has sent in bursts without some of the others who were not touched."""
+        others = {address_in(_lines(other)) for other in untouched if other is not node}
+        lines = _lines(node)
+        return apart(lines, others).since(apart(lines[: self._read[node.name]], others))
 
 
 Fault = Callable[[World], None]
@@ -254,6 +272,11 @@ def networked(
             node.before_start = stage.enter(number)
         with world_of(rig, seed) as world:
             yield world, switch
+
+
+def _lines(node: RigNode) -> list[str]:
+    """What the node has logged."""
+    return node.log.read_text(errors="backslashreplace").splitlines()
 
 
 def code_of(node: RigNode) -> int:
