@@ -158,7 +158,7 @@ def _part(
     # A figure that no unit of a session had is nought in it.
     padded = np.concatenate([rows, np.zeros((*rows.shape[:2], 1), rows.dtype)], axis=2)
     rows = padded[:, :, [column.get(name, -1) for name in names]]
-    raw = file["raw"] if len(file["raw"]) else np.zeros((*rows.shape[:2], 1))
+    raw = file["raw"]
     source = file["source"][event]
     if series.question == "whether":
         truth = (source >= 0)[:, None]

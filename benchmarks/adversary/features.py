@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,11 @@ WINDOW_S = 10.0
 NEAR_S = 1.0
 """Of heartbeats also just before and just after: what a source does there takes tenths of a second,
 and means over a long window hide it."""
+LOOKED_AT_S = 0.8
+"""Before the first cell that shows a need its source has looked at what changed, cut, hashed and
+committed it: within so long. That is a lead earlier than the burst."""
+ROUNDS_BEFORE, ROUNDS_AFTER = 24, 12
+"""Of a burst, whose heartbeats are kept as they are: a lead, and what comes before it."""
 TOGETHER_S = 0.0003
 """Cells of a lane that are no further apart left in one go."""
 SMALL_BYTES = (256, 1100)
@@ -53,6 +59,8 @@ class Watch:
     traffic: Traffic
     nodes: int
     period_s: float
+    lead_s: float
+    """From the first cell that shows a need to the start of its burst, at least."""
 
     @cached_property
     def sent(self) -> list[list[Lane]]:
@@ -102,8 +110,38 @@ class Watch:
         off = self.grid_offset(lane.heartbeats)
         return off - np.median(off) if len(off) else off
 
+    @cached_property
+    def by_round(self) -> Array:
+        """Node, round → how much later than the median of the nodes its heartbeat was: what slows
+        all alike is not in it. NaN where not all have sent one."""
+        late = np.full((self.nodes, self._round(self.traffic.end) + 2), np.nan)
+        for node, lanes in enumerate(self.sent):
+            at = self._round(np.concatenate([lane.heartbeats for lane in lanes]))
+            off = np.concatenate([self.off_grid[id(lane)] for lane in lanes])
+            counts = np.bincount(at, minlength=late.shape[1])
+            sums = np.bincount(at, off, late.shape[1])
+            late[node, counts > 0] = sums[counts > 0] / counts[counts > 0]
+        whole = ~np.isnan(late).any(axis=0)
+        late[:, ~whole] = np.nan
+        late[:, whole] -= np.median(late[:, whole], axis=0)
+        return late
+
+    def beats(self, since: float, count: int) -> Array:
+        """`by_round`, of so many rounds from that time on, in ms; 0 where there is nothing."""
+        first = self._round(since)
+        inside = np.arange(first, first + count)
+        known = (inside >= 0) & (inside < self.by_round.shape[1])
+        found = np.zeros((self.nodes, count))
+        found[:, known] = np.nan_to_num(self.by_round[:, inside[known]]) * 1e3
+        return found
+
+    def _round(self, at: Any) -> Any:
+        """The round whose instant is next to that time, or to each of those times."""
+        return np.rint((at - self.phase_s) / self.period_s).astype(int)
+
     def row(self, burst: Burst) -> tuple[Columns, Array]:
-        """The features of a burst by name, and raw lateness and gaps, a row for each node."""
+        """The features of a burst by name, and a row for each node of heartbeats before and after
+        it, lateness and gaps, all raw."""
         times = np.array(
             [[t for (a, _), t in burst.cells.items() if a == node] for node in range(self.nodes)]
         )
@@ -116,13 +154,19 @@ class Watch:
             ("after", burst.end, after),
         ):
             found |= {f"{name} {key}": value for key, value in self.window(since, till).items()}
+        needed = burst.start - self.lead_s
         for name, since, till in (
+            ("before its need", max(before, needed - LOOKED_AT_S), needed),
             ("just before", max(before, burst.start - NEAR_S), burst.start),
             ("just after", burst.end, min(after, burst.end + NEAR_S)),
         ):
             rows = [self._heartbeats(node, since, till) for node in range(self.nodes)]
             found |= {f"{name} {key}": np.array([row[key] for row in rows]) for key in rows[0]}
-        return with_group(found), _raw(times)
+        beats = (
+            self.beats(burst.start - ROUNDS_BEFORE * self.period_s, ROUNDS_BEFORE),
+            self.beats(burst.end + self.period_s, ROUNDS_AFTER),
+        )
+        return with_group(found), np.concatenate([*beats, _raw(times)], axis=1)
 
     def _cells(self, times: Array) -> Columns:
         """`times`: node, link, cell → instant."""
@@ -184,6 +228,9 @@ class Watch:
         beats = np.concatenate(kept)
         found = {"heartbeats": len(beats) / max(till - since, _SHORTEST_S)}
         found |= {f"heartbeat {name}": value for name, value in _summary(beats).items()}
+        late = self.by_round[node, max(0, self._round(since)) : max(0, self._round(till))]
+        against_others = _summary(late[~np.isnan(late)])
+        found |= {f"heartbeat in its round {name}": v for name, v in against_others.items()}
         first = kept[0]
         found["heartbeat autocorrelation"] = (
             float(_autocorrelation(first[None, :])[0]) if len(first) > 2 else 0.0

@@ -11,7 +11,12 @@ from benchmarks.adversary import active
 from benchmarks.adversary.features import Columns, Watch
 from benchmarks.adversary.play import IDLE_CELL, PERIOD_MS, Event, Session
 from benchmarks.adversary.traffic import Array, Burst, Traffic, read
+from flocksy.protocol.parameters import Parameters
 from flocksy.testing.stage import PORT
+
+PERIOD_S = PERIOD_MS / 1000
+LEAD_S = PERIOD_S * Parameters(3, 0, 2, PERIOD_MS, 0).lead_rounds
+"""A burst starts so long after the round in which its need was shown, and no sooner."""
 
 
 @dataclass(slots=True)
@@ -35,18 +40,17 @@ class Rows:
         """Events that have rows."""
         return len(set(self.event))
 
-    def add(self, number: int, columns: Columns, raw: Array | None = None) -> None:
+    def add(self, number: int, columns: Columns, raw: Array) -> None:
         """A row of an event."""
         self.event.append(number)
         self.columns.append(columns)
-        if raw is not None:
-            self.raw.append(raw)
+        self.raw.append(raw)
 
 
 def rows_of(session: Session, capture: Path) -> Rows:
     """All rows of a session."""
     traffic = read(capture, session.addresses, PORT, IDLE_CELL, session.burst_cell)
-    watch = Watch(traffic, len(session.addresses), PERIOD_MS / 1000)
+    watch = Watch(traffic, len(session.addresses), PERIOD_S, LEAD_S)
     rows = Rows(len(traffic.bursts), sum(not burst.whole for burst in traffic.bursts))
     events = session.events
     rows.strays = sum(
@@ -57,7 +61,7 @@ def rows_of(session: Session, capture: Path) -> Rows:
     for number, (event, until_ns) in enumerate(zip(events, ends_ns, strict=True)):
         match session.series.question:
             case "whether":
-                rows.add(number, _unit(watch, event))
+                rows.add(number, *_unit(watch, event))
             case "active" if event.act is None:
                 pass  # what its change made follow is nobody else's all the same
             case "active":
@@ -85,9 +89,10 @@ def bursts_of(traffic: Traffic, event: Event, until_ns: int) -> list[Burst]:
     return found
 
 
-def _unit(watch: Watch, event: Event) -> Columns:
-    """One unit of time, all nodes together. Where heartbeats were to carry a change and a burst
-    did, that is what an observer would see, so it stays."""
+def _unit(watch: Watch, event: Event) -> tuple[Columns, Array]:
+    """One unit of time, all nodes together, and of its heartbeats round by round the latest and the
+    earliest. Where heartbeats were to carry a change and a burst did, that is what an observer
+    would see, so it stays."""
     traffic = watch.traffic
     since, till = traffic.seconds(event.began_ns), traffic.seconds(event.ended_ns)
     near = [burst for burst in traffic.bursts if burst.end >= since and burst.start < till]
@@ -111,4 +116,5 @@ def _unit(watch: Watch, event: Event) -> Columns:
                 ("least", values.min()),
             ):
                 found[f"{name}, {how}"] = np.array([float(value)])
-    return found
+    beats = watch.beats(since, round((till - since) / watch.period_s))
+    return found, np.concatenate([beats.max(axis=0), beats.min(axis=0)])[None, :]

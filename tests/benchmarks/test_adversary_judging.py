@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ pytest.importorskip("sklearn")
 
 from benchmarks.adversary import active, collect, play, rows  # noqa: E402
 from benchmarks.adversary.analyse import load, one_build  # noqa: E402
-from benchmarks.adversary.features import Watch  # noqa: E402
+from benchmarks.adversary.features import ROUNDS_BEFORE, Watch  # noqa: E402
 from benchmarks.adversary.judge import Verdict  # noqa: E402
 from benchmarks.adversary.play import Event, Session  # noqa: E402
 from benchmarks.adversary.report import Finding, corrected  # noqa: E402
@@ -59,7 +59,7 @@ def saved(path: Path, build: str, names: list[str]) -> Path:
     columns = [{name: np.full(1, 2.0) for name in names}]
     event = Event(0, 1, 0, "new", 1)
     session = Session(Series("whether", "heartbeats"), ("a",), 1, (event,))
-    collect.save(path, session, Rows(0, 0, columns=columns, event=[0]))
+    collect.save(path, session, Rows(0, 0, columns=columns, raw=[np.zeros((1, 1))], event=[0]))
     with np.load(path) as file:
         again = dict(file) | {"build": np.array(build)}
     np.savez(path, **again)
@@ -96,6 +96,8 @@ def test_a_figure_that_only_some_sessions_have_is_kept(
 class FakeWatch:
     """Two seconds, a burst in the middle."""
 
+    period_s = 0.1
+
     def __init__(self) -> None:
         cells = {(a, b): np.ones(64) for a in range(NODES) for b in range(NODES) if a != b}
         burst = SimpleNamespace(start=0.8, end=1.2, cells=cells, whole=True)
@@ -107,10 +109,13 @@ class FakeWatch:
     def row(self, _burst: Burst) -> tuple[dict[str, Any], Any]:
         return {"gap": np.ones(NODES)}, np.ones(NODES)
 
+    def beats(self, _since: float, count: int) -> Any:
+        return np.zeros((NODES, count))
+
 
 def test_a_burst_that_a_small_change_needed_is_looked_at() -> None:
     event = Event(0, 2_000_000_000, 0, "new", 1)
-    found = rows._unit(FakeWatch(), event)  # type: ignore[arg-type]
+    found, _ = rows._unit(FakeWatch(), event)  # type: ignore[arg-type]
     assert found["bursts"][0] == 1
     assert "burst gap, mean" in found
 
@@ -170,16 +175,46 @@ def lane_of(heartbeats: Any) -> Lane:
     return Lane(heartbeats, data, np.zeros((0, 3)), nothing, nothing, nothing, ())
 
 
-def test_heartbeats_just_before_a_burst_are_looked_at_by_themselves() -> None:
-    period_s = 0.1
-    beats = np.concatenate([np.arange(0.0, 12.0, period_s), np.arange(14.0, 30.0, period_s)])
+def traffic_with(late: Callable[[Any], Any]) -> Traffic:
+    """A burst from 12 to 13.9 s; heartbeats of node 0 are 5 ms late where `late` says so."""
+    beats = np.concatenate([np.arange(0.0, 12.0, rows.PERIOD_S), np.arange(14.0, 30.0, 0.1)])
     pairs = [(a, b) for a in range(NODES) for b in range(NODES) if a != b]
-    late = (beats > 11.2) & (beats < 12.0)
-    lanes = {(a, b): lane_of(beats + 0.005 * late * (a == 0)) for a, b in pairs}
+    lanes = {(a, b): lane_of(beats + 0.005 * late(beats) * (a == 0)) for a, b in pairs}
     cells = {pair: np.linspace(12.0, 13.9, 64) for pair in pairs}
-    traffic = Traffic(0, lanes, (Burst(12.0, 13.9, cells),), 30.0)
-    found, _ = Watch(traffic, NODES, period_s).row(traffic.bursts[0])
+    return Traffic(0, lanes, (Burst(12.0, 13.9, cells),), 30.0)
+
+
+def test_heartbeats_just_before_a_burst_are_looked_at_by_themselves() -> None:
+    traffic = traffic_with(lambda beats: (beats > 11.2) & (beats < 12.0))
+    found, _ = Watch(traffic, NODES, rows.PERIOD_S, rows.LEAD_S).row(traffic.bursts[0])
     name = "heartbeat mean, from the group"
     assert found[f"just before {name}"][0] == pytest.approx(0.004, abs=0.001)
     assert found[f"before {name}"][0] < 0.0006
     assert found[f"just after {name}"][0] == pytest.approx(0, abs=1e-6)
+
+
+def test_heartbeats_are_looked_at_while_a_source_looks_at_its_file() -> None:
+    """A burst starts nine rounds after the first need: what a source does is over by then."""
+    traffic = traffic_with(lambda beats: (beats > 10.65) & (beats < 10.95))
+    found, raw = Watch(traffic, NODES, rows.PERIOD_S, rows.LEAD_S).row(traffic.bursts[0])
+    assert found["just before heartbeat mean, from the group"][0] == pytest.approx(0, abs=1e-6)
+    assert found["before its need heartbeat mean, from the group"][0] > 0.001
+    assert found["before its need heartbeat in its round most"] == pytest.approx([0.005, 0, 0])
+    late = [column for column in range(ROUNDS_BEFORE) if raw[0, column] > 4]
+    assert late == [ROUNDS_BEFORE - rounds for rounds in (13, 12, 11)]
+    assert abs(raw[1:, :ROUNDS_BEFORE]).max() < 1e-6
+
+
+def test_a_unit_of_time_has_its_heartbeats_round_by_round() -> None:
+    traffic = traffic_with(lambda beats: (beats > 5.95) & (beats < 6.05))
+    watch = Watch(traffic, NODES, rows.PERIOD_S, rows.LEAD_S)
+    found, raw = rows._unit(watch, Event(4_000_000_000, 7_700_000_000, 0, "new", 1))
+    assert found["heartbeat in its round most, most"][0] == pytest.approx(0.005)
+    assert raw.shape == (1, 2 * 37)
+    assert np.flatnonzero(raw[0] > 4).tolist() == [20]
+
+
+def test_a_round_in_which_somebody_is_silent_says_nothing() -> None:
+    traffic = traffic_with(lambda beats: np.where((beats > 5.95) & (beats < 6.05), 1000, 0))
+    watch = Watch(traffic, NODES, rows.PERIOD_S, rows.LEAD_S)
+    assert watch.beats(6.0, 1)[:, 0].tolist() == [0.0] * NODES
