@@ -79,11 +79,12 @@ def rows_of(session: Session, capture: Path) -> Rows:
 def bursts_of(traffic: Traffic, event: Event, until_ns: int) -> list[Burst]:
     """The bursts that came of an event, the next of which begins at `until_ns`: none if its change
     arrived without one. A burst after the arrival repeats what was said: it counts as well, for an
-    observer sees that it follows."""
+    observer sees that it follows. None starts within a lead of its change: what does is of the
+    event before."""
     began, arrived, until = (
         traffic.seconds(ns) for ns in (event.began_ns, event.ended_ns, until_ns)
     )
-    found = [burst for burst in traffic.bursts if began <= burst.start < until]
+    found = [b for b in traffic.bursts if began + LEAD_S <= b.start < until + LEAD_S]
     if event.source is None or not found or found[0].start > arrived:
         return []
     return found

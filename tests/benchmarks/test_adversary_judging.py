@@ -218,3 +218,26 @@ def test_a_round_in_which_somebody_is_silent_says_nothing() -> None:
     traffic = traffic_with(lambda beats: np.where((beats > 5.95) & (beats < 6.05), 1000, 0))
     watch = Watch(traffic, NODES, rows.PERIOD_S, rows.LEAD_S)
     assert watch.beats(6.0, 1)[:, 0].tolist() == [0.0] * NODES
+
+
+def burst_at(start: float, cells: int = 64, fewest: int = 64) -> Burst:
+    """One that lasts half a second; node 0 carries fewer cells of it, maybe."""
+    counts = {(a, b): cells if a else fewest for a in range(NODES) for b in range(NODES) if a != b}
+    times = {pair: np.linspace(start, start + 0.5, count) for pair, count in counts.items()}
+    return Burst(start, start + 0.5, times)
+
+
+def test_a_burst_within_a_lead_of_a_change_is_of_the_change_before() -> None:
+    bursts = tuple(burst_at(start) for start in (1.2, 3.6, 4.3))
+    traffic = Traffic(0, {}, bursts, 9.0)
+    first, second = (
+        Event(int(began * 1e9), int((began + 2) * 1e9), 0, "new", 1) for began in (0.0, 3.0)
+    )
+    assert rows.bursts_of(traffic, first, second.began_ns) == [*bursts[:2]]
+    assert rows.bursts_of(traffic, second, 9_000_000_000) == [bursts[2]]
+
+
+def test_a_change_that_rode_in_heartbeats_has_no_burst() -> None:
+    traffic = Traffic(0, {}, (burst_at(3.0),), 9.0)
+    event = Event(0, 500_000_000, 0, "rename", 0)
+    assert rows.bursts_of(traffic, event, 9_000_000_000) == []
