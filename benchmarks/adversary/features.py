@@ -30,6 +30,8 @@ from benchmarks.adversary.traffic import (
 
 RAW_CELLS = 64
 """Every burst has that many (docs/protocol.md): their lateness and gaps are kept as they are."""
+FEWEST_CELLS = 8
+"""With fewer on some lane a burst was broken off, and its cells say nothing of gaps."""
 WINDOW_S = 10.0
 """Looked at before and after, at most."""
 NEAR_S = 1.0
@@ -141,11 +143,20 @@ class Watch:
 
     def row(self, burst: Burst) -> tuple[Columns, Array]:
         """The features of a burst by name, and a row for each node of heartbeats before and after
-        it, lateness and gaps, all raw."""
-        times = np.array(
-            [[t for (a, _), t in burst.cells.items() if a == node] for node in range(self.nodes)]
-        )
-        found = self._cells(times)
+        it, lateness and gaps, all raw. Of a burst that not all lanes carried alike, the cells that
+        all did carry are compared."""
+        lanes = [
+            [times for (a, _), times in burst.cells.items() if a == node]
+            for node in range(self.nodes)
+        ]
+        counts = np.array([[len(times) for times in each] for each in lanes])
+        times = np.array([[times[: counts.min()] for times in each] for each in lanes])
+        found = {
+            "cells": counts.max(axis=1).astype(np.float64),
+            "fewest cells": counts.min(axis=1).astype(np.float64),
+        }
+        if counts.min() >= FEWEST_CELLS:
+            found |= self._cells(times)
         before = self.traffic.quiet_before(burst.start, WINDOW_S)
         after = self.traffic.quiet_after(burst.end, WINDOW_S)
         for name, since, till in (
@@ -246,10 +257,11 @@ def with_group(found: Columns) -> Columns:
 
 
 def _raw(times: Array) -> Array:
-    own = times.mean(axis=1)
-    late = (own - np.median(own, axis=0))[:, :RAW_CELLS]
-    gaps = np.diff(own, axis=1)[:, : RAW_CELLS - 1]
-    return np.concatenate([late, gaps], axis=1) * 1e3
+    own = times.mean(axis=1)[:, :RAW_CELLS]
+    found = np.zeros((len(own), 2, RAW_CELLS))
+    found[:, 0, : own.shape[1]] = own - np.median(own, axis=0)
+    found[:, 1, 1 : own.shape[1]] = np.diff(own, axis=1)
+    return found.reshape(len(own), -1) * 1e3
 
 
 def _spread(name: str, values: Array) -> Columns:

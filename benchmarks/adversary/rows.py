@@ -71,8 +71,7 @@ def rows_of(session: Session, capture: Path) -> Rows:
                 found = bursts_of(traffic, event, until_ns)
                 rows.strays -= len(found)
                 for burst in found:
-                    if burst.whole:
-                        rows.add(number, *watch.row(burst))
+                    rows.add(number, *watch.row(burst))
     return rows
 
 
@@ -98,7 +97,7 @@ def _unit(watch: Watch, event: Event) -> tuple[Columns, Array]:
     since, till = traffic.seconds(event.began_ns), traffic.seconds(event.ended_ns)
     near = [burst for burst in traffic.bursts if burst.end >= since and burst.start < till]
     rows = [watch.window(since, till)]
-    inside = [burst for burst in near if burst.whole and since <= burst.start]
+    inside = [burst for burst in near if since <= burst.start]
     burst_rows = [watch.row(burst)[0] for burst in inside]
     if burst_rows:
         rows.append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -241,3 +242,16 @@ def test_a_change_that_rode_in_heartbeats_has_no_burst() -> None:
     traffic = Traffic(0, {}, (burst_at(3.0),), 9.0)
     event = Event(0, 500_000_000, 0, "rename", 0)
     assert rows.bursts_of(traffic, event, 9_000_000_000) == []
+
+
+@pytest.mark.parametrize("fewest", [40, 3, 0])
+def test_a_burst_that_not_all_lanes_carried_alike_is_looked_at(fewest: int) -> None:
+    traffic = traffic_with(lambda beats: beats < 0)
+    broken = replace(traffic, bursts=(burst_at(12.0, fewest=fewest),))
+    full, full_raw = Watch(traffic, NODES, rows.PERIOD_S, rows.LEAD_S).row(traffic.bursts[0])
+    found, raw = Watch(broken, NODES, rows.PERIOD_S, rows.LEAD_S).row(broken.bursts[0])
+    assert found["cells"].tolist() == [fewest, 64, 64]
+    assert found["cells, from the group"].tolist() == [fewest - 64, 0, 0]
+    assert ("gap mean" in found) == (fewest == 40)
+    assert set(found) <= set(full)
+    assert raw.shape == full_raw.shape
