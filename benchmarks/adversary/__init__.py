@@ -1,6 +1,6 @@
 """Who sent it? A classifier with a full packet capture tries to name the source of each change.
 
-    python -m benchmarks.adversary collect DIRECTORY who --pace max
+    python -m benchmarks.adversary collect DIRECTORY who bursts --pace max
     python -m benchmarks.adversary collect DIRECTORY whether timetable
     python -m benchmarks.adversary analyse DIRECTORY
 

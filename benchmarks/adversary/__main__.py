@@ -9,11 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.adversary.series import DETAILS, Series
+from benchmarks.adversary.series import BUILDS, DETAILS, Series
 from flocksy.errors import FlocksyError
 from flocksy.testing.rig import RigError
-
-DEFAULTS = {"who": "honest", "single": "honest", "whether": "heartbeats", "active": "cut"}
 
 
 def main() -> None:
@@ -32,6 +30,7 @@ def main() -> None:
         nargs="?",
         help="; ".join(f"{question}: {', '.join(of)}" for question, of in DETAILS.items()),
     )
+    one.add_argument("--build", choices=BUILDS, default=BUILDS[0])
     one.add_argument("--pace", choices=("max", "grid"), default="max")
     one.add_argument("--nodes", type=int, choices=(3, 4, 5), default=3)
     one.add_argument("--judged", type=int, default=1200, help="events to judge, all sessions")
@@ -78,12 +77,12 @@ def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
             if not measure(given.directory, plan, end - time.monotonic(), given.seed):
                 return
         return
-    detail = given.detail or DEFAULTS[given.question]
+    detail = given.detail or DETAILS[given.question][0]
     if detail not in DETAILS[given.question]:
         parser.error(f"{given.question} has no {detail}, but {', '.join(DETAILS[given.question])}")
     from benchmarks.adversary.collect import collect
 
-    series = Series(given.question, detail, given.pace, given.nodes)
+    series = Series(given.question, detail, given.build, given.pace, given.nodes)
     collect(given.directory, series, given.judged, given.events, given.minutes * 60, given.seed)
 
 

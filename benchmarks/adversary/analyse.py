@@ -50,7 +50,7 @@ def find(series: Series, paths: list[Path]) -> Finding:
     if table is not None and _enough(table):
         verdict, features = judge(table), strongest(table)
         # The blind control is of the build that is to be believed in.
-        blind = judge(table.blind(1)) if series.build == "honest" else None
+        blind = judge(table.blind(1)) if series.is_honest else None
     return Finding(
         series,
         len(paths),

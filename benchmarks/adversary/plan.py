@@ -26,22 +26,22 @@ class Step:
 
 PLANS: dict[str, tuple[Step, ...]] = {
     "who": (
-        Step(Series("who", "honest", "max"), ENOUGH),
-        Step(Series("who", "honest", "grid"), ENOUGH),
-        Step(Series("who", "original", "max"), 150, 30),
-        Step(Series("who", "skew", "max"), 400),
+        Step(Series("who", "bursts", "honest", "max"), ENOUGH),
+        Step(Series("who", "bursts", "honest", "grid"), ENOUGH),
+        Step(Series("who", "bursts", "original", "max"), 150, 30),
+        Step(Series("who", "bursts", "skew", "max"), 400),
     ),
     "whether": tuple(Step(Series("whether", channel), 400, 40) for channel in CHANNELS),
     "single": (
-        Step(Series("single", "honest", "max"), ENOUGH_OF_TWO),
-        Step(Series("single", "honest", "grid"), ENOUGH_OF_TWO),
-        Step(Series("single", "hashing", "max"), 200, 40),
+        Step(Series("single", "bursts", "honest", "max"), ENOUGH_OF_TWO),
+        Step(Series("single", "bursts", "honest", "grid"), ENOUGH_OF_TWO),
+        Step(Series("single", "bursts", "hashing", "max"), 200, 40),
     ),
     "active": tuple(Step(Series("active", kind), 240, 30) for kind in MANIPULATIONS),
     "quick": (
-        Step(Series("who", "honest", hurried=True), 10, 9),
-        Step(Series("who", "original", hurried=True), 10, 9),
-        Step(Series("single", "honest", hurried=True), 1, 2),
+        Step(Series("who", "bursts", "honest", hurried=True), 10, 9),
+        Step(Series("who", "bursts", "original", hurried=True), 10, 9),
+        Step(Series("single", "bursts", "honest", hurried=True), 1, 2),
         Step(Series("active", "cut", hurried=True), 1, 1),
         *(Step(Series("whether", channel, hurried=True), 1, 1) for channel in CHANNELS),
     ),

@@ -136,7 +136,7 @@ def flying(stage: Stage, series: Series, seed: int, place: Path) -> Iterator[Fli
     with Rig(configs, place) as rig:
         for node, number in zip(rig.nodes, shuffled, strict=True):
             node.before_start = stage.enter(number)
-            if series.build != "honest":
+            if not series.is_honest:
                 told = str(rig.root / "source")
                 node.program = ("benchmarks.adversary.leaky", series.build, told, node.name)
         making = rig.root / "making"

@@ -47,7 +47,7 @@ class Finding:
             return "too few to say anything"
         if series.build == "skew":
             return "found" if verdict.auc_low > 0.5 else "NOT FOUND: nothing here can be believed"
-        if series.build != "honest":
+        if not series.is_honest:
             found = verdict.auc > CONTROL_AUC
             return "found" if found else "NOT FOUND: nothing here can be believed"
         if self.p < SURE:
@@ -82,9 +82,9 @@ class Finding:
 def corrected(findings: Sequence[Finding]) -> list[Finding]:
     """The same, each honest row with its p after Holm: of a dozen without leaks at 5 % each, nearly
     every second report would say of one that it leaks."""
-    honest = [at for at, one in enumerate(findings) if one.series.build == "honest" and one.verdict]
+    honest = [at for at, one in enumerate(findings) if one.series.is_honest and one.verdict]
     found = list(findings)
-    values = [one.verdict.p for one in findings if one.series.build == "honest" and one.verdict]
+    values = [one.verdict.p for one in findings if one.series.is_honest and one.verdict]
     for at, p in zip(honest, holm(values), strict=True):
         found[at] = replace(found[at], p=p)
     return found
@@ -142,7 +142,7 @@ def _budget(findings: Sequence[Finding]) -> list[str]:
     lines = []
     for finding in findings:
         verdict = finding.verdict
-        if verdict is None or finding.series.question != "who" or finding.series.build != "honest":
+        if verdict is None or finding.series.question != "who" or not finding.series.is_honest:
             continue
         bound = max(verdict.advantage[2], 1e-3)
         told = [

@@ -1,15 +1,17 @@
 """What is asked of a row of sessions, and how its files are called.
 
-who-honest-max-3      which of the nodes was the source?
-single-honest-max-3   was this one node it, alone on its core among players?
-whether-timetable-max-3   was there a change at all?
-active-cut-max-3      who was it, when one link or node is hindered?
+who-bursts-honest-max-3         which of the nodes was the source?
+single-bursts-hashing-max-3     was this one node it, alone on its core among players?
+whether-timetable-honest-max-3  was there a change at all?
+active-cut-honest-max-3         who was it, when one link or node is hindered?
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
+
+from flocksy.errors import FlocksyError
 
 Question = Literal["who", "single", "whether", "active"]
 BUILDS = ("honest", "original", "skew", "hashing")
@@ -20,8 +22,8 @@ MANIPULATIONS = ("delay", "throttle", "drop", "cut", "mute")
 """What is done to a link or to a node: see `manipulation`."""
 GAP_SECONDS, HURRIED_SECONDS = (1.0, 3.5), (0.5, 1.0)
 DETAILS: dict[str, tuple[str, ...]] = {
-    "who": BUILDS,
-    "single": BUILDS,
+    "who": ("bursts",),
+    "single": ("bursts",),
     "whether": CHANNELS,
     "active": MANIPULATIONS,
 }
@@ -32,7 +34,9 @@ class Series:
     """All sessions of one kind. `detail`: one of those of its question."""
 
     question: Question
-    detail: str = "honest"
+    detail: str
+    build: str = "honest"
+    """Which program flies."""
     pace: str = "max"
     nodes: int = 3
     hurried: bool = field(default=False, compare=False)
@@ -41,12 +45,12 @@ class Series:
     @property
     def name(self) -> str:
         """How its files begin."""
-        return f"{self.question}-{self.detail}-{self.pace}-{self.nodes}"
+        return f"{self.question}-{self.detail}-{self.build}-{self.pace}-{self.nodes}"
 
     @property
-    def build(self) -> str:
-        """Which program flies."""
-        return self.detail if self.question in ("who", "single") else "honest"
+    def is_honest(self) -> bool:
+        """Whether it is flocksy itself that flies, and no control."""
+        return self.build == "honest"
 
     @property
     def gap_seconds(self) -> tuple[float, float]:
@@ -55,8 +59,11 @@ class Series:
 
 
 def parse(name: str) -> Series:
-    """The series of that name. Raises `ValueError`."""
+    """The series of that name. Raises `FlocksyError`."""
     parts = name.split("-")
-    if len(parts) != 4 or parts[1] not in DETAILS.get(parts[0], ()) or not parts[3].isdecimal():
-        raise ValueError(f"{name}: not the name of a series, such as {Series('who').name}")
-    return Series(parts[0], parts[1], parts[2], int(parts[3]))  # type: ignore[arg-type]
+    if len(parts) == len(fields(Series)) - 1:
+        question, detail, build, pace, nodes = parts
+        if detail in DETAILS.get(question, ()) and build in BUILDS and nodes.isdecimal():
+            return Series(question, detail, build, pace, int(nodes))  # type: ignore[arg-type]
+    told = Series("who", "bursts").name
+    raise FlocksyError(f"{name}: not the name of a series, such as {told}: move such files away")

@@ -17,9 +17,10 @@ from benchmarks.adversary.bounds import GOAL, advantage, enough, holm, wilson
 from benchmarks.adversary.manipulation import Act, Phase
 from benchmarks.adversary.player import slots_of
 from benchmarks.adversary.report import Finding, linked_bursts, report
-from benchmarks.adversary.series import DETAILS, Series, parse
+from benchmarks.adversary.series import BUILDS, DETAILS, Series, parse
 from benchmarks.adversary.switch import Switch
 from flocksy.config.settings import BoxSettings
+from flocksy.errors import FlocksyError
 from flocksy.sync.content import ListAssembly, chunk_id
 from flocksy.sync.messages import Content, Versions, decode
 from flocksy.sync.stream import StreamReader
@@ -31,9 +32,10 @@ WAIT_S = 10.0
 @pytest.mark.parametrize(
     "series",
     [
-        Series(question, detail, pace)  # type: ignore[arg-type]  # the table has all questions
+        Series(question, detail, build, pace)  # type: ignore[arg-type]  # the table has all questions
         for question, details in DETAILS.items()
         for detail in details
+        for build in ("honest", BUILDS[-1])
         for pace in ("max", "grid")
     ],
     ids=lambda series: series.name,
@@ -42,9 +44,19 @@ def test_the_name_of_a_series_says_all_of_it(series: Series) -> None:
     assert parse(series.name) == series
 
 
-@pytest.mark.parametrize("name", ["", "who-honest-max", "who-cut-max-3", "whose-honest-max-3"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "who-bursts-honest-max",
+        "who-cut-honest-max-3",
+        "who-bursts-dishonest-max-3",
+        "whose-bursts-honest-max-3",
+        "who-honest-max-3",
+    ],
+)
 def test_other_names_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="not the name of a series"):
+    with pytest.raises(FlocksyError, match="not the name of a series"):
         parse(name)
 
 
@@ -72,9 +84,9 @@ def test_holm_corrects_for_all_that_is_looked_at() -> None:
 
 
 def test_too_few_events_are_said_to_be_too_few() -> None:
-    finding = Finding(Series("who"), 1, 3, 3, 0, 0, None, None, [])
+    finding = Finding(Series("who", "bursts"), 1, 3, 3, 0, 0, None, None, [])
     assert "too few" in finding.text()
-    assert "| who-honest-max-3 | 3 |" in report([finding])
+    assert "| who-bursts-honest-max-3 | 3 |" in report([finding])
 
 
 @pytest.mark.parametrize(
