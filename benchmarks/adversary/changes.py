@@ -10,11 +10,11 @@ from pathlib import Path
 
 from flocksy.testing.rig import RigError, RigNode
 
-LARGE_BYTES = (1 << 10, 8 << 20)
-"""Least and most of a file; as many between 1 and 2 KiB as between 4 and 8 MiB."""
+LARGE_BYTES = (8 << 10, 8 << 20)
+"""Least and most of a file that needs a burst; as many from 8 to 16 KiB as from 4 to 8 MiB."""
+LARGE_KINDS = ("new",) * 4 + ("edit",) * 4 + ("overwrite",)
 SMALL_BYTES = (64, 2 << 10)
 """Of what rides in heartbeats."""
-KINDS = ("new",) * 8 + ("edit",) * 8 + ("overwrite",) * 2 + ("rename", "delete")
 SMALL_KINDS = ("new", "edit", "rename", "delete")
 PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.05
@@ -40,7 +40,7 @@ class Files:
     """Where contents are made; on the file system of the boxes, and watched by nobody."""
     draw: random.Random
     sizes: tuple[int, int] = LARGE_BYTES
-    kinds: tuple[str, ...] = KINDS
+    kinds: tuple[str, ...] = LARGE_KINDS
     names: list[str] = field(default_factory=list)
     made: int = 0
 

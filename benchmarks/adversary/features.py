@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.adversary.series import MOMENT_S
 from benchmarks.adversary.traffic import (
     ACKNOWLEDGED,
     BYTES,
@@ -171,13 +172,22 @@ class Watch:
             ("just before", max(before, burst.start - NEAR_S), burst.start),
             ("just after", burst.end, min(after, burst.end + NEAR_S)),
         ):
-            rows = [self._heartbeats(node, since, till) for node in range(self.nodes)]
-            found |= {f"{name} {key}": np.array([row[key] for row in rows]) for key in rows[0]}
+            found |= self._near(name, since, till)
         beats = (
             self.beats(burst.start - ROUNDS_BEFORE * self.period_s, ROUNDS_BEFORE),
             self.beats(burst.end + self.period_s, ROUNDS_AFTER),
         )
         return with_group(found), np.concatenate([*beats, _raw(times)], axis=1)
+
+    def moment(self, since: float) -> tuple[Columns, Array]:
+        """A row for each node of the time from a change on that rides in heartbeats."""
+        found = self.window(since, since + MOMENT_S)
+        found |= self._near("at once", since, since + LOOKED_AT_S)
+        return with_group(found), self.beats(since, round(MOMENT_S / self.period_s))
+
+    def _near(self, name: str, since: float, till: float) -> Columns:
+        rows = [self._heartbeats(node, since, till) for node in range(self.nodes)]
+        return {f"{name} {key}": np.array([row[key] for row in rows]) for key in rows[0]}
 
     def _cells(self, times: Array) -> Columns:
         """`times`: node, link, cell → instant."""

@@ -28,6 +28,7 @@ PLANS: dict[str, tuple[Step, ...]] = {
     "who": (
         Step(Series("who", "bursts", "honest", "max"), ENOUGH),
         Step(Series("who", "bursts", "honest", "grid"), ENOUGH),
+        Step(Series("who", "heartbeats"), ENOUGH),
         Step(Series("who", "bursts", "original", "max"), 150, 30),
         Step(Series("who", "bursts", "skew", "max"), 400),
     ),

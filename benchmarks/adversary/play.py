@@ -103,9 +103,9 @@ class Flight:
     draw: random.Random
     files: Files
 
-    def source(self) -> tuple[RigNode, int] | None:
-        """A node and its address, or nobody: all equally likely."""
-        at = self.draw.randrange(len(self.rig.nodes) + 1)
+    def source(self, nobody: bool) -> tuple[RigNode, int] | None:
+        """A node and its address, or `nobody`: all equally likely."""
+        at = self.draw.randrange(len(self.rig.nodes) + nobody)
         return (self.rig.nodes[at], self.shuffled[at]) if at < len(self.rig.nodes) else None
 
     def told(self, node: RigNode | None) -> None:
@@ -171,18 +171,20 @@ def cells_of_all(flight: Flight) -> object:
 
 
 def _changes(flight: Flight, series: Series, count: int) -> Iterator[Event]:
+    if series.detail == "heartbeats":
+        flight.files.sizes, flight.files.kinds = SMALL_BYTES, SMALL_KINDS
     for node in flight.rig.nodes:
         _make_change(flight, node)  # what is done at a first change only belongs to no event
     come_to_rest(lambda: cells_of_all(flight))
     for _number in range(count):
         time.sleep(flight.draw.uniform(*series.gap_seconds))
-        yield one_change(flight)
+        yield one_change(flight, nobody=series.detail == "bursts")
     time.sleep(series.gap_seconds[1])
 
 
-def one_change(flight: Flight) -> Event:
-    """A change by whoever is drawn, made and arrived."""
-    source = flight.source()
+def one_change(flight: Flight, nobody: bool) -> Event:
+    """A change by whoever is drawn, made and arrived; or none, by `nobody`."""
+    source = flight.source(nobody)
     if source is None:
         sham(flight.files)
         now_ns = time.time_ns()

@@ -27,7 +27,8 @@ class Rows:
     odd: int
     """Bursts that some lane left early, or never began."""
     strays: int = 0
-    """Bursts after the first event that came of none: of nobody, a join, or a change before."""
+    """Bursts after the first event that came of none: of nobody, a join, or a change before; and
+    all where changes ride in heartbeats."""
     columns: list[Columns] = field(default_factory=list)
     raw: list[Array] = field(default_factory=list)
     event: list[int] = field(default_factory=list)
@@ -60,6 +61,8 @@ def rows_of(session: Session, capture: Path) -> Rows:
     ends_ns.append(traffic.origin_ns + int(traffic.end * 1e9))
     for number, (event, until_ns) in enumerate(zip(events, ends_ns, strict=True)):
         match session.series.question:
+            case "who" if session.series.detail == "heartbeats":
+                rows.add(number, *watch.moment(traffic.seconds(event.began_ns)))
             case "whether":
                 rows.add(number, *_unit(watch, event))
             case "active" if event.act is None:

@@ -1,6 +1,7 @@
 """What is asked of a row of sessions, and how its files are called.
 
-who-bursts-honest-max-3         which of the nodes was the source?
+who-bursts-honest-max-3         which of the nodes was the source of a burst?
+who-heartbeats-honest-max-3     which of the nodes was the source of what rode in heartbeats?
 single-bursts-hashing-max-3     was this one node it, alone on its core among players?
 whether-timetable-honest-max-3  was there a change at all?
 active-cut-honest-max-3         who was it, when one link or node is hindered?
@@ -21,8 +22,10 @@ CHANNELS = ("heartbeats", "timetable", "constant")
 MANIPULATIONS = ("delay", "throttle", "drop", "cut", "mute")
 """What is done to a link or to a node: see `manipulation`."""
 GAP_SECONDS, HURRIED_SECONDS = (1.0, 3.5), (0.5, 1.0)
+MOMENT_S = 2.0
+"""After a change that rides in heartbeats, which is looked at."""
 DETAILS: dict[str, tuple[str, ...]] = {
-    "who": ("bursts",),
+    "who": ("bursts", "heartbeats"),
     "single": ("bursts",),
     "whether": CHANNELS,
     "active": MANIPULATIONS,
@@ -55,7 +58,11 @@ class Series:
     @property
     def gap_seconds(self) -> tuple[float, float]:
         """From the arrival of a change to the next one, at least and at most."""
-        return HURRIED_SECONDS if self.hurried else GAP_SECONDS
+        if self.hurried:
+            return HURRIED_SECONDS
+        if (self.question, self.detail) == ("who", "heartbeats"):
+            return MOMENT_S, MOMENT_S + 1.0
+        return GAP_SECONDS
 
 
 def parse(name: str) -> Series:

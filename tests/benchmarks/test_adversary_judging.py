@@ -18,6 +18,7 @@ pytest.importorskip("sklearn")
 
 from benchmarks.adversary import active, collect, play, rows  # noqa: E402
 from benchmarks.adversary.analyse import load, one_build  # noqa: E402
+from benchmarks.adversary.changes import Files  # noqa: E402
 from benchmarks.adversary.features import ROUNDS_BEFORE, Watch  # noqa: E402
 from benchmarks.adversary.judge import Verdict  # noqa: E402
 from benchmarks.adversary.play import Event, Session  # noqa: E402
@@ -255,3 +256,45 @@ def test_a_burst_that_not_all_lanes_carried_alike_is_looked_at(fewest: int) -> N
     assert ("gap mean" in found) == (fewest == 40)
     assert set(found) <= set(full)
     assert raw.shape == full_raw.shape
+
+
+def test_a_change_that_rides_in_heartbeats_is_judged_by_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traffic = traffic_with(lambda beats: (beats > 6.15) & (beats < 6.25))
+    monkeypatch.setattr(rows, "read", lambda *_: traffic)
+    monkeypatch.setattr(collect, "build", lambda: "one")
+    series = Series("who", "heartbeats")
+    events = (Event(6_000_000_000, 6_500_000_000, 0, "rename", 0),)
+    session = Session(series, ("a", "b", "c"), play.BURST_CELL, events)
+    found = rows.rows_of(session, tmp_path)
+    assert found.judged == 1
+    collect.save(tmp_path / "0.npz", session, found)
+    table = load(series, [tmp_path / "0.npz"]).table
+    assert table is not None
+    assert table.truth.tolist() == [[True, False, False]]
+    late = table.rows[0, :, table.names.index("at once heartbeat in its round most")]
+    assert late == pytest.approx([0.005, 0, 0])
+    assert np.flatnonzero(table.raw[0, 0] > 4).tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("detail", "sources"), [("bursts", {None, 0, 1, 2}), ("heartbeats", {0, 1, 2})]
+)
+def test_what_is_changed_fits_what_is_asked(
+    detail: str, sources: set[int | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(play, "await_change", lambda *_: None)
+    monkeypatch.setattr(play, "come_to_rest", lambda _: None)
+    boxes = [tmp_path / name for name in "abc"]
+    for box in (*boxes, tmp_path / "making"):
+        box.mkdir()
+    nodes: Any = [SimpleNamespace(box=boxes[0], name=box.name) for box in boxes]
+    rig: Any = SimpleNamespace(nodes=nodes, root=tmp_path, log_tails=str)
+    draw = random.Random(1)
+    flight = play.Flight(rig, [0, 1, 2], draw, Files(tmp_path / "making", draw))
+    events = list(play._changes(flight, Series("who", detail), 60))
+    assert {event.source for event in events} == sources
+    sizes = [event.size for event in events if event.kind in ("new", "edit", "overwrite")]
+    assert (max(sizes) <= 2 << 10) if detail == "heartbeats" else (min(sizes) >= 8 << 10)
