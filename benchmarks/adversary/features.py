@@ -35,13 +35,16 @@ FEWEST_CELLS = 8
 """With fewer on some lane a burst was broken off, and its cells say nothing of gaps."""
 WINDOW_S = 10.0
 """Looked at before and after, at most."""
+SINGLE_WINDOW_S = 2.0
+"""In `single` the source is at it longer than a player is, so the time between two bursts must be
+no figure: no window reaches from one to the other."""
 NEAR_S = 1.0
 """Of heartbeats also just before and just after: what a source does there takes tenths of a second,
 and means over a long window hide it."""
 LOOKED_AT_S = 0.8
 """Before the first cell that shows a need its source has looked at what changed, cut, hashed and
 committed it: within so long. That is a lead earlier than the burst."""
-ROUNDS_BEFORE, ROUNDS_AFTER = 24, 12
+ROUNDS_BEFORE, ROUNDS_AFTER = 20, 12
 """Of a burst, whose heartbeats are kept as they are: a lead, and what comes before it."""
 TOGETHER_S = 0.0003
 """Cells of a lane that are no further apart left in one go."""
@@ -64,6 +67,7 @@ class Watch:
     period_s: float
     lead_s: float
     """From the first cell that shows a need to the start of its burst, at least."""
+    window_s: float = WINDOW_S
 
     @cached_property
     def sent(self) -> list[list[Lane]]:
@@ -158,8 +162,8 @@ class Watch:
         }
         if counts.min() >= FEWEST_CELLS:
             found |= self._cells(times)
-        before = self.traffic.quiet_before(burst.start, WINDOW_S)
-        after = self.traffic.quiet_after(burst.end, WINDOW_S)
+        before = self.traffic.quiet_before(burst.start, self.window_s)
+        after = self.traffic.quiet_after(burst.end, self.window_s)
         for name, since, till in (
             ("before", before, burst.start),
             ("during", burst.start, burst.end),

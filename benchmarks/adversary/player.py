@@ -33,6 +33,8 @@ from flocksy.sync.version import Kind, Version
 from flocksy.testing.flock import TrivialBox
 
 WAIT_S = 0.01
+LOOKED_AT_S = (0.07, 0.2)
+"""A node takes about so long from a change to its need: watcher, scan, commit."""
 MODE = 0o644
 
 
@@ -102,7 +104,8 @@ class Player:
                 case ["send"]:
                     # As long as any member waits before it shows its need (rule 8).
                     mean_s = self._settings.announce_delay_mean_ms / 1000
-                    self._send_at = time.monotonic() + self._draw.expovariate(1) * mean_s
+                    wait_s = self._draw.uniform(*LOOKED_AT_S) + self._draw.expovariate(1) * mean_s
+                    self._send_at = time.monotonic() + wait_s
                 case _:
                     raise ValueError(f"not a word for a player: {line}")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.adversary import active
-from benchmarks.adversary.features import Columns, Watch
+from benchmarks.adversary.features import SINGLE_WINDOW_S, WINDOW_S, Columns, Watch
 from benchmarks.adversary.play import IDLE_CELL, PERIOD_MS, Event, Session
 from benchmarks.adversary.traffic import Array, Burst, Traffic, read
 from flocksy.protocol.parameters import Parameters
@@ -51,7 +51,8 @@ class Rows:
 def rows_of(session: Session, capture: Path) -> Rows:
     """All rows of a session."""
     traffic = read(capture, session.addresses, PORT, IDLE_CELL, session.burst_cell)
-    watch = Watch(traffic, len(session.addresses), PERIOD_S, LEAD_S)
+    window_s = SINGLE_WINDOW_S if session.series.question == "single" else WINDOW_S
+    watch = Watch(traffic, len(session.addresses), PERIOD_S, LEAD_S, window_s)
     rows = Rows(len(traffic.bursts), sum(not burst.whole for burst in traffic.bursts))
     events = session.events
     rows.strays = sum(

@@ -19,7 +19,7 @@ pytest.importorskip("sklearn")
 from benchmarks.adversary import active, collect, play, rows  # noqa: E402
 from benchmarks.adversary.analyse import load, one_build  # noqa: E402
 from benchmarks.adversary.changes import Files  # noqa: E402
-from benchmarks.adversary.features import ROUNDS_BEFORE, Watch  # noqa: E402
+from benchmarks.adversary.features import ROUNDS_BEFORE, SINGLE_WINDOW_S, Watch  # noqa: E402
 from benchmarks.adversary.judge import Verdict  # noqa: E402
 from benchmarks.adversary.play import Event, Session  # noqa: E402
 from benchmarks.adversary.report import Finding, corrected  # noqa: E402
@@ -298,3 +298,19 @@ def test_what_is_changed_fits_what_is_asked(
     assert {event.source for event in events} == sources
     sizes = [event.size for event in events if event.kind in ("new", "edit", "overwrite")]
     assert (max(sizes) <= 2 << 10) if detail == "heartbeats" else (min(sizes) >= 8 << 10)
+
+
+def test_no_figure_of_a_single_node_says_how_long_its_source_took() -> None:
+    pairs = [(a, b) for a in range(NODES) for b in range(NODES) if a != b]
+    beats = np.arange(0.0, 20.0, rows.PERIOD_S)
+
+    def told(apart_s: float) -> tuple[dict[str, Any], Any]:
+        bursts = tuple(burst_at(start) for start in (8.0 - apart_s, 8.0, 8.0 + apart_s))
+        traffic = Traffic(0, {pair: lane_of(beats) for pair in pairs}, bursts, 20.0)
+        watch = Watch(traffic, NODES, rows.PERIOD_S, rows.LEAD_S, SINGLE_WINDOW_S)
+        return watch.row(bursts[1])
+
+    (found, raw), (later, later_raw) = told(3.1), told(3.4)
+    for name, values in found.items():
+        assert later[name] == pytest.approx(values, abs=1e-9), name
+    assert later_raw == pytest.approx(raw, abs=1e-6)
