@@ -135,12 +135,13 @@ def _burst(burst: Burst | None, nodes: int) -> Columns:
     return found
 
 
-def oracle(watch: Watch, event: Event, until_ns: int) -> tuple[bool, int, int]:
+def oracle(watch: Watch, event: Event, until_ns: int) -> tuple[bool, int, int, bool]:
     """For the oracles of rule 7: whether the source was hindered; bursts that began after the act
-    had; and how many cells those had, on the lane that carried most."""
+    had; how many cells those had, on the lane that carried most; and whether a whole node was
+    hindered, or a link."""
     assert event.act is not None
     hindered = event.source in (event.act.victim, event.act.other)
     began = watch.traffic.seconds(event.acted_ns[0])
     after = [burst for burst in bursts_after(watch, event, until_ns) if burst.start >= began]
     cells = sum(max(len(times) for times in burst.cells.values()) for burst in after)
-    return hindered, len(after), cells
+    return hindered, len(after), cells, event.act.other is None

@@ -74,9 +74,9 @@ def _reactions(series: Series, paths: list[Path]) -> tuple[str, ...]:
             oracles.append(file["oracle"])
             phases.append(file["phase"][file["event"]])
             sessions.append(np.full(len(file["event"]), number))
-    hindered, bursts, cells = np.concatenate(oracles).T
+    hindered, bursts, cells, whole = np.concatenate(oracles).T
     phase, session = np.concatenate(phases), np.concatenate(sessions)
-    return table(series.detail, hindered == 1, phase, bursts, cells, session)
+    return table(series.detail, hindered == 1, phase, bursts, cells, whole == 1, session)
 
 
 @dataclass(slots=True)

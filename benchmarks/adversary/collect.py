@@ -138,6 +138,6 @@ def save(target: Path, session: Session, rows: Rows) -> None:
             kind=np.array([event.kind for event in events]),
             size=np.array([event.size for event in events]),
             phase=np.array([event.act.phase.value if event.act else "" for event in events]),
-            oracle=np.array(rows.oracles, dtype=int).reshape(-1, 3),
+            oracle=np.array(rows.oracles, dtype=int).reshape(-1, 4),
         )
     temporary.rename(target)

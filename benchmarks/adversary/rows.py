@@ -33,7 +33,7 @@ class Rows:
     raw: list[Array] = field(default_factory=list)
     event: list[int] = field(default_factory=list)
     """Of each row, the number of its event in the session."""
-    oracles: list[tuple[bool, int, int]] = field(default_factory=list)
+    oracles: list[tuple[bool, int, int, bool]] = field(default_factory=list)
     """Of each act, see `active.oracle`."""
 
     @property

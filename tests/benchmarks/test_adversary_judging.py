@@ -21,7 +21,9 @@ from benchmarks.adversary.analyse import load, one_build  # noqa: E402
 from benchmarks.adversary.changes import Files  # noqa: E402
 from benchmarks.adversary.features import ROUNDS_BEFORE, SINGLE_WINDOW_S, Watch  # noqa: E402
 from benchmarks.adversary.judge import Verdict  # noqa: E402
+from benchmarks.adversary.manipulation import Act  # noqa: E402
 from benchmarks.adversary.play import Event, Session  # noqa: E402
+from benchmarks.adversary.reactions import compare  # noqa: E402
 from benchmarks.adversary.report import Finding, corrected  # noqa: E402
 from benchmarks.adversary.rows import Rows  # noqa: E402
 from benchmarks.adversary.series import Series  # noqa: E402
@@ -314,3 +316,17 @@ def test_no_figure_of_a_single_node_says_how_long_its_source_took() -> None:
     for name, values in found.items():
         assert later[name] == pytest.approx(values, abs=1e-9), name
     assert later_raw == pytest.approx(raw, abs=1e-6)
+
+
+@pytest.mark.parametrize(("telling", "found"), [(False, False), (True, True)])
+def test_who_is_hindered_whole_is_compared_with_the_like(telling: bool, found: bool) -> None:
+    """Hindering a whole node meets the source one time in three, a link two in three."""
+    surprises = 0
+    for seed in range(10):
+        draw = random.Random(seed)
+        acts = [Act.drawn("cut", NODES, draw) for _ in range(240)]
+        hindered = np.array([draw.randrange(NODES) in (act.victim, act.other) for act in acts])
+        whole = np.array([act.other is None for act in acts])
+        bursts = np.where(whole, 4, 2) + (hindered & telling)
+        surprises += compare(hindered, bursts, whole, np.arange(240) // 20, seed) < 0.05
+    assert surprises == 10 if found else surprises <= 2
