@@ -51,6 +51,7 @@ def find(series: Series, paths: list[Path]) -> Finding:
         verdict, features = judge(table), strongest(table)
         # The blind control is of the build that is to be believed in.
         blind = judge(table.blind(1)) if series.is_honest else None
+    reactions, oracle_p = _reactions(paths) if series.question == "active" else ((), None)
     return Finding(
         series,
         len(paths),
@@ -61,13 +62,14 @@ def find(series: Series, paths: list[Path]) -> Finding:
         verdict,
         blind,
         features,
-        _reactions(series, paths) if series.question == "active" else (),
+        reactions,
+        oracle_p,
         loaded.build,
     )
 
 
-def _reactions(series: Series, paths: list[Path]) -> tuple[str, ...]:
-    """What followed the acts of all sessions."""
+def _reactions(paths: list[Path]) -> tuple[tuple[str, ...], float]:
+    """What followed the acts of all sessions, and the p of the oracles."""
     oracles, phases, sessions = [], [], []
     for number, path in enumerate(paths):
         with np.load(path) as file:
@@ -76,7 +78,7 @@ def _reactions(series: Series, paths: list[Path]) -> tuple[str, ...]:
             sessions.append(np.full(len(file["event"]), number))
     hindered, bursts, cells, whole = np.concatenate(oracles).T
     phase, session = np.concatenate(phases), np.concatenate(sessions)
-    return table(series.detail, hindered == 1, phase, bursts, cells, whole == 1, session)
+    return table(hindered == 1, phase, bursts, cells, whole == 1, session)
 
 
 @dataclass(slots=True)

@@ -47,21 +47,21 @@ def _distances(sorts: Array, values: Array) -> Array:
 
 
 def table(
-    kind: str,
     hindered: Array,
     phases: Array,
     bursts: Array,
     cells: Array,
     whole: Array,
     session: Array,
-) -> tuple[str, ...]:
+) -> tuple[tuple[str, ...], float]:
     """Lines of a table in Markdown: by phase, what followed where the source was hindered and
-    where it was not."""
+    where it was not; and the p of all of it, by Bonferroni."""
     lines = [
-        f"| {kind}, during | events (source hindered, another) | bursts that follow | p "
+        "| during | events (source hindered, another) | bursts that follow | p "
         "| cells that follow | p |",
         "|---|---|---|---|---|---|",
     ]
+    found = []
     for phase in ("all", *np.unique(phases)):
         kept = np.ones(len(phases), bool) if phase == "all" else phases == phase
         source, other = kept & hindered, kept & ~hindered
@@ -72,9 +72,10 @@ def table(
         cells_of = [phase, counts]
         for values in (bursts, cells):
             p = compare(hindered[kept], values[kept], whole[kept], session[kept])
+            found.append(p)
             cells_of += [
                 f"{values[source].mean():.2f}, {values[other].mean():.2f}",
                 f"{p:.3f}",
             ]
         lines.append(f"| {' | '.join(cells_of)} |")
-    return tuple(lines)
+    return tuple(lines), min([1.0, *(p * len(found) for p in found)])

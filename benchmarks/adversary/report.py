@@ -34,10 +34,20 @@ class Finding:
     features: list[tuple[str, float, float]]
     reactions: tuple[str, ...] = ()
     """Of an active adversary: further lines, see `reactions`."""
+    oracle_p: float | None = None
+    """Likewise: of what followed, by whether the source was hindered."""
     build: str = ""
     """What flew: see `collect.build`."""
     p: float = 1.0
-    """Of the verdict, corrected for how many rows are judged together: see `corrected`."""
+    """`seen_p`, corrected for how many rows are judged together: see `corrected`."""
+
+    @property
+    def seen_p(self) -> float:
+        """Of all that was tested in this row: that of the verdict, and of the oracles."""
+        assert self.verdict is not None
+        if self.oracle_p is None:
+            return self.verdict.p
+        return min(1.0, 2 * min(self.verdict.p, self.oracle_p))
 
     @property
     def holds(self) -> str:
@@ -51,7 +61,9 @@ class Finding:
             found = verdict.auc > CONTROL_AUC
             return "found" if found else "NOT FOUND: nothing here can be believed"
         if self.p < SURE:
-            return f"LEAKS: more than guessing finds, p = {self.p:.3f} after Holm"
+            by_oracle = self.oracle_p is not None and self.oracle_p < verdict.p
+            how = "what follows tells who was hindered" if by_oracle else "more than guessing finds"
+            return f"LEAKS: {how}, p = {self.p:.3f} after Holm"
         if series.question == "whether":
             return f"nothing found; the AUC is at most {verdict.auc_high:.3f}"
         if verdict.advantage[2] > GOAL:
@@ -82,9 +94,9 @@ class Finding:
 def corrected(findings: Sequence[Finding]) -> list[Finding]:
     """The same, each honest row with its p after Holm: of a dozen without leaks at 5 % each, nearly
     every second report would say of one that it leaks."""
-    honest = [at for at, one in enumerate(findings) if one.series.is_honest and one.verdict]
     found = list(findings)
-    values = [one.verdict.p for one in findings if one.series.is_honest and one.verdict]
+    honest = [at for at, one in enumerate(findings) if one.series.is_honest and one.verdict]
+    values = [findings[at].seen_p for at in honest]
     for at, p in zip(honest, holm(values), strict=True):
         found[at] = replace(found[at], p=p)
     return found

@@ -23,7 +23,7 @@ from benchmarks.adversary.features import ROUNDS_BEFORE, SINGLE_WINDOW_S, Watch 
 from benchmarks.adversary.judge import Verdict  # noqa: E402
 from benchmarks.adversary.manipulation import Act  # noqa: E402
 from benchmarks.adversary.play import Event, Session  # noqa: E402
-from benchmarks.adversary.reactions import compare  # noqa: E402
+from benchmarks.adversary.reactions import compare, table  # noqa: E402
 from benchmarks.adversary.report import Finding, corrected  # noqa: E402
 from benchmarks.adversary.rows import Rows  # noqa: E402
 from benchmarks.adversary.series import Series  # noqa: E402
@@ -52,6 +52,28 @@ def test_one_surprise_among_many_is_no_leak() -> None:
     assert not any("LEAKS" in one.holds for one in many)
     many = corrected([finding(0.001, usual), *(finding(0.5, usual) for _ in range(11))])
     assert ["LEAKS" in one.holds for one in many] == [True] + [False] * 11
+
+
+def test_an_oracle_is_a_leak() -> None:
+    usual = (0.5, 0.45, 0.55)
+    found = corrected(
+        [replace(finding(0.5, usual), oracle_p=p) for p in (0.001, 0.5)]
+        + [finding(0.5, usual, "whether")]
+    )
+    assert ["tells who was hindered" in one.holds for one in found] == [True, False, False]
+
+
+def test_the_oracles_are_judged_by_all_that_follows() -> None:
+    draw = np.random.default_rng(1)
+    hindered, whole = draw.random((2, 240)) < 0.5
+    phase = draw.choice(["announcement", "burst"], 240)
+    session, cells = np.arange(240) // 20, np.full(240, 64)
+    same = draw.integers(2, size=240)
+    told = same + (hindered & (phase == "burst"))
+    assert table(hindered, phase, same, cells, whole, session)[1] > 0.05
+    lines, p = table(hindered, phase, told, cells, whole, session)
+    assert p < 0.05
+    assert [line.split()[1] for line in lines[2:]] == ["all", "announcement", "burst"]
 
 
 def test_what_is_not_found_is_said_with_what_may_be() -> None:
