@@ -77,7 +77,7 @@ def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
             if not measure(given.directory, plan, end - time.monotonic(), given.seed):
                 return
         return
-    detail = given.detail or DETAILS[given.question][0]
+    detail = given.detail or next(iter(DETAILS[given.question]))
     if detail not in DETAILS[given.question]:
         parser.error(f"{given.question} has no {detail}, but {', '.join(DETAILS[given.question])}")
     from benchmarks.adversary.collect import collect

@@ -62,6 +62,8 @@ def _events(flight: Flight, stage: SwitchedStage, kind: str, count: int) -> Iter
         at = draw.randrange(len(rig.nodes))
         change = files.prepare()
         act = Act.drawn(kind, len(rig.nodes), draw)
+        source = flight.shuffled[at]
+        flight.told(rig.nodes[at] if source in (act.victim, act.other) else None)
         began_ns = time.time_ns()
         change.make(rig.nodes[at].box)
         if act.phase is Phase.ANNOUNCEMENT:
@@ -69,7 +71,7 @@ def _events(flight: Flight, stage: SwitchedStage, kind: str, count: int) -> Iter
         stage.hinder(act)
         acted_ns = stage.hindered(PATIENCE_SECONDS)
         await_change(rig.nodes, change, rig.log_tails)
-        source, now_ns = flight.shuffled[at], time.time_ns()
+        now_ns = time.time_ns()
         if acted_ns is None:
             # There was no burst, or it was too short for the act: nothing is judged, but what
             # followed is none of the event before.

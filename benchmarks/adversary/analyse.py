@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.adversary.collect import build_of
 from benchmarks.adversary.judge import Table, Verdict, judge, strongest
 from benchmarks.adversary.reactions import table
-from benchmarks.adversary.report import Finding, corrected, report
+from benchmarks.adversary.report import Finding, report, together
 from benchmarks.adversary.series import Series, parse
 from flocksy.errors import FlocksyError
 
@@ -32,7 +32,7 @@ def analyse(directory: Path, names: Sequence[str] = ()) -> None:
             continue
         findings.append(find(parse(name), paths))
         print(f"{name}: judged", flush=True)
-    findings = corrected(findings)
+    findings = together(findings)
     for finding in findings:
         print(finding.text())
     target = directory / REPORT

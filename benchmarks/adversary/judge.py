@@ -109,11 +109,6 @@ class Verdict:
         )
         return middle, low, high
 
-    @property
-    def is_chance(self) -> bool:
-        """Whether no more was found than guessing may find."""
-        return self.auc_low <= 0.5
-
 
 def classifiers(seed: int) -> dict[str, tuple[str, Any]]:
     """By name: what each looks at (`rows`, `raw` or both), and itself."""

@@ -3,7 +3,7 @@
     python -m benchmarks.adversary.leaky BUILD FILE NAME [flags of flocksy]
 
 The wire process cannot know whether its node is the source, so FILE tells it: it holds the NAME of
-the node that makes the next change. Every node reads it at the start of every burst.
+the node that makes the next change.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which sessions a measurement is made of, in which order, and how many events each has to judge.
 
 A call flies sessions for a while and ends; the next one goes on. Controls come with what they are
-controls of: without them a row says nothing.
+controls of, and first: without them a row says nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.adversary.bounds import ENOUGH, ENOUGH_OF_TWO
+from benchmarks.adversary.bounds import ENOUGH
 from benchmarks.adversary.collect import collect
 from benchmarks.adversary.series import CHANNELS, MANIPULATIONS, Series
 
@@ -24,27 +24,46 @@ class Step:
     events: int = 60
 
 
+CONTROLS = {
+    "original": (60, 30),
+    "skew": (150, 60),
+    "hashing": (120, 60),
+    "late": (60, 30),
+    "needy": (60, 20),
+}
+"""By build: events to judge, and of a session. What is gross shows in few."""
+
+
+def _with_controls(*steps: Step) -> tuple[Step, ...]:
+    """These, and first what has to be found for them to say anything."""
+    controls = dict.fromkeys(series for step in steps for series in step.series.controls)
+    return (*(Step(series, *CONTROLS[series.build]) for series in controls), *steps)
+
+
 PLANS: dict[str, tuple[Step, ...]] = {
-    "who": (
-        Step(Series("who", "bursts", "honest", "max"), ENOUGH),
-        Step(Series("who", "bursts", "honest", "grid"), ENOUGH),
+    "who": _with_controls(
+        Step(Series("who", "bursts"), ENOUGH),
+        Step(Series("who", "bursts", pace="grid"), ENOUGH),
         Step(Series("who", "heartbeats"), ENOUGH),
-        Step(Series("who", "bursts", "original", "max"), 150, 30),
-        Step(Series("who", "bursts", "skew", "max"), 400),
     ),
-    "whether": tuple(Step(Series("whether", channel), 400, 40) for channel in CHANNELS),
-    "single": (
-        Step(Series("single", "bursts", "honest", "max"), ENOUGH_OF_TWO),
-        Step(Series("single", "bursts", "honest", "grid"), ENOUGH_OF_TWO),
-        Step(Series("single", "bursts", "hashing", "max"), 200, 40),
+    "whether": _with_controls(
+        Step(Series("whether", "heartbeats"), 400, 40),
+        Step(Series("whether", "timetable"), 300, 30),
+        Step(Series("whether", "constant"), 300, 30),
     ),
-    "active": tuple(Step(Series("active", kind), 240, 30) for kind in MANIPULATIONS),
+    "single": _with_controls(
+        Step(Series("single", "bursts"), ENOUGH),
+        Step(Series("single", "bursts", pace="grid"), ENOUGH),
+    ),
+    "active": _with_controls(*(Step(Series("active", kind), 240, 30) for kind in MANIPULATIONS)),
     "quick": (
-        Step(Series("who", "bursts", "honest", hurried=True), 10, 9),
+        Step(Series("who", "bursts", hurried=True), 10, 9),
         Step(Series("who", "bursts", "original", hurried=True), 10, 9),
-        Step(Series("single", "bursts", "honest", hurried=True), 1, 2),
-        Step(Series("active", "cut", hurried=True), 1, 1),
-        *(Step(Series("whether", channel, hurried=True), 1, 1) for channel in CHANNELS),
+        Step(Series("who", "heartbeats", hurried=True), 1, 2),
+        Step(Series("single", "bursts", hurried=True), 1, 2),
+        Step(Series("active", "cut", "needy", hurried=True), 1, 1),
+        Step(Series("whether", "heartbeats", "late", hurried=True), 1, 1),
+        *(Step(Series("whether", channel, hurried=True), 1, 1) for channel in CHANNELS[1:]),
     ),
 }
 

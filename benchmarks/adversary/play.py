@@ -47,6 +47,8 @@ POLLS_BEFORE_SECONDS = 0.3
 REST_SECONDS = 3.0
 """Without a burst after the start, before the first event."""
 RESTS = 20
+NOBODY_SHARE = 0.1
+"""Of the changes that need bursts: times in which nothing may happen."""
 CONSTANT_BYTES = (1 << 10, 256 << 10)
 
 
@@ -104,13 +106,17 @@ class Flight:
     files: Files
 
     def source(self, nobody: bool) -> tuple[RigNode, int] | None:
-        """A node and its address, or `nobody`: all equally likely."""
-        at = self.draw.randrange(len(self.rig.nodes) + nobody)
-        return (self.rig.nodes[at], self.shuffled[at]) if at < len(self.rig.nodes) else None
+        """A node and its address, all equally likely; or now and then `nobody`."""
+        at = self.draw.randrange(len(self.rig.nodes))
+        if nobody and self.draw.random() < NOBODY_SHARE:
+            return None
+        return self.rig.nodes[at], self.shuffled[at]
 
     def told(self, node: RigNode | None) -> None:
         """Leaky builds are told who is the source: see `leaky`."""
-        (self.rig.root / "source").write_text(node.name if node is not None else "")
+        beside = self.rig.root / "source to be"
+        beside.write_text(node.name if node is not None else "")
+        beside.rename(self.rig.root / "source")
 
 
 def play(series: Series, seed: int, events: int, place: Path, capture: Path) -> Session:
@@ -224,6 +230,7 @@ def _units(flight: Flight, series: Series, count: int) -> Iterator[Event]:
             sham(files)
         early, share = EARLY_SECONDS
         _sleep_until(begins_s + draw.uniform(early, unit_s * share))
+        flight.told(source[0] if is_one else None)
         if change is not None:
             change.make(source[0].box)
         ends_s = begins_s + unit_s

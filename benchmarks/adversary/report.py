@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from benchmarks.adversary.bounds import GOAL, enough, holm
-from benchmarks.adversary.series import Series
+from benchmarks.adversary.series import GROSS, Series
 
 if TYPE_CHECKING:  # the words here do without what judges
     from benchmarks.adversary.judge import Verdict
@@ -39,15 +39,27 @@ class Finding:
     build: str = ""
     """What flew: see `collect.build`."""
     p: float = 1.0
-    """`seen_p`, corrected for how many rows are judged together: see `corrected`."""
+    """`seen_p`, corrected for how many rows are judged together: see `together`."""
+    blind_p: float = 1.0
+    """Likewise of what was drawn blindly."""
+    lacking: tuple[str, ...] = ()
+    """Controls that were not judged with it, or not found."""
 
     @property
-    def seen_p(self) -> float:
+    def seen_p(self) -> float | None:
         """Of all that was tested in this row: that of the verdict, and of the oracles."""
-        assert self.verdict is not None
+        if self.verdict is None:
+            return None
         if self.oracle_p is None:
             return self.verdict.p
         return min(1.0, 2 * min(self.verdict.p, self.oracle_p))
+
+    @property
+    def is_found(self) -> bool:
+        """Of a leaky build: whether its leak was found."""
+        if self.series.build in GROSS:
+            return self.verdict is not None and self.verdict.auc > CONTROL_AUC
+        return not self.series.is_honest and self.seen_p is not None and self.seen_p < SURE
 
     @property
     def holds(self) -> str:
@@ -55,15 +67,16 @@ class Finding:
         verdict, series = self.verdict, self.series
         if verdict is None:
             return "too few to say anything"
-        if series.build == "skew":
-            return "found" if verdict.auc_low > 0.5 else "NOT FOUND: nothing here can be believed"
         if not series.is_honest:
-            found = verdict.auc > CONTROL_AUC
-            return "found" if found else "NOT FOUND: nothing here can be believed"
+            return "found" if self.is_found else "NOT FOUND: nothing here can be believed"
+        if self.blind_p < SURE:
+            return "NOT TO BE BELIEVED: more than guessing finds where nothing is to be found"
         if self.p < SURE:
             by_oracle = self.oracle_p is not None and self.oracle_p < verdict.p
             how = "what follows tells who was hindered" if by_oracle else "more than guessing finds"
             return f"LEAKS: {how}, p = {self.p:.3f} after Holm"
+        if self.lacking:
+            return f"NO CONTROL, so it says nothing: {', '.join(self.lacking)} not found"
         if series.question == "whether":
             return f"nothing found; the AUC is at most {verdict.auc_high:.3f}"
         if verdict.advantage[2] > GOAL:
@@ -91,15 +104,28 @@ class Finding:
         return "\n".join([*lines, *self.reactions])
 
 
-def corrected(findings: Sequence[Finding]) -> list[Finding]:
-    """The same, each honest row with its p after Holm: of a dozen without leaks at 5 % each, nearly
-    every second report would say of one that it leaks."""
-    found = list(findings)
-    honest = [at for at, one in enumerate(findings) if one.series.is_honest and one.verdict]
-    values = [findings[at].seen_p for at in honest]
-    for at, p in zip(honest, holm(values), strict=True):
-        found[at] = replace(found[at], p=p)
-    return found
+def together(findings: Sequence[Finding]) -> list[Finding]:
+    """The same, each with what the others say of it: its p's after Holm (of a dozen without leaks
+    at 5 % each, nearly every second report would say of one that it leaks), and which of its
+    controls are lacking."""
+    seen = _holm([one.seen_p if one.series.is_honest else None for one in findings])
+    blind = _holm([one.blind.p if one.blind else None for one in findings])
+    found = {one.series for one in findings if one.is_found}
+    return [
+        replace(
+            one,
+            p=p,
+            blind_p=blind_p,
+            lacking=tuple(other.name for other in one.series.controls if other not in found),
+        )
+        for one, p, blind_p in zip(findings, seen, blind, strict=True)
+    ]
+
+
+def _holm(values: Sequence[float | None]) -> list[float]:
+    """Corrected for how many there are; where there is none, there is no surprise."""
+    told = iter(holm([p for p in values if p is not None]))
+    return [1.0 if p is None else next(told) for p in values]
 
 
 def report(findings: Sequence[Finding]) -> str:
@@ -112,7 +138,7 @@ def report(findings: Sequence[Finding]) -> str:
     for finding in findings:
         lines.append(_row(finding.series.name, finding.verdict, finding.events, finding.holds))
         if finding.blind is not None:
-            is_chance = "chance" if finding.blind.is_chance else "NOT CHANCE"
+            is_chance = "chance" if finding.blind_p >= SURE else "NOT CHANCE"
             lines.append(_row("… the same, drawn blindly", finding.blind, 0, is_chance))
     flew = ", ".join(sorted({finding.build for finding in findings if finding.build}))
     lines += [

@@ -9,14 +9,16 @@ active-cut-honest-max-3         who was it, when one link or node is hindered?
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 from flocksy.errors import FlocksyError
 
 Question = Literal["who", "single", "whether", "active"]
-BUILDS = ("honest", "original", "skew", "hashing")
-"""The honest one, and those with a leak put in: see `leaky`."""
+BUILDS = ("honest", "original", "skew", "hashing", "late", "needy")
+"""The honest one, and those with a leak put in: see `leaks`."""
+GROSS = ("original", "hashing")
+"""Those that have to be found at nearly every burst."""
 CHANNELS = ("heartbeats", "timetable", "constant")
 """Where nobody is to see that there was a change."""
 MANIPULATIONS = ("delay", "throttle", "drop", "cut", "mute")
@@ -24,12 +26,13 @@ MANIPULATIONS = ("delay", "throttle", "drop", "cut", "mute")
 GAP_SECONDS, HURRIED_SECONDS = (1.0, 3.5), (0.5, 1.0)
 MOMENT_S = 2.0
 """After a change that rides in heartbeats, which is looked at."""
-DETAILS: dict[str, tuple[str, ...]] = {
-    "who": ("bursts", "heartbeats"),
-    "single": ("bursts",),
-    "whether": CHANNELS,
-    "active": MANIPULATIONS,
+DETAILS: dict[str, dict[str, tuple[str, ...]]] = {
+    "who": {"bursts": ("original", "skew"), "heartbeats": ("late",)},
+    "single": {"bursts": ("hashing",)},
+    "whether": dict.fromkeys(CHANNELS, ("late",)),
+    "active": dict.fromkeys(MANIPULATIONS, ("needy",)),
 }
+"""By question: what is flown, and the builds that have to be found before it is believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,16 @@ class Series:
     def is_honest(self) -> bool:
         """Whether it is flocksy itself that flies, and no control."""
         return self.build == "honest"
+
+    @property
+    def controls(self) -> tuple[Series, ...]:
+        """Those of an honest one: flown alike, and the leak has to be found. One for all that an
+        active adversary does at a pace."""
+        if not self.is_honest:
+            return ()
+        detail = "cut" if self.question == "active" else self.detail
+        leaky = DETAILS[self.question][self.detail]
+        return tuple(replace(self, detail=detail, build=build) for build in leaky)
 
     @property
     def gap_seconds(self) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.adversary.bounds import GOAL, advantage, enough, holm, wilson
+from benchmarks.adversary.leaks import Leak
 from benchmarks.adversary.manipulation import Act, Phase
 from benchmarks.adversary.player import slots_of
 from benchmarks.adversary.report import Finding, linked_bursts, report
@@ -107,6 +108,62 @@ def test_every_node_is_the_victim_as_often() -> None:
     draw = random.Random(1)
     victims = [Act.drawn("cut", NODES, draw).victim for _ in range(3000)]
     assert all(900 < victims.count(node) < 1100 for node in range(NODES))
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long a leak has slept."""
+    times: list[float] = []
+    monkeypatch.setattr(time, "sleep", times.append)
+    return times
+
+
+def tell(file: Path, name: str) -> None:
+    file.with_name("beside").write_text(name)
+    file.with_name("beside").rename(file)
+
+
+def test_a_late_source_is_late_with_some_heartbeats_and_a_burst(
+    tmp_path: Path, slept: list[float]
+) -> None:
+    file = tmp_path / "source"
+    leak = Leak("late", file, "one")
+    for name, late in (("", 0), ("two", 0), ("one", 3), ("one", 3)):
+        tell(file, name)
+        slept.clear()
+        for _ in range(5):
+            leak.before_heartbeat()
+        assert len(slept) == late
+    slept.clear()
+    for cells in range(2):
+        for number in range(64):
+            leak.before_cell(number)
+        assert len(slept) == 64, cells
+
+
+@pytest.mark.parametrize(("build", "late"), [("honest", 0), ("skew", 1), ("original", 64)])
+def test_a_leaky_source_is_late_with_its_cells(
+    build: str, late: int, tmp_path: Path, slept: list[float]
+) -> None:
+    leak = Leak(build, tmp_path / "source", "one")
+    for name, expected in (("two", 0), ("one", late)):
+        tell(tmp_path / "source", name)
+        slept.clear()
+        for number in range(64):
+            leak.before_cell(number)
+        assert len(slept) == expected
+
+
+def test_a_needy_source_asks_for_one_burst_more(tmp_path: Path) -> None:
+    leak = Leak("needy", tmp_path / "source", "one")
+    assert leak.need(0) == 0
+    tell(tmp_path / "source", "one")
+    leak.before_heartbeat()
+    asked = []
+    for _ in range(3):
+        asked.append((leak.need(0), leak.need(9)))
+        leak.before_cell(0)
+    assert asked == [(1, 9), (1, 9), (0, 9)]
 
 
 def test_a_player_sends_what_a_receiver_takes_for_the_file(tmp_path: Path) -> None:
