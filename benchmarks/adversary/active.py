@@ -30,8 +30,9 @@ from benchmarks.adversary.series import Series
 from benchmarks.adversary.switch import SwitchedStage
 from benchmarks.adversary.traffic import Array, Burst
 
-SIZES = (8 << 10, 2 << 20)
-"""None rides in heartbeats."""
+SIZES = (8 << 10, 8 << 20)
+"""None rides in heartbeats, and the largest need more than the shortest burst, or than the bursts
+after a join."""
 EARLY_SECONDS = 0.5
 """An act during the announcement begins at most so long after the change."""
 PATIENCE_SECONDS = 15.0

@@ -15,7 +15,7 @@ from benchmarks.adversary.series import MANIPULATIONS
 
 SECONDS = (0.5, 3.0)
 """How long an act lasts."""
-PACKETS = (1, 400)
+PACKETS = (1, 2500)
 """Of a burst that have passed when it begins: of six lanes of 64 cells of 64 KiB, some 2,900."""
 
 

@@ -55,7 +55,10 @@ PLANS: dict[str, tuple[Step, ...]] = {
         Step(Series("single", "bursts"), ENOUGH),
         Step(Series("single", "bursts", pace="grid"), ENOUGH),
     ),
-    "active": _with_controls(*(Step(Series("active", kind), 240, 30) for kind in MANIPULATIONS)),
+    "active": _with_controls(
+        *(Step(Series("active", kind), 120, 30) for kind in MANIPULATIONS),
+        *(Step(Series("active", kind, pace="grid"), 120, 30) for kind in ("drop", "cut")),
+    ),
     "quick": (
         Step(Series("who", "bursts", hurried=True), 10, 9),
         Step(Series("who", "bursts", "original", hurried=True), 10, 9),

@@ -104,6 +104,12 @@ def test_whom_an_act_touches(kind: str, other: int | None, touched: set[tuple[in
     assert {pair for pair in pairs if act.touches(*pair)} == touched
 
 
+def test_acts_begin_anywhere_in_the_shortest_burst() -> None:
+    draw = random.Random(1)
+    eighths = [Act.drawn("cut", NODES, draw).packets * 8 // 2900 for _ in range(3000)]
+    assert all(300 < eighths.count(eighth) < 600 for eighth in range(6))
+
+
 def test_every_node_is_the_victim_as_often() -> None:
     draw = random.Random(1)
     victims = [Act.drawn("cut", NODES, draw).victim for _ in range(3000)]

@@ -27,6 +27,7 @@ from benchmarks.adversary.rows import Rows  # noqa: E402
 from benchmarks.adversary.series import Series  # noqa: E402
 from benchmarks.adversary.traffic import Burst, Lane, Traffic  # noqa: E402
 from flocksy.errors import FlocksyError  # noqa: E402
+from flocksy.protocol.programme import PROGRAMME_BYTES  # noqa: E402
 
 NODES = 3
 
@@ -144,6 +145,11 @@ def test_an_act_that_met_no_burst_parts_its_change_from_the_one_before(
     acted, not_acted = active._events(flight, stage, "cut", 2)
     assert acted.act is not None and not_acted.act is None
     assert not_acted.began_ns >= acted.ended_ns
+
+
+def test_files_of_an_active_adversary_do_not_all_fit_the_shortest_burst() -> None:
+    """Nor a burst of the programme: who comes back with one asks for more."""
+    assert active.SIZES[1] > PROGRAMME_BYTES
 
 
 def lane_of(heartbeats: Any) -> Lane:
