@@ -29,7 +29,7 @@ CONTROLS = {
     "skew": (150, 60),
     "hashing": (120, 60),
     "late": (60, 30),
-    "needy": (60, 20),
+    "needy": (60, 12),
 }
 """By build: events to judge, and of a session. What is gross shows in few."""
 
@@ -56,8 +56,8 @@ PLANS: dict[str, tuple[Step, ...]] = {
         Step(Series("single", "bursts", pace="grid"), ENOUGH),
     ),
     "active": _with_controls(
-        *(Step(Series("active", kind), 120, 30) for kind in MANIPULATIONS),
-        *(Step(Series("active", kind, pace="grid"), 120, 30) for kind in ("drop", "cut")),
+        *(Step(Series("active", kind), 120, 12) for kind in MANIPULATIONS),
+        *(Step(Series("active", kind, pace="grid"), 120, 12) for kind in ("drop", "cut")),
     ),
     "quick": (
         Step(Series("who", "bursts", hurried=True), 10, 9),

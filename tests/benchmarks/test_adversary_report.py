@@ -9,7 +9,7 @@ import pytest
 np = pytest.importorskip("numpy")
 pytest.importorskip("sklearn")
 
-from benchmarks.adversary.judge import Verdict  # noqa: E402
+from benchmarks.adversary.judge import LEAST_DRAWN, Verdict  # noqa: E402
 from benchmarks.adversary.plan import PLANS  # noqa: E402
 from benchmarks.adversary.reactions import table  # noqa: E402
 from benchmarks.adversary.report import Finding, report, together  # noqa: E402
@@ -76,6 +76,14 @@ def test_every_row_of_a_plan_comes_with_its_controls(plan: str) -> None:
     flown = {step.series for step in PLANS[plan]}
     for series in flown:
         assert flown >= set(series.controls), series.name
+
+
+@pytest.mark.parametrize("plan", sorted(set(PLANS) - {"quick"}))
+def test_every_row_has_sessions_enough_to_draw_from(plan: str) -> None:
+    """With fewer its interval is one over events, and too narrow."""
+    for step in PLANS[plan]:
+        if step.series.is_honest:
+            assert step.judged >= step.events * LEAST_DRAWN, step.series.name
 
 
 def test_to_find_less_than_guessing_is_no_leak() -> None:
