@@ -77,6 +77,8 @@ class Finding:
             return f"LEAKS: {how}, p = {self.p:.3f} after Holm"
         if self.lacking:
             return f"NO CONTROL, so it says nothing: {', '.join(self.lacking)} not found"
+        if verdict.auc_low > 0.5:
+            return "chance after Holm, but the interval of its own AUC is above 0.5"
         if series.question == "whether":
             return f"nothing found; the AUC is at most {verdict.auc_high:.3f}"
         if verdict.advantage[2] > GOAL:

@@ -96,6 +96,8 @@ def test_one_surprise_among_many_is_no_leak() -> None:
     assert "LEAKS" in with_controls(finding(WHO, 0.02, auc))[0].holds
     many = with_controls(finding(WHO, 0.02, auc), *(finding(WHO) for _ in range(11)))
     assert not any("LEAKS" in one.holds for one in many)
+    assert [one.holds == "holds" for one in many] == [False] + [True] * 11
+    assert "its own AUC is above 0.5" in many[0].holds
     many = with_controls(finding(WHO, 0.001, auc), *(finding(WHO) for _ in range(11)))
     assert ["LEAKS" in one.holds for one in many] == [True] + [False] * 11
 
