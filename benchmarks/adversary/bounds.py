@@ -9,10 +9,20 @@ Z = 1.96
 GOAL = 0.08
 """Upper 95 % bound of the advantage that is wanted (docs/anonymity.md)."""
 ENOUGH = 1200
-"""Events for that bound which a build without leaks fails about once in thirty times, where there
-are three answers or more."""
+"""Tested events for that bound which a build without leaks fails about once in thirty times, where
+there are three answers or more."""
 ENOUGH_OF_TWO = 2250
 """Likewise where there are two: of 1,200 it would fail one in five times."""
+
+
+STEPS = 8
+"""Parts of a row: the first is only learnt from, each other is tested by what has learnt from those
+before it (see `judge`)."""
+
+
+def flown(tested: int) -> int:
+    """Events to be flown for so many to be tested."""
+    return -(-tested * STEPS // (STEPS - 1))
 
 
 def enough(classes: int) -> int:

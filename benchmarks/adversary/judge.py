@@ -1,9 +1,14 @@
 """Classifiers, and what their success is worth.
 
-Trained on some sessions and tested on the others. Which classifier is taken is decided on the
-training sessions alone. Several bursts of one event are judged together: their log odds add up.
-Intervals: Wilson (1927) for the accuracy, a bootstrap over sessions for the area under the curve;
-permutation tests per feature with Holm's (1979) correction.
+Each session is tested by what has learnt from those before it. (Sessions that are each trained on
+and tested count every pair of them twice: then errors hang together, and p's and intervals that
+take them for independent are too small. Here nothing that is tested has been used before it, so
+that what guessing finds is known exactly.) Which classifier is taken is decided on the sessions it
+learns from alone. Several bursts of one event are judged together: their log odds add up.
+Intervals: Wilson (1927) for the accuracy, a bootstrap over sessions for the area under the curve.
+How surprising that is, and what single features tell, is said by permutation tests, the latter with
+Holm's (1979) correction: sources are drawn anew as they were drawn, for each event among its nodes,
+or by coins within a session.
 """
 
 from __future__ import annotations
@@ -16,20 +21,19 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score, roc_curve
+from sklearn.metrics import roc_curve
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import QuantileTransformer
 
-from benchmarks.adversary.bounds import advantage, holm, wilson
+from benchmarks.adversary.bounds import STEPS, advantage, holm, wilson
 
 Array = np.ndarray[Any, np.dtype[Any]]
 BOOTSTRAPS = 1000
-LEAST_DRAWN = 10
+LEAST_DRAWN = 8
 PERMUTATIONS = 20_000
 """Enough that p times as many features as there are can still be small."""
 PERMUTED_AT_ONCE = 200
-FOLDS = 5
 INNER_FOLDS = 2
 TREES = 150
 ALL = "all together"
@@ -74,12 +78,10 @@ class Table:
 
     def blind(self, seed: int) -> Table:
         """The same with a source drawn anew for each event: there is nothing to be found."""
-        draw = np.random.default_rng(seed)
-        at = np.unique(self.event, return_inverse=True)[1]
-        if self.nodes == 1:
-            return replace(self, truth=draw.permutation(at.max() + 1)[at, None] % 2 == 1)
-        drawn = draw.integers(self.nodes, size=at.max() + 1)[at]
-        return replace(self, truth=np.arange(self.nodes)[None, :] == drawn[:, None])
+        _, first, at = np.unique(self.event, return_index=True, return_inverse=True)
+        once = self.of(first)
+        drawn = _drawn_anew(once.truth, once.session, np.random.default_rng(seed), 1)
+        return replace(self, truth=drawn.reshape(once.truth.shape)[at] > 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +98,8 @@ class Verdict:
     auc_low: float
     auc_high: float
     p: float
-    """How often as little as guessing finds comes of a drawing of sessions. One-sided: to find less
-    than guessing is to have learnt nothing, and no leak."""
+    """How often these scores do as well with sources drawn anew. One-sided: to find less than
+    guessing is to have learnt nothing, and no leak."""
     hits_at_one_percent: float
     chosen: tuple[str, ...]
 
@@ -159,32 +161,35 @@ def _even(seed: int) -> QuantileTransformer:
 
 
 def judge(table: Table, seed: int = 0) -> Verdict:
-    """Every session is tested once, by what was trained on sessions of other folds."""
-    scores = np.zeros(table.truth.shape)
-    chosen = []
-    for train, test in folds(table, FOLDS, seed):
-        learnt = table.of(train)
-        best = _best(learnt, seed)
-        chosen.append(best)
-        scores[test] = _scores(seed, learnt, table.of(test), only=best)[best]
-    return verdict(table, scores, tuple(chosen), seed)
+    """Every session but the first ones is tested once, by what was trained on those before it."""
+    parts = sessions(table, STEPS, seed)
+    chosen, tested, scores = [], [], []
+    for step in range(1, len(parts)):
+        learnt, test = table.of(np.concatenate(parts[:step])), table.of(parts[step])
+        if learnt.truth.any() and not learnt.truth.all():
+            best = _best(learnt, seed)
+            chosen.append(best)
+            tested.append(parts[step])
+            scores.append(_scores(seed, learnt, test, only=best)[best])
+    return verdict(table.of(np.concatenate(tested)), np.concatenate(scores), tuple(chosen), seed)
 
 
 def _best(table: Table, seed: int) -> str:
     """Which classifier does best on folds of these sessions, by the area under the curve: that
     says more than who is right, where nobody is right often."""
     success: dict[str, list[float]] = {}
-    for train, test in folds(table, INNER_FOLDS, seed + 1):
+    parts = sessions(table, INNER_FOLDS, seed + 1)
+    for at, test in enumerate(parts):
+        train = np.concatenate([np.zeros(0, int), *parts[:at], *parts[at + 1 :]])
         if not table.truth[train].any() or table.truth[train].all():
             continue
         held_out = table.of(test)
         truth = by_event(held_out, held_out.truth.astype(float))[0] > 0
-        if truth.all() or not truth.any():
-            continue
         for name, scores in _scores(seed, table.of(train), held_out).items():
-            area = roc_auc_score(truth.ravel(), by_event(held_out, scores)[0].ravel())
-            success.setdefault(name, []).append(float(area))
-    return max(success, key=lambda name: float(np.mean(success[name]))) if success else "forest"
+            won, pairs = _won(truth, *by_event(held_out, scores))
+            if pairs.any():
+                success.setdefault(name, []).append(float(won.sum() / pairs.sum()))
+    return max(success, key=lambda name: float(np.mean(success[name]))) if success else ALL
 
 
 def by_event(table: Table, scores: Array) -> tuple[Array, Array]:
@@ -226,21 +231,67 @@ def verdict(table: Table, scores: Array, chosen: tuple[str, ...], seed: int) -> 
 def area(
     truth: Array, scores: Array, session: Array, seed: int
 ) -> tuple[float, float, float, float]:
-    """Under the curve, with its 95 % interval and its p from a bootstrap over sessions. (So few
-    sessions can be drawn in few ways, all alike: below `LEAST_DRAWN` of them events are drawn.)"""
+    """Under the curve, with its 95 % interval and its p (see `Verdict.p`).
+
+    The interval is of a bootstrap over sessions. (So few sessions can be drawn in few ways, all
+    alike: below `LEAST_DRAWN` of them events are drawn.)"""
     draw = np.random.default_rng(seed)
-    where = [np.flatnonzero(session == one) for one in np.unique(session)]
-    if len(where) < LEAST_DRAWN:
-        where = [np.array([one]) for one in range(len(session))]
-    areas = []
-    for _ in range(BOOTSTRAPS):
-        picked = np.concatenate([where[one] for one in draw.integers(len(where), size=len(where))])
-        some = truth[picked].ravel()
-        if some.any() and not some.all():
-            areas.append(roc_auc_score(some, scores[picked].ravel()))
+    won, pairs = _won(truth, scores, session)
+    if not pairs.any():
+        return 0.5, 0.0, 1.0, 1.0
+    own = np.unique(session, return_inverse=True)[1]
+    if own.max() + 1 < LEAST_DRAWN:
+        own = np.arange(len(session))
+    won_of, pairs_of = np.bincount(own, won), np.bincount(own, pairs)
+    picked = draw.integers(len(won_of), size=(BOOTSTRAPS, len(won_of)))
+    areas = won_of[picked].sum(axis=1) / np.maximum(pairs_of[picked].sum(axis=1), 0.5)
     low, high = np.percentile(areas, [2.5, 97.5])
-    p = (1 + sum(one <= 0.5 for one in areas)) / (1 + len(areas))
-    return float(roc_auc_score(truth.ravel(), scores.ravel())), float(low), float(high), p
+    # Among sources drawn anew the area grows with the sum of their ranks.
+    ranks = _ranks(scores, session).ravel()
+    beaten, seen = 0, float(ranks @ truth.ravel())
+    for _ in range(PERMUTATIONS // PERMUTED_AT_ONCE):
+        drawn = _drawn_anew(truth, session, draw, PERMUTED_AT_ONCE)
+        beaten += int((drawn @ ranks >= seen - 1e-9).sum())
+    p = (beaten + 1) / (PERMUTATIONS + 1)
+    return float(won.sum() / pairs.sum()), float(low), float(high), p
+
+
+def _won(truth: Array, scores: Array, session: Array) -> tuple[Array, Array]:
+    """Of each event, in how many pairs of a source and another its source was put first, and how
+    many pairs there are.
+
+    A pair is two nodes of an event; where there is one node, two events of a session, and half of
+    it belongs to each. What differently trained classifiers have scored makes no pair."""
+    if truth.shape[1] > 1:
+        others = truth.shape[1] - 1
+        won = np.asarray((_ranks(scores, session) * truth).sum(axis=1) / others)
+        return won, np.ones(len(truth))
+    won, pairs = np.zeros(len(truth)), np.zeros(len(truth))
+    for one in np.unique(session):
+        at = np.flatnonzero(session == one)
+        yes, no = at[truth[at, 0]], at[~truth[at, 0]]
+        apart = np.sign(scores[yes, 0][:, None] - scores[no, 0][None, :]) / 2 + 0.5
+        won[yes], won[no] = apart.sum(axis=1) / 2, apart.sum(axis=0) / 2
+        pairs[yes], pairs[no] = len(no) / 2, len(yes) / 2
+    return won, pairs
+
+
+def _ranks(scores: Array, session: Array) -> Array:
+    """How many others are below, of the nodes of an event, or where there is one of the events of a
+    session; half of those that are equal."""
+    if scores.shape[1] > 1:
+        return np.stack([_below(row) for row in scores])
+    found = np.zeros(scores.shape)
+    for one in np.unique(session):
+        at = session == one
+        found[at, 0] = _below(scores[at, 0])
+    return found
+
+
+def _below(values: Array) -> Array:
+    ordered = np.sort(values)
+    low, high = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
+    return np.asarray((low + high - 1) / 2)
 
 
 def strongest(table: Table, seed: int = 0) -> list[tuple[str, float, float]]:
@@ -260,8 +311,8 @@ def strongest(table: Table, seed: int = 0) -> list[tuple[str, float, float]]:
     rows, truth = once.rows[:, :, names].astype(np.float64), once.truth
     if table.nodes > 1:
         rows = rows - rows.mean(axis=1, keepdims=True)
-    else:
-        rows = rows - rows.mean(axis=0, keepdims=True)
+    for one in np.unique(once.session):
+        rows[once.session == one] -= rows[once.session == one].mean(axis=(0, 1))
     scale = rows.std(axis=(0, 1))
     usable = np.flatnonzero(scale > 1e-12)
     if not len(usable):
@@ -271,7 +322,7 @@ def strongest(table: Table, seed: int = 0) -> list[tuple[str, float, float]]:
     seen = np.abs(truth.ravel().astype(np.float64) @ flat) / max(1, truth.sum())
     beaten = np.zeros(len(usable))
     for _ in range(PERMUTATIONS // PERMUTED_AT_ONCE):
-        drawn = _drawn_anew(truth, draw)
+        drawn = _drawn_anew(truth, once.session, draw, PERMUTED_AT_ONCE)
         sums = np.abs(drawn @ flat) / np.maximum(1, drawn.sum(axis=1, keepdims=True))
         beaten += (sums >= seen - 1e-12).sum(axis=0)
     p = (beaten + 1) / (PERMUTATIONS + 1)
@@ -281,28 +332,25 @@ def strongest(table: Table, seed: int = 0) -> list[tuple[str, float, float]]:
     return sorted(((n, float(s), float(q)) for n, s, q in found), key=lambda one: (one[2], -one[1]))
 
 
-def _drawn_anew(truth: Array, draw: np.random.Generator) -> Array:
-    """Many drawings of the sources at once, each flat over events and nodes."""
+def _drawn_anew(truth: Array, session: Array, draw: np.random.Generator, count: int) -> Array:
+    """So many drawings of the sources at once, each flat over events and nodes."""
     events, nodes = truth.shape
     if nodes == 1:
-        return np.stack([draw.permutation(truth[:, 0]) for _ in range(PERMUTED_AT_ONCE)]).astype(
-            np.float64
-        )
-    drawn = draw.integers(nodes, size=(PERMUTED_AT_ONCE, events))
-    one = np.arange(nodes)[None, None, :] == drawn[:, :, None]
-    return np.asarray(one.reshape(PERMUTED_AT_ONCE, -1), dtype=np.float64)
+        found = np.tile(truth[:, 0].astype(np.float64), (count, 1))
+        for one in np.unique(session):
+            at = np.flatnonzero(session == one)
+            found[:, at] = draw.permuted(found[:, at], axis=1)
+        return found
+    drawn = draw.integers(nodes, size=(count, events))
+    one_of = np.arange(nodes)[None, None, :] == drawn[:, :, None]
+    return np.asarray(one_of.reshape(count, -1), dtype=np.float64)
 
 
-def folds(table: Table, count: int, seed: int) -> list[tuple[Array, Array]]:
-    """(training, test) bursts, parted by session."""
-    sessions = np.random.default_rng(seed).permutation(np.unique(table.session))
-    return [
-        (
-            np.flatnonzero(~np.isin(table.session, part)),
-            np.flatnonzero(np.isin(table.session, part)),
-        )
-        for part in np.array_split(sessions, min(count, len(sessions)))
-    ]
+def sessions(table: Table, count: int, seed: int) -> list[Array]:
+    """The bursts in so many parts, whole sessions in each, in any order; the first has fewest."""
+    shuffled = np.random.default_rng(seed).permutation(np.unique(table.session))
+    parts = np.array_split(shuffled, min(count, len(shuffled)))
+    return [np.flatnonzero(np.isin(table.session, part)) for part in reversed(parts)]
 
 
 def _scores(seed: int, train: Table, test: Table, only: str = "") -> dict[str, Array]:

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.adversary.bounds import ENOUGH
+from benchmarks.adversary.bounds import ENOUGH, flown
 from benchmarks.adversary.collect import collect
 from benchmarks.adversary.series import CHANNELS, MANIPULATIONS, Series
 
@@ -42,9 +42,9 @@ def _with_controls(*steps: Step) -> tuple[Step, ...]:
 
 PLANS: dict[str, tuple[Step, ...]] = {
     "who": _with_controls(
-        Step(Series("who", "bursts"), ENOUGH),
-        Step(Series("who", "bursts", pace="grid"), ENOUGH),
-        Step(Series("who", "heartbeats"), ENOUGH),
+        Step(Series("who", "bursts"), flown(ENOUGH)),
+        Step(Series("who", "bursts", pace="grid"), flown(ENOUGH)),
+        Step(Series("who", "heartbeats"), flown(ENOUGH)),
     ),
     "whether": _with_controls(
         Step(Series("whether", "heartbeats"), 400, 40),
@@ -52,8 +52,8 @@ PLANS: dict[str, tuple[Step, ...]] = {
         Step(Series("whether", "constant"), 300, 30),
     ),
     "single": _with_controls(
-        Step(Series("single", "bursts"), ENOUGH),
-        Step(Series("single", "bursts", pace="grid"), ENOUGH),
+        Step(Series("single", "bursts"), flown(ENOUGH)),
+        Step(Series("single", "bursts", pace="grid"), flown(ENOUGH)),
     ),
     "active": _with_controls(
         *(Step(Series("active", kind), 120, 12) for kind in MANIPULATIONS),

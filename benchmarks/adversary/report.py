@@ -85,7 +85,7 @@ class Finding:
             return f"chance, but the bound is above {GOAL}"
         wanted = enough(verdict.classes)
         if verdict.events < wanted:
-            return f"chance, on fewer than {wanted} events"
+            return f"chance, on fewer than {wanted} tested events"
         return "holds"
 
     def text(self) -> str:
