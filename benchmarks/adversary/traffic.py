@@ -19,6 +19,8 @@ from benchmarks.pcap import ACK, RST, SYN, Segment, segments
 CURVE_BYTES = 33 + 9
 """What CURVE and ZMTP (a long frame's head) put around a message."""
 KEEPALIVES = frozenset({40, 42})
+INTO_CELL = 512
+"""Bytes of some ten keep-alives, and fewer than any first segment of a cell has."""
 PAUSE_S = 0.05
 """Two bursts are at least so far apart: they settle, and agree on the next one."""
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -206,5 +208,8 @@ def _bursts(lanes: dict[tuple[int, int], Lane], burst: int) -> tuple[Burst, ...]
 
 
 def _cells(times: Array, sums: Array, burst: int) -> Array:
-    first = np.searchsorted(sums, np.arange(round(sums[-1] / burst)) * burst, side="right")
+    # Keep-alives that shared a segment with cells are counted as well: not to take the end of one
+    # cell for the beginning of the next, a byte some way into it is looked for.
+    inside = np.arange(round(sums[-1] / burst)) * burst + INTO_CELL
+    first = np.searchsorted(sums, inside, side="right")
     return np.asarray(times[np.minimum(first, len(times) - 1)])

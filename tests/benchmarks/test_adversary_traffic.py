@@ -113,6 +113,13 @@ def test_what_is_sent_again_or_is_no_cell_is_told_apart(lines: list[Line], seen:
     assert len(seen().bursts) == 1
 
 
+def test_a_keepalive_within_a_segment_moves_no_cell(lines: list[Line], seen: Seen) -> None:
+    """All that comes later lies so many bytes further on in the stream."""
+    flown(lines, {}, more={3: KEEPALIVE, 10: KEEPALIVE})
+    for times in seen().bursts[0].cells.values():
+        assert times == pytest.approx(2.0 + np.arange(CELLS) * GAP_S)
+
+
 def test_a_late_node_shows_in_its_cells(lines: list[Line], seen: Seen) -> None:
     flown(lines, {1: 0.001})
     found, raw = Watch(seen(), 3, PERIOD_S, LEAD_S).row(seen().bursts[0])
