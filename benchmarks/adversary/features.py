@@ -205,6 +205,7 @@ class Watch:
             "first cell": late[:, 0],
             "first cell from the grid": self.grid_offset(own[:, 0]),
             "last cell": late[:, -1],
+            "last cell from the grid": self.grid_offset(own[:, -1]),
             "rank of first cell": np.argsort(np.argsort(own[:, 0])).astype(np.float64),
             "rank of last cell": np.argsort(np.argsort(own[:, -1])).astype(np.float64),
             "lateness at the beginning": late[:, :eighth].mean(axis=1),

@@ -45,6 +45,7 @@ PLANS: dict[str, tuple[Step, ...]] = {
         Step(Series("who", "bursts"), flown(ENOUGH)),
         Step(Series("who", "bursts", pace="grid"), flown(ENOUGH)),
         Step(Series("who", "heartbeats"), flown(ENOUGH)),
+        Step(Series("who", "bursts", nodes=5), 160, 16),
     ),
     "whether": _with_controls(
         Step(Series("whether", "heartbeats"), 400, 40),

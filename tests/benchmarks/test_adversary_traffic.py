@@ -129,6 +129,8 @@ def test_a_late_node_shows_in_its_cells(lines: list[Line], seen: Seen) -> None:
     assert found["rank of first cell"][1] == 2
     assert found["cells last of all"].tolist() == [0, 1, 0]
     assert found["first cell from the grid"] == pytest.approx([0, 0.001, 0], abs=1e-6)
+    apart = found["last cell from the grid"] - found["last cell from the grid"][0]
+    assert apart == pytest.approx([0, 0.001, 0], abs=1e-6)
     assert found["cells"].tolist() == [CELLS] * 3
     assert (abs(raw[1] - raw[0]) > 0.9).sum() == CELLS
 
