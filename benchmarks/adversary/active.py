@@ -50,7 +50,7 @@ def play_active(series: Series, seed: int, events: int, place: Path, capture: Pa
     with SwitchedStage(series.nodes) as stage, flying(stage, series, seed, place) as flight:
         with stage.capturing(capture):
             take_off(flight)
-            done = tuple(_events(flight, stage, series.detail, events))
+            done = tuple(_events(flight, stage, series.manipulation, events))
         return Session(series, tuple(stage.addresses), BURST_CELL, done)
 
 

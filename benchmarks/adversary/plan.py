@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.adversary.bounds import ENOUGH, flown
 from benchmarks.adversary.collect import collect
-from benchmarks.adversary.series import CHANNELS, MANIPULATIONS, Series
+from benchmarks.adversary.series import CHANNELS, MANIPULATIONS, PARTED, Series
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ PLANS: dict[str, tuple[Step, ...]] = {
         Step(Series("single", "bursts", pace="grid"), flown(ENOUGH)),
     ),
     "active": _with_controls(
-        *(Step(Series("active", kind), 120, 12) for kind in MANIPULATIONS),
+        *(Step(Series("active", kind), 120, 12) for kind in (*MANIPULATIONS, PARTED)),
         *(Step(Series("active", kind, pace="grid"), 120, 12) for kind in ("drop", "cut")),
     ),
     "quick": (

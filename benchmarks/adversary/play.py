@@ -25,7 +25,7 @@ from benchmarks.adversary.changes import (
     sham,
 )
 from benchmarks.adversary.manipulation import Act
-from benchmarks.adversary.series import Series
+from benchmarks.adversary.series import PARTED, Series
 from flocksy.testing.cells import count_cells
 from flocksy.testing.over_tcp import write_flock
 from flocksy.testing.rig import Rig, RigError, RigNode
@@ -92,6 +92,8 @@ def settings_of(series: Series) -> list[str]:
         lines.append(f"max_rate = {RATES[channel]}")
     if series.question == "active":
         lines.append("stall_timeout = 1")
+        if series.detail != PARTED:
+            lines.append(f"min_view = {series.nodes}")
     return lines
 
 

@@ -23,6 +23,9 @@ CHANNELS = ("heartbeats", "timetable", "constant")
 """Where nobody is to see that there was a change."""
 MANIPULATIONS = ("delay", "throttle", "drop", "cut", "mute")
 """What is done to a link or to a node: see `manipulation`."""
+PARTED = "parted"
+"""As `cut`, where a majority goes on without who is cut off, as it does by default: a burst that it
+has then was not of who is gone. In all the other series nobody goes on alone (`min_view`)."""
 GAP_SECONDS, HURRIED_SECONDS = (1.0, 3.5), (0.5, 1.0)
 MOMENT_S = 2.0
 """After a change that rides in heartbeats, which is looked at."""
@@ -30,7 +33,7 @@ DETAILS: dict[str, dict[str, tuple[str, ...]]] = {
     "who": {"bursts": ("original", "skew"), "heartbeats": ("late",)},
     "single": {"bursts": ("hashing",)},
     "whether": dict.fromkeys(CHANNELS, ("late",)),
-    "active": dict.fromkeys(MANIPULATIONS, ("needy",)),
+    "active": dict.fromkeys((*MANIPULATIONS, PARTED), ("needy",)),
 }
 """By question: what is flown, and the builds that have to be found before it is believed."""
 
@@ -57,6 +60,11 @@ class Series:
     def is_honest(self) -> bool:
         """Whether it is flocksy itself that flies, and no control."""
         return self.build == "honest"
+
+    @property
+    def manipulation(self) -> str:
+        """What an active adversary does."""
+        return "cut" if self.detail == PARTED else self.detail
 
     @property
     def controls(self) -> tuple[Series, ...]:

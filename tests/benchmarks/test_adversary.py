@@ -16,9 +16,10 @@ import pytest
 from benchmarks.adversary.bounds import GOAL, advantage, enough, holm, wilson
 from benchmarks.adversary.leaks import Leak
 from benchmarks.adversary.manipulation import Act, Phase
+from benchmarks.adversary.play import settings_of
 from benchmarks.adversary.player import slots_of
 from benchmarks.adversary.report import Finding, linked_bursts, report
-from benchmarks.adversary.series import BUILDS, DETAILS, Series, parse
+from benchmarks.adversary.series import BUILDS, DETAILS, MANIPULATIONS, PARTED, Series, parse
 from benchmarks.adversary.switch import Switch
 from flocksy.config.settings import BoxSettings
 from flocksy.errors import FlocksyError
@@ -114,6 +115,15 @@ def test_every_node_is_the_victim_as_often() -> None:
     draw = random.Random(1)
     victims = [Act.drawn("cut", NODES, draw).victim for _ in range(3000)]
     assert all(900 < victims.count(node) < 1100 for node in range(NODES))
+
+
+@pytest.mark.parametrize(
+    ("detail", "lines"), [("cut", {"min_view = 3"}), ("mute", {"min_view = 3"}), (PARTED, set())]
+)
+def test_nobody_goes_on_without_who_is_cut_off(detail: str, lines: set[str]) -> None:
+    series = Series("active", detail)
+    assert {line for line in settings_of(series) if "min_view" in line} == lines
+    assert series.manipulation in MANIPULATIONS
 
 
 @pytest.fixture
