@@ -65,6 +65,7 @@ def find(series: Series, paths: list[Path]) -> Finding:
         reactions,
         oracle_p,
         loaded.build,
+        loaded.others,
     )
 
 
@@ -94,6 +95,8 @@ class Loaded:
     strays: int = 0
     """Bursts that came of no event."""
     build: str = ""
+    others: float = 0.0
+    """Cores that other programs took, in the session where that was most."""
     parts: list[Table] = field(default_factory=list)
 
 
@@ -107,6 +110,7 @@ def load(series: Series, paths: list[Path]) -> Loaded:
             loaded.bursts += int(file["bursts"])
             loaded.odd += int(file["odd"])
             loaded.strays += int(file["strays"])
+            loaded.others = max(loaded.others, float(file["others"]))
             if not len(file["rows"]):
                 continue
             loaded.parts.append(_part(series, dict(file), names, number))

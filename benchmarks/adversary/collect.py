@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 import time
@@ -100,21 +101,32 @@ def count(directory: Path, series: Series) -> int:
     return total
 
 
+def others_seconds() -> float:
+    """CPU time since the start of this machine that is not of this program and of what it has
+    started and seen end. What the kernel does for devices is nobody's."""
+    user, nice, system = Path("/proc/stat").read_text().split(maxsplit=4)[1:4]
+    busy = (int(user) + int(nice) + int(system)) / os.sysconf("SC_CLK_TCK")
+    return busy - sum(os.times()[:4])
+
+
 def _one(target: Path, series: Series, seed: int, events: int) -> str:
+    others_s, began_s = others_seconds(), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="flocksy-adversary-") as temporary:
         place = Path(temporary)
         capture = place / "capture.pcap"
         (place / "flock").mkdir()
         fly = {"single": play_single, "active": play_active}.get(series.question, play)
         session = fly(series, seed, events, place / "flock", capture)
+        others = (others_seconds() - others_s) / (time.monotonic() - began_s)
         size = capture.stat().st_size
         rows = rows_of(session, capture)
-        save(target, session, rows)
-    return f"{rows.judged} of {events} events judged, {size >> 20} MiB captured"
+        save(target, session, rows, others)
+    told = f"{rows.judged} of {events} events judged, {size >> 20} MiB captured"
+    return f"{told}, {others:.2f} cores taken by others"
 
 
-def save(target: Path, session: Session, rows: Rows) -> None:
-    """Write them, with the labels beside them."""
+def save(target: Path, session: Session, rows: Rows, others: float) -> None:
+    """Write them, with the labels beside them. `others`: cores that other programs took."""
     nodes = 1 if session.series.question == "whether" else len(session.addresses)
     names = sorted({name for row in rows.columns for name in row})
     empty = np.zeros(nodes)
@@ -125,6 +137,7 @@ def save(target: Path, session: Session, rows: Rows) -> None:
         np.savez_compressed(
             file,
             build=build(),
+            others=others,
             judged=rows.judged,
             bursts=rows.bursts,
             odd=rows.odd,

@@ -38,6 +38,8 @@ class Finding:
     """Likewise: of what followed, by whether the source was hindered."""
     build: str = ""
     """What flew: see `collect.build`."""
+    others: float = 0.0
+    """Cores that other programs took meanwhile, at most."""
     p: float = 1.0
     """`seen_p`, corrected for how many rows are judged together: see `together`."""
     blind_p: float = 1.0
@@ -93,7 +95,7 @@ class Finding:
         lines = [
             f"\n## {self.series.name}: {self.sessions} sessions, {self.events} events judged, "
             f"{self.bursts} bursts ({self.odd} not whole, {self.strays} of no event), "
-            f"build {self.build}: {self.holds}"
+            f"build {self.build}, {self.others:.2f} cores taken by others at most: {self.holds}"
         ]
         if self.verdict is not None:
             lines.append(f"verdict: {_words(self.verdict)}")
@@ -145,7 +147,8 @@ def report(findings: Sequence[Finding]) -> str:
     flew = ", ".join(sorted({finding.build for finding in findings if finding.build}))
     lines += [
         "",
-        f"Build: {flew or 'none'}.",
+        f"Build: {flew or 'none'}. Other programs took at most "
+        f"{max([0.0, *(finding.others for finding in findings)]):.2f} cores of any session.",
         "",
         "Strongest features (standardised difference of the source, p after Holm):",
         "",
@@ -186,12 +189,12 @@ def _budget(findings: Sequence[Finding]) -> list[str]:
             continue
         bound = max(verdict.advantage[2], 1e-3)
         told = [
-            "an advantage of {} takes at least {} linked bursts, and about {} if what they tell"
+            "an advantage of {} takes at least {} linked changes, and about {} if what they tell"
             " adds up like noise".format(budget, *linked_bursts(bound, budget))
             for budget in BUDGETS
         ]
         lines.append(
-            f"* {finding.series.name}: with at most {bound:.3f} a burst, " + "; ".join(told) + "."
+            f"* {finding.series.name}: with at most {bound:.3f} a change, " + "; ".join(told) + "."
         )
     return ["Leak budget:", "", *lines] if lines else []
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -36,11 +39,26 @@ def saved(path: Path, build: str, names: list[str]) -> Path:
     columns = [{name: np.full(1, 2.0) for name in names}]
     event = Event(0, 1, 0, "new", 1)
     session = Session(Series("whether", "heartbeats"), ("a",), 1, (event,))
-    collect.save(path, session, Rows(0, 0, columns=columns, raw=[np.zeros((1, 1))], event=[0]))
+    collect.save(path, session, Rows(0, 0, columns=columns, raw=[np.zeros((1, 1))], event=[0]), 0.0)
     with np.load(path) as file:
         again = dict(file) | {"build": np.array(build)}
     np.savez(path, **again)
     return path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/stat")
+def test_only_what_other_programs_take_is_counted() -> None:
+    def taken(run: Callable[[], object]) -> float:
+        before = collect.others_seconds()
+        run()
+        return collect.others_seconds() - before
+
+    spin = "import time\nwhile time.process_time() < 0.5: pass"
+    elsewhere = subprocess.Popen([sys.executable, "-c", spin])
+    others = taken(lambda: os.waitid(os.P_PID, elsewhere.pid, os.WEXITED | os.WNOWAIT))
+    own = taken(elsewhere.wait)
+    assert others >= 0.4
+    assert own <= -0.4
 
 
 def test_builds_are_not_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +269,7 @@ def test_a_change_that_rides_in_heartbeats_is_judged_by_node(
     session = Session(series, ("a", "b", "c"), play.BURST_CELL, events)
     found = rows.rows_of(session, tmp_path)
     assert found.judged == 1
-    collect.save(tmp_path / "0.npz", session, found)
+    collect.save(tmp_path / "0.npz", session, found, 0.0)
     table = load(series, [tmp_path / "0.npz"]).table
     assert table is not None
     assert table.truth.tolist() == [[True, False, False]]
