@@ -34,7 +34,7 @@ LEAST_DRAWN = 8
 PERMUTATIONS = 20_000
 """Enough that p times as many features as there are can still be small."""
 PERMUTED_AT_ONCE = 200
-INNER_FOLDS = 2
+INNER_FOLDS = 4
 TREES = 150
 ALL = "all together"
 """The mean of all classifiers' log odds, a candidate like each of them."""
