@@ -27,6 +27,8 @@ PARTED = "parted"
 """As `cut`, where a majority goes on without who is cut off, as it does by default: a burst that it
 has then was not of who is gone. In all the other series nobody goes on alone (`min_view`)."""
 GAP_SECONDS, HURRIED_SECONDS = (1.0, 3.5), (0.5, 1.0)
+SINGLE_GAP_SECONDS = (0.8, 1.6)
+"""In `single` a change has its own seconds, and no more than two before a burst are looked at."""
 MOMENT_S = 2.0
 """After a change that rides in heartbeats, which is looked at."""
 DETAILS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -83,7 +85,7 @@ class Series:
             return HURRIED_SECONDS
         if (self.question, self.detail) == ("who", "heartbeats"):
             return MOMENT_S, MOMENT_S + 1.0
-        return GAP_SECONDS
+        return SINGLE_GAP_SECONDS if self.question == "single" else GAP_SECONDS
 
 
 def parse(name: str) -> Series:
