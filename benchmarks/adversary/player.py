@@ -33,7 +33,7 @@ from flocksy.sync.version import Kind, Version
 from flocksy.testing.flock import TrivialBox
 
 WAIT_S = 0.01
-LOOKED_AT_S = (0.07, 0.2)
+LOOKED_AT_S = (0.01, 0.07)
 """A node takes about so long from a change to its need: watcher, scan, commit."""
 MODE = 0o644
 
