@@ -32,7 +32,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 BOOTSTRAPS = 1000
 LEAST_DRAWN = 8
 PERMUTATIONS = 20_000
-"""Enough that p times as many features as there are can still be small."""
+FEATURE_PERMUTATIONS = 200_000
+"""Enough that p times as many features, and rows, as there are can still be small."""
 PERMUTED_AT_ONCE = 200
 INNER_FOLDS = 4
 TREES = 150
@@ -321,11 +322,11 @@ def strongest(table: Table, seed: int = 0) -> list[tuple[str, float, float]]:
     flat = standard.reshape(-1, len(usable))
     seen = np.abs(truth.ravel().astype(np.float64) @ flat) / max(1, truth.sum())
     beaten = np.zeros(len(usable))
-    for _ in range(PERMUTATIONS // PERMUTED_AT_ONCE):
+    for _ in range(FEATURE_PERMUTATIONS // PERMUTED_AT_ONCE):
         drawn = _drawn_anew(truth, once.session, draw, PERMUTED_AT_ONCE)
         sums = np.abs(drawn @ flat) / np.maximum(1, drawn.sum(axis=1, keepdims=True))
         beaten += (sums >= seen - 1e-12).sum(axis=0)
-    p = (beaten + 1) / (PERMUTATIONS + 1)
+    p = (beaten + 1) / (FEATURE_PERMUTATIONS + 1)
     found = zip(
         (table.names[names[index]] for index in usable), seen, holm(p.tolist()), strict=True
     )

@@ -25,8 +25,8 @@ class Step:
 
 
 CONTROLS = {
-    "original": (60, 30),
-    "skew": (150, 60),
+    "original": (50, 30),
+    "skew": (100, 60),
     "hashing": (120, 60),
     "late": (60, 30),
     "needy": (60, 12),
@@ -45,7 +45,7 @@ PLANS: dict[str, tuple[Step, ...]] = {
         Step(Series("who", "bursts"), flown(ENOUGH)),
         Step(Series("who", "bursts", pace="grid"), flown(ENOUGH)),
         Step(Series("who", "heartbeats"), flown(ENOUGH)),
-        Step(Series("who", "bursts", nodes=5), 160, 16),
+        Step(Series("who", "bursts", nodes=5), 120, 12),
     ),
     "whether": _with_controls(
         Step(Series("whether", "heartbeats"), 400, 40),

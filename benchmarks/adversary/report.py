@@ -48,13 +48,23 @@ class Finding:
     """Controls that were not judged with it, or not found."""
 
     @property
-    def seen_p(self) -> float | None:
-        """Of all that was tested in this row: that of the verdict, and of the oracles."""
+    def surprises(self) -> dict[str, float]:
+        """What was tested in this row, in words, and the p of each."""
         if self.verdict is None:
-            return None
-        if self.oracle_p is None:
-            return self.verdict.p
-        return min(1.0, 2 * min(self.verdict.p, self.oracle_p))
+            return {}
+        found = {"more than guessing finds": self.verdict.p}
+        if self.features:
+            name, _, p = self.features[0]
+            found[f'"{name}" tells'] = p
+        if self.oracle_p is not None:
+            found["what follows tells who was hindered"] = self.oracle_p
+        return found
+
+    @property
+    def seen_p(self) -> float | None:
+        """Of all of them."""
+        values = self.surprises.values()
+        return min(1.0, len(values) * min(values)) if values else None
 
     @property
     def is_found(self) -> bool:
@@ -73,14 +83,16 @@ class Finding:
             return "found" if self.is_found else "NOT FOUND: nothing here can be believed"
         if self.blind_p < SURE:
             return "NOT TO BE BELIEVED: more than guessing finds where nothing is to be found"
+        surprises = self.surprises
+        how = min(surprises, key=lambda one: surprises[one])
         if self.p < SURE:
-            by_oracle = self.oracle_p is not None and self.oracle_p < verdict.p
-            how = "what follows tells who was hindered" if by_oracle else "more than guessing finds"
             return f"LEAKS: {how}, p = {self.p:.3f} after Holm"
         if self.lacking:
             return f"NO CONTROL, so it says nothing: {', '.join(self.lacking)} not found"
         if verdict.auc_low > 0.5:
             return "chance after Holm, but the interval of its own AUC is above 0.5"
+        if surprises[how] < SURE:
+            return f"chance after Holm, but {how}, p = {surprises[how]:.3f} by itself"
         if series.question == "whether":
             return f"nothing found; the AUC is at most {verdict.auc_high:.3f}"
         if verdict.advantage[2] > GOAL:

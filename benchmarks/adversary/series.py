@@ -26,7 +26,7 @@ MANIPULATIONS = ("delay", "throttle", "drop", "cut", "mute")
 PARTED = "parted"
 """As `cut`, where a majority goes on without who is cut off, as it does by default: a burst that it
 has then was not of who is gone. In all the other series nobody goes on alone (`min_view`)."""
-GAP_SECONDS, HURRIED_SECONDS = (1.0, 3.5), (0.5, 1.0)
+GAP_SECONDS, HURRIED_SECONDS = (1.0, 3.0), (0.5, 1.0)
 SINGLE_GAP_SECONDS = (0.8, 1.6)
 """In `single` a change has its own seconds, and no more than two before a burst are looked at."""
 MOMENT_S = 2.0

@@ -60,6 +60,7 @@ def two_classifiers(seed: int) -> dict[str, tuple[str, Any]]:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judging, "classifiers", two_classifiers)
     monkeypatch.setattr(judging, "PERMUTATIONS", 2000)
+    monkeypatch.setattr(judging, "FEATURE_PERMUTATIONS", 20_000)
     monkeypatch.setattr(judging, "TREES", 20)
 
 

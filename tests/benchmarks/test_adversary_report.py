@@ -110,6 +110,14 @@ def test_an_oracle_is_a_leak() -> None:
     assert ["tells who was hindered" in one.holds for one in found] == [True, False, False]
 
 
+def test_a_single_figure_that_tells_is_a_leak() -> None:
+    rows = [replace(finding(WHO), features=[("gap p99", 0.2, p)]) for p in (0.0001, 0.02, 0.5)]
+    found = with_controls(*rows)
+    assert found[0].holds.startswith('LEAKS: "gap p99" tells')
+    assert found[1].holds == 'chance after Holm, but "gap p99" tells, p = 0.020 by itself'
+    assert found[2].holds == "holds"
+
+
 def test_the_oracles_are_judged_by_all_that_follows() -> None:
     draw = np.random.default_rng(1)
     hindered, whole = draw.random((2, 240)) < 0.5
