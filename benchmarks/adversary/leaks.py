@@ -4,8 +4,8 @@
 is late by what that takes. *skew*: the source is 1 ms late with its first cell, and with nothing
 else. *hashing*: the source hashes what is in each cell just before it leaves, as a program does
 that reads and checks its file in the tick. *late*: the source is 1 ms late with three heartbeats
-from its change on, and with the cells of the next burst. *needy*: who is told so asks for one burst
-more than all others would.
+from its change on, and with the cells of the next burst. *needy*: who is told that it is asks for
+three bursts more.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from flocksy.wire.settings import WireSettings
 
 LATE_S = 0.001
 LATE_HEARTBEATS = 3
-NEEDY_BURSTS = 2
-"""That of the change, and one more."""
+NEEDY_BURSTS = 4
+"""That of the change, and so many more that it is no question of how many follow anyway."""
 READ_S = (0.001, 0.004)
 """Least and most that the read before a cell takes."""
 HASHED_BYTES = 64 << 10
