@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -14,7 +15,7 @@ pytest.importorskip("sklearn")
 from sklearn.metrics import roc_auc_score  # noqa: E402
 
 from benchmarks.adversary import judge as judging  # noqa: E402
-from benchmarks.adversary.bounds import STEPS, flown  # noqa: E402
+from benchmarks.adversary.bounds import ENOUGH, STEPS, flown  # noqa: E402
 from benchmarks.adversary.judge import (  # noqa: E402
     Table,
     area,
@@ -125,6 +126,17 @@ def test_the_strongest_figure_is_the_one_that_was_planted(nodes: int) -> None:
     assert (name, p < 0.01, difference > 0.3) == ("figure 3", True, True)
     assert all(other[2] > 0.05 for other in others)
     assert all(p > 0.05 for _, _, p in strongest(planted(0.0, 5, nodes)))
+
+
+def test_an_advantage_of_the_bound_shows_in_the_figure_that_gives_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A shift of 0.19 in one of as many figures as there are, of as many changes as are flown."""
+    monkeypatch.setattr(sys.modules[__name__], "EVENTS", flown(ENOUGH))
+    monkeypatch.setattr(sys.modules[__name__], "FEATURES", 212)
+    (name, _, p), *others = strongest(planted(0.19, 0))
+    assert (name, p < 0.05) == ("figure 3", True)
+    assert all(p > 0.05 for _, _, p in others)
 
 
 def test_parts_are_of_whole_sessions() -> None:
