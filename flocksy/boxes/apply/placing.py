@@ -214,7 +214,7 @@ class Placer:
         self.note_kept(entry.kept_as, entry.path, found, entry.before.root)
 
     def _put_back(self, entry: JournalEntry) -> bool:
-        """Undo an exchange. False: it stands, for somebody has changed what was brought, and what it
+        """Undo an exchange. False: it stands, for somebody has changed what was brought; what it
         took out, touched by nobody, is in the history. Raises `FlocksyError` when that failed."""
         with unfinished(entry.path, entry.temporary):
             with suppress(FileNotFoundError):  # deleted in this very instant: that wish counts
