@@ -319,6 +319,73 @@ def test_death_after_what_was_brought_was_changed_while_the_history_refused(
     again.close()
 
 
+@pytest.mark.parametrize("act", ["write", "fill"])
+def test_death_while_what_was_changed_is_brought_back(tmp_path: Path, act: str) -> None:
+    """What somebody made of what was brought is the newest, and not what was put back there."""
+    (tmp_path / "box").mkdir()
+    disk = RealDisk(str(tmp_path / "box"))
+    bench = Bench(tmp_path, disk)
+    bench.apply(bench.put_link("f", "old"))
+    operation = bench.make_directory("f")
+    move, exchange, done = disk.move, disk.exchange, 0
+
+    def refuse(source: str, target: str) -> None:
+        if target.startswith(FOLDER):
+            if act == "fill":
+                (bench.root / "f/x").write_bytes(b"put in")
+            else:
+                (bench.root / "f").rmdir()
+                (bench.root / "f").write_bytes(b"an edit")
+            raise OSError(errno.EIO, "refused")
+        move(source, target)
+
+    def exchanged(temporary: str, path: str) -> None:
+        nonlocal done
+        exchange(temporary, path)
+        done += 1
+        if done == 2:
+            raise Died
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk, "move", refuse)
+        patch.setattr(disk, "exchange", exchanged)
+        with pytest.raises(Died):
+            bench.apply(operation)
+    assert os.readlink(bench.root / "f") == "old"
+    finish(bench.applier.recover())
+    synced = bench.index.synced("f")
+    assert synced is not None
+    assert synced.heads == operation.synced_heads
+    assert (bench.read("f") == b"an edit") if act == "write" else (bench.read("f/x") == b"put in")
+    assert list(bench.kept().values()) == [b"old"]
+    assert bench.rows() == dict.fromkeys(bench.kept(), "f")
+    assert not bench.temporaries()
+    bench.close()
+
+
+def test_an_old_name_written_into_before_the_recovery_of_its_rename(tmp_path: Path) -> None:
+    """It is the file that was to come over another: that has not happened, and does not."""
+    (tmp_path / "box").mkdir()
+    disk = RealDisk(str(tmp_path / "box"))
+    bench = Bench(tmp_path, disk)
+    bench.apply(bench.put("old name", b"content"), bench.put("new name", b"there before"))
+    operations = bench.put("new name", b"content", source="old name"), bench.remove("old name")
+
+    def die(_temporary: str, _path: str) -> None:
+        raise Died
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk, "exchange", die)
+        with pytest.raises(Died):
+            bench.apply(*operations)
+    bench.edit("old name", b"an edit")
+    finish(bench.applier.recover())
+    assert bench.read("old name") == b"an edit"
+    assert bench.read("new name") == b"there before"
+    assert not bench.temporaries()
+    bench.close()
+
+
 @pytest.mark.parametrize("above", ["gone", "a file", "a FIFO", "taken"])
 def test_what_was_cleared_out_of_the_way_of_what_cannot_come(tmp_path: Path, above: str) -> None:
     """Nobody has deleted it: it counts as never held."""

@@ -90,5 +90,12 @@ UNDONE = (
         "            if False and self.same(",
         plan="changed_as_the_history_refused",
     ),
+    Mutant(
+        "what somebody made of what was brought is not brought back",
+        "flocksy.boxes.apply.recovery",
+        "    if out is not None and _brought_back(",
+        "    if False and _brought_back(",
+        plan="newest_and_held_back",
+    ),
 )
 """The other two of the first eleven plans show what was wrong with the simulator."""

@@ -20,6 +20,7 @@ from collections.abc import Collection, Generator, Sequence
 from dataclasses import replace
 
 from flocksy.boxes.apply.attributes import bring
+from flocksy.boxes.apply.insisting import insist
 from flocksy.boxes.apply.journal import Applied, JournalEntry
 from flocksy.boxes.apply.pace import each
 from flocksy.boxes.apply.placing import (
@@ -180,6 +181,8 @@ def _placement(
     # A renamed file gets its mtime last; it may show either.
     brought = replace(after, mtime_ns=wanted.mtime_ns) if wanted is not None else after
     out = placer.disk.stat(entry.temporary)
+    if out is not None and _brought_back(placer, entry, there, out, after):
+        there, out = placer.disk.stat(entry.path), placer.disk.stat(entry.temporary)
     if there is None and entry.before is None and _is(placer, entry.temporary, out, after):
         # A new path, or one whose other spelling had to go first: its content may be nowhere else.
         try:
@@ -244,6 +247,28 @@ def _placement(
         shown = replace(brought, mode=wanted.mode)
     shows = shown.attributes if placer.capabilities.attributes else None
     return _applied(entry, replace(shown, attributes=None), shows, settled=False)
+
+
+def _brought_back(
+    placer: Placer, entry: JournalEntry, there: Stat | None, out: Stat, after: DiskEntry
+) -> bool:
+    """Whether an exchange had been undone that somebody had worked on meanwhile, and what they made
+    of what was brought stands at the path again: it is newer than what was put back there."""
+    before = entry.before
+    if before is None or not placer.same(there, before, at=entry.path):
+        return False
+    if placer.same(out, before, at=entry.temporary):
+        return False  # a disk that keeps no order shows both
+    if _is(placer, entry.temporary, out, after) and not placer.is_filled(entry):
+        return False
+    is_own = entry.temporary.startswith(f"{INCOMING}/{OWN_PREFIX}")
+    if is_own and out.kind is after.kind is Kind.FILE and placer.same_inode(out, after):
+        return False  # it may be the other name of a file that somebody has written into there
+    try:
+        insist(placer.disk, entry.path, lambda: placer.disk.exchange(entry.temporary, entry.path))
+    except (FileNotFoundError, PermissionError):
+        return False
+    return True
 
 
 def _note_replaced(placer: Placer, entry: JournalEntry) -> bool:
