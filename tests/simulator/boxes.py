@@ -498,6 +498,27 @@ class BoxFlock(Flock):
             taken -= self._seen_at(other) if taken else set()
         return taken
 
+    def _held_back(self, lane: int, at: str) -> set[bytes]:
+        """What an exchange took from the path, or from above it, and the disk has not let flocksy
+        bring back since, and nobody else has: it goes to the history when somebody puts something
+        there."""
+        held: set[bytes] = set()
+        for path, inode in self.disks[lane].walk():
+            taken_from = inode.taken_from
+            if path.startswith(INCOMING) and taken_from and f"{at}/".startswith(f"{taken_from}/"):
+                held |= self._below(lane, path)
+        for other in range(self.plan.nodes):
+            held -= self._seen_at(other) if held else set()
+        return held
+
+    def _below(self, lane: int, at: str) -> set[bytes]:
+        """The contents at the path and below it."""
+        return {
+            self.digest_of(lane, inode)
+            for path, inode in self.disks[lane].walk()
+            if inode.kind is not Kind.DIRECTORY and f"{path}/".startswith(f"{at}/")
+        }
+
     def _seen_at(self, lane: int) -> set[bytes]:
         return {
             self.digest_of(lane, inode)
@@ -560,6 +581,7 @@ class BoxFlock(Flock):
         for path in shown.keys() | after.keys():
             if shown.get(path) != after.get(path):
                 self._handled[lane].add((path, after.get(path)))
+                self.untouched -= self._held_back(lane, path)
 
     def _shows(self, lane: int) -> dict[str, tuple[object, ...]]:
         """What versions say of what stands in the box of a node, and what it holds."""

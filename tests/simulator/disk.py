@@ -56,6 +56,8 @@ class Inode:
     """Mode, times and attributes as at the last flush. None: as they are."""
     real: int = 0
     changes: int = 0
+    taken_from: str = ""
+    """The path from which an exchange took it last, unless one has brought it back."""
 
 
 @dataclass(slots=True)
@@ -375,6 +377,7 @@ class SimulatedDisk:
         if ours is theirs:
             return
         ours.ctime_ns = theirs.ctime_ns = self._wall_ns()
+        ours.taken_from, theirs.taken_from = "", path
         self._change([(first, first_name, theirs), (second, second_name, ours)], temporary, path)
 
     def settle(self, temporary: str, path: str) -> str | None:
