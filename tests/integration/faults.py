@@ -232,9 +232,9 @@ def cut_both_ways(world: World, switch: Switch) -> None:
 
 
 def healed_in_turn(world: World, switch: Switch) -> None:
-    """All packets of a node are lost, in a burst; then one of its links heals long before the other.
-    By the order of the uids a view of that link takes the place of that of the other two, and the
-    repeat that only the node still owes is made in it."""
+    """All packets of a node are lost, in a burst; then one of its links heals long after the other.
+    Where the uids are in that order, a view of the first takes the place of the one that stands,
+    and the repeat that only the node still owes is made in it."""
     node, other, third = world.draw.sample(world.rig.nodes, 3)
     world.start_burst(world.draw.choice((node, other, third)))
     world.catch(node, STATES["bursting"])
