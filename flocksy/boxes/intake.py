@@ -21,6 +21,7 @@ from flocksy.boxes.scan.findings import (
     Unreadable,
 )
 from flocksy.boxes.scan.links import Links
+from flocksy.boxes.unread import Unread
 from flocksy.index.store import BoxIndex
 from flocksy.sync.commit import Held
 from flocksy.sync.content import INLINE_BYTES
@@ -55,6 +56,8 @@ class Intake:
         """Paths that could not be looked at, with the reason."""
         self.pacing = Pacing()
         """Of paths that keep changing."""
+        self.unread = Unread()
+        """Paths that are looked at again only because they could not be read."""
         self._again: dict[str, float] = {}
         self._pause: dict[str, float] = {}  # of those that are put off
         self._put_off: set[str] = set()
@@ -65,7 +68,8 @@ class Intake:
     def asked(self, ticket: int, paths: Sequence[str] | None) -> None:
         """A look is under way at these paths (None: at all). It reports what is wrong, and nothing
         of what is as it was: problems that it does not meet again are over."""
-        self._doubted[ticket] = set(self.problems if paths is None else paths)
+        every = (*self.problems, *self.unread.paths()) if paths is None else paths
+        self._doubted[ticket] = set(every)
         if paths is not None:
             self._found[ticket] = set()
 
@@ -74,7 +78,7 @@ class Intake:
         self._found.pop(ticket, None)
         for path in self._doubted.pop(ticket, ()):
             if not failed:
-                self.problems.pop(path, None)
+                self._is_fine(path)
 
     def take(self, findings: Sequence[Finding], now: float, ticket: int = 0) -> None:
         """Bring findings into the local tree, in one transaction. `ticket`: of the look whose they
@@ -96,13 +100,12 @@ class Intake:
         for path in due:
             del self._again[path]
             self._put_off.discard(path)
-        return [*due, *self.pacing.due(now)]
+        return [*due, *self.pacing.due(now), *self.unread.due(now)]
 
     def deadline(self) -> float | None:
         """When `due` will next have something."""
-        when = min(self._again.values(), default=None)
-        paced = self.pacing.deadline()
-        return paced if when is None else when if paced is None else min(when, paced)
+        deadlines = (*self._again.values(), self.pacing.deadline(), self.unread.deadline())
+        return min((when for when in deadlines if when is not None), default=None)
 
     def look_again(self, path: str, now: float) -> None:
         """Have a path scanned soon, because it is not what it was thought to be."""
@@ -155,13 +158,15 @@ class Intake:
         self.changed.pop(path, None)
         self._again.pop(path, None)
         self.pacing.forget(path)
+        self.unread.forget(path)
         for waiting in (self._put_off, *self._found.values()):
             waiting.discard(path)
 
     @property
     def waiting(self) -> bool:
-        """Whether something found is still to be looked at again."""
-        return self.deadline() is not None
+        """Whether something found is still to be looked at again. What could not be read is not:
+        it may be so for good."""
+        return bool(self._again) or self.pacing.deadline() is not None
 
     def _together(self, path: str) -> list[str]:
         """A changed path, and the folders above it that have changed: they go out with it."""
@@ -178,10 +183,10 @@ class Intake:
     def _take_one(self, finding: Finding, now: float) -> None:
         path = finding.path
         if self._held is not None and self._held(path) is not None:
-            self.problems.pop(path, None)
+            self._is_fine(path)
             return
         if not isinstance(finding, Unreadable | Skipped | Unfollowed | Remark):
-            self.problems.pop(path, None)
+            self._is_fine(path)
         if self._index.journal.contains(path):
             self.look_again(path, now)  # the applier is at it: what was seen may be in between
             return
@@ -209,6 +214,18 @@ class Intake:
                     doubted.discard(path)
                 if len(self.problems) < MAX_PROBLEMS:
                     self.problems[path] = finding.reason
+                match finding:
+                    case Unreadable(again=True):
+                        self.unread.failed(path, now, finding.hashing_s)
+                    case Remark(again=True):
+                        self.unread.failed(path, now)
+                    case _:
+                        self.unread.forget(path)
+
+    def _is_fine(self, path: str) -> None:
+        """Nothing is wrong there, or no more."""
+        self.problems.pop(path, None)
+        self.unread.forget(path)
 
     def _seen(self, seen: Seen, now: float) -> None:
         index, entry = self._index, seen.entry

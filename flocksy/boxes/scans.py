@@ -191,9 +191,12 @@ class Scans:
         paths = {*awake, *self._intake.due(now)}
         # Each once at a time: of a large file that is written all the time there were ever more.
         self._changing |= paths & self._looked_at.keys()
-        if paths := paths - self._changing:
-            self._request(tuple(sorted(paths)), SCAN_SHARE, self._found_by())
-            self._gathers_until = now + GATHER_SECONDS
+        paths -= self._changing
+        hidden = set(filter(self._intake.unread.hides, paths))
+        for some, source in ((paths - hidden, self._found_by()), (hidden, Source.RESCAN)):
+            if some:
+                self._request(tuple(sorted(some)), SCAN_SHARE, source)
+                self._gathers_until = now + GATHER_SECONDS
 
     def next(self) -> float | None:
         """When something is to be asked for next."""

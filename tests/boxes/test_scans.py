@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,17 @@ from typing import cast
 import pytest
 
 from flocksy.boxes.box import Box
-from flocksy.boxes.scan.findings import Busy, Differs, Finding, Gone, Seen, Skipped
+from flocksy.boxes.guard import Source
+from flocksy.boxes.scan.findings import (
+    Busy,
+    Differs,
+    Finding,
+    Gone,
+    Remark,
+    Seen,
+    Skipped,
+    Unreadable,
+)
 from flocksy.boxes.scan.scanner import Scanner, ScanReport, ScanRequest
 from flocksy.boxes.scan.watcher import QUIET_S, Settling, Watcher
 from flocksy.boxes.scans import (
@@ -22,6 +33,7 @@ from flocksy.boxes.scans import (
     SCAN_SHARE,
     TOGETHER_SECONDS,
 )
+from flocksy.boxes.unread import MAX_UNREAD, Unread
 from flocksy.sync.trees import DiskEntry
 from flocksy.sync.version import Kind
 from flocksy.testing.lockstep import Lockstep
@@ -265,6 +277,7 @@ class Asked:
         self.now = now
         self.requests: list[ScanRequest] = []
         self._settling = Settling()
+        monkeypatch.setattr(Watcher, "happened", lambda *_: None)  # by another clock
         self.path = Path(box.setup.path, "big")
         self.path.write_bytes(b"x")
         monkeypatch.setattr(box._opened.watcher, "_settling", self._settling)
@@ -332,3 +345,110 @@ def test_a_look_at_the_whole_box_finds_what_rests(asked: Asked) -> None:
     assert asked.requests[-1].paths is None
     asked.answer()
     assert not asked.box.intake.waiting
+
+
+# -- what could not be read ------------------------------------------------------------------------
+
+EIO = "cannot be read: Input/output error"
+
+
+def looks_at(asked: Asked, finding: Finding, until_s: float) -> list[float]:
+    """When it was looked at, each look having found this, and nobody having asked for one but the
+    first."""
+    times: list[float] = []
+    asked.write_for(0.2)
+    began = asked.now
+    while asked.now - began < until_s:
+        if asked.box.scanning:
+            times.append(asked.now - began)
+            asked.answer(finding)
+            assert asked.box.settled, "who waits would wait for good"
+        when = asked.box.scans.next()
+        assert when is not None
+        asked.now = max(when, asked.now)
+        asked.box.scans.turn(asked.now)
+    return times
+
+
+def test_what_could_not_be_read_is_looked_at_again(asked: Asked) -> None:
+    times = looks_at(asked, Unreadable("big", EIO), 600)
+    assert times[:8] == pytest.approx([0, 1, 3, 7, 15, 31, 63, 123])
+    gaps = [later - before for before, later in itertools.pairwise(times[6:])]
+    assert gaps == pytest.approx([60.0] * len(gaps))
+    assert asked.box.problems == {"big": EIO}
+    asked.now += 60
+    asked.box.scans.turn(asked.now)
+    asked.answer()
+    assert not asked.box.problems, "it is what it was"
+    assert asked.box.scans.next() == pytest.approx(asked.box.scans._whole_at)
+
+
+def test_what_is_read_long_before_it_fails_is_looked_at_rarely(asked: Asked) -> None:
+    times = looks_at(asked, Unreadable("big", EIO, hashing_s=30.0), 900)
+    assert times == pytest.approx([0, 300, 600])
+
+
+def test_what_cannot_be_read_better_later_is_not_looked_at_again(asked: Asked) -> None:
+    assert len(looks_at(asked, Unreadable("big", "too large", again=False), 3_500)) == 1
+    assert asked.box.problems == {"big": "too large"}
+
+
+def test_attributes_that_could_not_be_read_are_looked_at_again(asked: Asked) -> None:
+    assert looks_at(asked, Remark("big", EIO, again=True), 10) == pytest.approx([0, 1, 3, 7])
+
+
+def test_what_happens_there_meanwhile_brings_no_other_pause(asked: Asked) -> None:
+    began = asked.now
+    for _ in range(4):
+        assert asked.write_for(0.2) == 1
+        asked.answer(Unreadable("big", EIO))
+    assert asked.box.intake.unread.deadline() == pytest.approx(began + 0.2 + 1.0)
+
+
+def test_what_was_hidden_from_all_and_is_gone_was_seen_to_go_by_nobody(asked: Asked) -> None:
+    """A directory that a disk did not let us read, or a person, and that is empty when it does."""
+    asked.write_for(0.2)
+    asked.answer(Unreadable("big", EIO))
+    asked._settling.note("big/below", asked.now)
+    asked._settling.note("other", asked.now)
+    asked.now += 1.0
+    asked.box.scans.turn(asked.now)
+    sources = {one.paths: asked.box.scans._sources[one.ticket] for one in asked.requests[-2:]}
+    assert sources == {("other",): Source.LIVE, ("big", "big/below"): Source.RESCAN}
+
+
+def test_an_edit_that_a_disk_did_not_let_us_read_is_told_once_it_does(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock.write(0, "a", "one")
+    flock.settle_equal()
+    box, take, sick = flock.box(0), flock.box(0).scanned, True
+
+    def scanned(report: ScanReport, now: float) -> None:
+        findings = [
+            Unreadable(one.path, EIO) if sick and isinstance(one, Seen) else one
+            for one in report.findings
+        ]
+        take(replace(report, findings=findings), now)
+
+    monkeypatch.setattr(box, "scanned", scanned)
+    flock.write(0, "a", "two")
+    flock.run_until(lambda: box.problems == {"a": EIO})
+    began, sick = flock.now, False
+    flock.run_until(lambda: flock.path(1, "a").read_text() == "two")
+    assert flock.now - began < 60
+    assert not box.problems
+    flock.settle_equal()
+
+
+def test_only_so_many_are_looked_at_again() -> None:
+    unread = Unread()
+    for number in range(MAX_UNREAD + 1):
+        unread.failed(str(number), 0.0)
+    assert len(unread.due(1.0)) == MAX_UNREAD
+    assert unread.deadline() is None
+    unread.failed("0", 1.0)
+    unread.forget("1")
+    unread.failed("one more", 1.0)
+    assert unread.deadline() == 2.0 and unread.due(2.0) == ["one more"]
+    assert unread.due(3.0) == ["0"]

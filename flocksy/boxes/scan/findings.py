@@ -45,10 +45,13 @@ class Busy:
 @dataclass(frozen=True, slots=True)
 class Unreadable:
     """Neither seen nor gone; `reason` is for people. Nothing may be concluded about the path or
-    anything below it."""
+    anything below it. `again`: another look may do better, though nothing has happened there."""
 
     path: str
     reason: str
+    again: bool = True
+    hashing_s: float = field(default=0.0, compare=False)
+    """What reading it took until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +74,12 @@ class Unfollowed:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """What people should know of a path; nothing follows from it. After what was seen there."""
+    """What people should know of a path; nothing follows from it. After what was seen there.
+    `again`: as for `Unreadable`."""
 
     path: str
     reason: str
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

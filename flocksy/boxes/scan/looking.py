@@ -10,7 +10,7 @@ from enum import Enum
 
 from flocksy.boxes.disk.port import Disk, Stat, as_stat
 from flocksy.boxes.scan.chunking import ContentChangedError, cut_file
-from flocksy.boxes.scan.findings import Seen
+from flocksy.boxes.scan.findings import Remark, Seen, Unreadable
 from flocksy.errors import LimitExceeded
 from flocksy.index.contents import Piece
 from flocksy.sync.attributes import AttributesError
@@ -106,22 +106,28 @@ def read_file(path: str, descriptor: int, found: Stat) -> Generator[None, None, 
     return Seen(path, found.entry(listed.root), tuple(pieces), listed.blobs())
 
 
-def attributes_of(disk: Disk, path: str) -> tuple[bytes | None, str]:
+def attributes_of(disk: Disk, path: str) -> tuple[bytes | None, Remark | None]:
     """The extended attributes of a file, for `DiskEntry`; if None, why, for people, unless it is
     plain. Raises `FileNotFoundError`."""
     try:
-        return disk.read_attributes(path), ""
+        return disk.read_attributes(path), None
     except FileNotFoundError:
         raise
     except AttributesError as error:
-        return None, str(error)
+        return None, Remark(path, str(error))
     except OSError as error:
         if kernel.is_unsupported(error):
-            return None, ""
-        return None, f"its extended attributes cannot be read: {error.strerror or error}"
+            return None, None
+        reason = f"its extended attributes cannot be read: {error.strerror or error}"
+        return None, Remark(path, reason, again=True)
 
 
-def why(error: OSError | LimitExceeded) -> str:
+def unreadable(path: str, error: OSError | LimitExceeded, hashing_s: float = 0.0) -> Unreadable:
+    """What a look at the path says that ended with this error, after so long a reading."""
+    return Unreadable(path, _why(error), not isinstance(error, LimitExceeded), hashing_s)
+
+
+def _why(error: OSError | LimitExceeded) -> str:
     if isinstance(error, LimitExceeded):
         return f"{error}; move it out of the box, or leave it out in .flockignore"
     if isinstance(error, PermissionError):

@@ -26,11 +26,9 @@ from flocksy.boxes.scan.findings import (
     Busy,
     Finding,
     Gone,
-    Remark,
     Seen,
     Skipped,
     Unfollowed,
-    Unreadable,
 )
 from flocksy.boxes.scan.follower import Follower, NotShown, Shown
 from flocksy.boxes.scan.listing import by_directory, by_spelling
@@ -41,7 +39,7 @@ from flocksy.boxes.scan.looking import (
     attributes_of,
     read_file,
     says,
-    why,
+    unreadable,
     with_parents,
 )
 from flocksy.errors import HostileInput, LimitExceeded
@@ -170,7 +168,7 @@ class Walk:
         try:
             found = self._disk.stat(path)
         except OSError as error:
-            yield Unreadable(path, why(error))
+            yield unreadable(path, error)
             return None, False
         if found is not None:
             if not self._holds(path, is_directory=found.kind is Kind.DIRECTORY):
@@ -213,7 +211,7 @@ class Walk:
         except OSError as error:
             if not path:
                 raise
-            yield Unreadable(path, why(error))
+            yield unreadable(path, error)
             return
         if at.only is not None:
             start = len(path) + 1 if path else 0
@@ -342,7 +340,7 @@ class Walk:
     def _hash(self, path: str, found: Stat, link: bytes) -> Steps:
         """Read a file or symlink that is new or changed."""
         started_s, looked_ns = time.perf_counter(), self._wall_clock_ns()
-        attributes, remark = None, ""
+        attributes, remark = None, None
         try:
             if found.kind is Kind.SYMLINK:
                 text = encode_path(self._disk.read_link(path))
@@ -362,7 +360,7 @@ class Walk:
         except (FileNotFoundError, ContentChangedError):
             after = None
         except (OSError, LimitExceeded) as error:
-            yield Unreadable(path, why(error))
+            yield unreadable(path, error, time.perf_counter() - started_s)
             return
         took_s = time.perf_counter() - started_s
         if after != found:
@@ -372,8 +370,8 @@ class Walk:
         settled = abs(looked_ns - (found.ctime_ns or found.mtime_ns)) > self._grain_ns
         entry = replace(seen.entry, attributes=attributes)
         yield replace(seen, entry=entry, settled=settled, link=link, hashing_s=took_s)
-        if remark:
-            yield Remark(path, remark)
+        if remark is not None:
+            yield remark
 
     def _look_at_attributes(self, path: str, found: Stat, entry: DiskEntry, link: bytes) -> Steps:
         """What is known of a file is so, but for its attributes, which nobody has asked for."""
@@ -384,14 +382,14 @@ class Walk:
         except FileNotFoundError:
             after = None
         except OSError as error:
-            yield Unreadable(path, why(error))
+            yield unreadable(path, error)
             return
         if after != found or abs(looked_ns - found.ctime_ns) <= self._grain_ns:
             yield Busy(path, 0.0)  # changed again it could look the same
         elif attributes is not None:
             yield Seen(path, replace(entry, attributes=attributes), link=link)
-        elif remark:
-            yield Remark(path, remark)
+        elif remark is not None:
+            yield remark
 
     def _stat_again(self, path: str) -> Stat | None:
         """What shows at the path by now, through the link if it is a followed one."""
