@@ -21,6 +21,7 @@ from flocksy.boxes.disk.mounts import Mounts
 from flocksy.boxes.disk.port import Disk, Stat
 from flocksy.boxes.scan.links import Links
 from flocksy.boxes.setup import BoxSetup, Mode
+from flocksy.boxes.unread import Unread
 from flocksy.index.store import BoxIndex
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.holding import Choice
@@ -74,6 +75,7 @@ class Held:
         self._looked = False
         self._mounts_at = 0.0
         self._trouble: str | None = None
+        self._unread = Unread()
         self._after: str | None = None
         self.moving = False
         """Whether the choice has moved, and `move` is to be called until it has not."""
@@ -155,12 +157,16 @@ class Held:
         if sure or now >= self._mounts_at:
             self._mounts_at = now + MOUNTS_SECONDS
             moved = self._mounts.look()
-        text = self._read()
+        text = self._look_at_file(now)
         if text is not None and text != self.choice.ignore.text:
             self.choice = Choice(self._setup.folders, text)
             if self.choice != self._in_force:
                 self._begin()
         return moved
+
+    def next(self) -> float | None:
+        """When to `look` again although nothing has happened: `.flockignore` could not be read."""
+        return self._unread.deadline()
 
     def move(self) -> bool:
         """Forget some of what is held no more. Whether that is done, and the box can go on."""
@@ -204,41 +210,47 @@ class Held:
             return False
         return View(self._index).wanted(IGNORE_FILE).version is not None
 
-    def _read(self) -> str | None:
+    def _look_at_file(self, now: float) -> str | None:
         """The text of `.flockignore` if it is another file than at the last look. What cannot be
         read changes nothing, nor does an absence that the flock does not know of: what it said
         before stays in force."""
+        self._unread.due(now)
         try:
-            found = self._disk.stat(IGNORE_FILE)
-            if found == self._seen and self._looked and self._trouble is None:
-                return None
-            if found is None:
-                self._seen, self._looked, self._trouble = None, False, None
-                if self._is_missed():
-                    return None
-                self._looked = True
-                return ""
-            if found.kind is not Kind.FILE:
-                self._trouble = "is no file; what it said before stays in force"
-                return None
-            if found.size > MAX_IGNORE_BYTES:
-                self._trouble = (
-                    f"is larger than {MAX_IGNORE_BYTES >> 10} KiB; what it said before stays in"
-                    " force"
-                )
-                return None
-            descriptor = self._disk.open_read(IGNORE_FILE)
-            try:
-                data = files.read_at(descriptor, found.size, 0)
-            finally:
-                os.close(descriptor)
-            if self._disk.stat(IGNORE_FILE) != found or len(data) != found.size:
-                return None  # being written: there is another look
+            text = self._read()
         except OSError as error:
             self._trouble = (
                 f"cannot be read: {error.strerror or error}; what it said before stays in force"
             )
+            self._unread.failed(IGNORE_FILE, now)
             return None
+        self._unread.forget(IGNORE_FILE)
+        return text
+
+    def _read(self) -> str | None:
+        found = self._disk.stat(IGNORE_FILE)
+        if found == self._seen and self._looked and self._trouble is None:
+            return None
+        if found is None:
+            self._seen, self._looked, self._trouble = None, False, None
+            if self._is_missed():
+                return None
+            self._looked = True
+            return ""
+        if found.kind is not Kind.FILE:
+            self._trouble = "is no file; what it said before stays in force"
+            return None
+        if found.size > MAX_IGNORE_BYTES:
+            self._trouble = (
+                f"is larger than {MAX_IGNORE_BYTES >> 10} KiB; what it said before stays in force"
+            )
+            return None
+        descriptor = self._disk.open_read(IGNORE_FILE)
+        try:
+            data = files.read_at(descriptor, found.size, 0)
+        finally:
+            os.close(descriptor)
+        if self._disk.stat(IGNORE_FILE) != found or len(data) != found.size:
+            return None  # being written: there is another look
         self._seen, self._looked, self._trouble = found, True, None
         return data.decode("utf-8", "surrogateescape")
 

@@ -203,6 +203,7 @@ class Scans:
         deadlines: Iterable[float | None] = (
             self._opened.watcher.deadline_s(),
             self._intake.deadline(),
+            self._held.next(),
             None if self._is_open else self._opens_at,
             self._whole_at,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from flocksy.boxes.scan.watcher import Watcher
 from flocksy.boxes.setup import BoxSetup, Mode
 from flocksy.sync.ignore import IGNORE_FILE
 from tests.boxes.flock_of_boxes import Flock
@@ -189,6 +192,38 @@ def test_an_ignore_file_that_cannot_be_read_changes_nothing(flock: Choosing) -> 
     flock.settle()
     assert IGNORE_FILE in flock.box(0).problems
     assert not [name for name in flock.names(1) if name.endswith(".key")]
+
+
+def test_an_ignore_file_that_a_disk_did_not_give_us_is_looked_at_again(
+    flock: Choosing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody tells that the disk is well again, so nothing else makes the box look."""
+    flock.write(0, IGNORE_FILE, "*.o\n")
+    flock.settle_equal()
+    held, now = flock.box(0).held, flock.now
+    with monkeypatch.context() as sick:
+
+        def refuse(path: str) -> int:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+
+        sick.setattr(Watcher, "happened", lambda *_: None)
+        sick.setattr(flock.box(0).disk, "open_read", refuse)
+        flock.path(0, IGNORE_FILE).write_text("*.o\n*.key\n")
+        whens = []
+        while now - flock.now < 200:
+            held.look(now)
+            held.look(now)  # each turn of the box does, whatever it is for
+            when = held.next()
+            next_at = flock.box(0).scans.next()
+            assert when is not None and next_at is not None and next_at <= when
+            whens.append(when - now)
+            now = when
+    assert whens[:6] == pytest.approx([1, 2, 4, 8, 16, 32])
+    assert set(whens[6:]) == {60.0}
+    assert "Input/output error" in held.problems[IGNORE_FILE] and not held.moving
+    held.look(now)
+    assert IGNORE_FILE not in held.problems and held.moving
+    assert held.next() is None
 
 
 def test_a_choice_that_a_crash_cut_short_comes_into_force(flock: Choosing) -> None:
