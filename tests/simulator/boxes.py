@@ -733,10 +733,9 @@ class BoxFlock(Flock):
             disk.refuses = disk.unreadable = lambda: False
             self.counts.update({f"{what} refused": count for what, count in disk.refused.items()})
         super().end_faults()
-        for node, disk in zip(self.nodes, self.disks, strict=True):
-            # Watchers say what they have missed, and boxes do by themselves what they owe, but for
-            # what could not be read: that waits for the next scan of all.
-            if not self.plan.seed & 4 or disk.refused["reads"]:
+        # Watchers say what they have missed, and boxes do by themselves what they owe.
+        if not self.plan.seed & 4:
+            for node in self.nodes:
                 self._rescan(node)
 
     def _rescan(self, node: Node) -> None:
