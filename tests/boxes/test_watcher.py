@@ -21,6 +21,9 @@ from flocksy.boxes.scan.watcher import (
     Settling,
     Watcher,
 )
+from tests.boxes.test_permissions import ordinarily, own_place
+
+__all__ = ["own_place"]
 
 DEADLINE_S = 30.0
 
@@ -293,6 +296,59 @@ def test_a_folder_that_was_refused_is_looked_at_once_it_is_watched(
     assert watcher.take(time.monotonic()).rescan
     (root / "made" / "seen").write_bytes(b"x")
     take_until(watcher, woken, "made/seen")
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o300, 0o600])
+def test_a_directory_that_we_may_not_read_is_watched_once_we_may(
+    own_place: Path, mode: int
+) -> None:
+    """Without the right to list it, or to go into it."""
+
+    def do() -> None:
+        closed, woken = own_place / "a" / "closed", threading.Event()
+        later = own_place / "a" / "later"
+        (closed / "below").mkdir(parents=True)
+        closed.chmod(mode)
+        watcher = Watcher(str(own_place), woken.set)
+        assert watcher.start() is None
+        later.mkdir(mode)
+        take_until(watcher, woken, "a/later")
+        for folder in (closed, later):
+            folder.chmod(0o700)
+        take_until(watcher, woken, "a/closed", "a/closed/below", "a/later")
+        (closed / "below" / "file").write_bytes(b"x")
+        (later / "file").write_bytes(b"x")
+        take_until(watcher, woken, "a/closed/below/file", "a/later/file")
+        watcher.stop()
+
+    ordinarily(do)
+
+
+def test_what_we_may_not_read_and_is_gone_is_forgotten(own_place: Path) -> None:
+    def do() -> None:
+        woken = threading.Event()
+        for name in ("removed", "moved", "in/it"):
+            (own_place / name).mkdir(parents=True, mode=0o700)
+            (own_place / name).chmod(0)
+        watcher = Watcher(str(own_place), woken.set)
+        assert watcher.start() is None
+        assert sum(map(len, watcher._eyes._closed.values())) == 3  # type: ignore[union-attr]
+        (own_place / "removed").rmdir()
+        (own_place / "in" / "it").rmdir()
+        (own_place / "in").rmdir()
+        (own_place / "moved").rename(own_place / "here")
+        take_until(watcher, woken, "removed", "in", "moved", "here")
+        root = os.fsencode(own_place.resolve())
+        held = watcher._eyes._closed  # type: ignore[union-attr]
+        assert held == {root: {os.path.join(root, b"here")}}
+        (own_place / "here").chmod(0o700)
+        take_until(watcher, woken, "here")
+        (own_place / "here" / "file").write_bytes(b"x")
+        take_until(watcher, woken, "here/file")
+        assert held == {root: set()}
+        watcher.stop()
+
+    ordinarily(do)
 
 
 def test_a_box_that_is_not_there_is_said(tmp_path: Path) -> None:

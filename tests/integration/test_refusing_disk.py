@@ -105,6 +105,9 @@ def test_an_unreadable_file(rig: Rig) -> None:
     assert (two.box / "not for us").read_text() == "later"
     assert (two.box / "closed" / "inside").read_text() == "later"
     assert box_status(one)["problems"] == []
+    (one.box / "closed" / "inside").write_text("once more")
+    seen = two.box / "closed" / "inside"
+    wait_until(lambda: seen.read_text() == "once more", "it is watched by now", SOON)
 
 
 def as_an_ordinary_user() -> None:

@@ -8,7 +8,8 @@ is used: one thread that reads events, and a watch for each directory that is no
 A directory that appears (made, or moved here) is watched with all below, and only then it is told,
 with every directory below: whoever looks at it then sees what came before the watch, and the watch
 sees what comes after. Of one that is moved away the watches go; if it went to another place of the
-box, it appears there.
+box, it appears there. One that we may not read cannot be watched: it appears when its mode changes,
+or that of the directory it is in.
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ class Watches:
         self._names = itertools.count()
         self._inside: dict[bytes, set[bytes]] = {}
         """Directories by the one they are in; all of them watched."""
+        self._closed: dict[bytes, set[bytes]] = {}
+        """Directories that we may not watch, by the one they are in."""
         self._refused: OSError | None = None
         """Why a directory below the root is not watched: the system gives no more watches."""
         self._inotify = InotifyFD()
@@ -119,6 +122,11 @@ class Watches:
                     self._forget(path)
                 elif event.is_moved_to or event.is_create:
                     found += self._appeared(path)
+                elif event.is_attrib:
+                    for closed in self._closed_at(path):
+                        found += [closed, *self._appeared(closed)]
+                elif event.is_delete:
+                    self._closed.get(folder, set()).discard(path)
         self._happened(found)
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
@@ -190,8 +198,9 @@ class Watches:
     def _watch(self, path: bytes) -> bool:
         name = CallbackId(next(self._names))
         watch = self._inotify.add_callback(path, _MASK, self, name)
-        if watch < 0:
-            return False  # permission denied: the library tells that so
+        if watch < 0:  # permission denied: the library tells that so
+            self._closed.setdefault(os.path.dirname(path), set()).add(path)
+            return False
         if watch in self._path_of:
             # The kernel knows it already, by another path: it was moved, and we are about to be
             # told so. What comes from now on is of this path.
@@ -200,12 +209,19 @@ class Watches:
         self._path_of[watch] = path
         self._watch_of[path] = watch
         self._name_of[watch] = name
+        self._closed.get(os.path.dirname(path), set()).discard(path)
         if path != self._root:
             self._inside.setdefault(os.path.dirname(path), set()).add(path)
         return True
 
+    def _closed_at(self, path: bytes) -> list[bytes]:
+        """The directory if it is not watched since we may not, and those in it."""
+        closed = [path] if path in self._closed.get(os.path.dirname(path), ()) else []
+        return closed + sorted(self._closed.get(path, ()))
+
     def _forget(self, path: bytes) -> None:
-        """Let go of the watches of a directory and all below."""
+        """Let go of the watches of a directory and all below, and of what was not watched there."""
+        self._closed.get(os.path.dirname(path), set()).discard(path)
         watches = []
         waiting = [path]
         while waiting:
@@ -222,4 +238,5 @@ class Watches:
     def _drop(self, path: bytes) -> None:
         self._watch_of.pop(path, None)
         self._inside.pop(path, None)
+        self._closed.pop(path, None)
         self._inside.get(os.path.dirname(path), set()).discard(path)
