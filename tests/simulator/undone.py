@@ -97,5 +97,12 @@ UNDONE = (
         "    if False and _brought_back(",
         plan="newest_and_held_back",
     ),
+    Mutant(
+        "what could not be read waits for the hour",
+        "flocksy.boxes.intake",
+        "                        self.unread.failed(path, now, finding.hashing_s)\n",
+        "                        pass\n",
+        plan="not_read_for_a_moment",
+    ),
 )
 """The other two of the first eleven plans show what was wrong with the simulator."""
