@@ -34,7 +34,8 @@ def build() -> str:
     """What would fly now: the last commit that changed any of it, with a plus where something is
     not committed."""
     what = ("--", "flocksy", "benchmarks/adversary", *JUDGING)
-    commit = _git("log", "-1", "--format=%h", *what)
+    # As long as git likes it just now, it would be another one after the next `git gc`.
+    commit = _git("log", "-1", "--abbrev=12", "--format=%h", *what)
     return commit + ("+" if _git("status", "--porcelain", *what) else "")
 
 
@@ -60,13 +61,7 @@ def collect(
     """Until there are `judged` events that say something, or `seconds` are over: a session, of
     `events`, is never cut short for it. Whether there are enough."""
     directory.mkdir(parents=True, exist_ok=True)
-    flies = build()
-    for path in directory.glob(f"{series.name}-*.npz"):
-        if (flew := build_of(path)) != flies:
-            raise FlocksyError(
-                f"{path}: a session of {flew}, and {flies} would fly now: remove it, or give"
-                " another directory"
-            )
+    _check_build(directory, series)
     end = time.monotonic() + seconds
     number = failures = 0
     while (have := count(directory, series)) < judged:
@@ -77,6 +72,7 @@ def collect(
         if time.monotonic() > end:
             print(f"{series.name}: time is over at {have} of {judged}")
             return False
+        _check_build(directory, series)
         began = time.monotonic()
         try:
             told = _one(target, series, seed + number, events)
@@ -90,6 +86,17 @@ def collect(
             continue
         print(f"{target.name}: {told}, {time.monotonic() - began:.0f} s", flush=True)
     return True
+
+
+def _check_build(directory: Path, series: Series) -> None:
+    """Also between sessions: who commits meanwhile would have the rest saved as of that."""
+    flies = build()
+    for path in directory.glob(f"{series.name}-*.npz"):
+        if (flew := build_of(path)) != flies:
+            raise FlocksyError(
+                f"{path}: a session of {flew}, and {flies} would fly now: go back to that"
+                " commit, remove it, or give another directory"
+            )
 
 
 def count(directory: Path, series: Series) -> int:

@@ -61,7 +61,6 @@ def two_classifiers(seed: int) -> dict[str, tuple[str, Any]]:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judging, "classifiers", two_classifiers)
     monkeypatch.setattr(judging, "PERMUTATIONS", 2000)
-    monkeypatch.setattr(judging, "FEATURE_PERMUTATIONS", 20_000)
     monkeypatch.setattr(judging, "TREES", 20)
 
 
@@ -134,6 +133,7 @@ def test_an_advantage_of_the_bound_shows_in_the_figure_that_gives_it(
     """A shift of 0.19 in one of as many figures as there are, of as many changes as are flown."""
     monkeypatch.setattr(sys.modules[__name__], "EVENTS", flown(ENOUGH))
     monkeypatch.setattr(sys.modules[__name__], "FEATURES", 212)
+    monkeypatch.setattr(judging, "PERMUTATIONS_OF_A_FEATURE", 200)
     (name, _, p), *others = strongest(planted(0.19, 0))
     assert (name, p < 0.05) == ("figure 3", True)
     assert all(p > 0.05 for _, _, p in others)

@@ -73,6 +73,35 @@ def test_builds_are_not_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         collect.collect(tmp_path, series, 1, 1, 0, 1)
 
 
+def test_what_flies_is_looked_at_before_each_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flown: list[Path] = []
+    monkeypatch.setattr(collect, "build", lambda: "one" if len(flown) < 2 else "two")
+
+    def one(target: Path, *_: object) -> str:
+        flown.append(target)
+        saved(target, "one", ["a"])
+        return "flown"
+
+    monkeypatch.setattr(collect, "_one", one)
+    with pytest.raises(FlocksyError, match="two would fly now"):
+        collect.collect(tmp_path, Series("whether", "heartbeats"), 1000, 1, 60, 1)
+    assert len(flown) == 2
+
+
+def test_a_build_has_one_name_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def git(*words: str) -> str:
+        asked.append(words)
+        return ""
+
+    monkeypatch.setattr(collect, "_git", git)
+    collect.build()
+    assert "--abbrev=12" in asked[0], "git shows more digits once there is more in it"
+
+
 def test_a_figure_that_only_some_sessions_have_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,11 @@ np = pytest.importorskip("numpy")
 pytest.importorskip("sklearn")
 
 from benchmarks.adversary.bounds import STEPS  # noqa: E402
-from benchmarks.adversary.judge import LEAST_DRAWN, Verdict  # noqa: E402
+from benchmarks.adversary.judge import (  # noqa: E402
+    LEAST_DRAWN,
+    PERMUTATIONS_OF_A_FEATURE,
+    Verdict,
+)
 from benchmarks.adversary.plan import PLANS  # noqa: E402
 from benchmarks.adversary.reactions import table  # noqa: E402
 from benchmarks.adversary.report import Finding, report, together  # noqa: E402
@@ -135,3 +139,22 @@ def test_what_is_not_found_is_said_with_what_may_be() -> None:
     series = Series("whether", "heartbeats")
     (one,) = with_controls(finding(series, 0.6, (0.51, 0.45, 0.57)))
     assert "at most 0.570" in one.holds
+
+
+FIGURES = {"who": 212, "single": 385, "whether": 1100, "active": 185}
+"""That differ, about: of `single` also those against the group, of `whether` three ways each."""
+
+
+@pytest.mark.parametrize("question", FIGURES)
+def test_what_is_certain_is_a_leak_beside_all_other_rows(question: str) -> None:
+    """The least p that a permutation test can give, as a complete report corrects it."""
+    steps = [step.series for plan in set(PLANS) - {"quick"} for step in PLANS[plan]]
+    honest = [series for series in steps if series.is_honest]
+    count = FIGURES[question]
+    least = count / (PERMUTATIONS_OF_A_FEATURE * count + 1)
+    rows = [finding(series) for series in honest]
+    at = next(at for at, series in enumerate(honest) if series.question == question)
+    rows[at] = replace(rows[at], features=[("gap p99", 0.3, least)])
+    if question == "active":
+        rows[at] = replace(rows[at], oracle_p=0.5)
+    assert with_controls(*rows)[at].holds.startswith("LEAKS")
