@@ -205,10 +205,12 @@ class Checks:
             node.clock.virtual(emitter._instant_ns(round_)) for round_ in (first, last)
         )
         slack_ns = settings.period_ns // SLACK_SHARE
-        # Who stood still passes over what it would have sent meanwhile.
+        # Who stood still passes over what it would have sent meanwhile, and goes on with the next
+        # round.
         until_ns = node.went_on_ns
         burst_ns = self._burst_ns[node.lane]
-        if burst_ns is not None and burst_ns[0] <= max(begin_ns, until_ns) + slack_ns:
+        next_ns = max(begin_ns, until_ns + settings.period_ns)
+        if burst_ns is not None and burst_ns[0] <= next_ns + slack_ns:
             burst, sent = node.emitted[-1]
             after_ms = settings.settle_ms
             if sent < self.bursts[burst]:
