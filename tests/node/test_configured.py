@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
@@ -30,6 +32,21 @@ def running(place: Place) -> Configured:
     made = Configured(replace(load(place.write(PLAIN)), boxes=(A, B)), keeper, lambda: 7.0)
     made.open_boxes()
     return made
+
+
+@contextmanager
+def opened(place: Place, text: str) -> Iterator[Configured]:
+    """What a node with this configuration is configured to, its folders there."""
+    exchange = cast(Exchange, SimpleNamespace(add=lambda _: None, remove=lambda _: None))
+    scanner = Scanner()
+    keeper = Keeper(exchange, scanner, lambda: 0, lambda: None)
+    configured = Configured(load(place.write(text)), keeper, lambda: 7.0)
+    configured.open_boxes()
+    try:
+        yield configured
+    finally:
+        keeper.close()
+        scanner.stop()
 
 
 def take_over(running: Configured, *boxes: BoxSettings) -> None:
@@ -67,47 +84,35 @@ def test_only_boxes_and_key_files_are_taken_over(running: Configured) -> None:
 
 def test_an_adopted_box_is_paused_no_more(place: Place) -> None:
     text = TOML + f'[box.a]\nbase_path = "{place.box("a")}"\npaused = true\n'
-    settings = load(place.write(text))
-    exchange = cast(Exchange, SimpleNamespace(add=lambda _: None, remove=lambda _: None))
-    scanner = Scanner()
-    keeper = Keeper(exchange, scanner, lambda: 0, lambda: None)
-    configured = Configured(settings, keeper, lambda: 7.0)
-    configured.open_boxes()
-    kept = keeper.get("a")
-    assert kept.by_user and kept.box is None
-    Choosing(configured).handlers["box_adopt"]({"name": "a"})
-    assert kept.box is not None, kept.reason
-    keeper.close()
-    scanner.stop()
-    again = load(place.options())
-    assert [box.paused for box in again.boxes] == [False], "nor after the next start"
-    assert configured.settings.boxes == again.boxes
+    with opened(place, text) as configured:
+        kept = configured.keeper.get("a")
+        assert kept.by_user and kept.box is None
+        Choosing(configured).handlers["box_adopt"]({"name": "a"})
+        assert kept.box is not None, kept.reason
+        again = load(place.options())
+        assert [box.paused for box in again.boxes] == [False], "nor after the next start"
+        assert configured.settings.boxes == again.boxes
 
 
 def test_a_box_is_paused_also_where_a_key_is_missing(place: Place) -> None:
     """Nothing can be written then, so it does not last."""
     text = TOML + f'[box.a]\nbase_path = "{place.box("a")}"\n'
-    settings = load(place.write(text))
-    exchange = cast(Exchange, SimpleNamespace(add=lambda _: None, remove=lambda _: None))
-    scanner = Scanner()
-    keeper = Keeper(exchange, scanner, lambda: 0, lambda: None)
-    configured = Configured(settings, keeper, lambda: 7.0)
-    configured.open_boxes()
-    place.keystore.write_text("{}")
-    handlers = Choosing(configured).handlers
-    said = handlers["box_pause"]({"name": "a"})
-    assert keeper.get("a").by_user
-    assert "until the node stops" in cast(Answer, said)["text"]
-    said = handlers["box_adopt"]({"name": "a"})
-    assert not keeper.get("a").by_user
-    assert "is being adopted" in cast(Answer, said)["text"]
-    handlers["box_pause"]({"name": "a"})
-    said = handlers["box_resume"]({"name": "a"})
-    assert not keeper.get("a").by_user
-    assert said == {"text": "a: goes on"}, "as the file says, which has never been told otherwise"
-    keeper.close()
-    scanner.stop()
-    assert place.config.read_text() == text
+    with opened(place, text) as configured:
+        place.keystore.write_text("{}")
+        handlers = Choosing(configured).handlers
+        said = handlers["box_pause"]({"name": "a"})
+        assert configured.keeper.get("a").by_user
+        assert "until the node stops" in cast(Answer, said)["text"]
+        said = handlers["box_adopt"]({"name": "a"})
+        assert not configured.keeper.get("a").by_user
+        assert "is being adopted" in cast(Answer, said)["text"]
+        handlers["box_pause"]({"name": "a"})
+        said = handlers["box_resume"]({"name": "a"})
+        assert not configured.keeper.get("a").by_user
+        assert said == {"text": "a: goes on"}, (
+            "as the file says, which has never been told otherwise"
+        )
+        assert place.config.read_text() == text
 
 
 @pytest.mark.parametrize(
@@ -117,21 +122,14 @@ def test_a_box_that_goes_on_says_where_that_does_not_last(
     place: Place, command: str, does: str
 ) -> None:
     text = TOML + f'[box.a]\nbase_path = "{place.box("a")}"\npaused = true\n'
-    settings = load(place.write(text))
-    exchange = cast(Exchange, SimpleNamespace(add=lambda _: None, remove=lambda _: None))
-    scanner = Scanner()
-    keeper = Keeper(exchange, scanner, lambda: 0, lambda: None)
-    configured = Configured(settings, keeper, lambda: 7.0)
-    configured.open_boxes()
-    in_the_way = place.config.with_name(place.config.name + ".new")
-    in_the_way.touch()
-    handlers = Choosing(configured).handlers
-    said = cast(Answer, handlers[command]({"name": "a"}))["text"]
-    assert keeper.get("a").box is not None
-    assert f"a: {does}; it is paused again when the node starts anew ({in_the_way}: " in said
-    assert place.config.read_text() == text
-    in_the_way.unlink()
-    assert handlers["box_resume"]({"name": "a"}) == {"text": "a: goes on"}
-    assert "paused = true" not in place.config.read_text()
-    keeper.close()
-    scanner.stop()
+    with opened(place, text) as configured:
+        in_the_way = place.config.with_name(place.config.name + ".new")
+        in_the_way.touch()
+        handlers = Choosing(configured).handlers
+        said = cast(Answer, handlers[command]({"name": "a"}))["text"]
+        assert configured.keeper.get("a").box is not None
+        assert f"a: {does}; it is paused again when the node starts anew ({in_the_way}: " in said
+        assert place.config.read_text() == text
+        in_the_way.unlink()
+        assert handlers["box_resume"]({"name": "a"}) == {"text": "a: goes on"}
+        assert "paused = true" not in place.config.read_text()
