@@ -16,11 +16,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from benchmarks.example import PROFILES, example
 from flocksy.testing.cells import cells_since, count_cells
 from flocksy.testing.processes import roles, taken
 from flocksy.testing.rig import Rig, RigError, RigNode
-
-HERE = Path(__file__).resolve().parent.parent
 
 APPENDED_BYTES = 1024
 BURST_CELL_BYTES = 64 << 10
@@ -85,13 +84,9 @@ def main() -> int:
     parser.add_argument("--megabytes", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=240.0)
     parser.add_argument("--every", type=float, default=1.0)
-    parser.add_argument("--profile", choices=("fast", "balanced", "quiet"), default="balanced")
+    parser.add_argument("--profile", choices=PROFILES, default="balanced")
     given = parser.parse_args()
-    configs = [HERE / "test-configs" / f"node{number}" for number in (1, 2, 3)]
-    with Rig(configs, HERE / "keys-example") as rig:
-        for node in rig.nodes:
-            text = node.config.read_text()
-            node.config.write_text(text.replace("profile = fast", f"profile = {given.profile}"))
+    with example(given.profile) as rig:
         try:
             rig.start_all()
             rig.wait_for_view()

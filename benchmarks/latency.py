@@ -13,12 +13,10 @@ import os
 import statistics
 import sys
 import time
-from pathlib import Path
 
+from benchmarks.example import PROFILES, example
 from flocksy.testing.cells import count_cells
 from flocksy.testing.rig import Rig, RigError
-
-HERE = Path(__file__).resolve().parent.parent
 
 CHANGE_BYTES = 1024
 PATIENCE_SECONDS = 60.0
@@ -44,13 +42,9 @@ def main() -> int:
     """Run the benchmark. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--times", type=int, default=20)
-    parser.add_argument("--profile", choices=("fast", "balanced", "quiet"), default="balanced")
+    parser.add_argument("--profile", choices=PROFILES, default="balanced")
     given = parser.parse_args()
-    configs = [HERE / "test-configs" / f"node{number}" for number in (1, 2, 3)]
-    with Rig(configs, HERE / "keys-example") as rig:
-        for node in rig.nodes:
-            text = node.config.read_text()
-            node.config.write_text(text.replace("profile = fast", f"profile = {given.profile}"))
+    with example(given.profile) as rig:
         try:
             rig.start_all()
             rig.wait_for_view()

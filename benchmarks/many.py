@@ -19,9 +19,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.example import PROFILES, example
 from flocksy.testing.rig import Rig, RigError
 
-HERE = Path(__file__).resolve().parent.parent
 FILE_BYTES = 4096
 PATIENCE_S = 300.0
 POLL_S = 0.02
@@ -101,13 +101,9 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=5000)
     parser.add_argument("--directories", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--profile", choices=("fast", "balanced", "quiet"), default="fast")
+    parser.add_argument("--profile", choices=PROFILES, default="fast")
     given = parser.parse_args()
-    configs = [HERE / "test-configs" / f"node{number}" for number in (1, 2, 3)]
-    with Rig(configs, HERE / "keys-example") as rig:
-        for node in rig.nodes:
-            text = node.config.read_text()
-            node.config.write_text(text.replace("profile = fast", f"profile = {given.profile}"))
+    with example(given.profile) as rig:
         try:
             rig.start_all()
             rig.wait_for_view()
