@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import tempfile
 import threading
@@ -21,6 +22,7 @@ from flocksy.boxes.scan.watcher import (
     Settling,
     Watcher,
 )
+from flocksy.boxes.scan.watches import Watches
 from tests.boxes.test_permissions import ordinarily, own_place
 
 __all__ = ["own_place"]
@@ -89,7 +91,7 @@ def take_until(watcher: Watcher, woken: threading.Event, *paths: str) -> set[str
     while not seen >= set(paths):
         assert time.monotonic() < until, f"only {seen}"
         due = watcher.deadline_s()
-        woken.wait(1.0 if due is None else max(0.0, due - time.monotonic()))
+        woken.wait(1.0 if due is None else min(max(0.0, due - time.monotonic()), 1.0))
         woken.clear()
         seen.update(watcher.take(time.monotonic()).paths)
     return seen
@@ -186,6 +188,70 @@ def test_a_directory_found_before_its_move_is_told_stays_watched(
     for number in range(60):
         (root / f"new{number}" / "d" / "file").write_bytes(b"x")
     take_until(watcher, woken, *(f"new{number}/d/file" for number in range(60)))
+
+
+def test_where_a_directory_has_gone_to_is_told_with_where_it_went_from(
+    watched: tuple[Path, Watcher, threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that is in it is watched before it is told, which takes longer than its old name is left
+    to settle; and who is told of that alone sees a deletion."""
+    root, watcher, woken = watched
+    (root / "a" / "b").mkdir(parents=True)
+    take_until(watcher, woken, "a")
+    at_it, go = threading.Event(), threading.Event()
+    real = Watches._watch_below
+
+    def slowly(watches: Watches, path: bytes) -> list[bytes]:
+        at_it.set()
+        assert go.wait(DEADLINE_S)
+        return real(watches, path)
+
+    monkeypatch.setattr(Watches, "_watch_below", slowly)
+    (root / "a").rename(root / "c")
+    assert at_it.wait(DEADLINE_S)
+    assert watcher.take(time.monotonic() + LONGEST_WAIT_S) == Dirty((), False)
+    assert watcher.busy and watcher.deadline_s() == math.inf, "no reason to ask again and again"
+    woken.clear()
+    go.set()
+    assert woken.wait(DEADLINE_S)
+    assert set(watcher.take(time.monotonic() + QUIET_S).paths) == {"a", "c", "c/b"}
+    assert not watcher.busy
+
+
+def test_what_is_moved_among_ours_holds_up_nothing(
+    watched: tuple[Path, Watcher, threading.Event],
+) -> None:
+    root, watcher, woken = watched
+    (root / "old").rename(root / ".flocksy" / "old")
+    assert take_until(watcher, woken, "old") == {"old"}
+    (root / "last").write_bytes(b"x")
+    assert take_until(watcher, woken, "last") == {"last"}
+
+
+def test_what_is_in_a_directory_that_the_disk_did_not_list_is_watched_once_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sick" / "below").mkdir(parents=True)
+    sick, woken = tmp_path.resolve() / "sick", threading.Event()
+    real = os.scandir
+
+    def scandir(path: bytes) -> object:
+        if path == os.fsencode(sick):
+            raise OSError(errno.EIO, "Input/output error", path)
+        return real(path)
+
+    watcher = Watcher(str(tmp_path), woken.set)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", scandir)
+        said = watcher.start()
+        assert said is not None and str(sick) in said and "Input/output error" in said
+        assert not watcher.sees_all, "and who deletes something there is not seen"
+        assert watcher.shortage() == said
+    assert watcher.shortage() is None
+    assert watcher.take(time.monotonic()) == Dirty((), True, lost=True)
+    (sick / "below" / "file").write_bytes(b"x")
+    take_until(watcher, woken, "sick/below/file")
+    watcher.stop()
 
 
 def test_another_directory_of_the_same_name_is_watched(

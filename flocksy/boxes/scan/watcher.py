@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import heapq
+import math
 import os
 import sys
 import tempfile
@@ -93,6 +94,18 @@ class Settling:
         have moved meanwhile; that is looked at when its turn comes, not with every event."""
         self._rescan = False
         self._lost = False
+        self._arriving_s: float | None = None
+        """Since when a directory that was moved is gone through, before it is noted."""
+
+    def arriving(self, now_s: float) -> None:
+        """A directory was moved here, and will be `arrived` with all below. Until then nothing is
+        handed on: it has gone from somewhere a moment ago, and that is half of the news."""
+        self._arriving_s = now_s
+
+    def arrived(self) -> float | None:
+        """It has been gone through. When it came, which is when something happened there."""
+        since_s, self._arriving_s = self._arriving_s, None
+        return since_s
 
     def note(self, path: str, now_s: float) -> None:
         """Something happened at the path."""
@@ -121,6 +134,8 @@ class Settling:
 
     def take(self, now_s: float) -> Dirty:
         """What is due; empty when nothing is."""
+        if self._arriving_s is not None:
+            return Dirty((), False)
         if self._rescan:
             lost, self._rescan, self._lost = self._lost, False, False
             return Dirty((), True, lost)
@@ -133,6 +148,8 @@ class Settling:
 
     def deadline_s(self) -> float | None:
         """When `take` will next have something, if nothing more happens."""
+        if self._arriving_s is not None:
+            return math.inf
         if self._rescan:
             return 0.0
         return self._next_s()
@@ -155,7 +172,7 @@ class Settling:
     @property
     def busy(self) -> bool:
         """Whether something waits."""
-        return self._rescan or bool(self._waiting)
+        return self._rescan or bool(self._waiting) or self._arriving_s is not None
 
 
 class Watcher:
@@ -194,7 +211,7 @@ class Watcher:
         def happened(paths: list[bytes]) -> None:
             self.happened(*paths)
 
-        return Watches(os.fsencode(self.root), happened, self.lost)
+        return Watches(os.fsencode(self.root), happened, self.lost, self.arriving)
 
     def shortage(self) -> str | None:
         """One line for people if the system gives us no more watches, so that directories made
@@ -262,15 +279,21 @@ class Watcher:
     def happened(self, *paths: str | bytes) -> None:
         """Something happened at these absolute paths. Called by the operating system's thread."""
         inside = [path for path in map(self._inside, paths) if path is not None]
-        if not inside:
-            return
         now_s = time.monotonic()
         with self._lock:
+            since_s = self._settling.arrived()
+            if not inside and since_s is None:
+                return
             for path in inside:
-                self._settling.note(path, now_s)
+                self._settling.note(path, now_s if since_s is None else since_s)
             wake, self._woken = not self._woken, True
         if wake:
             self._wake()
+
+    def arriving(self) -> None:
+        """A directory was moved to where it will be said to have `happened`."""
+        with self._lock:
+            self._settling.arriving(time.monotonic())
 
     def lost(self) -> None:
         """Events were lost."""
@@ -358,4 +381,5 @@ def _why_not(root: str, error: OSError) -> str:
     if error.errno == errno.EMFILE:
         remedy = "sudo sysctl fs.inotify.max_user_instances=1024"
         return f"{root}: too many watchers, changes are found hourly only; run: {remedy}"
-    return f"{root}: cannot be watched, changes are found hourly only: {error.strerror or error}"
+    place = root if error.filename is None else os.fsdecode(error.filename)
+    return f"{place}: cannot be watched, changes are found hourly only: {error.strerror or error}"

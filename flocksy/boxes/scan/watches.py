@@ -47,15 +47,21 @@ class Watches:
     """See the head of this module. Implements the library's `WatchCallback`."""
 
     def __init__(
-        self, root: bytes, happened: Callable[[list[bytes]], None], lost: Callable[[], None]
+        self,
+        root: bytes,
+        happened: Callable[[list[bytes]], None],
+        lost: Callable[[], None],
+        arriving: Callable[[], None],
     ) -> None:
-        """`happened` gets absolute paths, `lost` says that events were; both from another thread.
+        """`happened` gets absolute paths, `lost` says that events were, `arriving` that a directory
+        was moved to where it will be said to have `happened`; all from another thread.
 
         Raises `OSError` where the root cannot be watched, or the system gives no more instances.
         """
         self._root = root
         self._happened = happened
         self._lost = lost
+        self._arriving = arriving
         self._lock = threading.Lock()
         self._path_of: dict[WatchDescriptor, bytes] = {}
         self._watch_of: dict[bytes, WatchDescriptor] = {}
@@ -67,7 +73,8 @@ class Watches:
         self._closed: dict[bytes, set[bytes]] = {}
         """Directories that we may not watch, by the one they are in."""
         self._refused: OSError | None = None
-        """Why a directory below the root is not watched: the system gives no more watches."""
+        """Why a directory below the root is not watched: the system gives no more watches, or the
+        disk did not say which there are."""
         self._inotify = InotifyFD()
         try:
             with self._lock:
@@ -121,6 +128,8 @@ class Watches:
                 if event.is_moved_from:
                     self._forget(path)
                 elif event.is_moved_to or event.is_create:
+                    if event.is_moved_to:  # with all that is in it, which may take a while
+                        self._arriving()
                     found += self._appeared(path)
                 elif event.is_attrib:
                     for closed in self._closed_at(path):
@@ -174,8 +183,11 @@ class Watches:
             try:
                 with os.scandir(waiting.pop()) as entries:
                     folders = [one.path for one in entries if one.is_dir(follow_symlinks=False)]
-            except OSError:
+            except (FileNotFoundError, NotADirectoryError, PermissionError):
                 continue  # it has gone again, or may not be read: the scan says so
+            except OSError as error:
+                self._refused = error
+                continue
             for folder in folders:
                 if not self._is_ours(folder):
                     yield folder
