@@ -37,6 +37,8 @@ class _Pace:
     """In a row."""
     pause_s: float
     reading_s: float
+    busy_since: float | None = None
+    """When a look first found it being written, and none has found it at rest since."""
 
     @property
     def until(self) -> float:
@@ -71,12 +73,16 @@ class Pacing:
         return path in self._paces
 
     def busy(self, path: str, now: float, reading_s: float) -> None:
-        """It changed while it was read: it is looked at again after its pause."""
+        """It changed while it was read: it is looked at again after its pause. What is copied here
+        is not at rest before its end, so it waits for no more than a tenth of the time it took."""
         before = self._before(path, now)
-        longer = 0.0 if before is None else min(2 * before.pause_s, MAX_PAUSE_SECONDS)
+        changes, since, longer = 0, now, 0.0
+        if before is not None:
+            changes = before.changes
+            since = now if before.busy_since is None else before.busy_since
+            longer = min(2 * before.pause_s, (now - since) / FACTOR, MAX_PAUSE_SECONDS)
         pause_s = max(LEAST_BUSY_SECONDS, FACTOR * reading_s, longer)
-        changes = 0 if before is None else before.changes
-        self._note(path, _Pace(now, changes, pause_s, reading_s))
+        self._note(path, _Pace(now, changes, pause_s, reading_s, since))
         self._due[path] = now + pause_s
 
     def rests(self, path: str, now: float) -> bool:

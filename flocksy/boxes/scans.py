@@ -14,6 +14,7 @@ from flocksy.boxes.scan.findings import Remark, Skipped, Unfollowed, Unreadable
 from flocksy.boxes.scan.scanner import Scanner, ScanReport, ScanRequest, Symlinks
 from flocksy.boxes.scan.watcher import MAX_PATHS
 from flocksy.boxes.setup import BoxSetup
+from flocksy.sync.names import ancestors
 from flocksy.sync.version import Kind
 
 RESCAN_SECONDS = 3600.0
@@ -58,6 +59,9 @@ class Scans:
         """The last scan for the hour."""
         self._differing: set[str] = set()
         """Paths that it has found to be otherwise, some more than `MAX_PATHS` at most."""
+        self._never_seen: set[str] = set()
+        """Directories that could not be read since the box was opened: what has gone in them went
+        when nobody saw it."""
         self._hurries = False  # since a scan has failed
         self._whole = 0
         self._wholes: set[int] = set()
@@ -132,6 +136,9 @@ class Scans:
     def taken(self, report: ScanReport, now: float) -> bool:
         """A report has been taken in. Whether it was the last of a scan of the whole box."""
         self._have_looked([finding.path for finding in report.findings], report.ticket, now)
+        if self._sources.get(report.ticket) is Source.START:
+            unreadable = (one.path for one in report.findings if isinstance(one, Unreadable))
+            self._never_seen.update(filter(self._was_directory, unreadable))
         return report.last and self._ended(report, now)
 
     def _have_looked(self, paths: Iterable[str], ticket: int, now: float) -> None:
@@ -141,7 +148,8 @@ class Scans:
                 del self._looked_at[path]
                 if path in self._changing:
                     self._changing.discard(path)
-                    self._intake.look_later(path, now)
+                    if not self._rests(path, now):
+                        self._intake.look_again(path, now)
 
     def _ended(self, report: ScanReport, now: float) -> bool:
         self.tickets.discard(report.ticket)
@@ -151,6 +159,7 @@ class Scans:
         before = report.ticket in self._outside
         self._outside.discard(report.ticket)
         self._intake.answered(report.ticket, failed=report.failed is not None)
+        self._never_seen &= self._intake.unread.paths()
         if report.ticket == self._hourly:
             self._look_at_differing(report, before=before)
         if report.failed is not None:
@@ -193,9 +202,14 @@ class Scans:
         self._changing |= paths & self._looked_at.keys()
         paths -= self._changing
         hidden = set(filter(self._intake.unread.hides, paths))
-        for some, source in ((paths - hidden, self._found_by()), (hidden, Source.RESCAN)):
+        never = {one for one in hidden if not self._never_seen.isdisjoint((one, *ancestors(one)))}
+        for some, source, below in (
+            (paths - hidden, self._found_by(), False),
+            (hidden - never, Source.RESCAN, True),
+            (never, Source.START, True),
+        ):
             if some:
-                self._request(tuple(sorted(some)), SCAN_SHARE, source)
+                self._request(tuple(sorted(some)), SCAN_SHARE, source, below=below)
                 self._gathers_until = now + GATHER_SECONDS
 
     def next(self) -> float | None:
@@ -274,6 +288,10 @@ class Scans:
         pacing.put_off(path)
         return True
 
+    def _was_directory(self, path: str) -> bool:
+        entry = self._opened.index.local(path)
+        return entry is not None and entry.kind is Kind.DIRECTORY
+
     def _found_by(self) -> Source:
         """What is said of a deletion that a look finds which begins now. One at a single path is
         no exception: not only events ask for it, and it tells of all that was below."""
@@ -287,6 +305,7 @@ class Scans:
         source: Source = Source.LIVE,
         *,
         compares: bool = False,
+        below: bool = False,
     ) -> int:
         """The ticket of the scan."""
         setup, links = self._setup, self._opened.links
@@ -307,6 +326,7 @@ class Scans:
             folders=self._held.choice.folders,
             ignore=self._held.choice.ignore.text,
             compares=compares,
+            below=below,
         )
         self.tickets.add(request.ticket)
         if paths is not None:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import itertools
 
-from flocksy.boxes.pacing import FIRST_PAUSE_SECONDS, MAX_PACED, MAX_PAUSE_SECONDS, Pacing
+import pytest
+
+from flocksy.boxes.pacing import (
+    FIRST_PAUSE_SECONDS,
+    LEAST_BUSY_SECONDS,
+    MAX_PACED,
+    MAX_PAUSE_SECONDS,
+    Pacing,
+)
 
 READING_S = 0.02
 
@@ -60,11 +68,30 @@ def test_what_changed_while_it_was_read_is_due_after_its_pause() -> None:
     assert pacing.deadline() == 10.1
     assert list(pacing.due(10.1)) == ["image"] and not list(pacing.due(99.0))
     pacing.busy("image", 10.2, 0.001)
-    assert pacing.deadline() == 10.2 + 0.2
+    assert pacing.deadline() == 10.2 + 0.1
     pacing.busy("image", 11.0, 300.0)
     assert pacing.deadline() == 11.0 + 3000.0, "a minute later it would be read all the time"
     pacing.changed("image", 4000.0, 300.0)
     assert not pacing.rests("image", 4000.0), "it has come to rest"
+
+
+@pytest.mark.parametrize("copying_s", [5.0, 60.0, 300.0, 3_000.0])
+def test_what_is_copied_here_waits_for_a_tenth_of_that_at_most(copying_s: float) -> None:
+    """A look meanwhile reads little: it ends at the first write that it notices."""
+    pacing = Pacing()
+    now, looks = 0.0, 0
+    while now < copying_s:
+        pacing.busy("video", now, 0.01)
+        looks += 1
+        due = pacing.deadline()
+        assert due is not None
+        now = due
+        assert list(pacing.due(now)) == ["video"]
+    assert now - copying_s <= max(min(copying_s / 10, MAX_PAUSE_SECONDS), LEAST_BUSY_SECONDS)
+    assert looks < 130, "and so it goes for what is written all the time"
+    pacing.changed("video", now + 30.0, 30.0)
+    pacing.busy("video", now + 31.0, 0.01)
+    assert pacing.deadline() == pytest.approx(now + 31.1), "another copy"
 
 
 def test_what_was_quiet_for_long_begins_anew() -> None:

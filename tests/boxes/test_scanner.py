@@ -104,6 +104,27 @@ def test_a_look_that_takes_its_time_is_overtaken(scanner: Scanner, box: Path) ->
     assert [report.ticket for report in reports if report.last] == [9, 8]
 
 
+def test_what_reading_takes_is_without_the_turns_of_others(
+    box: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (box / "big").write_bytes(os.urandom(5_000_000))
+    now_s = 0.0
+
+    def monotonic() -> float:
+        nonlocal now_s
+        now_s += 0.001
+        return now_s
+
+    monkeypatch.setattr(time, "monotonic", monotonic)
+    job, steps = Job(ask(box, 20)), 0
+    while (report := job.step()) is None:
+        now_s += 100.0
+        steps += 1
+    (found,) = report.findings
+    assert steps > 3
+    assert isinstance(found, Seen) and 0 < found.hashing_s < 10
+
+
 def test_a_look_that_compares_reads_nothing(box: Path) -> None:
     index = BoxIndex.open(box.parent / "index.sqlite")
     for name in ("same", "changed", "gone"):

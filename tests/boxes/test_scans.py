@@ -338,6 +338,19 @@ def test_that_it_went_is_news(asked: Asked) -> None:
     assert asked.write_for(0.2) == 1
 
 
+def test_that_it_went_while_it_was_read_is_news(asked: Asked) -> None:
+    """A large one that is moved on as soon as it is there."""
+    asked.write_for(1)
+    asked.path.unlink()
+    asked.write_for(0.2)
+    asked.answer(Busy("big", 30.0))
+    asked.now += 1.0
+    asked.box.scans.turn(asked.now)
+    assert asked.requests[-1].paths == ("big",) and len(asked.requests) == 2
+    asked.answer(Gone("big"))
+    assert not asked.box.intake.waiting
+
+
 def test_a_look_at_the_whole_box_finds_what_rests(asked: Asked) -> None:
     asked.write_for(1)
     asked.answer(Busy("big", 30.0))
@@ -384,7 +397,7 @@ def test_what_could_not_be_read_is_looked_at_again(asked: Asked) -> None:
 
 
 def test_what_is_read_long_before_it_fails_is_looked_at_rarely(asked: Asked) -> None:
-    times = looks_at(asked, Unreadable("big", EIO, hashing_s=30.0), 900)
+    times = looks_at(asked, Unreadable("big", EIO, hashing_s=30.0), 890)
     assert times == pytest.approx([0, 300, 600])
 
 
@@ -415,6 +428,30 @@ def test_what_was_hidden_from_all_and_is_gone_was_seen_to_go_by_nobody(asked: As
     asked.box.scans.turn(asked.now)
     sources = {one.paths: asked.box.scans._sources[one.ticket] for one in asked.requests[-2:]}
     assert sources == {("other",): Source.LIVE, ("big", "big/below"): Source.RESCAN}
+    assert [one.below for one in asked.requests[-2:]] == [False, True]
+
+
+def test_a_directory_that_was_closed_when_the_box_was_opened_counts_as_seen_for_the_first_time(
+    asked: Asked,
+) -> None:
+    """Who was at work in it while the node was down was seen by nobody, as elsewhere in the box."""
+    box = asked.box
+    for path, kind in (("dir", Kind.DIRECTORY), ("file", Kind.FILE)):
+        box.index.set_local(path, DiskEntry(kind, 0o755, 1, 0, b""))
+    box.scans.anew()
+    asked.answer(Unreadable("dir", EIO), Unreadable("file", EIO))
+    asked.now += 1.0
+    asked._settling.note("dir/below", asked.now)
+    asked.now += 2 * QUIET_S
+    box.scans.turn(asked.now)
+    sources = {one.paths: box.scans._sources[one.ticket] for one in asked.requests[-2:]}
+    assert sources == {("file",): Source.RESCAN, ("dir", "dir/below"): Source.START}
+    for request in asked.requests[-2:]:
+        box.scanned(ScanReport(request.ticket, "box", (), True, 1), asked.now)
+    asked._settling.note("dir/below", asked.now)
+    asked.now += 2 * QUIET_S
+    box.scans.turn(asked.now)
+    assert box.scans._sources[asked.requests[-1].ticket] is Source.LIVE, "it has been read"
 
 
 def test_an_edit_that_a_disk_did_not_let_us_read_is_told_once_it_does(

@@ -17,6 +17,7 @@ class Look:
     left: int = 1
     share: float = 0.5
     is_whole: bool = False
+    box: str = "box"
     brake: Brake = field(default_factory=lambda: Brake(0.5))
 
 
@@ -46,9 +47,28 @@ def test_only_so_many_are_under_way() -> None:
 
 def test_single_paths_and_whole_boxes_take_turns() -> None:
     order = play(
-        Look("w", 4, is_whole=True), Look("s", 2), Look("t", 2), Look("v", 1, is_whole=True)
+        Look("w", 4, is_whole=True),
+        Look("s", 2),
+        Look("t", 2),
+        Look("v", 1, is_whole=True, box="other"),
     )
     assert order == "swtvswtww"
+
+
+def test_of_one_box_a_whole_look_waits_for_the_one_before() -> None:
+    """Side by side they would both read what is new."""
+    order = play(
+        Look("a", 3, is_whole=True),
+        Look("b", 2, is_whole=True),
+        Look("o", 4, is_whole=True, box="other"),
+        Look("c", 1, is_whole=True),
+    )
+    assert order == "aoaoaoboBc".lower(), "and holds up no other box"
+
+
+def test_an_hourly_look_at_a_box_is_behind_no_other() -> None:
+    hourly = Look("h", 2, share=0.005, is_whole=True)
+    assert play(Look("w", 1, is_whole=True), hourly, Look("v", 1, is_whole=True)) == "wvhh"
 
 
 def test_whose_share_is_larger_goes_first() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import shutil
@@ -247,6 +248,59 @@ def test_a_file_that_changes_while_it_is_read_is_busy(bench: Bench) -> None:
         if finding is not None:
             findings.append(finding)
     assert [type(finding) for finding in findings] == [Busy]
+
+
+def test_what_is_being_written_is_read_no_further(bench: Bench) -> None:
+    """A large file is copied here for minutes, and looked at now and then."""
+    path = bench.root / "file"
+    path.write_bytes(os.urandom(20_000_000))
+    steps = bench.walk().whole()
+    for _ in range(5):
+        next(steps)
+    with path.open("ab") as file:
+        file.write(b"more")
+    rest = list(steps)
+    assert isinstance(rest[-1], Busy) and len(rest) <= 2, "of some hundred chunks"
+
+
+def test_what_reading_takes_is_asked_of_the_clock_that_was_given(bench: Bench) -> None:
+    """Others have their turns meanwhile: that time does not count."""
+    (bench.root / "file").write_bytes(os.urandom(20_000_000))
+    ours = iter((100.0, 100.5))
+    walk = Walk(bench.disk, bench.known, bench.look, clock_s=lambda: next(ours))
+    (found,) = (one for one in walk.whole() if one is not None)
+    assert isinstance(found, Seen) and found.hashing_s == 0.5
+
+
+def test_a_path_is_looked_at_with_all_that_is_known_below(bench: Bench) -> None:
+    """Nothing of what has happened in it was told."""
+    fill(bench.root)
+    bench.whole()
+    (bench.root / "dir" / "deep" / "file").unlink()
+    (bench.root / "dir" / "deep" / "new").write_bytes(b"new")
+    (bench.root / "empty").write_bytes(b"not any more")
+    assert not bench.paths("dir"), "what is known in it is not entered"
+    findings = bench.take(bench.walk().paths(["dir", "dir/deep"], below=True))
+    assert [finding.path for finding in findings] == ["dir/deep/new", "dir/deep/file"], "once"
+    assert gone(findings) == ["dir/deep/file"]
+
+
+def test_what_is_in_a_directory_that_cannot_be_listed_is_looked_at_by_its_name(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(bench.root)
+    bench.whole()
+    (bench.root / "dir" / "other").unlink()
+    real = bench.disk.scan
+
+    def scan(path: str) -> list[tuple[str, Stat]]:
+        if path == "dir":
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path)
+
+    monkeypatch.setattr(bench.disk, "scan", scan)
+    findings = bench.take(bench.walk().paths(["dir", "dir/other"], below=True))
+    assert [type(one) for one in findings] == [Unreadable, Gone]
 
 
 def test_a_file_replaced_or_cut_while_it_is_read_is_busy(bench: Bench) -> None:

@@ -27,6 +27,7 @@ from flocksy.sync.content import (
 )
 from flocksy.sync.names import encode_path, parent_of
 from flocksy.sync.trees import DiskEntry
+from flocksy.sync.version import Kind
 from flocksy.system import kernel
 
 
@@ -47,6 +48,14 @@ class Look:
     respelling: bool = False
     stable_inodes: bool = True
     attributes: bool = False
+
+    def why_skipped(self, found: Stat) -> str | None:
+        """Why what stands there is nothing that this box holds, or None."""
+        if found.kind is None:
+            return "is neither a file, a directory nor a link"
+        if found.kind is Kind.SYMLINK and self.symlinks is Symlinks.IGNORE:
+            return "symbolic links are ignored in this box"
+        return None
 
     def is_same(self, found: Stat, entry: DiskEntry) -> bool:
         """Whether a file or link is what was known of it, as far as a look tells. Its mode is
@@ -98,6 +107,8 @@ def read_file(path: str, descriptor: int, found: Stat) -> Generator[None, None, 
     if found.size > MAX_CHUNKS * MAX_CHUNK_BYTES:  # before hours are spent on reading it
         raise LimitExceeded(TOO_MANY_CHUNKS)
     for piece in cut_file(descriptor, found.size):
+        if not as_found(descriptor, found):  # what is still being copied here costs no more
+            raise ContentChangedError
         if len(pieces) == MAX_CHUNKS:
             raise LimitExceeded(TOO_MANY_CHUNKS)
         pieces.append(piece)

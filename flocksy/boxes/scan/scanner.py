@@ -68,7 +68,8 @@ class ScanRequest:
     `share`: the fraction of one core the scan may use, 1.0 for no brake. `follow`: given where
     links are followed. `folders`, `ignore`: as in `flocksy.sync.holding.Choice`; what they leave
     out is not looked at. `compares`: no content is read, and what is not as it was known is said to
-    be just that (`Differs`). The rest is what the probe found (`Capabilities`).
+    be just that (`Differs`). `below`: directories among the paths are looked at with all that is in
+    them, known or not. The rest is what the probe found (`Capabilities`).
     """
 
     ticket: int
@@ -86,6 +87,7 @@ class ScanRequest:
     folders: tuple[str, ...] = ()
     ignore: str = ""
     compares: bool = False
+    below: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +278,8 @@ class Job:
     _findings: list[Finding] = field(default_factory=list)
     _pieces: int = 0
     _oldest_s: float = 0.0
+    _began_s: float = 0.0
+    _had_s: float = 0.0
 
     def __post_init__(self) -> None:
         self.brake = Brake(self.share)
@@ -290,9 +294,14 @@ class Job:
         """Whether it looks at a whole box."""
         return self.request.paths is None
 
+    @property
+    def box(self) -> str:
+        """Whose look it is."""
+        return self.request.box
+
     def step(self) -> ScanReport | None:
         """Work for a few milliseconds. A report when there is one to send."""
-        cpu_s = time.thread_time()
+        cpu_s, self._began_s = time.thread_time(), time.monotonic()
         try:
             return self._step()
         except BoxGoneError:
@@ -302,7 +311,14 @@ class Job:
         except OSError as error:
             return self._end(f"{self.request.root}: cannot be read: {error.strerror or error}")
         finally:
-            self.brake.used(time.thread_time() - cpu_s, time.monotonic())
+            now_s = time.monotonic()
+            self._had_s += now_s - self._began_s
+            self.brake.used(time.thread_time() - cpu_s, now_s)
+
+    def _clock_s(self) -> float:
+        """The time that this look has had: it stands still while others have their turns, and while
+        the brake is on."""
+        return self._had_s + time.monotonic() - self._began_s
 
     def _step(self) -> ScanReport | None:
         steps = self._begin() if self._steps is None else self._steps
@@ -339,9 +355,12 @@ class Job:
         )
         choice = Choice(request.folders, request.ignore)
         kind = Comparing if request.compares else Walk
-        self._walk = kind(self._disk, known, look, follower=follower, choice=choice)
+        self._walk = kind(
+            self._disk, known, look, follower=follower, choice=choice, clock_s=self._clock_s
+        )
         paths = request.paths
-        self._steps = self._walk.whole() if paths is None else self._walk.paths(paths)
+        walk = self._walk
+        self._steps = walk.whole() if paths is None else walk.paths(paths, below=request.below)
         return self._steps
 
     def _report(self, *, last: bool = False, failed: str | None = None) -> ScanReport:

@@ -2,7 +2,8 @@
 
 Looks with the largest share of a core come first. Among them those at single paths and those at
 whole boxes take turns, and of each kind the oldest `AT_ONCE`: so an edit does not wait for some
-huge disk image, and no box for another one. Pure: time comes in.
+huge disk image, and no box for another one. A look at a whole box waits for an earlier one at the
+same, or both would read what is new there. Pure: time comes in.
 """
 
 from __future__ import annotations
@@ -45,6 +46,11 @@ class Braked(Protocol):
         """Whether it looks at a whole box."""
         ...
 
+    @property
+    def box(self) -> str:
+        """Which."""
+        ...
+
 
 One = TypeVar("One", bound=Braked)
 
@@ -54,12 +60,19 @@ class Turns(Generic[One]):
 
     def __init__(self) -> None:
         self._queues: dict[tuple[float, bool], deque[One]] = {}
+        self._behind: dict[tuple[float, str], deque[One]] = {}
+        """Looks at whole boxes by share and box, behind the one that is in the queue."""
         self._brakes: dict[float, Brake] = {}
         self._is_whole_next = False
 
     def add(self, job: One) -> None:
         """One more."""
         job.brake = self._brakes.setdefault(job.share, job.brake)
+        if job.is_whole and (job.share, job.box) in self._behind:
+            self._behind[job.share, job.box].append(job)
+            return
+        if job.is_whole:
+            self._behind[job.share, job.box] = deque()
         self._queues.setdefault((job.share, job.is_whole), deque()).append(job)
 
     def next(self) -> One | None:
@@ -77,4 +90,10 @@ class Turns(Generic[One]):
         queue.popleft()
         if not ended:
             queue.insert(AT_ONCE - 1, job)
+        elif job.is_whole:
+            behind = self._behind[job.share, job.box]
+            if behind:
+                queue.append(behind.popleft())
+            else:
+                del self._behind[job.share, job.box]
         self._is_whole_next = not job.is_whole

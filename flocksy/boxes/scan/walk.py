@@ -34,7 +34,6 @@ from flocksy.boxes.scan.follower import Follower, NotShown, Shown
 from flocksy.boxes.scan.listing import by_directory, by_spelling
 from flocksy.boxes.scan.looking import (
     Look,
-    Symlinks,
     as_found,
     attributes_of,
     read_file,
@@ -83,15 +82,18 @@ class Walk:
         wall_clock_ns: Callable[[], int] = time.time_ns,
         follower: Follower | None = None,
         choice: Choice | None = None,
+        clock_s: Callable[[], float] = time.perf_counter,
     ) -> None:
         """`follower`: what to do with links that were made on this disk; `disk` is then the
-        `FollowingDisk` that asks it. `choice`: what is looked at; None: everything."""
+        `FollowingDisk` that asks it. `choice`: what is looked at; None: everything. `clock_s`: for
+        what reading takes."""
         self._holds = (choice or Choice()).holds
         self._disk = disk
         self._follower = follower
         self._known = known
         self._look = look
         self._wall_clock_ns = wall_clock_ns
+        self._clock_s = clock_s
         self._grain_ns = max(look.mtime_grain_ns, COARSE_CLOCK_NS)
         self._private = self._private_inode()
         self.looked_at = 0
@@ -116,9 +118,10 @@ class Walk:
         while waiting:
             yield from self._directory(waiting.pop(), waiting)
 
-    def paths(self, paths: Iterable[str]) -> Steps:
+    def paths(self, paths: Iterable[str], *, below: bool = False) -> Steps:
         """Look at these paths: at what they are, at what directories list, and at everything
-        below directories that were not known. Also at parents that were not known."""
+        below directories that were not known, or all (`below`). Also at parents that were not
+        known."""
         entered = self._entered
         if self._look.respelling:
             paths, lost = by_spelling(paths, self._disk, self._known)
@@ -126,7 +129,7 @@ class Walk:
                 yield from self._gone(path)
         wanted = self._to_look_at(paths)
         many: dict[str, frozenset[str]] = {}
-        if self._follower is None:
+        if self._follower is None and not below:
             wanted, many = by_directory(wanted, self._disk, self._known)
         for folder, children in many.items():
             waiting = [_Waiting(folder, whole=False, only=children)]
@@ -138,13 +141,14 @@ class Walk:
         for path in wanted:
             if any(above in entered for above in with_parents(path)):
                 continue
-            whole = False
+            whole = below
             if path:
                 if self._follower is not None and self._follower.is_closed(path):
                     continue
-                found, whole = yield from self._single(path)
+                found, moved = yield from self._single(path)
                 if found is None or found.kind is not Kind.DIRECTORY:
                     continue
+                whole = below or moved
                 if whole or self._known.entry(path) is None:
                     entered.add(path)
             waiting = [_Waiting(path, whole)]
@@ -191,7 +195,7 @@ class Walk:
             except OSError:
                 return True  # nothing may be concluded
             if found is not None:
-                return self._why_skipped(found) is not None
+                return self._look.why_skipped(found) is not None
             above = parent_of(above)
         return False
 
@@ -211,6 +215,7 @@ class Walk:
         except OSError as error:
             if not path:
                 raise
+            self._entered.discard(path)
             yield unreadable(path, error)
             return
         if at.only is not None:
@@ -307,7 +312,7 @@ class Walk:
         self, path: str, found: Stat, known: Known | None, link: bytes, *, moved: bool
     ) -> Steps:
         """What shows at a path, be it through the followed link with the text `link`."""
-        why_skipped = self._why_skipped(found)
+        why_skipped = self._look.why_skipped(found)
         if why_skipped is not None:
             yield Skipped(path, why_skipped)
             return
@@ -329,17 +334,9 @@ class Walk:
         elif self._look.attributes and found.kind is Kind.FILE and known.entry.attributes is None:
             yield from self._look_at_attributes(path, found, known.entry, link)
 
-    def _why_skipped(self, found: Stat) -> str | None:
-        """Why what stands there is nothing that this box holds, or None."""
-        if found.kind is None:
-            return "is neither a file, a directory nor a link"
-        if found.kind is Kind.SYMLINK and self._look.symlinks is Symlinks.IGNORE:
-            return "symbolic links are ignored in this box"
-        return None
-
     def _hash(self, path: str, found: Stat, link: bytes) -> Steps:
         """Read a file or symlink that is new or changed."""
-        started_s, looked_ns = time.perf_counter(), self._wall_clock_ns()
+        started_s, looked_ns = self._clock_s(), self._wall_clock_ns()
         attributes, remark = None, None
         try:
             if found.kind is Kind.SYMLINK:
@@ -360,9 +357,9 @@ class Walk:
         except (FileNotFoundError, ContentChangedError):
             after = None
         except (OSError, LimitExceeded) as error:
-            yield unreadable(path, error, time.perf_counter() - started_s)
+            yield unreadable(path, error, self._clock_s() - started_s)
             return
-        took_s = time.perf_counter() - started_s
+        took_s = self._clock_s() - started_s
         if after != found:
             yield Busy(path, took_s)
             return
