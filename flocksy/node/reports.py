@@ -18,11 +18,12 @@ from flocksy.boxes.past.conflicts import some_copies
 from flocksy.config.settings import NodeSettings
 from flocksy.keys.samples import SAMPLE_PUBLIC_KEYS
 from flocksy.seam.report import WireReport
-from flocksy.status.links import advice
+from flocksy.status.links import advice, who_hears_whom
 from flocksy.status.model import (
     COIN_TOSS,
     NOBODY_ELSE,
     BoxStatus,
+    BrokenLine,
     BurstStatus,
     LinkStatus,
     QueueStatus,
@@ -59,6 +60,7 @@ class Reporter:
         self._speed = 0
         self._look_at = 0.0
         self._logged: dict[str, set[str]] = {}
+        self._unheard: set[str] = set()
 
     def problem(self, text: str) -> None:
         """Something went wrong that a person should know of."""
@@ -84,6 +86,7 @@ class Reporter:
         if (report.view, report.real_allowed) != (last.view, last.real_allowed):
             self._say_view(report)
         self._say_links(report, last)
+        self._say_unheard(report, last)
         self._say_burst(report, last, now)
 
     def status(self) -> Status:
@@ -129,6 +132,8 @@ class Reporter:
             possinymity=self._exchange.crowd.size,
             held_back=self._held_back(),
             heartbeat_late_us=report.late_us,
+            broken_lines=self._broken_lines(report),
+            away=self._away(report),
             errors=tuple(self._errors),
         )
 
@@ -241,6 +246,43 @@ class Reporter:
             address=link.address if link.address != member.endpoints[0] else "",
             advice=advice(link.state, sample=member.public_key in SAMPLE_PUBLIC_KEYS),
         )
+
+    def _broken_lines(self, report: WireReport) -> tuple[BrokenLine, ...]:
+        """Each pair of members once, between whom one at least does not hear the other."""
+        found, members = [], self._settings.members
+        for first, second in itertools.combinations(range(len(report.lanes)), 2):
+            deaf = report.lanes[first].unheard >> second & 1
+            mute = report.lanes[second].unheard >> first & 1
+            if not deaf and not mute:
+                continue
+            one, other = (first, second) if deaf else (second, first)
+            listener, speaker = members[one], members[other]
+            found.append(
+                BrokenLine(
+                    listener=self._name(one),
+                    speaker=self._name(other),
+                    listener_uid=listener.uid,
+                    speaker_uid=speaker.uid,
+                    both_ways=bool(deaf and mute),
+                )
+            )
+        return tuple(found)
+
+    def _away(self, report: WireReport) -> tuple[str, ...]:
+        lanes = range(len(report.lanes))
+        return tuple(self._name(lane) for lane in lanes if report.away >> lane & 1)
+
+    def _say_unheard(self, report: WireReport, last: WireReport) -> None:
+        """Which lines are broken, each once until it is mended. (Who is away is down: a link.)"""
+        if [lane.unheard for lane in report.lanes] == [lane.unheard for lane in last.lanes]:
+            return
+        texts = who_hears_whom(self._broken_lines(report), (), self._settings.identity)
+        fresh = [text for text in texts if text not in self._unheard]
+        self._unheard = set(texts)
+        for text in fresh[:MAX_LOGGED]:
+            log.warning("%s", text)
+        if len(fresh) > MAX_LOGGED:
+            log.warning("and %d more such lines; see flocksy status", len(fresh) - MAX_LOGGED)
 
     def _say_links(self, report: WireReport, last: WireReport) -> None:
         if not last.lanes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from flocksy.protocol.parameters import Parameters
 from flocksy.protocol.proposals import History, is_possible, newest_complete
 from flocksy.protocol.shown import Inputs, Proposal, Shown
-from flocksy.protocol.views import is_alive, largest_clique, members_of
+from flocksy.protocol.views import MAX_CELL_AGE, is_alive, largest_clique, members_of
 
 KEEP_ROUNDS = 8
 """Cells older than this are forgotten. More than the oldest echo that counts (6), so that
@@ -83,6 +83,65 @@ def slack_rounds(parameters: Parameters, burst: Proposal, now: int) -> int:
     start = parameters.start(burst)
     last = start + (burst.length - 1) * burst.delta_us // period_us
     return 3 * burst.delta_us // period_us if start < now <= last else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Unheard:
+    """Who does not hear whom, as far as the newest cells say: what people need to know which line
+    to mend. Nothing in the protocol goes by it.
+
+    Args:
+        by: per lane a bitmap of the members that it does not hear, though somebody does.
+        away: bitmap of the members of the view that nobody hears who is alive here.
+    """
+
+    by: tuple[int, ...]
+    away: int
+
+    def lasting(self, before: Unheard) -> Unheard:
+        """What was so before, too."""
+        return Unheard(
+            tuple(now & then for now, then in zip(self.by, before.by, strict=True)),
+            self.away & before.away,
+        )
+
+
+def unheard(own: int, history: History, slack: int) -> Unheard:
+    """What the cells held say of that.
+
+    A row names whom its member counts alive, both ways at once. Which way it is tells the echo: who
+    still echoes new cells of one that it counts out hears it, and is not heard. Where both
+    echo each other, one refuses the other (its clock), and the row is taken at its word.
+
+    Args:
+        history: as `step` leaves it, the own cell of this round in it.
+        slack: see `slack_rounds`.
+    """
+    newest = {lane: cells[0] for lane, cells in enumerate(history) if cells}
+    mine, age = newest[own], MAX_CELL_AGE + slack
+    alive = list(members_of(mine.row))
+    # Who leaves is gone for all at once, by its own word.
+    leaving = sum(1 << lane for lane, cell in newest.items() if cell.leaving)
+    expected = (mine.epoch.members | mine.row) & ~leaving
+    heard = 0
+    for lane in alive:
+        heard |= newest[lane].row
+
+    def hears(listener: int, speaker: int) -> bool:
+        """By its newest cell. Of whom no new one is held nothing is known: no."""
+        cell = newest.get(listener)
+        if cell is None or cell.round < mine.round - age:
+            return False
+        return cell.echo[speaker] >= cell.round - age
+
+    by = [0] * len(history)
+    for lane in alive:
+        for other in members_of(expected & heard & ~newest[lane].row):
+            if hears(lane, other) and not hears(other, lane):
+                by[other] |= 1 << lane
+            else:
+                by[lane] |= 1 << other
+    return Unheard(tuple(by), expected & ~heard)
 
 
 def highest_number(highest: int, inputs: Inputs) -> int:

@@ -69,6 +69,9 @@ class LaneReport:
     """The endpoint that is tried or used, as it was configured or told."""
     target: str = ""
     """The same with its name looked up."""
+    unheard: int = 0
+    """Members that this one has not heard for a while, as far as cells say, though somebody does; a
+    bitmap over lanes. Words for people, no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,8 @@ class WireReport:
     programme: int = 0
     """Bursts to come because somebody joined, whether or not anybody needs them; the one that is
     agreed is not among them."""
+    away: int = 0
+    """Members of the view that for a while nobody has heard who is heard here, a bitmap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +176,8 @@ class SharedBlock:
         self._body.release()
 
 
-_HOT = struct.Struct("<H?QQII?" + "8sIqI?" + "I" + "8s??" + "QQi" + "B")
-_LANE = struct.Struct("<QQQi")
+_HOT = struct.Struct("<H?QQII?" + "8sIqI?" + "I" + "8s??" + "QQi" + "BI")
+_LANE = struct.Struct("<QQQiI")
 _BOX = struct.Struct("<I32s?")
 
 
@@ -227,10 +232,13 @@ class WireReportBlock:
             report.cells_out_burst,
             min(report.late_us, 2**31 - 1),
             report.programme,
+            report.away,
         )
         for lane in report.lanes:
             offset_us = max(-(2**31), min(lane.offset_us, 2**31 - 1))
-            data += _LANE.pack(lane.cells_in_idle, lane.cells_in_burst, lane.gaps, offset_us)
+            data += _LANE.pack(
+                lane.cells_in_idle, lane.cells_in_burst, lane.gaps, offset_us, lane.unheard
+            )
         self._hot.write(data)
 
     def write_slow(self, report: WireReport) -> None:
@@ -282,13 +290,17 @@ class WireReportBlock:
             cells_out_burst,
             late_us,
             programme,
+            away,
         ) = _HOT.unpack_from(data)
         texts = self._texts["lanes"]
         lanes = []
         for lane in range(self._lanes):
-            idle, in_burst, gaps, offset_us = _LANE.unpack_from(data, _HOT.size + lane * _LANE.size)
+            numbers = _LANE.unpack_from(data, _HOT.size + lane * _LANE.size)
+            idle, in_burst, gaps, offset_us, unheard = numbers
             state, address, target = texts[lane] if lane < len(texts) else ("starting", "", "")
-            lanes.append(LaneReport(state, idle, in_burst, gaps, offset_us, address, target))
+            lanes.append(
+                LaneReport(state, idle, in_burst, gaps, offset_us, address, target, unheard)
+            )
         return WireReport(
             status=status or 102,
             state=self._texts["state"],
@@ -309,6 +321,7 @@ class WireReportBlock:
             lanes=tuple(lanes),
             errors=tuple(self._texts["errors"]),
             programme=programme,
+            away=away,
         )
 
     def close(self) -> None:

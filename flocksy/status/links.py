@@ -5,6 +5,10 @@ The wire side says a state in a few words; here they are explained, the same in 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from flocksy.status.model import BrokenLine
+
 SAMPLE = "sample key in use"
 
 ADVICE = {
@@ -47,3 +51,25 @@ def advice(state: str, *, sample: bool = False) -> str:
     if not found and sample:
         return f"{SAMPLE}: {ADVICE[SAMPLE]}"
     return found
+
+
+_MORE = "(flocksy status there says more)"
+
+
+def who_hears_whom(lines: Iterable[BrokenLine], away: Iterable[str], own: str) -> list[str]:
+    """Who is not there at all, and which lines to mend: one sentence each. `own`: this node's
+    endpoint."""
+    said = [f"nobody who is heard here hears {one}: is it on, and connected?" for one in away]
+    for line in lines:
+        listener, speaker = _called(line.listener, own), _called(line.speaker, own)
+        if line.both_ways:
+            what, how = f"{listener} and {speaker} do not hear each other", ""
+        else:
+            what = f"{listener} does not hear {speaker}"
+            how = f"; can {listener} connect to {speaker}?"
+        said.append(f"{what}: look at the line between the two{how} {_MORE}")
+    return said
+
+
+def _called(endpoint: str, own: str) -> str:
+    return "this node" if endpoint == own else endpoint

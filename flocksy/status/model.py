@@ -62,6 +62,18 @@ class LinkStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class BrokenLine:
+    """Two members between whom cells have not come through for a while, as far as cells say that
+    come through to this node."""
+
+    listener: str  # the endpoint, as in `links`, of who does not hear the other
+    speaker: str  # likewise, of who is not heard
+    listener_uid: str
+    speaker_uid: str
+    both_ways: bool  # it does not hear the listener either
+
+
+@dataclass(frozen=True, slots=True)
 class BoxStatus:
     """One box of this node."""
 
@@ -129,6 +141,8 @@ class Status:
     held_back: str  # why changes made here wait though the flock flies, "" otherwise
     heartbeat_late_us: int  # how long after its instant the newest heartbeat left
     links: tuple[LinkStatus, ...]
+    broken_lines: tuple[BrokenLine, ...]  # each pair once: at most 496, of 32 members
+    away: tuple[str, ...]  # endpoints of members of the view that nobody hears who is heard here
     boxes: tuple[BoxStatus, ...]
     queue: QueueStatus
     burst: BurstStatus | None
@@ -224,6 +238,8 @@ def make_status(
     possinymity: int | None = None,
     held_back: str = "",
     heartbeat_late_us: int = 0,
+    broken_lines: tuple[BrokenLine, ...] = (),
+    away: tuple[str, ...] = (),
     errors: tuple[str, ...] = (),
 ) -> Status:
     """The one place where a status is made: what follows from other values follows here."""
@@ -244,6 +260,8 @@ def make_status(
         held_back=held_back,
         heartbeat_late_us=heartbeat_late_us,
         links=links,
+        broken_lines=broken_lines,
+        away=away,
         boxes=boxes,
         queue=queue or QueueStatus(),
         bursts_to_come=bursts_to_come,

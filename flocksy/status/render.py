@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from flocksy.status.links import who_hears_whom
 from flocksy.status.model import COIN_TOSS, BoxStatus, LinkStatus, Status
 from flocksy.status.printable import printable
+
+SHOWN_LINES = 5
+"""Of the lines between members that are broken, and of who is away; `--json` has them all."""
 
 SHOWN_PER_BOX = 5
 """Problems and conflicts shown of each box; `--json` has them all."""
@@ -24,6 +28,7 @@ def status_text(status: Status) -> str:
         f"at least {status.min_view} needed",
         f"         {_anonymity(status)}",
     ]
+    lines += [f"         {text}" for text in _unheard(status)]
     if status.possinymity is not None:
         lines.append(f"         {_possinymity(status.possinymity)}")
     if status.held_back:
@@ -98,12 +103,19 @@ def size(count: float) -> str:
 
 def _anonymity(status: Status) -> str:
     if not status.real_allowed:
-        return "nothing real leaves now: too few members hear each other"
+        enough = len(status.view) >= status.min_view
+        who = "not all members of the view" if enough else "too few members"
+        return f"nothing real leaves now: {who} hear each other"
     if status.anonymity_set == 1:
         return "a change can only come from here: there is nobody to hide among"
     if status.anonymity_set <= COIN_TOSS:
         return f"a change could come from {status.anonymity_set} members: a coin toss"
     return f"a change could come from any of {status.anonymity_set} members"
+
+
+def _unheard(status: Status) -> list[str]:
+    said = who_hears_whom(status.broken_lines, status.away, status.endpoint)
+    return _first([printable(text) for text in said], SHOWN_LINES)
 
 
 def _possinymity(members: int) -> str:
@@ -128,7 +140,10 @@ def _links(links: tuple[LinkStatus, ...]) -> list[str]:
 
 
 def _some(what: str, texts: tuple[str, ...]) -> list[str]:
-    lines = [f"    {what}: {printable(text)}" for text in texts[:SHOWN_PER_BOX]]
-    if len(texts) > SHOWN_PER_BOX:
-        lines.append(f"    and {len(texts) - SHOWN_PER_BOX} more (flocksy status --json)")
-    return lines
+    lines = [f"{what}: {printable(text)}" for text in texts]
+    return [f"    {line}" for line in _first(lines, SHOWN_PER_BOX)]
+
+
+def _first(lines: list[str], count: int) -> list[str]:
+    more = len(lines) - count
+    return [*lines[:count], f"and {more} more (flocksy status --json)"] if more > 0 else lines

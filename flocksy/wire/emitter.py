@@ -256,7 +256,7 @@ class Emitter:
             self._last_burst = replace(self._last_burst, gap=True)
         self._reporter.report(
             output,
-            self._state.mode.name.lower(),
+            self._state,
             self._eligible,
             self._clock,
             now_ns,
@@ -264,7 +264,6 @@ class Emitter:
             self._agreed(),
             self._run.sent if self._run is not None else 0,
             self._last_burst,
-            self._state.needs.bursts_of_programme,
         )
         self._port.serve()
         self._watch_clock(now_ns, output.real_allowed)

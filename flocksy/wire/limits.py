@@ -134,6 +134,10 @@ LOST_ROUNDS = 40
 SILENT_ROUNDS = 8
 """Rounds without a cell after which a connected member is called silent."""
 
+UNHEARD_ROUNDS = 12
+"""So long somebody must not have heard somebody before people are told: longer than it takes to
+meet who has just started, and to agree on a view without who is lost."""
+
 TEXTS_NS = 1_000_000_000
 """Between two updates of the report's texts."""
 

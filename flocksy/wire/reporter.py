@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import reduce
 
+from flocksy.protocol.agreement import LOCKED, State
 from flocksy.protocol.clock import FlockClock
 from flocksy.protocol.header import Gear
+from flocksy.protocol.heard import Unheard, slack_rounds, unheard
 from flocksy.protocol.shown import Output
 from flocksy.seam.joint import WireSeam
 from flocksy.seam.report import JOINING, LIVE, AgreedBurst, LaneReport, LastBurst, WireReport
 from flocksy.wire.intake import Intake
-from flocksy.wire.limits import ERRORS, SILENT_ROUNDS, TEXTS_NS
+from flocksy.wire.limits import ERRORS, SILENT_ROUNDS, TEXTS_NS, UNHEARD_ROUNDS
 from flocksy.wire.monitor import TWIN
 from flocksy.wire.outlet import Outlet
 from flocksy.wire.port import Port
@@ -32,11 +35,13 @@ class Reporter:
         self._texts_ns = 0
         self._states: list[str] = ["starting"] * len(settings.members)
         self._addresses: list[tuple[str, str]] = [("", "")] * len(settings.members)
+        nothing = Unheard((0,) * len(settings.members), 0)
+        self._unheard: deque[Unheard] = deque([nothing] * UNHEARD_ROUNDS, maxlen=UNHEARD_ROUNDS)
 
     def report(
         self,
         output: Output,
-        state: str,
+        state: State,
         eligible: int,
         clock: FlockClock,
         now_ns: int,
@@ -44,7 +49,6 @@ class Reporter:
         burst: AgreedBurst | None,
         burst_cells: int,
         last_burst: LastBurst | None,
-        programme: int,
     ) -> None:
         """Publish the state of this round; the texts at most once a second."""
         shown = output.shown
@@ -59,6 +63,7 @@ class Reporter:
                 self._lane_state(lane, shown.epoch.members, clock, now_ns)
                 for lane in range(len(self._states))
             ]
+        lasting = self._lasting(state, shown.round)
         lanes = []
         for index, lane in enumerate(self._intake.lanes):
             offset_ns = clock.offset_ns(index, now_ns) or 0
@@ -71,11 +76,12 @@ class Reporter:
                     lane.gaps,
                     offset_ns // 1000,
                     *self._addresses[index],
+                    lasting.by[index],
                 )
             )
         report = WireReport(
             status=shown.status,
-            state=state,
+            state=state.mode.name.lower(),
             round=shown.round,
             epoch_number=shown.epoch.number,
             view=shown.epoch.members,
@@ -90,9 +96,18 @@ class Reporter:
             late_us=late_ns // 1000,
             lanes=tuple(lanes),
             errors=tuple(self._errors),
-            programme=programme,
+            programme=state.needs.bursts_of_programme,
+            away=lasting.away,
         )
         self._seam.tell(report, texts)
+
+    def _lasting(self, state: State, round_: int) -> Unheard:
+        """Who has not heard whom in any of the last rounds. It is looked at after the cell of this
+        round has left, and nothing that leaves goes by it."""
+        burst = state.proposal if state.mode in LOCKED else None
+        slack = slack_rounds(self._settings.parameters, burst, round_) if burst is not None else 0
+        self._unheard.append(unheard(self._settings.own_lane, state.history, slack))
+        return reduce(Unheard.lasting, self._unheard)
 
     def _lane_state(self, index: int, view: int, clock: FlockClock, now_ns: int) -> str:
         link = self._port.link_state(index)

@@ -22,7 +22,7 @@ IDS = st.binary(min_size=8, max_size=8).filter(any)
 U32 = st.integers(0, 2**32 - 1)
 TEXTS = st.text(max_size=TEXT_BYTES)
 OFFSETS = st.integers(-(2**31), 2**31 - 1)
-LANES = st.builds(LaneReport, TEXTS, U32, U32, U32, OFFSETS, TEXTS, TEXTS)
+LANES = st.builds(LaneReport, TEXTS, U32, U32, U32, OFFSETS, TEXTS, TEXTS, U32)
 REPORTS = st.builds(
     WireReport,
     status=st.sampled_from([100, 102, 200, 410]),
@@ -41,6 +41,8 @@ REPORTS = st.builds(
     late_us=st.integers(0, 2**31 - 1),
     lanes=st.tuples(LANES, LANES, LANES),
     errors=st.lists(TEXTS, max_size=ERROR_TEXTS).map(tuple),
+    programme=st.integers(0, 255),
+    away=U32,
 )
 
 

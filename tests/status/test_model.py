@@ -11,6 +11,7 @@ from flocksy.status.model import (
     STATE_WORDS,
     BoxState,
     BoxStatus,
+    BrokenLine,
     BurstStatus,
     LinkStatus,
     QueueStatus,
@@ -18,7 +19,7 @@ from flocksy.status.model import (
     make_box,
     make_status,
 )
-from flocksy.status.render import SHOWN_PER_BOX, size, status_text
+from flocksy.status.render import SHOWN_LINES, SHOWN_PER_BOX, size, status_text
 
 UIDS = ("a" * 128, "b" * 128, "c" * 128)
 
@@ -90,6 +91,31 @@ def test_the_anonymity_set(view: int, real: bool, members: int, said: str) -> No
     made = status(view, real)
     assert made.anonymity_set == members
     assert said in status_text(made)
+
+
+@pytest.mark.parametrize(
+    ("view", "said"),
+    [(3, "not all members of the view hear each other"), (1, "too few members hear each other")],
+)
+def test_why_nothing_real_leaves(view: int, said: str) -> None:
+    assert f"nothing real leaves now: {said}" in status_text(status(view, real=False))
+
+
+@pytest.mark.parametrize("more", [0, 2])
+def test_some_broken_lines_are_shown_and_all_are_in_json(more: int) -> None:
+    count = SHOWN_LINES - 1 + more
+    lines = tuple(
+        BrokenLine(f"tcp://ben\x1b:{number}", "tcp://carl:1", UIDS[1], UIDS[2], both_ways=True)
+        for number in range(count)
+    )
+    made = dataclasses.replace(status(real=False), broken_lines=lines, away=("tcp://dora:1",))
+    text = status_text(made)
+    assert all(line.isprintable() for line in text.split("\n"))
+    shown = [line for line in text.split("\n") if "hear each other: " in line or "dora" in line]
+    assert len(shown) == SHOWN_LINES
+    assert (f"and {more} more (flocksy status --json)" in text) == bool(more)
+    plain = json.loads(json.dumps(made.plain()))
+    assert len(plain["broken_lines"]) == count and plain["away"] == ["tcp://dora:1"]
 
 
 @pytest.mark.parametrize(
