@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.adversary.series import BUILDS, DETAILS, Series
@@ -52,6 +54,38 @@ def main() -> None:
         _run(parser, given)
     except (RigError, FlocksyError) as error:
         sys.exit(str(error))
+    except (subprocess.SubprocessError, OSError, ModuleNotFoundError) as error:
+        words = _words(error)
+        if words is None:
+            raise
+        sys.exit(f"{words}. What was flown is kept: run the same again to go on")
+
+
+def _words(error: Exception) -> str | None:
+    """What the machine does not do, and what to do about it, in one line; None: it is our own
+    mistake."""
+    match error:
+        case subprocess.CalledProcessError(cmd=command):
+            said = " ".join((error.stderr or "").split()) or f"ended with status {error.returncode}"
+            failed = f"{_typed(command)}: {said}"
+            if command[0] == "ip":
+                failed += (
+                    ": network namespaces need root, in a container with CAP_SYS_ADMIN and"
+                    " CAP_NET_ADMIN"
+                )
+            return failed
+        case subprocess.TimeoutExpired(cmd=command):
+            return f"{_typed(command)}: not done within {error.timeout:g} s: is this machine laden?"
+        case ModuleNotFoundError(name=str(name)) if not name.startswith(("benchmarks", "flocksy")):
+            return f"{name} is not installed: pip install -r requirements-adversary.lock"
+        case OSError():
+            where = f"{error.filename}: " if error.filename is not None else ""
+            return f"{where}{error.strerror or error}"
+    return None
+
+
+def _typed(command: str | Sequence[str]) -> str:
+    return command if isinstance(command, str) else " ".join(command)
 
 
 def _missing() -> str:

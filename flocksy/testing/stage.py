@@ -93,8 +93,16 @@ class Stage:
         ) as process:
             try:
                 wait_until(
-                    lambda: path.exists() and path.stat().st_size > 0, "tcpdump", _START_SECONDS
+                    lambda: (
+                        process.poll() is not None or (path.exists() and path.stat().st_size > 0)
+                    ),
+                    "tcpdump",
+                    _START_SECONDS,
                 )
+                if process.poll() is not None:
+                    assert process.stderr is not None
+                    said = " ".join(process.stderr.read().split())
+                    raise RigError(f"tcpdump has ended at once: {said}")
                 yield
             finally:
                 process.send_signal(signal.SIGINT)
