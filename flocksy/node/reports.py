@@ -60,7 +60,7 @@ class Reporter:
         self._speed = 0
         self._look_at = 0.0
         self._logged: dict[str, set[str]] = {}
-        self._unheard: set[str] = set()
+        self._unheard: dict[frozenset[str], bool] = {}
 
     def problem(self, text: str) -> None:
         """Something went wrong that a person should know of."""
@@ -273,13 +273,18 @@ class Reporter:
         return tuple(self._name(lane) for lane in lanes if report.away >> lane & 1)
 
     def _say_unheard(self, report: WireReport, last: WireReport) -> None:
-        """Which lines are broken, each once until it is mended. (Who is away is down: a link.)"""
+        """Which lines are broken, each once until it is mended, and once more where it is found to
+        be both ways: the ends notice one after the other. (Who is away is down: a link.)"""
         if [lane.unheard for lane in report.lanes] == [lane.unheard for lane in last.lanes]:
             return
-        texts = who_hears_whom(self._broken_lines(report), (), self._settings.identity)
-        fresh = [text for text in texts if text not in self._unheard]
-        self._unheard = set(texts)
-        for text in fresh[:MAX_LOGGED]:
+        said, self._unheard = self._unheard, {}
+        fresh = []
+        for line in self._broken_lines(report):
+            ends = frozenset((line.listener_uid, line.speaker_uid))
+            if ends not in said or (line.both_ways and not said[ends]):
+                fresh.append(line)
+            self._unheard[ends] = line.both_ways or said.get(ends, False)
+        for text in who_hears_whom(fresh[:MAX_LOGGED], (), self._settings.identity):
             log.warning("%s", text)
         if len(fresh) > MAX_LOGGED:
             log.warning("and %d more such lines; see flocksy status", len(fresh) - MAX_LOGGED)

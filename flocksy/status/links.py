@@ -53,9 +53,6 @@ def advice(state: str, *, sample: bool = False) -> str:
     return found
 
 
-_MORE = "(flocksy status there says more)"
-
-
 def who_hears_whom(lines: Iterable[BrokenLine], away: Iterable[str], own: str) -> list[str]:
     """Who is not there at all, and which lines to mend: one sentence each. `own`: this node's
     endpoint."""
@@ -67,7 +64,8 @@ def who_hears_whom(lines: Iterable[BrokenLine], away: Iterable[str], own: str) -
         else:
             what = f"{listener} does not hear {speaker}"
             how = f"; can {listener} connect to {speaker}?"
-        said.append(f"{what}: look at the line between the two{how} {_MORE}")
+        more = " (flocksy status there says more)" if line.listener != own else ""
+        said.append(f"{what}: look at the line between the two{how}{more}")
     return said
 
 

@@ -111,3 +111,22 @@ def test_the_log_says_each_once_until_it_is_mended(
     told.tell(real=True)
     told.tell((BEN, CLEO))
     assert len([line for line in caplog.messages if LOOK in line]) == 3
+
+
+def test_the_log_says_once_more_that_it_is_both_ways(
+    told: Told, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Both ends notice, and both notice that it is mended, one after the other."""
+    for pairs in ([(BEN, CLEO)], [(BEN, CLEO), (CLEO, BEN)], [(CLEO, BEN)], [(BEN, CLEO)]):
+        told.tell(*pairs)
+    said = [line for line in caplog.messages if LOOK in line]
+    assert ["each other" in line for line in said] == [False, True]
+
+
+def test_the_log_says_some_of_many(
+    told: Told, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flocksy.node.reports.MAX_LOGGED", 1)
+    told.tell((BEN, CLEO), (OWN, CLEO), (BEN, OWN))
+    assert len([line for line in caplog.messages if LOOK in line]) == 1
+    assert "and 2 more such lines; see flocksy status" in caplog.messages
