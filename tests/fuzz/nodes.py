@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import selectors
 import tempfile
 from collections.abc import Iterable
@@ -44,7 +45,7 @@ def handle(command: str, arguments: Arguments) -> dict[str, object] | Pending:
     for value in arguments.values():
         if isinstance(value, str):
             assert len(value) <= 4096
-            value.encode("utf-8")
+            os.fsencode(value)
     match command:
         case "wait":
             _pending.append(Pending())
