@@ -104,11 +104,11 @@ class Box:
 
     def scanned(self, report: ScanReport, now: float) -> None:
         """A part of what the scanner found."""
-        source = self.scans.source_of(report)
-        if source is None:
+        if self.scans.source_of(report) is None:
             return
         report = self.scans.believed(report)
-        self.guard.found(report.findings, source)
+        for source, findings in self.scans.told_by(report):
+            self.guard.found(findings, source)
         self.intake.take(report.findings, now, report.ticket)
         self.untold.found(report)
         if report.failed is not None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from flocksy.boxes.activation import Opened
+from flocksy.boxes.closed import Closed
 from flocksy.boxes.guard import Source
 from flocksy.boxes.held import Held
 from flocksy.boxes.intake import Intake
-from flocksy.boxes.scan.findings import Remark, Skipped, Unfollowed, Unreadable
+from flocksy.boxes.scan.findings import Finding, Remark, Skipped, Unfollowed, Unreadable
 from flocksy.boxes.scan.scanner import Scanner, ScanReport, ScanRequest, Symlinks
-from flocksy.boxes.scan.watcher import MAX_PATHS
+from flocksy.boxes.scan.settling import MAX_PATHS
 from flocksy.boxes.setup import BoxSetup
-from flocksy.sync.names import ancestors
 from flocksy.sync.version import Kind
 
 RESCAN_SECONDS = 3600.0
@@ -59,9 +59,9 @@ class Scans:
         """The last scan for the hour."""
         self._differing: set[str] = set()
         """Paths that it has found to be otherwise, some more than `MAX_PATHS` at most."""
-        self._never_seen: set[str] = set()
-        """Directories that could not be read since the box was opened: what has gone in them went
-        when nobody saw it."""
+        self._closed = Closed()
+        self._newest = 0
+        """The last scan that was asked for."""
         self._hurries = False  # since a scan has failed
         self._whole = 0
         self._wholes: set[int] = set()
@@ -97,6 +97,10 @@ class Scans:
         """How the scan came about; None: it is none of ours. It was asked for before the box was
         closed and opened anew, perhaps to look otherwise."""
         return self._sources.get(report.ticket)
+
+    def told_by(self, report: ScanReport) -> Iterable[tuple[Source, Sequence[Finding]]]:
+        """What was found, in its order, and what is said of the deletions among it."""
+        return self._closed.told_by(report.findings, self._sources[report.ticket])
 
     def began_outside(self, report: ScanReport) -> bool:
         """Whether what the scan reports was there before the node came into a view."""
@@ -136,9 +140,10 @@ class Scans:
     def taken(self, report: ScanReport, now: float) -> bool:
         """A report has been taken in. Whether it was the last of a scan of the whole box."""
         self._have_looked([finding.path for finding in report.findings], report.ticket, now)
-        if self._sources.get(report.ticket) is Source.START:
-            unreadable = (one.path for one in report.findings if isinstance(one, Unreadable))
-            self._never_seen.update(filter(self._was_directory, unreadable))
+        source = self._sources.get(report.ticket, Source.RESCAN)
+        for finding in report.findings:
+            if isinstance(finding, Unreadable) and self._was_directory(finding.path):
+                self._closed.refused(finding.path, source, self._newest)
         return report.last and self._ended(report, now)
 
     def _have_looked(self, paths: Iterable[str], ticket: int, now: float) -> None:
@@ -154,14 +159,16 @@ class Scans:
     def _ended(self, report: ScanReport, now: float) -> bool:
         self.tickets.discard(report.ticket)
         self._wholes.discard(report.ticket)
-        self._have_looked(self._paths.pop(report.ticket, ()), report.ticket, now)
+        paths = self._paths.pop(report.ticket, None)
+        self._have_looked(paths or (), report.ticket, now)
         self._sources.pop(report.ticket, None)
         before = report.ticket in self._outside
         self._outside.discard(report.ticket)
         self._intake.answered(report.ticket, failed=report.failed is not None)
-        self._never_seen &= self._intake.unread.paths()
         if report.ticket == self._hourly:
             self._look_at_differing(report, before=before)
+        elif report.failed is None:
+            self._closed.looked(report.ticket, paths)
         if report.failed is not None:
             self.trouble = report.failed
             self._hurries = True
@@ -201,15 +208,15 @@ class Scans:
         # Each once at a time: of a large file that is written all the time there were ever more.
         self._changing |= paths & self._looked_at.keys()
         paths -= self._changing
-        hidden = set(filter(self._intake.unread.hides, paths))
-        never = {one for one in hidden if not self._never_seen.isdisjoint((one, *ancestors(one)))}
-        for some, source, below in (
-            (paths - hidden, self._found_by(), False),
-            (hidden - never, Source.RESCAN, True),
-            (never, Source.START, True),
+        closed = {path for path in paths if path in self._closed}
+        hidden = set(filter(self._intake.unread.hides, paths - closed))
+        for some, source in (
+            (paths - closed - hidden, self._found_by()),
+            (hidden, Source.RESCAN),
+            (closed, self._found_by()),
         ):
             if some:
-                self._request(tuple(sorted(some)), SCAN_SHARE, source, below=below)
+                self._request(tuple(sorted(some)), SCAN_SHARE, source, below=some is closed)
                 self._gathers_until = now + GATHER_SECONDS
 
     def next(self) -> float | None:
@@ -328,6 +335,7 @@ class Scans:
             compares=compares,
             below=below,
         )
+        self._newest = request.ticket
         self.tickets.add(request.ticket)
         if paths is not None:
             self._paths[request.ticket] = paths

@@ -64,7 +64,8 @@ def who_hears_whom(lines: Iterable[BrokenLine], away: Iterable[str], own: str) -
         else:
             what = f"{listener} does not hear {speaker}"
             how = f"; can {listener} connect to {speaker}?"
-        more = " (flocksy status there says more)" if line.listener != own else ""
+        knows = own in (line.listener, line.speaker) if line.both_ways else line.listener == own
+        more = "" if knows else " (flocksy status there says more)"
         said.append(f"{what}: look at the line between the two{how}{more}")
     return said
 

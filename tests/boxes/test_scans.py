@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +24,8 @@ from flocksy.boxes.scan.findings import (
     Unreadable,
 )
 from flocksy.boxes.scan.scanner import Scanner, ScanReport, ScanRequest
-from flocksy.boxes.scan.watcher import QUIET_S, Settling, Watcher
+from flocksy.boxes.scan.settling import QUIET_S, Settling
+from flocksy.boxes.scan.watcher import Watcher
 from flocksy.boxes.scans import (
     FAILED_SECONDS,
     GATHER_SECONDS,
@@ -40,6 +41,8 @@ from flocksy.testing.lockstep import Lockstep
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 
 __all__ = ["flock", "spool"]
+
+DIRECTORY = DiskEntry(Kind.DIRECTORY, 0o755, 1, 0, b"")
 
 FILES = 50
 BETWEEN_S = 0.002
@@ -282,6 +285,12 @@ class Asked:
         self.path.write_bytes(b"x")
         monkeypatch.setattr(box._opened.watcher, "_settling", self._settling)
         monkeypatch.setattr(box.scans._scanner, "request", self.requests.append)
+        self.said: dict[str, Source] = {}
+        """What was said of each deletion."""
+        monkeypatch.setattr(box.guard, "found", self._found)
+
+    def _found(self, findings: Sequence[Finding], source: Source) -> None:
+        self.said.update((one.path, source) for one in findings if isinstance(one, Gone))
 
     def write_for(self, seconds: float) -> int:
         """Somebody writes five times a second, and each time it is quiet for long enough. How often
@@ -296,7 +305,20 @@ class Asked:
 
     def answer(self, *findings: Finding) -> None:
         """What the last look has found, which ends with that."""
-        self.box.scanned(ScanReport(self.requests[-1].ticket, "box", findings, True, 1), self.now)
+        self.answer_to(self.requests[-1], *findings)
+
+    def answer_to(
+        self, look: ScanRequest, *findings: Finding, last: bool = True, failed: str | None = None
+    ) -> None:
+        """What a look has found, which ends with that if it is the `last`."""
+        self.box.scanned(ScanReport(look.ticket, "box", findings, last, 1, failed), self.now)
+
+    def look_at(self, path: str) -> ScanRequest:
+        """The look that is asked for when something happens at the path."""
+        self._settling.note(path, self.now)
+        self.now += 2 * QUIET_S
+        self.box.scans.turn(self.now)
+        return next(one for one in reversed(self.requests) if one.paths and path in one.paths)
 
 
 @pytest.fixture
@@ -420,38 +442,75 @@ def test_what_happens_there_meanwhile_brings_no_other_pause(asked: Asked) -> Non
 
 def test_what_was_hidden_from_all_and_is_gone_was_seen_to_go_by_nobody(asked: Asked) -> None:
     """A directory that a disk did not let us read, or a person, and that is empty when it does."""
+    for path in ("big", "big/below", "other"):
+        asked.box.index.set_local(path, DIRECTORY)
     asked.write_for(0.2)
     asked.answer(Unreadable("big", EIO))
-    asked._settling.note("big/below", asked.now)
-    asked._settling.note("other", asked.now)
     asked.now += 1.0
     asked.box.scans.turn(asked.now)
-    sources = {one.paths: asked.box.scans._sources[one.ticket] for one in asked.requests[-2:]}
-    assert sources == {("other",): Source.LIVE, ("big", "big/below"): Source.RESCAN}
-    assert [one.below for one in asked.requests[-2:]] == [False, True]
+    assert asked.requests[-1].paths == ("big",)
+    assert asked.requests[-1].below, "nothing that is known below was looked at meanwhile"
+    asked.answer_to(asked.look_at("other"), Gone("big/below"), Gone("other"))
+    assert asked.said == {"big/below": Source.RESCAN, "other": Source.LIVE}
 
 
-def test_a_directory_that_was_closed_when_the_box_was_opened_counts_as_seen_for_the_first_time(
-    asked: Asked,
-) -> None:
-    """Who was at work in it while the node was down was seen by nobody, as elsewhere in the box."""
+@pytest.fixture
+def closed(asked: Asked) -> Asked:
+    """Somebody was at work in `dir` while the node was down, and it could not be listed since."""
     box = asked.box
-    for path, kind in (("dir", Kind.DIRECTORY), ("file", Kind.FILE)):
-        box.index.set_local(path, DiskEntry(kind, 0o755, 1, 0, b""))
+    for path in ("dir", "dir/sub"):
+        box.index.set_local(path, DIRECTORY)
+    box.index.set_local("dir/sub/file", DiskEntry(Kind.FILE, 0o644, 1, 1, bytes(32)))
     box.scans.anew()
-    asked.answer(Unreadable("dir", EIO), Unreadable("file", EIO))
-    asked.now += 1.0
-    asked._settling.note("dir/below", asked.now)
-    asked.now += 2 * QUIET_S
-    box.scans.turn(asked.now)
-    sources = {one.paths: box.scans._sources[one.ticket] for one in asked.requests[-2:]}
-    assert sources == {("file",): Source.RESCAN, ("dir", "dir/below"): Source.START}
-    for request in asked.requests[-2:]:
-        box.scanned(ScanReport(request.ticket, "box", (), True, 1), asked.now)
-    asked._settling.note("dir/below", asked.now)
-    asked.now += 2 * QUIET_S
-    box.scans.turn(asked.now)
-    assert box.scans._sources[asked.requests[-1].ticket] is Source.LIVE, "it has been read"
+    asked.answer(Unreadable("dir", EIO))
+    return asked
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_directory_that_was_closed_at_the_start_is_as_if_it_were_looked_at_then(
+    closed: Asked, first: bool
+) -> None:
+    """Whichever look finds what is missing: `chmod -R` gives the directory back before what is in
+    it, which is then looked at for itself."""
+    look, reopened = closed.look_at("dir"), replace(DIRECTORY, mode=0o700)
+    assert look.below
+    closed.answer_to(look, Seen("dir", reopened), last=False)
+    other = closed.look_at("dir/sub")
+    closed.answer_to(other if first else look, Gone("dir/sub/file"))
+    assert closed.said == {"dir/sub/file": Source.START}
+    closed.answer_to(look if first else other)
+    closed.answer_to(closed.look_at("dir/sub"), Gone("dir/sub"))
+    assert closed.said["dir/sub"] is Source.LIVE, "it has been looked at"
+
+
+def test_a_look_at_the_whole_box_sees_nothing_go_in_what_was_closed(closed: Asked) -> None:
+    closed.box.rescan(closed.now)
+    closed.answer(Gone("dir/sub/file"))
+    assert closed.said == {"dir/sub/file": Source.START}
+
+
+def test_what_a_look_says_that_began_before_opens_nothing(closed: Asked) -> None:
+    """It may have listed the directory before that was closed."""
+    earlier = closed.look_at("dir")
+    closed.box.rescan(closed.now)
+    closed.answer(Unreadable("dir", EIO))
+    closed.answer_to(earlier)
+    closed.answer_to(closed.look_at("dir/sub"), Gone("dir/sub/file"))
+    assert closed.said == {"dir/sub/file": Source.START}
+
+
+def test_a_look_that_failed_opens_nothing(closed: Asked) -> None:
+    closed.answer_to(closed.look_at("dir"), failed="the disk said no")
+    closed.answer_to(closed.look_at("dir/sub"), Gone("dir/sub/file"))
+    assert closed.said == {"dir/sub/file": Source.START}
+
+
+def test_it_is_not_forgotten_among_many_that_cannot_be_read(closed: Asked) -> None:
+    closed.box.rescan(closed.now)
+    many = (Unreadable(f"a{number:04}", EIO) for number in range(MAX_UNREAD + 1))
+    closed.answer(*many, Unreadable("dir", EIO))
+    closed.answer_to(closed.look_at("dir/sub"), Gone("dir/sub/file"))
+    assert closed.said == {"dir/sub/file": Source.START}
 
 
 def test_an_edit_that_a_disk_did_not_let_us_read_is_told_once_it_does(

@@ -63,7 +63,7 @@ def test_of_one_box_a_whole_look_waits_for_the_one_before() -> None:
         Look("o", 4, is_whole=True, box="other"),
         Look("c", 1, is_whole=True),
     )
-    assert order == "aoaoaoboBc".lower(), "and holds up no other box"
+    assert order == "aoaoaobobc", "and holds up no other box"
 
 
 def test_an_hourly_look_at_a_box_is_behind_no_other() -> None:

@@ -285,6 +285,16 @@ def test_a_path_is_looked_at_with_all_that_is_known_below(bench: Bench) -> None:
     assert gone(findings) == ["dir/deep/file"]
 
 
+def test_only_what_was_asked_for_is_looked_at_with_all_below(bench: Bench) -> None:
+    """Where a disk gives names another spelling, its folder is looked at in place of a path."""
+    fill(bench.root)
+    bench.whole()
+    bench.look = replace(bench.look, respelling=True)
+    (bench.root / "dir" / "deep" / "file").unlink()
+    assert not bench.take(bench.walk().paths(["big"], below=True))
+    assert gone(bench.take(bench.walk().paths(["dir"], below=True))) == ["dir/deep/file"]
+
+
 def test_what_is_in_a_directory_that_cannot_be_listed_is_looked_at_by_its_name(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,14 +14,8 @@ from pathlib import Path
 import pytest
 from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, InotifyFD
 
-from flocksy.boxes.scan.watcher import (
-    LONGEST_WAIT_S,
-    MAX_PATHS,
-    QUIET_S,
-    Dirty,
-    Settling,
-    Watcher,
-)
+from flocksy.boxes.scan.settling import LONGEST_WAIT_S, MAX_PATHS, QUIET_S, Dirty, Settling
+from flocksy.boxes.scan.watcher import Watcher
 from flocksy.boxes.scan.watches import Watches
 from tests.boxes.test_permissions import ordinarily, own_place
 
@@ -197,7 +191,7 @@ def test_where_a_directory_has_gone_to_is_told_with_where_it_went_from(
     to settle; and who is told of that alone sees a deletion."""
     root, watcher, woken = watched
     (root / "a" / "b").mkdir(parents=True)
-    take_until(watcher, woken, "a")
+    take_until(watcher, woken, "a", "a/b")
     at_it, go = threading.Event(), threading.Event()
     real = Watches._watch_below
 
@@ -211,21 +205,55 @@ def test_where_a_directory_has_gone_to_is_told_with_where_it_went_from(
     assert at_it.wait(DEADLINE_S)
     assert watcher.take(time.monotonic() + LONGEST_WAIT_S) == Dirty((), False)
     assert watcher.busy and watcher.deadline_s() == math.inf, "no reason to ask again and again"
+    watcher.happened(os.fsencode(root / "old" / "edit"))  # woken, and not asked
     woken.clear()
     go.set()
     assert woken.wait(DEADLINE_S)
-    assert set(watcher.take(time.monotonic() + QUIET_S).paths) == {"a", "c", "c/b"}
+    found = watcher.take(time.monotonic() + QUIET_S)
+    assert set(found.paths) == {"a", "c", "c/b", "old/edit"}
     assert not watcher.busy
 
 
-def test_what_is_moved_among_ours_holds_up_nothing(
+def test_only_the_old_place_of_what_is_moved_waits_for_the_new_one() -> None:
+    settling = Settling()
+    for path in ("edit", "a", "a/b", "ab"):
+        settling.note(path, 1.0)
+    settling.arriving("a", 1.0)
+    assert settling.take(10.0) == Dirty(("ab", "edit"), False), "however long it takes"
+    assert settling.deadline_s() == math.inf and settling.busy
+    settling.note("new", 11.0)
+    assert settling.arrived() and not settling.arrived()
+    assert settling.take(1.0 + QUIET_S) == Dirty(("a", "a/b", "new"), False)
+    assert settling.deadline_s() is None and not settling.busy
+
+
+def test_lost_events_are_handed_on_while_something_is_on_its_way() -> None:
+    settling = Settling()
+    settling.note("a", 1.0)
+    settling.arriving("a", 1.0)
+    assert settling.take(2.0) == Dirty((), False)
+    settling.overflow()
+    assert settling.take(2.0) == Dirty((), True, lost=True)
+    assert settling.arrived()
+    assert settling.take(9.0) == Dirty((), False) and not settling.busy
+
+
+def test_what_is_moved_in_or_among_ours_holds_up_nothing(
     watched: tuple[Path, Watcher, threading.Event],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     root, watcher, woken = watched
-    (root / "old").rename(root / ".flocksy" / "old")
+    said: list[bytes] = []
+    monkeypatch.setattr(watcher._eyes, "_arriving", said.append)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere").rename(root / "in")
+    take_until(watcher, woken, "in")
+    assert not said
+    monkeypatch.undo()
+    (root / "old").rename(root / ".FLOCKSY")
     assert take_until(watcher, woken, "old") == {"old"}
-    (root / "last").write_bytes(b"x")
-    assert take_until(watcher, woken, "last") == {"last"}
+    assert not watcher.busy
 
 
 def test_what_is_in_a_directory_that_the_disk_did_not_list_is_watched_once_it_does(
@@ -235,8 +263,11 @@ def test_what_is_in_a_directory_that_the_disk_did_not_list_is_watched_once_it_do
     sick, woken = tmp_path.resolve() / "sick", threading.Event()
     real = os.scandir
 
+    seen_all: list[bool] = []
+
     def scandir(path: bytes) -> object:
         if path == os.fsencode(sick):
+            seen_all.append(watcher.sees_all)
             raise OSError(errno.EIO, "Input/output error", path)
         return real(path)
 
@@ -247,6 +278,7 @@ def test_what_is_in_a_directory_that_the_disk_did_not_list_is_watched_once_it_do
         assert said is not None and str(sick) in said and "Input/output error" in said
         assert not watcher.sees_all, "and who deletes something there is not seen"
         assert watcher.shortage() == said
+    assert seen_all and not any(seen_all), "nor while it is tried again"
     assert watcher.shortage() is None
     assert watcher.take(time.monotonic()) == Dirty((), True, lost=True)
     (sick / "below" / "file").write_bytes(b"x")

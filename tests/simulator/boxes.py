@@ -31,8 +31,8 @@ from flocksy.boxes.disk.port import PRIVATE
 from flocksy.boxes.keeper import Keeper
 from flocksy.boxes.lanes.exchange import Exchange
 from flocksy.boxes.scan.scanner import Job, ScanReport, ScanRequest
+from flocksy.boxes.scan.settling import Dirty, Settling
 from flocksy.boxes.scan.turns import Turns
-from flocksy.boxes.scan.watcher import Dirty, Settling
 from flocksy.boxes.setup import BoxSetup
 from flocksy.errors import FlocksyError
 from flocksy.seam.joint import BoxSeam

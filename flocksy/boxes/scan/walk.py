@@ -120,9 +120,10 @@ class Walk:
 
     def paths(self, paths: Iterable[str], *, below: bool = False) -> Steps:
         """Look at these paths: at what they are, at what directories list, and at everything
-        below directories that were not known, or all (`below`). Also at parents that were not
-        known."""
-        entered = self._entered
+        below directories that were not known (`below`: that are among the paths). Also at parents
+        that were not known."""
+        paths, entered = tuple(paths), self._entered
+        entirely = frozenset(paths) if below else frozenset()
         if self._look.respelling:
             paths, lost = by_spelling(paths, self._disk, self._known)
             for path in (one for one in lost if not self._is_covered(one)):
@@ -141,14 +142,14 @@ class Walk:
         for path in wanted:
             if any(above in entered for above in with_parents(path)):
                 continue
-            whole = below
+            whole = path in entirely
             if path:
                 if self._follower is not None and self._follower.is_closed(path):
                     continue
                 found, moved = yield from self._single(path)
                 if found is None or found.kind is not Kind.DIRECTORY:
                     continue
-                whole = below or moved
+                whole = path in entirely or moved
                 if whole or self._known.entry(path) is None:
                     entered.add(path)
             waiting = [_Waiting(path, whole)]

@@ -7,8 +7,6 @@ it is now is the scanner's question. Whatever may have lost events ends in `resc
 from __future__ import annotations
 
 import errno
-import heapq
-import math
 import os
 import sys
 import tempfile
@@ -16,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Protocol
 
 from watchdog.events import (
@@ -36,17 +33,10 @@ from watchdog.events import (
 from watchdog.observers import Observer
 
 from flocksy.boxes.disk.port import PRIVATE
+from flocksy.boxes.scan.settling import Dirty, Settling
 
-QUIET_S = 0.05
-"""A path is handed on after this long without an event: most programs have written by then."""
-LONGEST_QUIET_S = 2.0
-"""The quiet asked of a path doubles with every event that falls into it, up to here."""
-LONGEST_WAIT_S = 5.0
-"""A path that is never quiet is handed on after this: what is found then may be sent, or `Busy`."""
 STOP_SECONDS = 1.0
-"""How long the end of the watching is waited for."""
-MAX_PATHS = 20_000
-"""Paths waiting; with more, one look at the whole box is cheaper than so many single ones."""
+"""How long what the watching library does is waited for."""
 
 EVENTS: list[type[FileSystemEvent]] = [
     DirAttribEvent,
@@ -62,117 +52,6 @@ EVENTS: list[type[FileSystemEvent]] = [
 ]
 """Not those of reading, which our own scanner makes, and not that a directory was modified, which
 comes with everything that happens in it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dirty:
-    """What to scan. `rescan`: look at the whole box; `lost`: since events were lost, and not since
-    they were too many."""
-
-    paths: tuple[str, ...]
-    rescan: bool
-    lost: bool = False
-
-
-@dataclass(slots=True)
-class _Waiting:
-    first_s: float
-    last_s: float
-    quiet_s: float
-
-    def due_s(self) -> float:
-        return min(self.last_s + self.quiet_s, self.first_s + LONGEST_WAIT_S)
-
-
-class Settling:
-    """Hands a path on once it has been quiet for a while (pure: `now_s` comes in)."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[str, _Waiting] = {}
-        self._order: list[tuple[float, str]] = []
-        """A heap of (when, path), one for each that waits. It is not due before that, but it may
-        have moved meanwhile; that is looked at when its turn comes, not with every event."""
-        self._rescan = False
-        self._lost = False
-        self._arriving_s: float | None = None
-        """Since when a directory that was moved is gone through, before it is noted."""
-
-    def arriving(self, now_s: float) -> None:
-        """A directory was moved here, and will be `arrived` with all below. Until then nothing is
-        handed on: it has gone from somewhere a moment ago, and that is half of the news."""
-        self._arriving_s = now_s
-
-    def arrived(self) -> float | None:
-        """It has been gone through. When it came, which is when something happened there."""
-        since_s, self._arriving_s = self._arriving_s, None
-        return since_s
-
-    def note(self, path: str, now_s: float) -> None:
-        """Something happened at the path."""
-        waiting = self._waiting.get(path)
-        if waiting is None:
-            if len(self._waiting) >= MAX_PATHS:
-                self._give_up()
-            elif not self._rescan:
-                waiting = self._waiting[path] = _Waiting(now_s, now_s, QUIET_S)
-                heapq.heappush(self._order, (waiting.due_s(), path))
-            return
-        if now_s - waiting.last_s > QUIET_S / 2:
-            # Not the same write call any more: somebody is at work here.
-            waiting.quiet_s = min(waiting.quiet_s * 2, LONGEST_QUIET_S)
-        waiting.last_s = now_s
-
-    def overflow(self) -> None:
-        """Events were lost."""
-        self._give_up()
-        self._lost = True
-
-    def _give_up(self) -> None:
-        self._waiting.clear()
-        self._order.clear()
-        self._rescan = True
-
-    def take(self, now_s: float) -> Dirty:
-        """What is due; empty when nothing is."""
-        if self._arriving_s is not None:
-            return Dirty((), False)
-        if self._rescan:
-            lost, self._rescan, self._lost = self._lost, False, False
-            return Dirty((), True, lost)
-        due = []
-        while (when_s := self._next_s()) is not None and when_s <= now_s:
-            _, path = heapq.heappop(self._order)
-            del self._waiting[path]
-            due.append(path)
-        return Dirty(tuple(due), False)
-
-    def deadline_s(self) -> float | None:
-        """When `take` will next have something, if nothing more happens."""
-        if self._arriving_s is not None:
-            return math.inf
-        if self._rescan:
-            return 0.0
-        return self._next_s()
-
-    def _next_s(self) -> float | None:
-        """When the first is due; it is then at the top of the heap."""
-        while self._order:
-            when_s, path = self._order[0]
-            due_s = self._waiting[path].due_s()
-            if due_s <= when_s:
-                return due_s
-            heapq.heapreplace(self._order, (due_s, path))
-        return None
-
-    @property
-    def lost(self) -> bool:
-        """Whether events were lost that `take` has not told of."""
-        return self._lost
-
-    @property
-    def busy(self) -> bool:
-        """Whether something waits."""
-        return self._rescan or bool(self._waiting) or self._arriving_s is not None
 
 
 class Watcher:
@@ -197,6 +76,7 @@ class Watcher:
         return self._open() or self.shortage()
 
     def _open(self) -> str | None:
+        self._arrived()  # what was on its way when other eyes saw that
         try:
             self._eyes = self._open_eyes()
         except OSError as error:
@@ -210,8 +90,9 @@ class Watcher:
 
         def happened(paths: list[bytes]) -> None:
             self.happened(*paths)
+            self._arrived()
 
-        return Watches(os.fsencode(self.root), happened, self.lost, self.arriving)
+        return Watches(os.fsencode(self.root), happened, self.lost, self._arriving)
 
     def shortage(self) -> str | None:
         """One line for people if the system gives us no more watches, so that directories made
@@ -242,7 +123,8 @@ class Watcher:
                 with suppress(OSError):
                     os.rmdir(folder)
 
-        _bounded(try_one_more)
+        if not _bounded(try_one_more) and self._lacks is None:
+            return f"{self.root}: cannot be watched just now: its disk does not answer"
         return self._lacks
 
     def take(self, now_s: float) -> Dirty:
@@ -279,21 +161,28 @@ class Watcher:
     def happened(self, *paths: str | bytes) -> None:
         """Something happened at these absolute paths. Called by the operating system's thread."""
         inside = [path for path in map(self._inside, paths) if path is not None]
+        if not inside:
+            return
         now_s = time.monotonic()
         with self._lock:
-            since_s = self._settling.arrived()
-            if not inside and since_s is None:
-                return
             for path in inside:
-                self._settling.note(path, now_s if since_s is None else since_s)
+                self._settling.note(path, now_s)
             wake, self._woken = not self._woken, True
         if wake:
             self._wake()
 
-    def arriving(self) -> None:
-        """A directory was moved to where it will be said to have `happened`."""
+    def _arriving(self, left: bytes) -> None:
+        path = self._inside(left)
+        if path is not None:
+            with self._lock:
+                self._settling.arriving(path, time.monotonic())
+
+    def _arrived(self) -> None:
         with self._lock:
-            self._settling.arriving(time.monotonic())
+            wake = self._settling.arrived()
+            self._woken = self._woken or wake
+        if wake:  # also who was woken before: what was due then was not handed on
+            self._wake()
 
     def lost(self) -> None:
         """Events were lost."""
@@ -365,13 +254,14 @@ class _Handler(FileSystemEventHandler):
         self._watcher.happened(event.src_path, event.dest_path)
 
 
-def _bounded(work: Callable[[], None]) -> None:
+def _bounded(work: Callable[[], None]) -> bool:
     """Do something with the library that may not come back: its threads now and then wait for each
     other for ever when directories are moved fast. Then a thread is left behind, which is a daemon
-    and says nothing that is listened to, and not the node."""
+    and says nothing that is listened to, and not the node. Whether it has come back."""
     thread = threading.Thread(target=work, name="watcher-work", daemon=True)
     thread.start()
     thread.join(STOP_SECONDS)
+    return not thread.is_alive()
 
 
 def _why_not(root: str, error: OSError) -> str:

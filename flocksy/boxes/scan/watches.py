@@ -51,10 +51,10 @@ class Watches:
         root: bytes,
         happened: Callable[[list[bytes]], None],
         lost: Callable[[], None],
-        arriving: Callable[[], None],
+        arriving: Callable[[bytes], None],
     ) -> None:
         """`happened` gets absolute paths, `lost` says that events were, `arriving` that a directory
-        was moved to where it will be said to have `happened`; all from another thread.
+        was moved from there to where it is then said to have `happened`; all from another thread.
 
         Raises `OSError` where the root cannot be watched, or the system gives no more instances.
         """
@@ -75,6 +75,9 @@ class Watches:
         self._refused: OSError | None = None
         """Why a directory below the root is not watched: the system gives no more watches, or the
         disk did not say which there are."""
+        self._anew = False  # watches are being set for all that is there
+        self._left: tuple[int, bytes] | None = None
+        """The last directory that was moved away: by which move, and from where."""
         self._inotify = InotifyFD()
         try:
             with self._lock:
@@ -95,7 +98,7 @@ class Watches:
     @property
     def see_all(self) -> bool:
         """Whether no directory was refused."""
-        return self._refused is None
+        return self._refused is None and not self._anew
 
     def try_one_more(self, folder: bytes) -> None:
         """Watch `folder`, which is not watched, and let go of it; then what was refused before:
@@ -106,37 +109,31 @@ class Watches:
         with self._lock:
             if self._refused is None:
                 return
-            self._refused = None
-            if self._root not in self._watch_of:
-                self._try(self._root)
-            self._watch_below(self._root)
-            if self._refused is not None:
-                raise self._refused
-        self._lost()
+            self._anew, self._refused = True, None
+            try:
+                if self._root not in self._watch_of:
+                    self._try(self._root)
+                self._watch_below(self._root)
+                if self._refused is not None:
+                    raise self._refused
+                self._lost()
+            finally:
+                self._anew = False
 
     # -- from the library, in its thread -----------------------------------------------------------
 
     def on_event(self, event: InotifyEvent) -> None:
         """Something happened in a watched directory."""
-        with self._lock:
-            folder = self._path_of.get(event.wd)
-            if folder is None:
-                return  # a late event of a directory that has gone
-            path = os.path.join(folder, event.name) if event.name else folder
-            found = [path]
-            if event.mask & InotifyConstants.IN_ISDIR and event.name:
-                if event.is_moved_from:
-                    self._forget(path)
-                elif event.is_moved_to or event.is_create:
-                    if event.is_moved_to:  # with all that is in it, which may take a while
-                        self._arriving()
-                    found += self._appeared(path)
-                elif event.is_attrib:
-                    for closed in self._closed_at(path):
-                        found += [closed, *self._appeared(closed)]
-                elif event.is_delete:
-                    self._closed.get(folder, set()).discard(path)
-        self._happened(found)
+        found: list[bytes] = []
+        try:
+            with self._lock:
+                folder = self._path_of.get(event.wd)
+                if folder is not None:  # else a late event of a directory that has gone
+                    found.append(os.path.join(folder, event.name) if event.name else folder)
+                    if event.mask & InotifyConstants.IN_ISDIR and event.name:
+                        found += self._of_directory(event, found[0])
+        finally:
+            self._happened(found)
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
         """A directory was deleted, or its disk has gone."""
@@ -149,15 +146,36 @@ class Watches:
     def on_queue_overflow(self) -> None:
         """Events were lost, so directories may have appeared and moved unseen."""
         with self._lock:
-            self._forget(self._root)
+            self._anew = True
             try:
-                self._watch(self._root)
-            except OSError as error:
-                self._refused = error
-            self._watch_below(self._root)
-        self._lost()
+                self._forget(self._root)
+                try:
+                    self._watch(self._root)
+                except OSError as error:
+                    self._refused = error
+                self._watch_below(self._root)
+                self._lost()
+            finally:
+                self._anew = False
 
     # -- under the lock ----------------------------------------------------------------------------
+
+    def _of_directory(self, event: InotifyEvent, path: bytes) -> list[bytes]:
+        """Watch where directories are now, after something happened to the one at `path`. What has
+        happened elsewhere by that."""
+        if event.is_moved_from:
+            self._left = (event.cookie, path)
+            self._forget(path)
+        elif event.is_moved_to or event.is_create:
+            if event.is_moved_to and self._left is not None and self._left[0] == event.cookie:
+                self._arriving(self._left[1])  # to watch all that is in it may take a while
+            return self._appeared(path)
+        elif event.is_attrib:
+            closed = self._closed_at(path)
+            return [one for at in closed for one in (at, *self._appeared(at))]
+        elif event.is_delete:
+            self._closed.get(os.path.dirname(path), set()).discard(path)
+        return []
 
     def _appeared(self, path: bytes) -> list[bytes]:
         """Watch a directory and all below; returns those below."""
