@@ -109,11 +109,11 @@ class Guard:
             if not isinstance(finding, Gone | Seen):
                 continue
             path, is_gone = finding.path, isinstance(finding, Gone)
+            if is_gone and self._index.local(path) is None:
+                continue  # another look was first, and has said how it came about
             if is_gone and source is not Source.LIVE:
                 self._suspects[path] = source
                 continue
-            if is_gone and self._index.local(path) is None:
-                continue  # another look was first, and has said how it came about
             self._suspects.pop(path, None)
             self._too_many.discard(path)
             self._approved.discard(path)

@@ -11,7 +11,15 @@ from flocksy.boxes.closed import Closed
 from flocksy.boxes.guard import Source
 from flocksy.boxes.held import Held
 from flocksy.boxes.intake import Intake
-from flocksy.boxes.scan.findings import Finding, Remark, Skipped, Unfollowed, Unreadable
+from flocksy.boxes.scan.findings import (
+    Busy,
+    Finding,
+    Gone,
+    Remark,
+    Skipped,
+    Unfollowed,
+    Unreadable,
+)
 from flocksy.boxes.scan.scanner import Scanner, ScanReport, ScanRequest, Symlinks
 from flocksy.boxes.scan.settling import MAX_PATHS
 from flocksy.boxes.setup import BoxSetup
@@ -68,6 +76,8 @@ class Scans:
         """Of scans of the whole box, without the hourly ones."""
         self._paths: dict[int, tuple[str, ...]] = {}
         """Of scans of single paths."""
+        self._below: set[int] = set()
+        """Of those, that look at all that is below."""
         self._looked_at: dict[str, int] = {}
         """Those that are being looked at -> by the last scan that was asked to."""
         self._changing: set[str] = set()
@@ -140,11 +150,21 @@ class Scans:
     def taken(self, report: ScanReport, now: float) -> bool:
         """A report has been taken in. Whether it was the last of a scan of the whole box."""
         self._have_looked([finding.path for finding in report.findings], report.ticket, now)
-        source = self._sources.get(report.ticket, Source.RESCAN)
-        for finding in report.findings:
-            if isinstance(finding, Unreadable) and self._was_directory(finding.path):
-                self._closed.refused(finding.path, source, self._newest)
+        self._note_closed(report, now)
         return report.last and self._ended(report, now)
+
+    def _note_closed(self, report: ScanReport, now: float) -> None:
+        source = self._sources[report.ticket]
+        for finding in report.findings:
+            path = finding.path
+            match finding:
+                case Unreadable() if self._was_directory(path):
+                    self._closed.refused(path, source, report.ticket, self._newest)
+                case Busy() | Skipped() | Unfollowed() if path in self._closed:
+                    # It was not listed now, either.
+                    self._closed.refused(path, source, report.ticket, self._newest)
+                case Gone() if path in self._closed:
+                    self._intake.look_again(path, now)  # and then it is closed no more
 
     def _have_looked(self, paths: Iterable[str], ticket: int, now: float) -> None:
         """What has happened at these paths since they were asked for is to be looked at."""
@@ -167,8 +187,9 @@ class Scans:
         self._intake.answered(report.ticket, failed=report.failed is not None)
         if report.ticket == self._hourly:
             self._look_at_differing(report, before=before)
-        elif report.failed is None:
-            self._closed.looked(report.ticket, paths)
+        if report.failed is None:
+            self._look_at_opened(report.ticket, paths, now)
+        self._below.discard(report.ticket)
         if report.failed is not None:
             self.trouble = report.failed
             self._hurries = True
@@ -263,6 +284,7 @@ class Scans:
         self.tickets.clear()
         self._wholes.clear()
         self._paths.clear()
+        self._below.clear()
         self._looked_at.clear()
         self._changing.clear()
         self._sources.clear()
@@ -270,6 +292,16 @@ class Scans:
         self._outside.clear()
         self._differing.clear()
         self.all(now)
+
+    def _look_at_opened(self, ticket: int, paths: tuple[str, ...] | None, now: float) -> None:
+        """A look has ended. What it found open that was closed is looked at, unless it has been."""
+        again: list[str] = []
+        if ticket == self._hourly:
+            again = self._closed.compared(ticket)
+        elif paths is None or ticket in self._below:
+            again = self._closed.looked(ticket, paths)
+        for path in again:
+            self._intake.look_again(path, now)
 
     def _look_at_differing(self, report: ScanReport, *, before: bool) -> None:
         """The hourly scan has ended; `before`: it is one of those `_outside`."""
@@ -342,6 +374,8 @@ class Scans:
             self._looked_at.update(dict.fromkeys(paths, request.ticket))
         elif not compares:
             self._intake.pacing.looks_at_all()
+        if below:
+            self._below.add(request.ticket)
         self._intake.asked(request.ticket, paths)
         if paths is None:
             self._whole = request.ticket

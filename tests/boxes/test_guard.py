@@ -198,7 +198,7 @@ def test_many_found_by_a_look_at_one_path_where_nothing_is_watched_wait(
 def test_many_found_after_lost_events_wait(flock: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
     names = {f"folder/{number}" for number in range(60)}
     fill(flock, sorted(names))
-    monkeypatch.setattr(Watcher, "happened", lambda *_: None)
+    monkeypatch.setattr(Watcher, "happened", lambda *_, **__: None)
     shutil.rmtree(flock.path(2, "folder"))
     flock.box(2)._opened.watcher.lost()
     flock.step()
@@ -214,12 +214,24 @@ def test_many_found_after_lost_events_wait(flock: Guarded, monkeypatch: pytest.M
     assert flock.tree(0) == set(), "seen to go again"
 
 
+def test_what_was_found_at_the_start_stays_so_though_another_look_repeats_it(
+    flock: Guarded,
+) -> None:
+    index = flock.box(0).index
+    index.set_local("file", DiskEntry(Kind.FILE, 0o644, 1, 1, bytes(32)))
+    guard = Guard(index, 100, ())
+    guard.found([Gone("file")], Source.START)
+    index.set_local("file", None)
+    guard.found([Gone("file")], Source.RESCAN)
+    assert guard._suspects == {"file": Source.START}
+
+
 def test_many_found_by_the_hourly_rescan_wait(
     flock: Guarded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = {f"folder/{number}" for number in range(60)}
     fill(flock, sorted(names))
-    monkeypatch.setattr(Watcher, "happened", lambda *_: None)
+    monkeypatch.setattr(Watcher, "happened", lambda *_, **__: None)
     shutil.rmtree(flock.path(2, "folder"))
     flock.now += RESCAN_SECONDS
     flock.step()

@@ -52,7 +52,7 @@ def test_all_that_one_look_finds_is_one_question(
     monkeypatch.setattr(guard, "SAMPLED", sampled)
     names = {f"folder/{number}" for number in range(60)}
     fill(flock, sorted(names))
-    monkeypatch.setattr(Watcher, "happened", lambda *_: None)
+    monkeypatch.setattr(Watcher, "happened", lambda *_, **__: None)
     monkeypatch.setattr(box, "COMMIT_PATHS", AT_A_TIME)
     shutil.rmtree(flock.path(2, "folder"))
     rescan(flock)
@@ -72,7 +72,7 @@ def test_one_file_in_each_of_many_folders_is_counted_too(
     folders = {f"folder/{number:02}" for number in range(60)}
     names = {f"{folder}/file" for folder in folders}
     fill(flock, sorted(names))
-    monkeypatch.setattr(Watcher, "happened", lambda *_: None)
+    monkeypatch.setattr(Watcher, "happened", lambda *_, **__: None)
     shutil.rmtree(flock.path(2, "folder"))
     rescan(flock)
     assert waiting(flock, 2) == {"folder", *folders, *names}
@@ -103,7 +103,7 @@ def test_what_a_second_look_tells_of_too_is_as_the_first_found_it(
     names = {f"folder/{number}" for number in range(60)}
     with Guarded(tmp_path, spool) as flock:
         fill(flock, sorted(names))
-        monkeypatch.setattr(Watcher, "happened", lambda *_: None)
+        monkeypatch.setattr(Watcher, "happened", lambda *_, **__: None)
         monkeypatch.setattr(box, "COMMIT_PATHS", AT_A_TIME)
         shutil.rmtree(flock.path(2, "folder"))
         gone = [*map(Gone, sorted(names)), Gone("folder")]
@@ -121,7 +121,7 @@ def test_what_was_moved_is_not_counted(
 ) -> None:
     monkeypatch.setattr(guard, "SAMPLED", sampled)
     fill(flock, [f"folder/{number}" for number in range(60)] + ["a", "b"])
-    monkeypatch.setattr(Watcher, "happened", lambda *_: None)
+    monkeypatch.setattr(Watcher, "happened", lambda *_, **__: None)
     monkeypatch.setattr(box, "COMMIT_PATHS", AT_A_TIME)
     flock.path(2, "folder").rename(flock.path(2, "moved"))
     for name in ("a", "b"):
@@ -137,7 +137,7 @@ def test_what_waits_does_not_count_against_what_is_found_later(
 ) -> None:
     names = {f"folder/{number}" for number in range(60)}
     fill(flock, [*sorted(names), *(f"other {number}" for number in range(FEW_DELETIONS))])
-    monkeypatch.setattr(Watcher, "happened", lambda *_: None)
+    monkeypatch.setattr(Watcher, "happened", lambda *_, **__: None)
     monkeypatch.setattr(box, "COMMIT_PATHS", AT_A_TIME)
     shutil.rmtree(flock.path(2, "folder"))
     rescan(flock)

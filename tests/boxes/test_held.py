@@ -206,7 +206,7 @@ def test_an_ignore_file_that_a_disk_did_not_give_us_is_looked_at_again(
         def refuse(path: str) -> int:
             raise OSError(errno.EIO, os.strerror(errno.EIO), path)
 
-        sick.setattr(Watcher, "happened", lambda *_: None)
+        sick.setattr(Watcher, "happened", lambda *_, **__: None)
         sick.setattr(flock.box(0).disk, "open_read", refuse)
         flock.path(0, IGNORE_FILE).write_text("*.o\n*.key\n")
         whens = []

@@ -21,6 +21,7 @@ from flocksy.boxes.scan.findings import (
     Remark,
     Seen,
     Skipped,
+    Unfollowed,
     Unreadable,
 )
 from flocksy.boxes.scan.scanner import Scanner, ScanReport, ScanRequest
@@ -152,7 +153,7 @@ def test_what_the_hourly_look_finds_is_looked_at_when_it_has_ended(
     flock: Flock, held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file that was moved: it is seen to go before it is seen to come."""
-    monkeypatch.setattr(Watcher, "happened", lambda *_: None)
+    monkeypatch.setattr(Watcher, "happened", lambda *_, **__: None)
     box, ticket = flock.box(0), held.hourly[0].ticket
     flock.path(0, "a").rename(flock.path(0, "z"))
     held.others.clear()
@@ -172,7 +173,7 @@ def test_what_the_hourly_look_finds_is_looked_at_when_it_has_ended(
 def test_what_an_hourly_look_that_failed_has_found_is_not_concluded_from(
     flock: Flock, held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Watcher, "happened", lambda *_: None)
+    monkeypatch.setattr(Watcher, "happened", lambda *_, **__: None)
     box, ticket = flock.box(0), held.hourly[0].ticket
     held.others.clear()
     box.scanned(ScanReport(ticket, "box", (Gone("a"),), False, 1), flock.now)
@@ -218,7 +219,7 @@ def test_others_do_not_wait_for_the_look_at_a_large_file(
 ) -> None:
     flock.write(0, "a", "one")
     flock.settle_equal()
-    monkeypatch.setattr(Watcher, "happened", lambda *_: None)
+    monkeypatch.setattr(Watcher, "happened", lambda *_, **__: None)
     ticket = under_way(flock, "large")
     flock.write(0, "a", "two")
     look(flock, "a")
@@ -241,7 +242,7 @@ def test_what_one_look_finds_is_told_together_however_long_it_takes(
     for name in ("a", "b", "c"):
         flock.write(0, name, name)
     flock.settle_equal()
-    monkeypatch.setattr(Watcher, "happened", lambda *_: None)
+    monkeypatch.setattr(Watcher, "happened", lambda *_, **__: None)
     box, ticket = flock.box(0), under_way(flock, "a", "b", "z")
     flock.path(0, "a").rename(flock.path(0, "z"))
     flock.path(0, "b").unlink()
@@ -280,7 +281,7 @@ class Asked:
         self.now = now
         self.requests: list[ScanRequest] = []
         self._settling = Settling()
-        monkeypatch.setattr(Watcher, "happened", lambda *_: None)  # by another clock
+        monkeypatch.setattr(Watcher, "happened", lambda *_, **__: None)  # by another clock
         self.path = Path(box.setup.path, "big")
         self.path.write_bytes(b"x")
         monkeypatch.setattr(box._opened.watcher, "_settling", self._settling)
@@ -466,15 +467,18 @@ def closed(asked: Asked) -> Asked:
     return asked
 
 
+OPENED = replace(DIRECTORY, mode=0o700)
+
+
 @pytest.mark.parametrize("first", [False, True])
 def test_a_directory_that_was_closed_at_the_start_is_as_if_it_were_looked_at_then(
     closed: Asked, first: bool
 ) -> None:
     """Whichever look finds what is missing: `chmod -R` gives the directory back before what is in
     it, which is then looked at for itself."""
-    look, reopened = closed.look_at("dir"), replace(DIRECTORY, mode=0o700)
+    look = closed.look_at("dir")
     assert look.below
-    closed.answer_to(look, Seen("dir", reopened), last=False)
+    closed.answer_to(look, Seen("dir", OPENED), last=False)
     other = closed.look_at("dir/sub")
     closed.answer_to(other if first else look, Gone("dir/sub/file"))
     assert closed.said == {"dir/sub/file": Source.START}
@@ -497,6 +501,90 @@ def test_what_a_look_says_that_began_before_opens_nothing(closed: Asked) -> None
     closed.answer_to(earlier)
     closed.answer_to(closed.look_at("dir/sub"), Gone("dir/sub/file"))
     assert closed.said == {"dir/sub/file": Source.START}
+
+
+def test_what_is_closed_in_what_was_closed_is_as_if_it_were_looked_at_then(closed: Asked) -> None:
+    closed.answer_to(closed.look_at("dir"), Seen("dir", OPENED), Unreadable("dir/sub", EIO))
+    closed.answer_to(closed.look_at("dir/sub"), Seen("dir/sub", OPENED), Gone("dir/sub/file"))
+    assert closed.said == {"dir/sub/file": Source.START}
+
+
+def test_what_was_opened_is_looked_at_though_the_look_for_that_came_too_early(
+    closed: Asked,
+) -> None:
+    """What another one has seen before is told after it."""
+    closed.box.rescan(closed.now)
+    before = closed.requests[-1]
+    look = closed.look_at("dir")
+    closed.answer_to(before, Unreadable("dir", EIO), last=False)
+    closed.answer_to(look, Seen("dir", OPENED))
+    closed.answer_to(before)
+    assert "dir" in closed.box.scans._closed
+    closed.now += 1.0
+    closed.box.scans.turn(closed.now)
+    assert closed.requests[-1].paths == ("dir",) and closed.requests[-1].below
+    closed.answer()
+    assert "dir" not in closed.box.scans._closed
+
+
+def test_what_only_the_hourly_look_finds_open_is_looked_at(closed: Asked) -> None:
+    """There are too many for each to be looked at now and then."""
+    many = [Unreadable(f"a{number:04}", EIO) for number in range(MAX_UNREAD + 1)]
+    closed.box.rescan(closed.now)
+    closed.answer(*many, Unreadable("dir", EIO))
+    closed.box.intake.unread.forget("dir")
+    closed.now = closed.box.scans._whole_at
+    closed.box.scans.turn(closed.now)
+    hourly = next(one for one in closed.requests if one.compares)
+    for request in closed.requests:
+        if request.ticket > hourly.ticket:
+            closed.answer_to(request, *many)
+    closed.answer_to(hourly, *many)
+    closed.now += 1.0
+    closed.box.scans.turn(closed.now)
+    assert closed.requests[-1].paths == ("dir",) and closed.requests[-1].below
+    closed.answer(Gone("dir/sub/file"))
+    assert closed.said == {"dir/sub/file": Source.START}
+    assert "dir" not in closed.box.scans._closed
+
+
+def test_what_is_not_there_any_more_is_not_closed(closed: Asked) -> None:
+    closed.answer_to(closed.look_at("above"), Gone("dir/sub/file"), Gone("dir/sub"), Gone("dir"))
+    closed.now += 1.0
+    closed.box.scans.turn(closed.now)
+    closed.answer()
+    assert "dir" not in closed.box.scans._closed
+
+
+def test_what_looks_not_below_opens_nothing(closed: Asked) -> None:
+    """The one for what the hourly look has found, and one that comes to the folder above it."""
+    closed.box.scans._request(("dir",), SCAN_SHARE)
+    closed.answer(Seen("dir", OPENED))
+    assert "dir" in closed.box.scans._closed
+    closed.box.index.set_local("dir", DIRECTORY)
+    closed.answer_to(closed.look_at("dir/sub"), Unreadable("dir", EIO))
+    closed.box.index.set_local("dir/sub", DIRECTORY)
+    closed.answer_to(closed.look_at("dir"), Unreadable("dir/sub", EIO))
+    closed.answer_to(closed.look_at("dir/sub"), Unreadable("dir", EIO), Gone("dir/sub/file"))
+    assert closed.said == {"dir/sub/file": Source.START}
+    assert "dir" in closed.box.scans._closed and "dir/sub" in closed.box.scans._closed
+
+
+@pytest.mark.parametrize(
+    "finding", [Busy("dir", 0.1), Skipped("dir", "a pipe"), Unfollowed("dir", b"text", "why")]
+)
+def test_what_was_not_listed_for_another_reason_is_not_open(
+    closed: Asked, finding: Finding
+) -> None:
+    closed.answer_to(closed.look_at("dir"), finding)
+    assert "dir" in closed.box.scans._closed
+    assert len(closed.requests) < 5
+    for _ in range(20):
+        closed.now += 0.2
+        closed.box.scans.turn(closed.now)
+        if closed.box.scanning:
+            closed.answer(finding)
+    assert len(closed.requests) < 20, "nor looked at again and again"
 
 
 def test_a_look_that_failed_opens_nothing(closed: Asked) -> None:

@@ -214,6 +214,61 @@ def test_where_a_directory_has_gone_to_is_told_with_where_it_went_from(
     assert not watcher.busy
 
 
+def test_both_names_of_what_was_moved_are_due_when_somebody_is_woken(
+    watched: tuple[Path, Watcher, threading.Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is woken may ask before the thread that has woken goes on."""
+    root, watcher, woken = watched
+    (root / "a" / "b").mkdir(parents=True)
+    take_until(watcher, woken, "a", "a/b")
+    taken: list[set[str]] = []
+    done = threading.Event()
+
+    def take() -> None:
+        taken.append(set(watcher.take(time.monotonic() + QUIET_S).paths))
+        if taken[-1]:
+            done.set()
+
+    arriving = watcher._eyes._arriving  # type: ignore[union-attr]
+
+    def on_its_way(left: bytes) -> None:
+        arriving(left)
+        assert watcher.take(time.monotonic() + QUIET_S) == Dirty((), False)
+        watcher._wake = take
+
+    watcher._wake = lambda: None
+    monkeypatch.setattr(watcher._eyes, "_arriving", on_its_way)
+    (root / "a").rename(root / "c")
+    assert done.wait(DEADLINE_S)
+    assert taken == [{"a", "c", "c/b"}]
+
+
+def test_moves_that_are_told_crosswise_are_paired(tmp_path: Path) -> None:
+    said: list[bytes] = []
+    watches = Watches(os.fsencode(tmp_path), lambda _: None, lambda: None, said.append)
+    directory = InotifyConstants.IN_ISDIR
+    (watch,) = [one for one, path in watches._path_of.items() if path == watches._root]
+    for mask, cookie, name in (
+        (InotifyConstants.IN_MOVED_FROM, 1, b"a"),
+        (InotifyConstants.IN_MOVED_FROM, 2, b"b"),
+        (InotifyConstants.IN_MOVED_TO, 1, b"c"),
+        (InotifyConstants.IN_MOVED_TO, 3, b"from elsewhere"),
+        (InotifyConstants.IN_MOVED_TO, 2, b"d"),
+    ):
+        watches.on_event(InotifyEvent(watch, mask | directory, cookie, name))  # type: ignore[arg-type]
+    assert said == [os.path.join(watches._root, name) for name in (b"a", b"b")]
+    assert not watches._left
+    watches.stop()
+
+
+def test_a_large_folder_that_arrives_is_no_shortage(
+    watched: tuple[Path, Watcher, threading.Event],
+) -> None:
+    _, watcher, _ = watched
+    with watcher._eyes._lock:  # type: ignore[union-attr]
+        assert watcher.shortage() is None
+
+
 def test_only_the_old_place_of_what_is_moved_waits_for_the_new_one() -> None:
     settling = Settling()
     for path in ("edit", "a", "a/b", "ab"):

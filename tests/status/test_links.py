@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from flocksy.status.links import ADVICE, SAMPLE, advice
+from flocksy.status.links import ADVICE, SAMPLE, advice, who_hears_whom
+from flocksy.status.model import BrokenLine
 from flocksy.wire import monitor
 
 
@@ -31,3 +32,22 @@ def test_settings_that_differ() -> None:
 def test_versions_that_differ() -> None:
     said = advice("speaks version 2 of the protocol, we 1", sample=True)
     assert "update the one with the lower number" in said
+
+
+@pytest.mark.parametrize(
+    ("listener", "speaker", "both_ways", "elsewhere"),
+    [
+        ("own", "ben", True, False),
+        ("ben", "own", True, False),
+        ("ben", "carl", True, True),
+        ("own", "ben", False, False),
+        ("ben", "own", False, True),
+        ("ben", "carl", False, True),
+    ],
+)
+def test_who_asks_is_sent_to_whom_it_is_known_best(
+    listener: str, speaker: str, both_ways: bool, elsewhere: bool
+) -> None:
+    line = BrokenLine(listener, speaker, "", "", both_ways=both_ways)
+    (said,) = who_hears_whom([line], (), "own")
+    assert ("there says more" in said) == elsewhere

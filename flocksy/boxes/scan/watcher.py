@@ -73,10 +73,13 @@ class Watcher:
     def start(self) -> str | None:
         """Returns None, or one line for people why there are no events, or not for all
         directories (rescans still find everything)."""
-        return self._open() or self.shortage()
+        why_not = self._open()
+        if why_not is None and self._eyes is not None and self._eyes.refused is not None:
+            why_not = self._lacks = _why_not(self.root, self._eyes.refused)
+        return why_not or self.shortage()
 
     def _open(self) -> str | None:
-        self._arrived()  # what was on its way when other eyes saw that
+        self.happened(arrived=True)  # what was on its way as others saw it
         try:
             self._eyes = self._open_eyes()
         except OSError as error:
@@ -89,8 +92,7 @@ class Watcher:
         from flocksy.boxes.scan.watches import Watches  # the library has what it needs there alone
 
         def happened(paths: list[bytes]) -> None:
-            self.happened(*paths)
-            self._arrived()
+            self.happened(*paths, arrived=True)
 
         return Watches(os.fsencode(self.root), happened, self.lost, self._arriving)
 
@@ -124,7 +126,7 @@ class Watcher:
                     os.rmdir(folder)
 
         if not _bounded(try_one_more) and self._lacks is None:
-            return f"{self.root}: cannot be watched just now: its disk does not answer"
+            return f"{self.root}: not all of it is watched yet; flocksy rescan finds what happens"
         return self._lacks
 
     def take(self, now_s: float) -> Dirty:
@@ -158,16 +160,19 @@ class Watcher:
             _bounded(self._eyes.stop)
             self._eyes = None
 
-    def happened(self, *paths: str | bytes) -> None:
-        """Something happened at these absolute paths. Called by the operating system's thread."""
+    def happened(self, *paths: str | bytes, arrived: bool = False) -> None:
+        """Something happened at these absolute paths. `arrived`: what was on its way is among them.
+        Called by the operating system's thread."""
         inside = [path for path in map(self._inside, paths) if path is not None]
-        if not inside:
-            return
         now_s = time.monotonic()
         with self._lock:
             for path in inside:
                 self._settling.note(path, now_s)
-            wake, self._woken = not self._woken, True
+            # At once: whoever is told of one of the two names alone sees a deletion. And whoever
+            # was woken before has not got what was due.
+            was_waited_for = arrived and self._settling.arrived()
+            wake = was_waited_for or (bool(inside) and not self._woken)
+            self._woken = self._woken or wake
         if wake:
             self._wake()
 
@@ -176,13 +181,6 @@ class Watcher:
         if path is not None:
             with self._lock:
                 self._settling.arriving(path, time.monotonic())
-
-    def _arrived(self) -> None:
-        with self._lock:
-            wake = self._settling.arrived()
-            self._woken = self._woken or wake
-        if wake:  # also who was woken before: what was due then was not handed on
-            self._wake()
 
     def lost(self) -> None:
         """Events were lost."""
@@ -208,7 +206,12 @@ class _Eyes(Protocol):
 
     @property
     def see_all(self) -> bool:
-        """Whether no directory was refused."""
+        """Whether no directory was refused, and watches are not just being set."""
+        ...
+
+    @property
+    def refused(self) -> OSError | None:
+        """Why a directory is not watched."""
         ...
 
     def try_one_more(self, folder: bytes) -> None:
@@ -224,6 +227,7 @@ class _Observer:
     """The observer that the library has for this system."""
 
     see_all = True
+    refused = None
 
     def __init__(self, watcher: Watcher) -> None:
         self._observer = Observer()

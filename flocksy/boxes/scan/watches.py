@@ -42,6 +42,9 @@ _MASK = Mask(
 )
 """Whatever changes an entry. Not reading, which our own scanner does."""
 
+MAX_MOVES = 16
+"""Both ends of a move are told one after the other, unless others move something just then."""
+
 
 class Watches:
     """See the head of this module. Implements the library's `WatchCallback`."""
@@ -72,12 +75,12 @@ class Watches:
         """Directories by the one they are in; all of them watched."""
         self._closed: dict[bytes, set[bytes]] = {}
         """Directories that we may not watch, by the one they are in."""
-        self._refused: OSError | None = None
+        self.refused: OSError | None = None
         """Why a directory below the root is not watched: the system gives no more watches, or the
         disk did not say which there are."""
         self._anew = False  # watches are being set for all that is there
-        self._left: tuple[int, bytes] | None = None
-        """The last directory that was moved away: by which move, and from where."""
+        self._left: dict[int, bytes] = {}
+        """By move, where the last directories went from that were moved."""
         self._inotify = InotifyFD()
         try:
             with self._lock:
@@ -97,8 +100,8 @@ class Watches:
 
     @property
     def see_all(self) -> bool:
-        """Whether no directory was refused."""
-        return self._refused is None and not self._anew
+        """Whether no directory was refused, and watches are not just being set."""
+        return self.refused is None and not self._anew
 
     def try_one_more(self, folder: bytes) -> None:
         """Watch `folder`, which is not watched, and let go of it; then what was refused before:
@@ -106,16 +109,18 @@ class Watches:
         name = CallbackId(next(self._names))
         watch = self._inotify.add_callback(folder, _MASK, self, name)
         self._inotify.remove_callbacks([(watch, name)])
+        if self.see_all:
+            return  # without the lock, which is held while a large folder is gone through
         with self._lock:
-            if self._refused is None:
+            if self.refused is None:
                 return
-            self._anew, self._refused = True, None
+            self._anew, self.refused = True, None
             try:
                 if self._root not in self._watch_of:
                     self._try(self._root)
                 self._watch_below(self._root)
-                if self._refused is not None:
-                    raise self._refused
+                if self.refused is not None:
+                    raise self.refused
                 self._lost()
             finally:
                 self._anew = False
@@ -152,7 +157,7 @@ class Watches:
                 try:
                     self._watch(self._root)
                 except OSError as error:
-                    self._refused = error
+                    self.refused = error
                 self._watch_below(self._root)
                 self._lost()
             finally:
@@ -164,11 +169,13 @@ class Watches:
         """Watch where directories are now, after something happened to the one at `path`. What has
         happened elsewhere by that."""
         if event.is_moved_from:
-            self._left = (event.cookie, path)
+            self._left[event.cookie] = path
+            if len(self._left) > MAX_MOVES:
+                del self._left[next(iter(self._left))]
             self._forget(path)
         elif event.is_moved_to or event.is_create:
-            if event.is_moved_to and self._left is not None and self._left[0] == event.cookie:
-                self._arriving(self._left[1])  # to watch all that is in it may take a while
+            if event.is_moved_to and event.cookie in self._left:
+                self._arriving(self._left.pop(event.cookie))  # to watch all in it may take a while
             return self._appeared(path)
         elif event.is_attrib:
             closed = self._closed_at(path)
@@ -204,7 +211,7 @@ class Watches:
             except (FileNotFoundError, NotADirectoryError, PermissionError):
                 continue  # it has gone again, or may not be read: the scan says so
             except OSError as error:
-                self._refused = error
+                self.refused = error
                 continue
             for folder in folders:
                 if not self._is_ours(folder):
@@ -222,7 +229,7 @@ class Watches:
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError as error:
-            self._refused = error
+            self.refused = error
             return False
 
     def _watch(self, path: bytes) -> bool:
