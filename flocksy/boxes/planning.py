@@ -374,6 +374,7 @@ class Planning:
             operation, path = outcome.operation, outcome.operation.path
             if isinstance(operation, PutFile) and outcome.result is not Result.DONE:
                 self._staging.check(path, operation.version.root)
+                self._waits_for.setdefault(path, operation.version.root)
             if outcome.result in (Result.PROBLEM, Result.BLOCKED):
                 if outcome.result is Result.BLOCKED:
                     self._blocked.add(path)
@@ -391,10 +392,7 @@ class Planning:
                 self._retry[path] = now + CHANGED_SECONDS
             elif self._retry.pop(path, None) is not None:
                 self.add((path,))  # what it was to be tried again for may be done with it
-            if isinstance(operation, PutFile):
+            if isinstance(operation, PutFile) and outcome.result is Result.DONE:
                 root = operation.version.root
-                if outcome.result is Result.DONE:
-                    self._staging.release(path, root, placed=operation.source is None)
-                    self._staging.look_again(root)
-                else:
-                    self._waits_for.setdefault(path, root)
+                self._staging.release(path, root, placed=operation.source is None)
+                self._staging.look_again(root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from flocksy.boxes.apply.history import FOLDER, NAME_BYTES, History, Pruned, kept_ms
 from flocksy.boxes.apply.placing import make_folders
 from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.boxes.disk.port import Stat
 from tests.boxes.bench import NOW_MS, finish
 
 DAY_MS = 24 * 3600 * 1000
@@ -60,6 +62,34 @@ def test_names_say_when_and_what(place: Place) -> None:
     assert name.startswith("2026-09-21/")
     assert name.endswith("-report.txt")
     assert kept_ms(name) == NOW_MS
+
+
+def test_a_day_that_cannot_be_listed_or_emptied_holds_up_nothing(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = []
+    for _ in range(3):
+        names.append(place.keep("f"))
+        place.now_ms += DAY_MS
+    sick, stuck, well = names
+    scan, remove = place.disk.scan, place.disk.remove_file
+
+    def scan_day(path: str) -> list[tuple[str, Stat]]:
+        if path == f"{FOLDER}/{sick.partition('/')[0]}":
+            raise OSError(errno.EIO, "Input/output error")
+        return scan(path)
+
+    def remove_one(path: str) -> None:
+        if path == f"{FOLDER}/{stuck}":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        remove(path)
+
+    monkeypatch.setattr(place.disk, "scan", scan_day)
+    monkeypatch.setattr(place.disk, "remove_file", remove_one)
+    place.now_ms += 365 * DAY_MS
+    pruned = place.prune()
+    assert pruned.removed == (well,) and pruned.bytes == 10
+    assert place.names() == {sick, stuck}
 
 
 def test_the_same_path_twice_in_one_instant(place: Place) -> None:

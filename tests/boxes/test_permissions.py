@@ -46,15 +46,21 @@ def ordinarily(do: Callable[[], None]) -> None:
     assert os.waitpid(pid, 0)[1] == 0, "see the traceback above"
 
 
-def test_read_only_directories_follow_the_flock(own_place: Path) -> None:
+@pytest.mark.parametrize("poor", [False, True])
+def test_read_only_directories_follow_the_flock(own_place: Path, poor: bool) -> None:
+    """Also where a rename is a link and its removal, of which the second is denied at first."""
+
     def do() -> None:
         bench = Bench(own_place)
+        if poor:
+            bench.disk._exchange = bench.disk._noreplace = False
         bench.apply(
             bench.make_directory("d", 0o555), bench.put("d/f", b"1"), bench.put("d/g", b"1")
         )
         report = bench.apply(bench.put("d/f", b"2"), bench.remove("d/g"), bench.put("d/new", b"3"))
         assert [outcome.result for outcome in report.outcomes] == [Result.DONE] * 3
         assert bench.paths() == {"d", "d/f", "d/new"}
+        assert len(bench.kept()) == 2
         assert os.stat(bench.root / "d").st_mode & 0o777 == 0o555
 
     ordinarily(do)

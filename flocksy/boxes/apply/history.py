@@ -165,8 +165,8 @@ class History:
                 break
             if count % _STEP == 0:
                 yield 0.0
-            self._remove(name, removed)
-            total -= size
+            if self._remove(name, removed):
+                total -= size
         for date in dates:
             # Only an empty one goes.
             with suppress(OSError):
@@ -184,11 +184,21 @@ class History:
             return self._disk.scan(f"{FOLDER}/{date}" if date else FOLDER)
         except FileNotFoundError:
             return []
+        except OSError:
+            if not date:
+                raise
+            return []  # a day that cannot be listed keeps what it holds, and the rest goes on
 
-    def _remove(self, name: str, removed: list[str]) -> None:
-        with suppress(FileNotFoundError):
+    def _remove(self, name: str, removed: list[str]) -> bool:
+        """Whether it is gone. What cannot be removed stays, and counts."""
+        try:
             self._disk.remove_file(f"{FOLDER}/{name}")
+        except FileNotFoundError:
+            pass
+        except OSError:
+            return False
         removed.append(name)
+        return True
 
 
 def kept_ms(name: str) -> int | None:

@@ -353,7 +353,15 @@ def _move_by_steps(source_fd: int, old: str, target_fd: int, new: str) -> None:
             if error.errno not in (errno.EPERM, errno.EMLINK) and not kernel.is_unsupported(error):
                 raise
         else:
-            os.unlink(old, dir_fd=source_fd)
+            try:
+                os.unlink(old, dir_fd=source_fd)
+            except OSError:
+                # It has not moved, so it must not be there: it would be in the way of the next try.
+                with suppress(OSError):
+                    there = os.stat(new, dir_fd=target_fd, follow_symlinks=False)
+                    if (there.st_dev, there.st_ino) == (found.st_dev, found.st_ino):
+                        os.unlink(new, dir_fd=target_fd)
+                raise
             return
     # A directory replaces an empty directory at most, so nothing can be lost there. For a file on
     # such a file system (FAT, over FUSE) there is no way without a gap between look and rename.
