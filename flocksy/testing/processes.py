@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +38,8 @@ def children(pid: int) -> list[int]:
     """The processes that another one has started and that have not ended."""
     found = []
     for thread in Path(f"/proc/{pid}/task").iterdir():
-        found += [int(word) for word in (thread / "children").read_text().split()]
+        with suppress(FileNotFoundError):  # the thread has ended meanwhile
+            found += [int(word) for word in (thread / "children").read_text().split()]
     return found
 
 

@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 NAMES = ("anna", "ben", "cleo")
@@ -150,6 +151,10 @@ class Desk:
         return self.typed / CHARACTERS_A_MINUTE
 
 
+def _is_told(log: Path, word: str) -> bool:
+    return word in log.read_text()
+
+
 def found_a_flock(desk: Desk) -> None:
     """From three empty homes to a file that all three have."""
     anna, ben, cleo = desk.machines
@@ -193,8 +198,11 @@ def found_a_flock(desk: Desk) -> None:
                     stderr=log,
                 )
             )
-    # What is in the folder before waits for a random time, a minute on average.
-    _wait_until(desk, lambda: "flying with" in (anna.home / "log").read_text(), "anna never flies")
+    # What is in the folder before, or found by the look that began before, waits for a random
+    # time, a minute on average.
+    for word in ("flying with", "looked through"):
+        told = partial(_is_told, anna.home / "log", word)
+        _wait_until(desk, told, f"anna never says: {word}")
     line = "echo hello > shared/hello"
     desk.typed += len(line) + len(ENTER)
     desk.transcript.append(f"anna$ {line}\n")
