@@ -27,13 +27,13 @@ from flocksy.protocol.shown import Proposal
 
 @dataclass(frozen=True, slots=True)
 class Latch:
-    """A need as it is shown, from `round` on. `repeat_of`: it is owed to that burst. `for_join`: it
-    is there for the programme alone."""
+    """A need as it is shown, from `round` on. `repeat_of`: it is owed to that burst.
+    `of_programme`: it is there for the programme alone."""
 
     need: int
     round: int
     repeat_of: bytes | None = None
-    for_join: bool = False
+    of_programme: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +86,10 @@ class Needs:
             return replace(self, latch=Latch(self.owed.length, now, self.owed.burst))
         if self.latch is not None:
             return self
-        wanted = min(wanted, MAX_BURST_CELLS)
-        least = programme_cells if self.programme is not None else 0
-        return replace(self, latch=Latch(max(wanted, least), now, for_join=wanted == 0))
+        if self.programme is not None:
+            # Not longer where somebody has something to say: that would say so.
+            return replace(self, latch=Latch(programme_cells, now, of_programme=True))
+        return replace(self, latch=Latch(min(wanted, MAX_BURST_CELLS), now))
 
     def shown(self, now: int) -> Latch | None:
         """The need to show in this round, to those who may see one."""
@@ -115,7 +116,7 @@ class Needs:
         # and whatever is as long stands for it.
         long_enough = burst.length >= latch.need
         by_length = burst.repeat or latch.repeat_of is not None
-        collected = latch.for_join or burst.round >= latch.round
+        collected = latch.of_programme or burst.round >= latch.round
         return self.withdrawn() if (long_enough if by_length else collected) else self
 
     def owing(self, burst: Proposal, now: int, parameters: Parameters) -> Needs:

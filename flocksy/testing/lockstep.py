@@ -191,7 +191,7 @@ class Lockstep:
         self._turns()
         need = max(node.wire.box().need for node in self.up)
         if self._programme:
-            need = max(need, PROGRAMME_CELLS) if self.round >= self._burst_from else 0
+            need = PROGRAMME_CELLS if self.round >= self._burst_from else 0
         if need or self._repeat is not None:
             self._burst(need)
 

@@ -274,7 +274,10 @@ class _Canon:
         if n.latch is not None:
             repeat_of = b"" if n.latch.repeat_of is not None else None
             latch = Latch(
-                n.latch.need, max(n.latch.round + self.by, NOW - 20), repeat_of, n.latch.for_join
+                n.latch.need,
+                max(n.latch.round + self.by, NOW - 20),
+                repeat_of,
+                n.latch.of_programme,
             )
         owing = n.programme
         if owing is not None:

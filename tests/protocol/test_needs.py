@@ -53,9 +53,10 @@ def test_when_a_need_is_due(needs: Needs, wanted: int, first: int | None, why: s
         (Needs(latch=Latch(5, 90)), 9, Latch(5, 90)),
         (Needs(owed=Owed(EARLIER, 128, 99)), 900, Latch(128, 100, EARLIER)),
         (Needs(latch=Latch(5, 90), owed=Owed(EARLIER, 128, 99)), 900, Latch(5, 90)),
-        (Needs(programme=PROGRAMME), 0, Latch(64, 100, for_join=True)),
-        (Needs(programme=PROGRAMME), 9, Latch(64, 100)),
-        (Needs(programme=PROGRAMME), 900, Latch(900, 100)),
+        (Needs(programme=PROGRAMME), 0, Latch(64, 100, of_programme=True)),
+        (Needs(programme=PROGRAMME), 9, Latch(64, 100, of_programme=True)),
+        (Needs(programme=PROGRAMME), 900, Latch(64, 100, of_programme=True)),
+        (Needs(latch=Latch(900, 90), programme=PROGRAMME), 900, Latch(900, 90)),
     ],
 )
 def test_what_is_latched(needs: Needs, wanted: int, latch: Latch) -> None:
@@ -74,7 +75,7 @@ def test_a_need_of_a_later_round_is_not_shown_before() -> None:
         (Latch(9, 90), True, True),
         (Latch(9, 91), False, True),
         (Latch(900, 90), True, False),
-        (Latch(64, 91, for_join=True), True, True),
+        (Latch(64, 91, of_programme=True), True, True),
         (Latch(128, 91, EARLIER), True, True),
         (Latch(256, 80, EARLIER), False, False),
     ],

@@ -150,14 +150,16 @@ def test_needs_are_in_it_and_do_not_begin_before_it() -> None:
     assert lengths(quiet) == lengths(busy)[:PROGRAMME_BURSTS]
 
 
-def test_a_larger_need_makes_its_burst_longer() -> None:
+def test_a_larger_need_comes_after_it_and_makes_none_of_its_bursts_longer() -> None:
     flock = fresh()
     flock.settle()
     flock.members[0].need = 300
-    flock.run(JOIN_ROUNDS + 2)
+    while len(plans(flock)) <= PROGRAMME_BURSTS:
+        flock.tick()
+        assert flock.round < 10_000
     flock.members[0].need = 0
     flock.run(LONG)
-    assert lengths(flock) == [(512, False), *[(CELLS, False)] * (PROGRAMME_BURSTS - 1)]
+    assert lengths(flock) == [*[(CELLS, False)] * PROGRAMME_BURSTS, (512, False)]
 
 
 def test_between_its_bursts_there_is_time_to_ask() -> None:
