@@ -2,7 +2,8 @@
 
 After a burst all settle until nobody is in it any more, and hear each other's gaps meanwhile. The
 round in which the last one was done is seen by all, and rest and pause are counted from there.
-A burst that was left, or in which anybody saw a gap, is owed one repeat by every member alike.
+A burst that was left, or in which anybody saw a gap, is owed one repeat by every member alike,
+or a programme if it was one.
 """
 
 from __future__ import annotations

@@ -9,9 +9,13 @@ round in which all were out of it, so they end for all alike.
 *After a join*, a view with somebody who was not there before, all who share it owe a `programme`:
 some bursts of one length, whether or not anybody needs anything. That it is a join is part of V,
 and the begin is counted from the r0 of V: from that of the first join where one before is still
-owed, which the newcomer does not know of. Before its begin nobody shows an ordinary need, and an
-ordinary need shown later is in it. A burst of the epoch that is no repeat is one less, for all who
-are in it.
+owed, which the newcomer does not know of. Before its begin nobody shows an ordinary need, and while
+it is owed all show one of that length: what is wanted goes into it, and what is wanted still
+afterwards is an ordinary need. A burst of the epoch that is no repeat is one less, for all who are
+in it.
+
+*After a repeat* that was left or had a gap comes such a programme as well, counted from its r0. An
+ordinary burst for what is missing then would show that the lane that was cut carried something.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from dataclasses import dataclass, replace
 from flocksy.protocol.draws import pause_rounds, rest_rounds
 from flocksy.protocol.padding import MAX_BURST_CELLS
 from flocksy.protocol.parameters import Parameters
-from flocksy.protocol.programme import STEP_ROUNDS, Programme, joined, one_less
+from flocksy.protocol.programme import STEP_ROUNDS, Programme, joined, one_less, spoilt
 from flocksy.protocol.shown import Proposal
 
 
@@ -54,7 +58,7 @@ class Needs:
             once the rest is over, unless a repeat is owed by then.
         owed: the repeat to come.
         quiet_until: no ordinary need is shown before this round.
-        programme: what is owed because of joins.
+        programme: what is owed because of joins and of spoilt repeats.
     """
 
     latch: Latch | None = None
@@ -120,8 +124,14 @@ class Needs:
         return self.withdrawn() if (long_enough if by_length else collected) else self
 
     def owing(self, burst: Proposal, now: int, parameters: Parameters) -> Needs:
-        """The burst was left or had a gap: it is owed one repeat, and none of a repeat (rule 7)."""
-        if burst.repeat or (self.owed is not None and self.owed.length > burst.length):
+        """The burst was left or had a gap: it is owed one repeat, and of a repeat a programme
+        (rule 7)."""
+        if burst.repeat:
+            if not parameters.programme_cells:
+                return self  # on a timetable bursts come anyway
+            programme = spoilt(self.programme, burst.round)
+            return replace(self, latch=self.shown(now), programme=programme)
+        if self.owed is not None and self.owed.length > burst.length:
             return self
         pause = pause_rounds(burst.id, parameters.rest_mean_ms, parameters.period_ms)
         # A need that waits for a rest is stated anew after the repeat.

@@ -146,7 +146,9 @@ class Status:
     boxes: tuple[BoxStatus, ...]
     queue: QueueStatus
     burst: BurstStatus | None
-    bursts_to_come: int  # because somebody joined, whether or not anybody needs them
+    bursts_to_come: (
+        int  # because somebody joined or a repeat was cut, whether or not anybody needs them
+    )
     errors: tuple[str, ...]  # the last ones, newest last
 
     @property

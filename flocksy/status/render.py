@@ -40,7 +40,7 @@ def status_text(status: Status) -> str:
             f"{kind:<8} {burst.done} of {burst.length} cells, {size(burst.bytes_per_second)}/s"
         )
     if status.bursts_to_come:
-        lines.append(f"         bursts to come since somebody joined: {status.bursts_to_come}")
+        lines.append(f"         bursts to come, needed or not: {status.bursts_to_come}")
     queue = status.queue
     lines.append(
         f"queue    {queue.versions} versions and {size(queue.bytes_to_send)} to send, "

@@ -73,8 +73,8 @@ class Lockstep:
         programme: bool = False,
         outside_mean_s: float = 0.0,
     ) -> None:
-        """`programme`: bursts follow whenever a node comes back, needed or not. `outside_mean_s`:
-        of the delay of what was changed before it has come back."""
+        """`programme`: bursts follow a node that comes back, and a repeat with losses, needed or
+        not. `outside_mean_s`: of the delay of what was changed before it has come back."""
         self.now = time.monotonic()
         self.round = 10_000
         self.lost: Lost = lambda _sender, _receiver, _round: False
@@ -331,6 +331,8 @@ class Lockstep:
         self._last = LastBurst(burst.burst_id, True, gapped)
         if gapped and not burst.repeat:
             self._repeat = burst
+        elif gapped and self._joins:
+            self._programme, self._burst_from = PROGRAMME_BURSTS, self.round + STEP_ROUNDS
         self.now += PERIOD_S
         self.round += 1
         self._tell(None, length)

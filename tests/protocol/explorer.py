@@ -15,8 +15,8 @@ equally many cells from the same start; real bytes leave only with a fresh two-w
 members of a large enough view, each of whom shows that it has such echoes as well; a need is
 released only by a burst at least as long. *Liveness*: from every reached state, if nothing more
 goes wrong, all needs are served and all live nodes share a view (those who are enough for one)
-within 40 rounds; and whoever has seen somebody join its view has been in as many bursts since as a
-programme has.
+within 40 rounds; and whoever has seen somebody join its view, or has left a repeat or seen a gap in
+one, has been in as many bursts since as a programme has.
 """
 
 from __future__ import annotations
@@ -103,7 +103,8 @@ class Node:
     known: int = 0
     """Members of the last view it was in, by the explorer's own books."""
     owes: int = 0
-    """Bursts it has to be in since somebody joined its view, likewise."""
+    """Bursts it has to be in since somebody joined its view, or it left a repeat or saw a gap in
+    one, likewise."""
 
 
 # Canonical form.
@@ -282,7 +283,8 @@ class _Canon:
         owing = n.programme
         if owing is not None:
             begins = max(owing.begins + self.by, NOW)
-            owing = Programme(owing.left, begins, max(owing.since + self.by, NOW - 20))
+            since = max(owing.since + self.by, NOW - 20)
+            owing = Programme(owing.left, begins, since, owing.doublings)
         return Needs(latch, owed, self.round(n.quiet_until, NOW + 1), owing)
 
     def node(self, n: Node) -> Node:
@@ -353,6 +355,7 @@ def modelled(bursts: int = 1) -> Iterator[None]:
             (programme, "PROGRAMME_BURSTS", bursts),
             (programme, "JOIN_ROUNDS", 2),
             (programme, "MOST_JOIN_ROUNDS", 4),
+            (programme, "MOST_DOUBLINGS", 1),
         ):
             stack.enter_context(mock.patch.object(module, name, value))
         yield
@@ -444,6 +447,8 @@ class Explorer:
         if before.mode in agreement.LOCKED and state.mode not in agreement.LOCKED:
             burst = before.proposal
             assert burst is not None
+            if burst.repeat and (state.mode is Mode.LEFT or outcome is Outcome.FINISHED_WITH_GAP):
+                owes = self.bounds.programme
             if state.mode is not Mode.LEFT and before.needs.latch and not state.needs.latch:
                 promised = max(before.needs.latch.need, output.shown.need)
                 if promised > burst.length:

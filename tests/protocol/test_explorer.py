@@ -13,7 +13,7 @@ from unittest import mock
 
 import pytest
 
-from flocksy.protocol import agreement, heard, proposals, views
+from flocksy.protocol import agreement, heard, needs, proposals, views
 from flocksy.protocol.fsm_table import Event, Mode, Status
 from flocksy.protocol.heard import Heard
 from flocksy.protocol.shown import Output, Proposal, Shown, StartBurst
@@ -195,6 +195,11 @@ def programme_only_with_need() -> AbstractContextManager[object]:
     return patched("need", need)
 
 
+def repeat_without_programme() -> AbstractContextManager[object]:
+    """After a repeat that was left there are bursts only where somebody needs one."""
+    return patched("spoilt", lambda owed, _: owed, needs)
+
+
 @pytest.mark.parametrize(
     ("mutant", "bounds", "says"),
     [
@@ -205,6 +210,11 @@ def programme_only_with_need() -> AbstractContextManager[object]:
         (own_row_alone, Bounds(4, 0, 0, 0, min_view=3), "misses another"),
         (no_confirm, Bounds(1, 0, 0, 1, latency=2), "two plans"),
         (programme_only_with_need, Bounds(0, 0, 0, 0, programme=1), "not served"),
+        (
+            repeat_without_programme,
+            Bounds(2, 0, 0, 1, sizes=(SMALL,), programme=1),
+            "not served",
+        ),
     ],
 )
 def test_mutants_are_caught(
@@ -219,3 +229,4 @@ def test_the_same_bounds_hold_without_a_mutant() -> None:
     explore(Bounds(1, 0, 0, 1, sizes=(SMALL, LARGE)))
     explore(Bounds(0, 1, 1, 0))
     explore(Bounds(0, 0, 0, 0, programme=1))
+    explore(Bounds(2, 0, 0, 1, sizes=(SMALL,), programme=1))

@@ -10,7 +10,7 @@ from flocksy.protocol.draws import pause_rounds, rest_rounds
 from flocksy.protocol.needs import Latch, Needs, Owed
 from flocksy.protocol.padding import MAX_BURST_CELLS
 from flocksy.protocol.parameters import Parameters
-from flocksy.protocol.programme import STEP_ROUNDS, Programme
+from flocksy.protocol.programme import STEP_ROUNDS, Programme, spoilt
 from flocksy.protocol.proposals import make_proposal
 from flocksy.protocol.shown import Kind
 
@@ -91,11 +91,28 @@ def test_a_burst_serves_what_it_collected_and_a_repeat_what_is_no_longer(
 def test_one_repeat_is_owed_of_the_longest_and_none_of_a_repeat() -> None:
     needs = Needs().owing(BURST, 100, PARAMETERS)
     assert needs.owed == Owed(BURST.id, 128, 100 + PAUSE)
-    assert Needs().owing(REPEAT, 100, PARAMETERS) == Needs()
+    assert Needs().owing(REPEAT, 100, PARAMETERS).owed is None
     longer = Needs(owed=Owed(EARLIER, 256, 99))
     assert longer.owing(BURST, 100, PARAMETERS) == longer
     for length in (64, 128):
         assert Needs(owed=Owed(EARLIER, length, 99)).owing(BURST, 100, PARAMETERS) == needs
+
+
+@pytest.mark.parametrize("owed", [None, Programme(1, 95, 79), Programme(3, 111, 95, doublings=2)])
+def test_of_a_repeat_a_programme_is_owed_whoever_lacks_anything(owed: Programme | None) -> None:
+    waiting, shown = Needs(Latch(9, 101), programme=owed), Needs(Latch(9, 100), programme=owed)
+    programme = spoilt(owed, REPEAT.round)
+    assert waiting.owing(REPEAT, 100, PARAMETERS) == Needs(programme=programme)
+    assert shown.owing(REPEAT, 100, PARAMETERS) == Needs(shown.latch, programme=programme)
+    longer = Owed(EARLIER, 256, 99)
+    assert Needs(owed=longer, programme=owed).owing(REPEAT, 100, PARAMETERS) == Needs(
+        owed=longer, programme=programme
+    )
+
+
+def test_where_bursts_come_anyway_nothing_is_owed_of_a_repeat() -> None:
+    public = replace(PARAMETERS, programme_cells=0)
+    assert Needs().owing(REPEAT, 100, public) == Needs()
 
 
 def test_debts_are_paid_as_soon_as_a_burst_is_certain() -> None:

@@ -10,6 +10,7 @@ from flocksy.protocol.fsm_table import Status
 from flocksy.protocol.padding import MIN_BURST_CELLS
 from flocksy.protocol.programme import (
     JOIN_ROUNDS,
+    MOST_DOUBLINGS,
     MOST_JOIN_ROUNDS,
     PROGRAMME_BURSTS,
     PROGRAMME_BYTES,
@@ -19,6 +20,7 @@ from flocksy.protocol.programme import (
     joined,
     one_less,
     programme_cells,
+    spoilt,
 )
 from flocksy.protocol.shown import Kind, Outcome, Plan
 from tests.protocol.flock import Flock
@@ -197,6 +199,66 @@ def test_an_abort_is_repeated_and_no_join_and_the_programme_goes_on() -> None:
     assert sorted(lengths(flock)) == [*[(CELLS, False)] * PROGRAMME_BURSTS, (CELLS, True)]
 
 
+def gaps(flock: Flock, member: int, count: int) -> None:
+    """The member sees a gap in each of the next bursts."""
+    flock.members[member].outcome = Outcome.FINISHED_WITH_GAP
+    while len(plans(flock)) < count:
+        flock.tick()
+        assert flock.round < 20_000
+    flock.run(8)
+    flock.members[member].outcome = Outcome.FINISHED
+
+
+@pytest.mark.parametrize("wants", [0, 40])
+def test_a_repeat_with_a_gap_brings_it_whoever_lacks_anything(wants: int) -> None:
+    flock = at_rest()
+    flock.members[0].need = 40
+    gaps(flock, 2, 1)
+    flock.members[0].need = wants
+    gaps(flock, 2, 2)
+    owed = {member.state.needs.programme for member in flock.members}
+    assert len(owed) == 1 and None not in owed
+    while len(plans(flock)) < 5:
+        flock.tick()
+        assert flock.round < 10_000
+    flock.members[0].need = 0
+    flock.run(LONG)
+    assert lengths(flock) == [(CELLS, False), (CELLS, True), *[(CELLS, False)] * PROGRAMME_BURSTS]
+
+
+@pytest.mark.parametrize("stalls", range(3))
+def test_so_does_a_repeat_that_is_left_whoever_stalls(stalls: int) -> None:
+    flock = at_rest()
+    flock.members[0].need = 40
+    flock.members[stalls].outcome = Outcome.STALLED
+    while len(plans(flock)) < 1:
+        flock.tick()
+    flock.run(8)
+    flock.members[0].need = 0
+    while len(plans(flock)) < 2:
+        flock.tick()
+    flock.run(8)
+    flock.members[stalls].outcome = Outcome.FINISHED
+    owed = {member.state.needs.programme for member in flock.members}
+    assert len(owed) == 1 and None not in owed
+    flock.run(2 * LONG)
+    assert lengths(flock) == [(CELLS, False), (CELLS, True), *[(CELLS, False)] * PROGRAMME_BURSTS]
+
+
+def test_who_spoils_every_burst_has_them_come_ever_more_rarely_and_no_more_of_them_owed() -> None:
+    flock = at_rest()
+    flock.members[0].need = 40
+    gaps(flock, 2, 1)
+    flock.members[0].need = 0
+    gaps(flock, 2, 2 * MOST_DOUBLINGS)
+    starts = [plan.start_round for plan in plans(flock)]
+    assert lengths(flock) == [(CELLS, False), (CELLS, True)] * MOST_DOUBLINGS
+    waits = [later - earlier for earlier, later in itertools.pairwise(starts[1::2])]
+    assert waits == sorted(waits) and waits[-1] >= JOIN_ROUNDS << (MOST_DOUBLINGS - 2)
+    flock.run((JOIN_ROUNDS << MOST_DOUBLINGS) + LONG)
+    assert len(plans(flock)) == 2 * MOST_DOUBLINGS + PROGRAMME_BURSTS
+
+
 def cut_off_in_a_burst(source: int, late: int) -> list[tuple[list[Plan], list[bool]]]:
     """Member 0 is cut off in a burst that `source` wants, which the others repeat without it; then
     its link to `late` heals long after the other. What each member does that shows outside."""
@@ -303,6 +365,19 @@ def test_debts_are_not_added_up_and_not_put_off_for_ever() -> None:
     assert again == Programme(PROGRAMME_BURSTS, 1010 + JOIN_ROUNDS, 1000)
     late = joined(again, 1000 + 10 * MOST_JOIN_ROUNDS)
     assert late == Programme(PROGRAMME_BURSTS, 1000 + MOST_JOIN_ROUNDS, 1000)
+
+
+def test_spoilt_repeats_are_not_added_up_and_double_the_wait_but_not_for_ever() -> None:
+    owed = spoilt(None, 1000)
+    assert owed == joined(None, 1000)
+    assert spoilt(one_less(owed), 1100) == Programme(
+        PROGRAMME_BURSTS, 1100 + 2 * JOIN_ROUNDS, 1100 + JOIN_ROUNDS, 1
+    )
+    for _ in range(2 * MOST_DOUBLINGS):
+        owed = spoilt(owed, 2000)
+    assert owed.begins == 2000 + JOIN_ROUNDS * 2**MOST_DOUBLINGS
+    joins = joined(owed, 2010)
+    assert joins == Programme(PROGRAMME_BURSTS, 2010 + JOIN_ROUNDS, owed.since)
 
 
 def test_it_ends() -> None:

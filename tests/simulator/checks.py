@@ -11,8 +11,9 @@
   and a repeat not before its pause (rule 7).
 * **Equal reactions.** Who has heard that another left a burst emits nothing more of it.
 * **Latch.** A need that is shown does not change until a burst has ended or the view has (4.4).
-* **Programme.** Who sees somebody join its view is in as many bursts afterwards as a programme has,
-  and no more of them are run without anybody's need. None is asked for before its time (rule 9).
+* **Programme.** Who sees somebody join its view, or hears of a repeat that was left or had a gap,
+  is in as many bursts afterwards as a programme has, and no more of them are run without anybody's
+  need. None is asked for before its time (rules 7 and 9), and none of them is longer.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ class Checks:
         self._known = [0] * len(nodes)
         """Members of the last view a node was in."""
         self.owes = [0] * len(nodes)
-        """Bursts a node has still to be in since somebody joined its view."""
+        """Bursts a node has still to be in since somebody joined its view or spoilt a repeat."""
         self._wanted = [False] * len(nodes)
         """Whether the need that a node shows, or showed last, is one of its boxes."""
         self._agreed: set[bytes] = set()
@@ -97,6 +98,8 @@ class Checks:
         the number and the members of an earlier one."""
         self._needless: Counter[tuple[Epoch, int]] = Counter()
         self._joins: set[tuple[Epoch, int]] = set()
+        self._spoilt: set[bytes] = set()
+        """Repeats that somebody left or saw a gap in."""
         self.now_ns = 0
         self.rounds = 0
         self.cells = 0
@@ -363,16 +366,37 @@ class Checks:
                         f"{state.epoch.members:b} now, and it owes {state.needs.programme}"
                     )
             self._known[lane] = state.epoch.members
-        owed = state.needs.programme
-        if shown.need and not shown.repeat_of and owed is not None and shown.round < owed.begins:
-            raise BrokenPromiseError(
-                f"node {lane}: a need in round {shown.round}, before the programme begins: {owed}"
-            )
+        self._spoilt_repeat(node, before)
+        owed, old = state.needs.programme, self._shown[lane]
+        if shown.need and not shown.repeat_of and owed is not None and not (old and old.need):
+            if shown.round < owed.begins:
+                raise BrokenPromiseError(
+                    f"node {lane}: a need in round {shown.round}, before the programme: {owed}"
+                )
+            if shown.need != emitter._parameters.programme_cells:
+                raise BrokenPromiseError(f"node {lane}: a need of {shown.need} in a programme")
         if burst is None or state.mode not in LOCKED or before.last.newest == state.last.newest:
             return
         if not burst.repeat:
             self._count(burst)
             self.owes[lane] -= self.owes[lane] > 0
+
+    def _spoilt_repeat(self, node: Node, before: State) -> None:
+        """A node leaves a repeat, or sees a gap in it, or hears that another has."""
+        assert node.emitter is not None
+        state, lane = node.emitter._state, node.lane
+        burst = state.last.burst
+        if burst is None or not burst.repeat or state.last.is_whole:
+            return
+        if before.last.burst == burst and not before.last.is_whole:
+            return
+        self._spoilt.add(burst.id)
+        self.owes[lane] = self._bursts
+        if state.needs.bursts_of_programme != self._bursts:
+            raise BrokenPromiseError(
+                f"node {lane}: repeat {burst.id.hex()} was left or had a gap, and it owes "
+                f"{state.needs.programme}"
+            )
 
     def _count(self, burst: Proposal) -> None:
         """One more burst that is no repeat; only the first who is bound to it is looked at."""
@@ -383,13 +407,15 @@ class Checks:
             return
         flight = burst.epoch, self._flights[burst.epoch]
         self._needless[flight] += 1
-        if self._needless[flight] > self._bursts:
+        causes = len(self._joins) + len(self._spoilt)
+        if self._needless[flight] > self._bursts * (1 + len(self._spoilt)):
             raise BrokenPromiseError(
                 f"{self._needless[flight]} bursts in epoch {burst.epoch} that nobody needed"
             )
-        if self._needless.total() > self._bursts * len(self._joins):
+        if self._needless.total() > self._bursts * causes:
             raise BrokenPromiseError(
-                f"{self._needless.total()} bursts that nobody needed after {len(self._joins)} joins"
+                f"{self._needless.total()} bursts that nobody needed after {len(self._joins)} "
+                f"joins and {len(self._spoilt)} spoilt repeats"
             )
 
     def _rest(self, node: Node, shown: Shown, before: object) -> None:

@@ -98,7 +98,20 @@ WIRE = (
         "flocksy.protocol.needs",
         "        if self.programme is not None:\n            return now",
         "        if self.programme is not None and wanted:\n            return now",
-        seeds=6,
+    ),
+    Mutant(
+        "a repeat that was left only has bursts where somebody needs them",
+        "flocksy.protocol.needs",
+        "            if not parameters.programme_cells:\n",
+        "            if True:\n",
+        seeds=20,
+    ),
+    Mutant(
+        "a burst of the programme is as long as somebody wants",
+        "flocksy.protocol.needs",
+        "Latch(programme_cells, now, of_programme=True)",
+        "Latch(max(wanted, programme_cells), now, of_programme=True)",
+        seeds=20,
     ),
     Mutant(
         "the debts of joins add up",

@@ -19,6 +19,9 @@ from tests.simulator.faults import MS, Plan, S
 NODES = 3
 CUT_OFF = 2
 SOURCES = (0, CUT_OFF)
+CUT_LINK = (0, 1)
+"""Cut in a burst, and again in its repeat."""
+PACES = ("max", "grid")
 LARGE, SMALL = 200_000, 1_000
 """Of bytes: a burst's, and what rides in heartbeats."""
 
@@ -42,16 +45,16 @@ ACTS: dict[str, Act] = {
 
 
 @contextmanager
-def at_rest(*, floor: int = 0) -> Iterator[BoxFlock]:
+def at_rest(*, floor: int = 0, pace: str = "max", min_view: int = 2) -> Iterator[BoxFlock]:
     """Nothing goes wrong, all are there, and the bursts after their joins are over."""
     plan = Plan(
         seed=6,
         nodes=NODES,
         period_ms=100,
-        pace="max",
+        pace=pace,
         window=8,
         rest_mean_ms=50,
-        min_view=2,
+        min_view=min_view,
         hostile=False,
         gentle=True,
         faults=(),
@@ -119,12 +122,41 @@ def cut_off(source: int, floor: int) -> list[list[int]]:
         return [lengths[before:meanwhile], lengths[meanwhile:]]
 
 
+def is_bursting(flock: BoxFlock) -> bool:
+    """Whether any node is in a burst that it has begun."""
+    emitters = [node.emitter for node in flock.nodes]
+    return any(one is not None and one._run is not None and one._run.sent > 0 for one in emitters)
+
+
+def cut_twice(source: int, pace: str) -> list[list[int]]:
+    """Lengths of a burst and of its repeat, in both of which cells of one link are lost, and of
+    what follows. Only who was at that end, and has something to say, has lost any of it."""
+    with at_rest(pace=pace, min_view=NODES) as flock:
+        before = len(flock.checks.bursts)
+        act(flock, source, ACTS["a large file"])
+        for _ in range(2):
+            while not is_bursting(flock):
+                flock.pass_until(flock.now_ns + MS)
+                assert flock.now_ns < LATEST_NS, "no burst, or none that repeats it"
+            flock.cut([CUT_LINK])
+            while is_bursting(flock):
+                flock.pass_until(flock.now_ns + LOOK_NS)
+            flock.mend([CUT_LINK])
+        after = len(flock.checks.bursts)
+        flock.pass_until(flock.now_ns + S)
+        assert flock.pass_until(flock.now_ns + 60 * S, flock.at_rest), flock.unrest()
+        assert all(disk.find("large") is not None for disk in flock.disks)
+        lengths = list(flock.checks.bursts.values())
+        return [lengths[before:after], lengths[after:]]
+
+
 def main() -> None:
     found = {
         "operations": operations(),
         "cut off": {
             str(floor): [cut_off(source, floor) for source in SOURCES] for floor in (0, NODES)
         },
+        "cut twice": {pace: [cut_twice(source, pace) for source in SOURCES] for pace in PACES},
     }
     print(json.dumps(found, indent=1))
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.simulator.roles import ACTS, NODES, SOURCES
+from tests.simulator.roles import ACTS, NODES, PACES, SOURCES
 from tests.simulator.test_simulator import ROOT
 
 
@@ -41,3 +41,13 @@ def test_with_a_floor_of_all_a_cut_does_not_say_whose_change_it_was(
     assert len(of_another[0]) == 1 and not of_the_one[0]
     of_another, of_the_one = found["cut off"][str(NODES)]
     assert of_another == of_the_one and of_another[1] and not of_another[0]
+
+
+@pytest.mark.parametrize("pace", PACES)
+def test_to_cut_a_burst_and_its_repeat_does_not_say_whose_change_it_was(
+    found: dict[str, dict[str, list[list[list[int]]]]], pace: str
+) -> None:
+    """Of one source the others lack what was lost there, of the other nobody lacks anything."""
+    of_the_one, of_another = found["cut twice"][pace]
+    assert len(of_the_one[0]) == 2 and of_the_one[1]
+    assert of_the_one == of_another
