@@ -96,7 +96,10 @@ class Node:
         started.callback(self._keeper.close)
         self._configured = Configured(settings, self._keeper, self._loop.now)
         self._reporter = Reporter(settings, self._exchange, self._keeper)
-        self._once = Once(settings, self._exchange, self._keeper, self._reporter) if once else None
+        self._once: Once | None = None
+        if once:
+            draw = random.SystemRandom()
+            self._once = Once(settings, self._exchange, self._keeper, self._reporter, draw)
         self._commands = Commands(self._configured, self._exchange, self._reporter, self.read_anew)
         self._control = ControlServer(settings.control_path, self._commands.handle)
         started.callback(self._control.close)

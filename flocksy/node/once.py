@@ -5,10 +5,17 @@ nothing to be said, for long enough that whoever had missed something would have
 rests, waits for a person's word, or that nobody else who is here has cannot become equal; when only
 such are left the node leaves too, and its exit status says so. In a view of one it waits: there is
 nobody yet to be equal with.
+
+How long it stays does not say whether it brought something: it waits for the delay of what was
+changed outside (`boxes/outside.py`) in either case, and for one more after that, lest it goes right
+after what it has told.
 """
 
 from __future__ import annotations
 
+import random
+
+from flocksy.boxes.announcing import MAX_DELAY_FACTOR
 from flocksy.boxes.keeper import Keeper
 from flocksy.boxes.lanes.exchange import Exchange
 from flocksy.config.settings import NodeSettings
@@ -29,7 +36,12 @@ class Once:
     """Decides when a node that runs once has done its work."""
 
     def __init__(
-        self, settings: NodeSettings, exchange: Exchange, keeper: Keeper, reporter: Reporter
+        self,
+        settings: NodeSettings,
+        exchange: Exchange,
+        keeper: Keeper,
+        reporter: Reporter,
+        draw: random.Random,
     ) -> None:
         self._exchange = exchange
         self._keeper = keeper
@@ -37,6 +49,12 @@ class Once:
         pauses_ms = settings.announce_delay_mean_ms + settings.rest_mean_ms
         # As long as an exchange waits before it asks for what it lacks, and some more.
         self._steady_s = (5 * pauses_ms + 24 * settings.period_ms) / 1000 + 1.0
+        mean_s = settings.outside_delay_mean_ms / 1000
+        longer_s = min(draw.expovariate(1.0), MAX_DELAY_FACTOR) * mean_s
+        # Of both together, as if it took so long to be sure that it may go: who is sure later, for
+        # what it brought, goes at the same time all the same.
+        self._stays_s = self._steady_s + longer_s
+        self._released_at: float | None = None
         self._began: float | None = None
         self._steady_since: float | None = None
         self._look_at = 0.0
@@ -55,6 +73,10 @@ class Once:
         stuck = [box for box in boxes if box.state in _STUCK or box.alone]
         rest = [box for box in boxes if box not in stuck]
         exchange, report = self._exchange, self._exchange.report
+        if exchange.outside.holding:
+            self._released_at = None
+        elif self._released_at is None:
+            self._released_at = now
         calm = report.real_allowed and report.burst is None and not exchange.waiting_bytes
         if (
             not calm
@@ -65,7 +87,11 @@ class Once:
             return self._look_at, None
         if self._steady_since is None:
             self._steady_since = now
-        if now - self._steady_since < self._steady_s:
+        if (
+            now - self._steady_since < self._steady_s
+            or self._released_at is None
+            or now - self._released_at < self._stays_s
+        ):
             return self._look_at, None
         if not stuck:
             self.exit_status = EXIT_OK

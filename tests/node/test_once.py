@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
+import pytest
+
+from flocksy.boxes.announcing import MAX_DELAY_FACTOR
 from flocksy.boxes.disk.port import PRIVATE
 from flocksy.config.load import load
 from flocksy.node.once import MISSING_SECONDS, Once
@@ -11,16 +15,22 @@ from flocksy.node.reports import Reporter
 from flocksy.status.wording import EXIT_FAULT, EXIT_OK, EXIT_TIMEOUT
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 from tests.boxes.test_guard import Guarded
+from tests.boxes.test_outside import Delays
 from tests.place import PLAIN, Place
 
 __all__ = ["flock", "spool"]
 
 
-def once_of(flock: Flock, place: Place) -> Once:
+OUTSIDE_S = 5.0
+OWN = "made before it came"
+
+
+def once_of(flock: Flock, place: Place, draw: random.Random | None = None) -> Once:
     """The first node of the flock runs once."""
-    node, settings = flock.nodes[0], load(place.write(PLAIN))
+    words = f"profile = fast\noutside_delay = {OUTSIDE_S}\n"
+    node, settings = flock.nodes[0], load(place.write(f"{PLAIN}{words}"))
     reporter = Reporter(settings, node.exchange, node.keeper)
-    return Once(settings, node.exchange, node.keeper, reporter)
+    return Once(settings, node.exchange, node.keeper, reporter, draw or Delays(0.0))
 
 
 def words_of(once: Once, flock: Flock) -> str:
@@ -88,3 +98,35 @@ def test_what_waits_for_a_word_is_named(tmp_path: Path, spool: Path, place: Plac
         assert once.exit_status == EXIT_FAULT
         assert flock.now - began >= MISSING_SECONDS
         assert flock.path(1, "file").exists()
+
+
+@pytest.mark.parametrize(("waits", "longer"), [(1.0, 0.5), (0.1, 1.0), (0.5, 0.0)])
+def test_how_long_it_stays_does_not_say_whether_it_brought_something(
+    tmp_path: Path, spool: Path, place: Place, waits: float, longer: float
+) -> None:
+    stays = []
+    for brought in ("", "x", "x" * 50_000):
+        root = tmp_path / str(len(brought))
+        root.mkdir()
+        with Flock(root, spool, programme=True) as flock:
+            flock.settle_equal()
+            flock.stop(0)
+            if brought:
+                flock.write(0, OWN, brought)
+            flock.outside_mean_s = OUTSIDE_S
+            flock.restart(0)
+            flock.nodes[0].exchange.outside._draw = Delays(waits)
+            once, came = once_of(flock, place, Delays(longer)), flock.now
+            assert words_of(once, flock).startswith("equal with 2")
+            stays.append(flock.now - came)
+            assert flock.path(1, OWN).exists() == bool(brought)
+            assert stays[-1] >= (waits + longer) * OUTSIDE_S
+    # With nothing drawn at the end it stays for as long as telling takes.
+    assert max(stays) - min(stays) < (0.3 if longer else 2.0), stays
+
+
+def test_what_is_drawn_at_the_end_is_bounded(flock: Flock, place: Place) -> None:
+    flock.settle()
+    once, began = once_of(flock, place, Delays(1e9)), flock.now
+    assert words_of(once, flock).startswith("equal with 2")
+    assert flock.now - began < (MAX_DELAY_FACTOR + 2) * OUTSIDE_S  # and some seconds to be sure
