@@ -202,6 +202,7 @@ class WireSeam:
         shape = handle.shape
         self.shape = shape
         self._memory = SeamMemory(shape, handle.memory_name)
+        self._memory.touch()
         self._wake = handle.wake.dup()
         self._wake.setblocking(False)
         self.idle_out = self._memory.idle_out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -73,6 +74,24 @@ def test_the_memory_has_no_name_once_both_have_it(seam: tuple[BoxSeam, WireSeam]
     assert box.poll() and box.attached
     name = box._memory.shared.name
     assert not os.path.exists(f"/dev/shm/{name.lstrip('/')}")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/smaps"), reason="Linux tells it")
+def test_the_wire_meets_no_page_for_the_first_time_later() -> None:
+    box = BoxSeam(SHAPE)
+    box.state(BoxReport(need=5))
+    name = box._memory.shared.name.lstrip("/")
+    wire = WireSeam(box.handle())
+    try:
+        assert wire.box() == BoxReport(need=5), "what was there stays"
+        told = Path("/proc/self/smaps").read_text().split(f"/dev/shm/{name}\n")[1:]
+        assert len(told) == 2, "both ends are in this process"
+        sizes = [int(one.split("Size:")[1].split()[0]) for one in told]
+        assert max(int(one.split("Rss:")[1].split()[0]) for one in told) == sizes[0]
+    finally:
+        wire.close()
+        box.launched()
+        box.close()
 
 
 def test_each_side_sees_the_other_go() -> None:
