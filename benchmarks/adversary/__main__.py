@@ -39,6 +39,8 @@ def main() -> None:
     one.add_argument("--events", type=int, default=60, help="of a session")
     one.add_argument("--minutes", type=float, default=40.0, help="begin no session after these")
     one.add_argument("--seed", type=int, default=1)
+    one.add_argument("--largest", type=int, default=0, metavar="MiB", help="files of bursts in who")
+    one.add_argument("--rights", action="store_true", help="nodes may raise their priority")
     whole = commands.add_parser("measure", help="fly a part of a plan; again to go on")
     whole.add_argument("directory", type=Path)
     whole.add_argument("plan", choices=("who", "whether", "single", "active", "quick"), nargs="+")
@@ -116,7 +118,17 @@ def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
         parser.error(f"{given.question} has no {detail}, but {', '.join(DETAILS[given.question])}")
     from benchmarks.adversary.collect import collect
 
-    series = Series(given.question, detail, given.build, given.pace, given.nodes)
+    if given.largest and (given.question, detail) != ("who", "bursts"):
+        parser.error("--largest is for who bursts")
+    series = Series(
+        given.question,
+        detail,
+        given.build,
+        given.pace,
+        given.nodes,
+        largest_mib=given.largest,
+        rights=given.rights,
+    )
     collect(given.directory, series, given.judged, given.events, given.minutes * 60, given.seed)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import tempfile
 import time
@@ -37,6 +38,11 @@ def build() -> str:
     # As long as git likes it just now, it would be another one after the next `git gc`.
     commit = _git("log", "-1", "--abbrev=12", "--format=%h", *what)
     return commit + ("+" if _git("status", "--porcelain", *what) else "")
+
+
+def flew(series: Series) -> str:
+    """What would fly now, and on what."""
+    return f"{build()} on {platform.system()} {platform.release()}{series.conditions}"
 
 
 def _git(*words: str) -> str:
@@ -90,11 +96,11 @@ def collect(
 
 def _check_build(directory: Path, series: Series) -> None:
     """Also between sessions: who commits meanwhile would have the rest saved as of that."""
-    flies = build()
+    flies = flew(series)
     for path in directory.glob(f"{series.name}-*.npz"):
-        if (flew := build_of(path)) != flies:
+        if (flown := build_of(path)) != flies:
             raise FlocksyError(
-                f"{path}: a session of {flew}, and {flies} would fly now: go back to that"
+                f"{path}: a session of {flown}, and {flies} would fly now: go back to that"
                 " commit, remove it, or give another directory"
             )
 
@@ -143,7 +149,7 @@ def save(target: Path, session: Session, rows: Rows, others: float) -> None:
     with temporary.open("wb") as file:
         np.savez_compressed(
             file,
-            build=build(),
+            build=flew(session.series),
             others=others,
             judged=rows.judged,
             bursts=rows.bursts,

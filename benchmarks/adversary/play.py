@@ -10,12 +10,14 @@ from __future__ import annotations
 import contextlib
 import math
 import random
+import resource
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.adversary.changes import (
+    LARGE_BYTES,
     SMALL_BYTES,
     SMALL_KINDS,
     Change,
@@ -26,6 +28,7 @@ from benchmarks.adversary.changes import (
 )
 from benchmarks.adversary.manipulation import Act
 from benchmarks.adversary.series import PARTED, Series
+from flocksy.system.kernel import LIBC
 from flocksy.testing.cells import count_cells
 from flocksy.testing.over_tcp import write_flock
 from flocksy.testing.rig import Rig, RigError, RigNode
@@ -50,6 +53,10 @@ RESTS = 20
 NOBODY_SHARE = 0.1
 """Of the changes that need bursts: times in which nothing may happen."""
 CONSTANT_BYTES = (1 << 10, 256 << 10)
+
+
+# linux/prctl.h and linux/capability.h
+_PR_CAPBSET_DROP, _CAP_SYS_NICE = 24, 23
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +151,28 @@ def flying(stage: Stage, series: Series, seed: int, place: Path) -> Iterator[Fli
     with Rig(configs, place) as rig:
         for node, number in zip(rig.nodes, shuffled, strict=True):
             node.before_start = stage.enter(number)
+            if not series.rights:
+                node.before_start = as_people_do(node.before_start)
             if not series.is_honest:
                 told = str(rig.root / "source")
                 node.program = ("benchmarks.adversary.leaky", series.build, told, node.name)
         making = rig.root / "making"
         making.mkdir()
         yield Flight(rig, shuffled, draw, Files(making, draw))
+
+
+def as_people_do(before: Callable[[], None]) -> Callable[[], None]:
+    """Also let go of the right to raise a priority, which root has and the users of flocksy have
+    not: of the capability, for all that is started from then on, and of the limit."""
+
+    def start() -> None:
+        before()
+        assert LIBC is not None
+        if LIBC.prctl(_PR_CAPBSET_DROP, _CAP_SYS_NICE, 0, 0, 0) != 0:
+            raise OSError("the right to raise a priority cannot be given away")
+        resource.setrlimit(resource.RLIMIT_NICE, (0, 0))
+
+    return start
 
 
 def take_off(flight: Flight) -> None:
@@ -179,6 +202,8 @@ def cells_of_all(flight: Flight) -> object:
 
 
 def _changes(flight: Flight, series: Series, count: int) -> Iterator[Event]:
+    if series.largest_mib:
+        flight.files.sizes = LARGE_BYTES[0], series.largest_mib << 20
     if series.detail == "heartbeats":
         flight.files.sizes, flight.files.kinds = SMALL_BYTES, SMALL_KINDS
     for node in flight.rig.nodes:

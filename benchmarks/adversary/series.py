@@ -52,11 +52,21 @@ class Series:
     nodes: int = 3
     hurried: bool = field(default=False, compare=False)
     """With short times between events: for a trial, whose figures are worth nothing."""
+    largest_mib: int = field(default=0, compare=False)
+    """Of files made in `who` of bursts; 0: as in all other series, 8."""
+    rights: bool = field(default=False, compare=False)
+    """Nodes may raise their priority, as hardly anybody's may."""
 
     @property
     def name(self) -> str:
         """How its files begin."""
         return f"{self.question}-{self.detail}-{self.build}-{self.pace}-{self.nodes}"
+
+    @property
+    def conditions(self) -> str:
+        """What is not in its name, in words; sessions that differ in it are not mixed."""
+        words = f", files of up to {self.largest_mib} MiB" if self.largest_mib else ""
+        return words + (", with the right to raise its priority" if self.rights else "")
 
     @property
     def is_honest(self) -> bool:
@@ -91,7 +101,7 @@ class Series:
 def parse(name: str) -> Series:
     """The series of that name. Raises `FlocksyError`."""
     parts = name.split("-")
-    if len(parts) == len(fields(Series)) - 1:
+    if len(parts) == sum(one.compare for one in fields(Series)):
         question, detail, build, pace, nodes = parts
         if detail in DETAILS.get(question, ()) and build in BUILDS and nodes.isdecimal():
             return Series(question, detail, build, pace, int(nodes))  # type: ignore[arg-type]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 import select
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +19,7 @@ import pytest
 from benchmarks.adversary.bounds import GOAL, advantage, enough, holm, wilson
 from benchmarks.adversary.leaks import Leak
 from benchmarks.adversary.manipulation import Act, Phase
-from benchmarks.adversary.play import settings_of
+from benchmarks.adversary.play import as_people_do, settings_of
 from benchmarks.adversary.player import slots_of
 from benchmarks.adversary.report import Finding, linked_bursts, report
 from benchmarks.adversary.series import BUILDS, DETAILS, MANIPULATIONS, PARTED, Series, parse
@@ -294,3 +297,15 @@ def test_what_is_delayed_comes_later_and_whole(wires: Wires) -> None:
     for text in sent:
         wires.send(0, 1, text)
     assert [wires.receive(1) for _ in sent] == sent
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="root has the right")
+def test_nodes_fly_without_the_right_to_raise_their_priority() -> None:
+    script = "from flocksy.system import processes as p; print(p.set_nice(-10))"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        preexec_fn=as_people_do(lambda: None),
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout.split() == [b"False"]

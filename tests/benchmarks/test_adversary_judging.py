@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import random
 import subprocess
 import sys
@@ -27,12 +28,13 @@ from benchmarks.adversary.manipulation import Act  # noqa: E402
 from benchmarks.adversary.play import Event, Session  # noqa: E402
 from benchmarks.adversary.reactions import compare  # noqa: E402
 from benchmarks.adversary.rows import Rows  # noqa: E402
-from benchmarks.adversary.series import Series  # noqa: E402
+from benchmarks.adversary.series import Series, parse  # noqa: E402
 from benchmarks.adversary.traffic import Burst, Lane, Traffic  # noqa: E402
 from flocksy.errors import FlocksyError  # noqa: E402
 from flocksy.protocol.programme import PROGRAMME_BYTES  # noqa: E402
 
 NODES = 3
+SYSTEM = f"{platform.system()} {platform.release()}"
 
 
 def saved(path: Path, build: str, names: list[str]) -> Path:
@@ -69,7 +71,7 @@ def test_builds_are_not_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     saved(paths[1], "two", ["a"])
     with pytest.raises(FlocksyError, match="different builds"):
         one_build(paths)
-    with pytest.raises(FlocksyError, match="one would fly now"):
+    with pytest.raises(FlocksyError, match=f"one on {SYSTEM} would fly now"):
         collect.collect(tmp_path, series, 1, 1, 0, 1)
 
 
@@ -81,11 +83,11 @@ def test_what_flies_is_looked_at_before_each_session(
 
     def one(target: Path, *_: object) -> str:
         flown.append(target)
-        saved(target, "one", ["a"])
+        saved(target, f"one on {SYSTEM}", ["a"])
         return "flown"
 
     monkeypatch.setattr(collect, "_one", one)
-    with pytest.raises(FlocksyError, match="two would fly now"):
+    with pytest.raises(FlocksyError, match=f"two on {SYSTEM} would fly now"):
         collect.collect(tmp_path, Series("whether", "heartbeats"), 1000, 1, 60, 1)
     assert len(flown) == 2
 
@@ -100,6 +102,15 @@ def test_a_build_has_one_name_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collect, "_git", git)
     collect.build()
     assert "--abbrev=12" in asked[0], "git shows more digits once there is more in it"
+
+
+def test_what_differs_and_is_not_in_the_name_is_noted() -> None:
+    plain = Series("who", "bursts")
+    changed = replace(plain, largest_mib=256, rights=True)
+    assert (changed.name, parse(plain.name)) == (plain.name, plain)
+    assert SYSTEM in collect.flew(plain)
+    words = ", files of up to 256 MiB, with the right to raise its priority"
+    assert collect.flew(changed) == collect.flew(plain) + words
 
 
 def test_a_figure_that_only_some_sessions_have_is_kept(
