@@ -52,6 +52,7 @@ class Node:
     def __init__(self, settings: NodeSettings, *, once: bool = False) -> None:
         """`once`: leave when all is equal."""
         memory.keep_freed_memory()
+        processes.run_in_batches()
         self.successor: NodeSettings | None = None
         """Once this node has ended: what the next one in its place is to run with."""
         self._day = _day()

@@ -19,7 +19,8 @@ from flocksy.wire.process import EXIT_WORLD, run, shape_of
 from flocksy.wire.settings import Member, WireSettings
 
 WIRE_NICE = -10
-"""Before all else on this machine, where we may; without the right it stays where it is."""
+"""Before all else on this machine, where we may; without the right it stays where it is. What wakes
+it at once needs no right: a short time slice, and no such hurry in the node's other processes."""
 
 END_SECONDS = 5.0
 """How long the wire process may take to end after its last cell before it is ended."""
@@ -132,7 +133,10 @@ class WireProcess:
 
 
 def _tune(parent: int) -> None:
-    """Runs in the wire process: first at the processor, and gone when the node is."""
+    """Runs in the wire process, before any other thread is there: first at the processor, and gone
+    when the node is."""
     processes.die_with_parent(parent)
+    processes.leave_session()
     processes.set_nice(WIRE_NICE)
+    processes.set_short_slice()
     memory.keep_freed_memory()

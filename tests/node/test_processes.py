@@ -6,20 +6,25 @@ import errno
 import gc
 import multiprocessing
 import os
+import sys
 import threading
 from multiprocessing.process import BaseProcess
 from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
-from flocksy.boxes.scan.scanner import Scanner
+from flocksy.boxes.scan.scanner import NICENESS, Scanner
 from flocksy.config.load import load
 from flocksy.errors import FlocksyError
 from flocksy.node.node import Node, _new_scanner
 from flocksy.node.processes import WireProcess
 from flocksy.node.restarts import Restarts
+from flocksy.system import processes
+from flocksy.testing.flock import make_settings
+from flocksy.testing.rig import wait_until
 from tests.place import PLAIN, Place
 
 MANY = BlockingIOError, errno.EAGAIN, "Resource temporarily unavailable"
@@ -84,3 +89,37 @@ def test_a_wire_process_is_refused_in_one_line(
             WireProcess(settings)
     assert "\n" not in str(refused.value)
     assert shared() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="classes and slices of Linux")
+def test_the_wire_is_first_without_any_right_and_the_scanner_last(
+    place: Place, short_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All threads of it: libzmq's encrypt the cells."""
+    here = make_settings([f"ipc://{short_path}/{number}" for number in range(3)])[0]
+    monkeypatch.setattr("flocksy.node.processes.wire_settings", lambda *_: here)
+    wire, scanner = WireProcess(load(place.write(PLAIN))), _new_scanner()
+    try:
+        assert wire.process.pid is not None
+        for process, policy in ((wire.process, os.SCHED_OTHER), (scanner, os.SCHED_BATCH)):
+            # With its second thread it has tuned itself.
+            wait_until(lambda pid=process.pid: len(threads_of(pid)) > 1, "its threads", 30.0)
+            threads = threads_of(process.pid)
+            assert {os.sched_getscheduler(thread) for thread in threads} == {policy}
+            if process is scanner:
+                assert {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads} == {NICENESS}
+        assert os.getsid(wire.process.pid) == wire.process.pid
+        slices = {processes.time_slice_ns(thread) for thread in threads_of(wire.process.pid)}
+        assert slices == ({processes.SHORT_SLICE_NS} if has_slices() else {None})
+    finally:
+        scanner.stop()
+        wire.close()
+
+
+def threads_of(pid: int | None) -> list[int]:
+    return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+
+
+def has_slices() -> bool:
+    release = tuple(int(part) for part in os.uname().release.split(".")[:2])
+    return release >= (6, 12)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+
+import pytest
+
+from flocksy.system import processes
+
+linux_alone = pytest.mark.skipif(sys.platform != "linux", reason="classes and slices of Linux")
 
 
 def test_a_child_dies_with_its_parent() -> None:
@@ -28,3 +35,56 @@ def test_modest_processes() -> None:
     script = "from flocksy.system import processes as p; print(p.set_nice(19), p.set_idle_io())"
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert shown.stdout.split()[0] == b"True"
+
+
+def told_by(script: str) -> list[str]:
+    """What a process of its own prints: none of this can be undone everywhere."""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, check=True, text=True
+    )
+    return done.stdout.split()
+
+
+@linux_alone
+def test_threads_run_in_batches_as_who_starts_them_does() -> None:
+    script = (
+        "import os, threading; from flocksy.system import processes as p;"
+        "print(p.run_in_batches(), os.sched_getscheduler(0));"
+        "one = threading.Thread(target=lambda: print(os.sched_getscheduler(0)));"
+        "one.start(); one.join()"
+    )
+    assert told_by(script) == ["True", str(os.SCHED_BATCH), str(os.SCHED_BATCH)]
+
+
+@linux_alone
+def test_a_short_slice_is_inherited_by_threads_and_leaves_the_niceness() -> None:
+    script = (
+        "import os, threading; from flocksy.system import processes as p;"
+        "p.run_in_batches(); p.set_nice(3); print(p.set_short_slice());"
+        "show = lambda: print(p.time_slice_ns());"
+        "one = threading.Thread(target=show); one.start(); one.join();"
+        "print(os.getpriority(os.PRIO_PROCESS, 0))"
+    )
+    done, inherited, niceness = told_by(script)
+    assert niceness == "3"
+    release = tuple(int(part) for part in os.uname().release.split(".")[:2])
+    if release >= (6, 12):
+        assert (done, inherited) == ("True", "100000")
+    else:
+        assert done == "False"
+
+
+@linux_alone
+def test_who_wants_a_short_slice_runs_in_batches_no_more() -> None:
+    script = (
+        "import os; from flocksy.system import processes as p;"
+        "p.run_in_batches(); p.set_short_slice(); print(os.sched_getscheduler(0))"
+    )
+    assert told_by(script) == [str(os.SCHED_OTHER)]
+
+
+@linux_alone
+def test_a_kernel_without_slices_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flocksy.system.processes._SCHED_SETATTR_CALL", {})
+    assert not processes.set_short_slice()
+    assert processes.time_slice_ns() is None

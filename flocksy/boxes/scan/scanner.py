@@ -59,6 +59,8 @@ REPORT_DELAY_S = 0.05
 WAITING_REPORTS = 8
 """Reports unpacked and not taken; the scanner stops when there are more."""
 NICENESS = 19
+"""Not the class for what is idle (SCHED_IDLE), which gets a fifth of that where all cores are busy:
+`docs/decisions.md`, "Who wakes up first is decided by time slices"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +228,7 @@ def run(pipe: Connection, parent_pid: int) -> None:
     processes.leave_to_parent()
     processes.die_with_parent(parent_pid)
     processes.set_nice(NICENESS)
+    processes.run_in_batches()
     processes.set_idle_io()
     requests: queue.SimpleQueue[ScanRequest | None] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, requests), daemon=True).start()
