@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +28,7 @@ from typing import Self
 
 from flocksy.errors import FlocksyError
 from flocksy.status.client import request
-from flocksy.testing.processes import roles
+from flocksy.testing.processes import children, roles
 from flocksy.testing.trees import differences, snapshot
 
 CONFIGURED_ROOT = "/tmp/flocksy-rig"
@@ -68,15 +68,28 @@ def wait_until(condition: Callable[[], bool], what: str, timeout_seconds: float)
     return time.monotonic() - started
 
 
-def _signal_group(process: subprocess.Popen[bytes], number: int) -> bool:
+def _started_by(process: subprocess.Popen[bytes]) -> list[int]:
+    """Its children, of which the wire process is a session, and so a group, of its own."""
+    try:
+        return children(process.pid)
+    except OSError:
+        return []  # it has ended; or there is no /proc here
+
+
+def _signal_all(process: subprocess.Popen[bytes], started: list[int], number: int) -> bool:
     """Send a signal (0: none) to all that a node started. False: nothing of it is left."""
     if sys.platform == "win32":
         raise RigError("the rig needs process groups")
-    try:
+    found = False
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
-    except ProcessLookupError:
-        return False
-    return True
+        found = True
+    for pid in started:
+        with suppress(ProcessLookupError):
+            if os.getpgid(pid) != process.pid:
+                os.kill(pid, number)
+                found = True
+    return found
 
 
 @dataclass(slots=True)
@@ -203,13 +216,16 @@ class Rig:
         """
         process = node.process
         assert process is not None
+        started = _started_by(process)
         if alone:
             process.kill()
         else:
-            _signal_group(process, KILL)
+            _signal_all(process, started, KILL)
         process.wait(STOP_SECONDS)
         wait_until(
-            lambda: not _signal_group(process, 0), f"all processes of {node.name} end", STOP_SECONDS
+            lambda: not _signal_all(process, started, 0),
+            f"all processes of {node.name} end",
+            STOP_SECONDS,
         )
 
     def kill_one(self, node: RigNode, role: str) -> None:
@@ -220,7 +236,7 @@ class Rig:
     def signal(self, node: RigNode, number: signal.Signals) -> None:
         """Send a signal to all processes of the node."""
         assert node.process is not None
-        if not _signal_group(node.process, number):
+        if not _signal_all(node.process, _started_by(node.process), number):
             raise RigError(f"{node.name} does not run")
 
     @contextmanager
