@@ -25,6 +25,7 @@ from flocksy.boxes.held import Held
 from flocksy.boxes.ignore_first import IgnoreFirst
 from flocksy.boxes.intake import Fresh, Intake
 from flocksy.boxes.offers import Offers
+from flocksy.boxes.once_more import OnceMore
 from flocksy.boxes.outside import Untold
 from flocksy.boxes.planning import Planning
 from flocksy.boxes.receiving import Receiving
@@ -94,7 +95,8 @@ class Box:
         self.planning.missing.resume(self.held.why_not_put, adopting=opened.adopting)
         self._upkeep = Upkeep(opened)
         self._receiving = Receiving(opened.index, self.planning, opened.scratch)
-        self._rehearsal = Rehearsal(opened.applier, opened.scratch)
+        self._once_more = OnceMore(opened.index, self._standing, self.intake)
+        self._rehearsal = Rehearsal(opened.applier, opened.scratch, self._once_more.add)
         self._ignore_first = IgnoreFirst(opened, self.planning, self._receiving, self._adopt)
         self._adopt_after: str | None = None
         self._catching_up = CatchingUp(opened.index)
@@ -155,6 +157,7 @@ class Box:
         again: list[float | None] = [self._rehearsal.turn(now, free=free)]
         if self._rehearsal.running:
             return self._rehearsal.again_at
+        again.append(self._once_more.turn(now))
         # What an earlier run saw, and had no time to decide about, may be otherwise by now.
         if self.scans.decides(now) and self._commit(now):
             again.append(0.0)

@@ -111,6 +111,10 @@ class Intake:
         """Have a path scanned soon, because it is not what it was thought to be."""
         self._again[path] = now + AGAIN_SECONDS
 
+    def look_by(self, path: str, when: float) -> None:
+        """Have a path scanned then, or when it is to be scanned anyway."""
+        self._again.setdefault(path, when)
+
     def look_later(self, path: str, now: float) -> None:
         """Likewise, or after its pause if the path keeps changing."""
         if self.pacing.rests(path, now):

@@ -64,7 +64,7 @@ class Receiving:
             if not moved:
                 self._planning.add((path,))  # it, or a copy of it, may wait for just that
         if own and (version.kind is not Kind.FILE or version.metadata_only):
-            self._scratch.change()
+            self._scratch.change(path)
         elif version.kind is Kind.FILE:
             self._expect(entry, own, moved)
         if own or not moved:

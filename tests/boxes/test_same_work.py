@@ -10,13 +10,23 @@ import pytest
 
 from flocksy.boxes.apply.journal import IndexJournal, JournalEntry
 from flocksy.boxes.box import Box
+from flocksy.boxes.once_more import PATHS_AT_ONCE
 from flocksy.boxes.scan.scanner import Scanner, ScanRequest
+from flocksy.sync.content import INLINE_BYTES
 from flocksy.sync.messages import Versions
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 
 __all__ = ["flock", "spool"]
 
 MANY = 40
+
+
+def begin(flock: Flock) -> None:
+    flock.write(0, "file", "some text")
+    flock.write(0, "large", bytes(3 * INLINE_BYTES))
+    for number in range(MANY):
+        flock.write(0, f"many {number}", "")
+    flock.settle_equal()
 
 
 def edit(flock: Flock) -> None:
@@ -48,17 +58,22 @@ def delete_many(flock: Flock) -> None:
         flock.path(0, f"many {number}").unlink()
 
 
-CHANGES = (edit, rename, delete, chmod, make_directory, link, delete_many)
+def rename_large(flock: Flock) -> None:
+    flock.path(0, "large").rename(flock.path(0, "elsewhere"))
+
+
+def copy_large(flock: Flock) -> None:
+    flock.write(0, "copy", flock.path(0, "large").read_bytes())
+
+
+CHANGES = (edit, rename, delete, chmod, make_directory, link, delete_many, rename_large)
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_all_journal_it(
     flock: Flock, monkeypatch: pytest.MonkeyPatch, change: Callable[[Flock], None]
 ) -> None:
-    flock.write(0, "file", "some text")
-    for number in range(MANY):
-        flock.write(0, f"many {number}", "")
-    flock.settle_equal()
+    begin(flock)
     journalled: Counter[str] = Counter()
     opened = IndexJournal.open
 
@@ -73,6 +88,60 @@ def test_all_journal_it(
     assert len(journalled) == 3, "all but some"
     assert most <= 2 * least
     assert not [name for name in os.listdir(flock.path(0, ".flocksy/incoming")) if "own-" in name]
+
+
+@pytest.mark.parametrize("change", (*CHANGES, copy_large))
+def test_all_look_at_it_once_more(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch, change: Callable[[Flock], None]
+) -> None:
+    """Where something was applied the file system tells of it; where it was made it does not."""
+    begin(flock)
+    looked_at: Counter[str] = Counter()
+    has_come_back = False
+    request, receive = Scanner.request, Box.receive
+
+    def requested(self: Scanner, asked: ScanRequest) -> None:
+        if has_come_back:
+            looked_at[asked.root] += len(asked.paths or ())
+        request(self, asked)
+
+    def received(self: Box, message: Versions, *, own: bool, now: float) -> None:
+        nonlocal has_come_back
+        has_come_back = has_come_back or (own and bool(message.entries))
+        receive(self, message, own=own, now=now)
+
+    monkeypatch.setattr(Scanner, "request", requested)
+    monkeypatch.setattr(Box, "receive", received)
+    change(flock)
+    # Not `settle`, which looks at all: what was changed is to be found by its events, before.
+    flock.run_until(lambda: has_come_back)
+    flock.run_until(lambda: len(looked_at) == 3)
+    flock.settle_equal()
+    least, most = min(looked_at.values()), max(looked_at.values())
+    assert most <= 2 * least, looked_at
+
+
+def test_what_has_changed_meanwhile_is_left_to_its_own_look(flock: Flock) -> None:
+    """A file that keeps changing rests between two looks; that one comes back must not wake it."""
+    path = flock.write(0, "file", bytes(3 * INLINE_BYTES))
+    flock.settle_equal()
+    box = flock.box(0)
+    box.intake.pacing.busy("file", flock.now, 100.0)
+    deadline = box.intake.deadline()
+    path.write_bytes(bytes(4 * INLINE_BYTES))
+    box._once_more.add(["file"])
+    assert box._once_more.turn(flock.now) is None
+    assert box.intake.deadline() == deadline
+
+
+def test_as_many_are_looked_at_once_more_as_a_turn_bears(flock: Flock) -> None:
+    flock.settle_equal()
+    box = flock.box(0)
+    box._once_more.add([str(number) for number in range(PATHS_AT_ONCE + 1)])
+    assert box._once_more.turn(flock.now) == 0.0
+    assert len(box.intake.due(flock.now + 1)) == PATHS_AT_ONCE
+    assert box._once_more.turn(flock.now) is None
+    assert len(box.intake.due(flock.now + 1)) == 1
 
 
 def test_nothing_is_looked_for_in_a_burst(flock: Flock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -311,6 +311,7 @@ def test_scratch_keeps_nothing_of_what_did_not_travel(bench: Bench) -> None:
     assert not scratch.advance(BUDGET) and not scratch.complete()
     assert scratch.roots() == frozenset()
     assert bench.temporaries() == []
+    assert (scratch.take_known(), scratch.take_known()) == (["copy"], [])
 
 
 def test_scratch_gives_up_what_has_changed_since(bench: Bench) -> None:

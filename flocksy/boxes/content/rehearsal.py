@@ -5,19 +5,23 @@ So that a source does all the work of a receiver (design 4.3, rule 5).
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 from flocksy.boxes.apply.applier import Applier
 from flocksy.boxes.content.incoming import Staged
-from flocksy.boxes.content.scratch import Scratch
+from flocksy.boxes.content.scratch import Scratch, path_of
 
 
 class Rehearsal:
     """One box's; `turn` again and again. The applier does one batch at a time, this included."""
 
-    def __init__(self, applier: Applier, scratch: Scratch) -> None:
+    def __init__(
+        self, applier: Applier, scratch: Scratch, rehearsed: Callable[[list[str]], None]
+    ) -> None:
+        """`rehearsed` is told of the paths that it was done for, or that need none."""
         self._applier = applier
         self._scratch = scratch
+        self._rehearsed = rehearsed
         self._steps: Generator[float, None, None] | None = None
         self._contents: list[Staged] = []
         self.again_at = 0.0
@@ -35,6 +39,7 @@ class Rehearsal:
         """
         if self._steps is None:
             complete = self._scratch.complete() if free else []
+            self._rehearsed(self._scratch.take_known())
             if not complete:
                 return None
             self._steps = self._applier.rehearse([one.name for one in complete])
@@ -48,6 +53,7 @@ class Rehearsal:
             self._steps = None
             for one in self._contents:
                 self._scratch.release(one.path, one.root, placed=True)
+            self._rehearsed([path for one in self._contents if (path := path_of(one))])
             return 0.0
         return self.again_at
 

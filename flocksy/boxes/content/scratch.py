@@ -5,12 +5,13 @@ A receiver of an edited file gets a list and the chunks that are new, and copies
 own disk. The source has the whole file, so there is nothing it lacks: it waits for what its lane
 carries, and then copies the others too. When all is complete, `rehearsal` goes through the last
 steps with it, and it is removed. For a change without content, such as a deletion, an empty file
-goes through them.
+goes through them, under the path behind a slash, as no path of a box begins.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container
+from itertools import islice
 
 from flocksy.boxes.content.incoming import Incoming, Staged
 from flocksy.boxes.content.staging import Staging
@@ -26,6 +27,12 @@ CHANGES_AT_ONCE = 500
 """Empty files made in one go: some ten milliseconds."""
 
 _NOTHING = small_list(b"").root
+_NO_CONTENT = "/"
+
+
+def path_of(staged: Staged) -> str:
+    """The path in the box that something was staged for here; empty for a chunk by itself."""
+    return staged.path.removeprefix(_NO_CONTENT)
 
 
 class Scratch(Staging):
@@ -36,7 +43,8 @@ class Scratch(Staging):
 
     def __init__(self, disk: Disk, contents: Contents) -> None:
         super().__init__(disk, contents)
-        self._changes = 0
+        self._changes: dict[str, None] = {}
+        self._known: dict[str, None] = {}
         self.sweep()
 
     def write(self, name: bytes, data: bytes | memoryview) -> bool:
@@ -56,18 +64,23 @@ class Scratch(Staging):
         self._finish(incoming)
         return True
 
-    def change(self) -> None:
+    def change(self, path: str) -> None:
         """A change of ours has come back that brings no content, but work to all others."""
-        self._changes = min(self._changes + 1, MAX_SCRATCH_CONTENTS)
+        if len(self._changes) < MAX_SCRATCH_CONTENTS:
+            self._changes[path] = None
 
     def complete(self) -> list[Staged]:
         """As for what others send. Only now is a file made for a change without content: as long
         as a burst runs there is no work with it."""
-        some = min(self._changes, CHANGES_AT_ONCE)
-        self._changes -= some
-        for number in range(some):
-            self.inline(f"/{number}", _NOTHING, b"")  # no path of a box begins so
+        for path in list(islice(self._changes, CHANGES_AT_ONCE)):
+            del self._changes[path]
+            self.inline(f"{_NO_CONTENT}{path}", _NOTHING, b"")
         return super().complete()
+
+    def take_known(self) -> list[str]:
+        """Paths, said once each, of which nothing came, since the others have their content."""
+        known, self._known = self._known, {}
+        return list(known)
 
     def copy_rest(self, unsaid: Container[str]) -> None:
         """Have `advance` copy what no lane carries. `unsaid`: paths of which more is to be said."""
@@ -87,8 +100,9 @@ class Scratch(Staging):
                 break
             self._take_blob(incoming, name, blob)
         if not incoming.carried or incoming.blobs:
-            # Nothing of it came: the others have it all and do nothing, and so do we.
+            # Nothing of it came: the others have it all, and only put it in its place.
             self.release(*incoming.key)
+            self._known[incoming.key[0]] = None
         elif incoming.missing:
             super()._look_here(incoming)
 
