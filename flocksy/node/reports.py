@@ -1,6 +1,6 @@
 """What a person is told: the status as one value, and the log lines of what happens.
 
-Neither says who made a change: the log names boxes, views and bursts.
+The log does not say who made a change: it names boxes, views and bursts, and is kept.
 """
 
 from __future__ import annotations
@@ -362,9 +362,9 @@ MAX_WANTS_COUNTED = 1_000_000
 
 
 def _asked(box: Box) -> list[str]:
-    """What waits for a person's word."""
-    words = box.guard.words(box.setup.name)
-    return [words] if words else []
+    """Whether two trees wait for a person's word. Deletions that do are in the status alone: a log
+    stays, and would say where they were made."""
+    return [box.guard.words(box.setup.name)] if box.guard.strangers else []
 
 
 def _problem_lines(box: Box) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,8 +25,6 @@ LOOK_SECONDS = 0.1
 LEAST_PATIENCE_SECONDS = 20.0
 """What is missing is given up after so long without progress, or after every member has been asked
 twice."""
-
-log = logging.getLogger("flocksy.box")
 
 
 @dataclass(slots=True)
@@ -119,7 +116,6 @@ class Undo:
             denied=exchange.repair.denied(box, shared),
             anyway=bool(arguments["anyway"]),
         )
-        log.info("box %s: %d paths wait no longer for what is missing", name, len(paths))
         return past.dismissed(name, paths, left=len(box.planning.missing.below(path)))
 
     def _restore(self, arguments: Arguments) -> Answer | Pending:
@@ -219,7 +215,6 @@ class Undo:
         return job.restoring.done
 
     def _answer(self, job: _Job) -> None:
-        log.info("box %s: %d paths restored", job.name, len(job.restoring.restored))
         try:
             job.pending.answer(past.restored(job.name, job.chosen, job.restoring))
         except FlocksyError as error:
