@@ -15,6 +15,7 @@ from flocksy.boxes.apply.applier import Applier, Report, Result
 from flocksy.boxes.content.staging import Staging
 from flocksy.boxes.found_together import BATCH_SECONDS, Batches
 from flocksy.boxes.missing import Missing
+from flocksy.boxes.waiting import Waiting
 from flocksy.errors import LimitExceeded
 from flocksy.index.store import BoxIndex
 from flocksy.sync.capabilities import Capabilities
@@ -76,12 +77,11 @@ class Planning:
         self._keeps = keeps
         self._ignore_by = 0.0  # until then the rest waits for the content of .flockignore
         self._arrived: dict[str, None] = {}
-        self._waits_for: dict[str, bytes] = {}  # path -> root of the content it still lacks
+        self._waiting = Waiting(index, staging)
         self._batches = Batches()
         self.missing = Missing(index, staging, self._wait_again)
         """Heads whose content no member that is here has: planned without, and not waited for."""
         self._retry: dict[str, float] = {}  # path -> when
-        self._copies: dict[str, set[str]] = {}  # owner -> its copies that lack content
         self._deferred: dict[str, None] = {}  # until what they show has been copied elsewhere
         self._pauses: dict[str, float] = {}  # path -> its pause, until it works
         self._blocked: set[str] = set()  # of those to be tried again: not waited for
@@ -110,12 +110,14 @@ class Planning:
 
     def waits_for(self, path: str, root: bytes) -> bool:
         """Whether the path, or a copy of it, cannot be applied before the content has come."""
-        return any(self._waits_for.get(p) == root for p in (path, *self._copies.get(path, ())))
+        return self._waiting.has(path, root)
 
     def is_under_way(self, path: str) -> bool:
         """Whether anything is still to be done at the path, or is being applied anywhere."""
-        waiting = (self._arrived, self._waits_for, self._retry, self._deferred, self._batches.paths)
-        return self._applying is not None or any(path in some for some in waiting)
+        ours = (self._arrived, self._waiting.roots, self._retry, self._deferred)
+        return self._applying is not None or any(
+            path in some for some in (*ours, self._batches.paths)
+        )
 
     @property
     def idle(self) -> bool:
@@ -125,14 +127,14 @@ class Planning:
             self._arrived
             or self._batches
             or self._deferred
-            or self._waits_for.keys() - self._blocked
+            or self._waiting.roots.keys() - self._blocked
             or self._retry.keys() - self._blocked
         )
 
     @property
     def pending(self) -> int:
         """Paths on their way to the disk."""
-        waiting = {*self._waits_for, *self._arrived, *self._retry, *self._deferred}
+        waiting = {*self._waiting.roots, *self._arrived, *self._retry, *self._deferred}
         return len((waiting | self._batches.paths) - self._blocked)
 
     def turn(self, now: float, *, ignore_only: bool = False) -> float | None:
@@ -162,19 +164,19 @@ class Planning:
     def look_again_at_all(self) -> None:
         """What is held has moved: plan anew what waits for content."""
         self.missing.hope_for_all()
-        self.add(self._waits_for)
+        self.add(self._waiting.roots)
 
     def give_up(self, path: str, root: bytes) -> None:
         """No member that is here has the content `root` that is expected for `path`."""
-        owner = next((one for one, copies in self._copies.items() if path in copies), path)
+        owner = self._waiting.owner_of(path)
         if self.missing.give_up(owner, root, path):
             for one in (path, owner):
-                if self._waits_for.get(one) == root:
-                    del self._waits_for[one]
+                self._waiting.forget(one, root)
             self.add((path, owner))
 
     def _wait_again(self, path: str, root: bytes) -> None:
-        self._waits_for[path] = root
+        self._waiting.make_way(path, root)
+        self._waiting.add(path, root)
         self.add((path,))
 
     def _ignore_first(self, now: float) -> float | None:
@@ -187,7 +189,11 @@ class Planning:
             self._ignore_by = now + BATCH_SECONDS
         if self._applying is not None:
             return now
-        return self._ignore_by if IGNORE_FILE in self._waits_for and now < self._ignore_by else None
+        return (
+            self._ignore_by
+            if IGNORE_FILE in self._waiting.roots and now < self._ignore_by
+            else None
+        )
 
     def finish(self) -> None:
         """Bring the batch that is being applied to its end, however long it takes."""
@@ -196,9 +202,7 @@ class Planning:
 
     def _plan(self, now: float) -> None:
         paths = list(self._arrived)[:PATHS_PER_PLAN]
-        # A copy that is not on this disk yet is known to nobody else: it may be none any more.
-        copies = [copy for path in paths for copy in self._copies.pop(path, ())]
-        paths = list(dict.fromkeys((*paths, *copies)))
+        paths = list(dict.fromkeys((*paths, *self._waiting.take_copies(paths))))
         paths += self._unblocked_by(paths)
         for path in [path for path in paths if path in self.doubted]:
             self._arrived.pop(path, None)
@@ -220,8 +224,8 @@ class Planning:
         operations = [operation for operation in operations if not self._is_doubted(operation)]
         # What a plan says of a path holds, whether that was asked for or hangs on another.
         decided = dict.fromkeys((*paths, *(operation.path for operation in operations)))
-        waited_for = [(one, self._waits_for.pop(one)) for one in decided if one in self._waits_for]
-        self._pass_on(waited_for, operations)
+        waited_for = self._waiting.take(list(decided))
+        self._waiting.pass_on(waited_for, operations)
         ready: list[DiskOperation] = []
         with self._index.transaction():
             for operation in operations:
@@ -237,13 +241,7 @@ class Planning:
                     ready.append(operation)
         used = files_put(ready)
         ready = self._without_sources(ready)
-        for path, root in waited_for:
-            if (path, root) in used or self._waits_for.get(path) == root:
-                continue
-            if path in self._uncommitted and path not in self._waits_for:
-                self._waits_for[path] = root
-            elif (path, root) not in self.missing:
-                self._staging.release(path, root)
+        self._waiting.let_go(waited_for, used, self.missing, self._uncommitted)
         for path in set(paths) - {operation.path for operation in ready}:
             self._pauses.pop(path, None)
         if ready:
@@ -268,17 +266,6 @@ class Planning:
                 freed.add(path)
         return sorted(freed - moved)
 
-    def _pass_on(
-        self, waited_for: Sequence[tuple[str, bytes]], operations: Iterable[Operation]
-    ) -> None:
-        """What was expected for one path and shall stand at another, as a conflict copy does."""
-        wanted = files_put(operations)
-        spare = {root: path for path, root in waited_for if (path, root) not in wanted}
-        if spare:
-            for path, root in sorted(wanted):
-                if root in spare and self._staging.pass_on(spare[root], root, path):
-                    del spare[root]
-
     def _without_sources(self, ready: Sequence[DiskOperation]) -> list[DiskOperation]:
         """Leave alone for now what is just being copied from: its content may be nowhere else."""
         copying = self._staging.copying()
@@ -293,7 +280,7 @@ class Planning:
                 continue
             self._deferred[operation.path] = None
             if isinstance(operation, PutFile) and source is None:
-                self._waits_for[operation.path] = operation.version.root
+                self._waiting.add(operation.path, operation.version.root)
         return kept
 
     def _is_copied_from(self, path: str, copying: Container[bytes]) -> bool:
@@ -318,9 +305,8 @@ class Planning:
                 return False
         else:
             self.texts.add(operation.copy_of[0] if operation.copy_of is not None else path)
-        self._waits_for[path] = root
-        if operation.copy_of is not None:
-            self._copies.setdefault(operation.copy_of[0], set()).add(path)
+        owner = operation.copy_of[0] if operation.copy_of is not None else None
+        self._waiting.add(path, root, owner)
         return False
 
     def _expect(self, path: str, version: Version) -> bool:
@@ -342,13 +328,12 @@ class Planning:
         staged before the path is planned. Not where nothing is to be put."""
         if self._held is not None and self._held(path) is not None:
             return
-        if self._waits_for.get(path, version.root) != version.root:
-            self._staging.release(path, self._waits_for.pop(path))
+        self._waiting.make_way(path, version.root)
         if inline is not None:
             self._staging.inline(path, version.root, inline)
         elif not self._expect(path, version):
             return
-        self._waits_for[path] = version.root
+        self._waiting.add(path, version.root)
 
     def _advance(self, now: float) -> float | None:
         assert self._applying is not None
@@ -374,7 +359,7 @@ class Planning:
             operation, path = outcome.operation, outcome.operation.path
             if isinstance(operation, PutFile) and outcome.result is not Result.DONE:
                 self._staging.check(path, operation.version.root)
-                self._waits_for.setdefault(path, operation.version.root)
+                self._waiting.keep(path, operation.version.root)
             if outcome.result in (Result.PROBLEM, Result.BLOCKED):
                 if outcome.result is Result.BLOCKED:
                     self._blocked.add(path)

@@ -142,7 +142,7 @@ class Flock(Lockstep):
             ],
             "outgoing": box.index.outgoing_count(),
             "arrived": list(planning._arrived),
-            "waits for": {path: root.hex()[:8] for path, root in planning._waits_for.items()},
+            "waits for": {path: root.hex()[:8] for path, root in planning._waiting.roots.items()},
             "batches": planning._batches,
             "retry": dict(planning._retry),
             "deferred": list(planning._deferred),

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import os
+import random
+from collections.abc import Iterator
+from itertools import permutations
 from pathlib import Path
 
+import pytest
+
+from flocksy.boxes.activation import _Contents
+from flocksy.boxes.apply.applier import Applier
+from flocksy.boxes.apply.journal import IndexJournal
 from flocksy.boxes.content.staging import Staging
 from flocksy.boxes.planning import Planning
-from flocksy.sync.content import small_list
+from flocksy.boxes.scan.chunking import cut
+from flocksy.sync.content import Chunk, build_list, small_list
 from flocksy.sync.version import Kind, Version, version_id
 from tests.boxes.bench import MTIME_NS, Bench, root_of
 
@@ -80,3 +89,145 @@ def test_what_is_waited_for_at_a_path_is_let_go_when_another_has_it_planned(tmp_
     assert staging.roots() == {second.root}, "the first is asked for, for good"
     staging.close()
     bench.close()
+
+
+class Burst:
+    """A box that hears of heads of `f` one after the other, and plans none before all have come."""
+
+    def __init__(self, place: Path) -> None:
+        self.bench = Bench(place)
+        self.start()
+
+    def start(self) -> None:
+        bench = self.bench
+        self.staging = Staging(bench.disk, bench.index.contents)
+        applier = Applier(
+            bench.disk,
+            IndexJournal(bench.index),
+            bench.history,
+            _Contents(bench.index, self.staging),
+            bench.capabilities,
+        )
+        self.planning = Planning(
+            bench.index, self.staging, applier, bench.capabilities, ignore_symlinks=False
+        )
+
+    def hear(self, head: Version, data: bytes | None = None, before: Version | None = None) -> None:
+        """`data`: comes with the record. `before`: what this head supersedes."""
+        gone = {} if before is None else {version_id(before): before.root}
+        self.bench.index.join("f", {version_id(head): head}, gone)
+        if head.kind is Kind.FILE:
+            self.planning.expect("f", head, data)
+
+    def hear_large(self, data: bytes, generation: int = 1, *, parts: int | None = None) -> Version:
+        """All its parts come, or the first few."""
+        head = large(data, generation)
+        self.hear(head)
+        pieces = cut(data)
+        listed = build_list(Chunk(piece.id, piece.length) for piece in pieces)
+        coming = list(listed.blobs())
+        coming += [(one.id, data[one.offset : one.offset + one.length]) for one in pieces]
+        for name, part in coming[:parts]:
+            assert self.staging.write(name, part)
+        return head
+
+    def end(self) -> None:
+        """The burst is over."""
+        self.planning.add(("f",))
+        now = 0.0
+        while self.planning.turn(now) is not None:
+            self.staging.advance(1 << 30)
+            self.planning.finish()
+            now += 1.0
+            assert now < 100.0
+
+    def shown(self) -> set[bytes]:
+        return {path.read_bytes() for path in self.bench.root.glob("f*")}
+
+    def temporaries(self) -> list[str]:
+        return os.listdir(self.bench.root / ".flocksy/incoming")
+
+
+def large(data: bytes, generation: int) -> Version:
+    root = build_list(Chunk(piece.id, piece.length) for piece in cut(data)).root
+    return Version(Kind.FILE, 0o644, MTIME_NS, len(data), root, generation, ())
+
+
+@pytest.fixture
+def burst(tmp_path: Path) -> Iterator[Burst]:
+    made = Burst(tmp_path)
+    yield made
+    made.staging.close()
+    made.bench.close()
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_what_came_for_each_of_several_heads_is_there_for_the_copies(
+    burst: Burst, order: tuple[int, ...]
+) -> None:
+    """Whoever made one of them may be gone by the time it is asked for."""
+    some, more = (random.Random(seed).randbytes(200_000) for seed in (1, 2))
+    for number in order:
+        if number == 0:
+            burst.hear(small(b"inline", 1), b"inline")
+        else:
+            burst.hear_large((some, more)[number - 1])
+        assert not burst.staging.wants(10)
+    burst.end()
+    assert burst.shown() == {b"inline", some, more}
+    assert burst.planning.idle and not burst.staging.roots() and not burst.temporaries()
+
+
+def test_two_small_heads_of_one_burst(burst: Burst) -> None:
+    burst.hear(small(b"one", 1), b"one")
+    burst.hear(small(b"two", 1), b"two")
+    burst.end()
+    assert burst.shown() == {b"one", b"two"}
+    assert burst.planning.idle and not burst.staging.roots() and not burst.temporaries()
+
+
+def test_what_has_come_of_a_head_goes_on_at_its_copy(burst: Burst) -> None:
+    data = random.Random(1).randbytes(1_000_000)
+    assert len(cut(data)) > 3
+    first = burst.hear_large(data, parts=3)
+    burst.staging.advance(1 << 30)
+    lacking = burst.staging.wants(100)
+    burst.hear(small(b"later", 2), b"later")
+    assert burst.staging.wants(100) == lacking
+    burst.end()
+    assert burst.shown() == {b"later"} and burst.staging.wants(100) == lacking
+    assert burst.planning.waits_for("f", first.root)
+
+
+def test_of_heads_that_are_none_any_more_nothing_stays(burst: Burst) -> None:
+    """Two go on editing in one burst, and each edit puts the other one's aside for a moment."""
+    ours, theirs = (large(random.Random(seed).randbytes(90_000), 1) for seed in (1, 2))
+    for head in (ours, theirs):
+        burst.hear(head)
+    for generation in range(2, 5):
+        for number, before in enumerate((ours, theirs)):
+            data = random.Random(10 * generation + number).randbytes(90_000)
+            later = large(data, generation)
+            burst.hear(later, before=before)
+            burst.hear_large(data, generation)
+            if number == 0:
+                ours = later
+            else:
+                theirs = later
+            assert burst.staging.roots() == {ours.root, theirs.root}
+    burst.hear(Version(Kind.TOMBSTONE, 0, 0, 0, b"", 9, ()), before=ours)
+    burst.hear(small(b"", 10), b"", before=theirs)
+    assert len(burst.staging.roots()) == 1
+    burst.end()
+    assert burst.shown() == {b""}
+    assert burst.planning.idle and not burst.staging.roots() and not burst.temporaries()
+
+
+def test_heads_that_all_go_before_they_are_planned_leave_nothing(burst: Burst) -> None:
+    heads = [burst.hear_large(random.Random(seed).randbytes(90_000)) for seed in (1, 2, 3)]
+    assert len(burst.staging.roots()) == 3
+    for head in heads:
+        burst.hear(Version(Kind.TOMBSTONE, 0, 0, 0, b"", 2, (version_id(head),)), before=head)
+    burst.end()
+    assert not burst.shown()
+    assert burst.planning.idle and not burst.staging.roots() and not burst.temporaries()

@@ -346,7 +346,7 @@ def test_the_text_of_a_copy_is_asked_for_at_its_owner(
         if self is flock.box(2).planning and not forgot:
             self._index.tidy(frozenset())
         plan(self, now)
-        forgot.extend({copy} & self._waits_for.keys())
+        forgot.extend({copy} & self._waiting.roots.keys())
 
     monkeypatch.setattr(Planning, "_plan", planned)
     flock.restart(2)
