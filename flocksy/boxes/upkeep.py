@@ -37,6 +37,7 @@ class Upkeep:
         """Do one piece of work. To be called while the applier has no batch; `idle`: the box has
         nothing else to do. Returns when to come again, None for whenever."""
         opened = self._opened
+        opened.history.look_at_clock()
         if self._late_at is None:
             self._late_at = now + PRUNE_SECONDS
         if not idle and not self.busy and now < self._late_at:
@@ -69,6 +70,7 @@ class Upkeep:
 
     def finish(self) -> None:
         """End what was begun."""
+        self._opened.history.look_at_clock()
         if self._pruning is not None:
             for _ in self._pruning:
                 pass

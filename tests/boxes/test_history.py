@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from flocksy.boxes.apply import dates
 from flocksy.boxes.apply.history import FOLDER, NAME_BYTES, History, Pruned, kept_ms
 from flocksy.boxes.apply.placing import make_folders
 from flocksy.boxes.disk.filesystem import RealDisk
@@ -28,12 +29,20 @@ class Place:
         self.now_ms = NOW_MS
         self.set_ms = 0
         """How far the wall clock was set on."""
+        self.start()
+
+    def start(self) -> None:
+        """The box is opened; the wall clock may have been set before."""
         self.history = History(
             self.disk,
             lambda: self.now_ms,
             cap_bytes=100,
             elapsed_ms=lambda: self.now_ms - self.set_ms,
         )
+
+    def set_clock(self, moved_ms: int) -> None:
+        self.now_ms += moved_ms
+        self.set_ms += moved_ms
 
     def keep(self, path: str, size: int = 10) -> str:
         place = self.history.reserve(path)
@@ -138,36 +147,156 @@ def test_the_last_seven_days_are_never_touched(place: Place) -> None:
     assert len(pruned.removed) == 3
 
 
-def test_a_clock_that_was_set_takes_nothing(place: Place) -> None:
-    names = {place.keep("old"), place.keep("large", 200)}
-    place.now_ms += 40 * DAY_MS
-    place.set_ms = 40 * DAY_MS
+def pass_days(place: Place, days: float) -> None:
+    place.now_ms += int(days * DAY_MS)
+
+
+def test_a_clock_that_is_put_forward_ages_nothing(place: Place) -> None:
+    """As where a machine has no battery for it: what it caught up with before is as young."""
+    before = place.keep("before", 200)
+    pass_days(place, 0.1)
+    place.set_clock(40 * DAY_MS)
+    assert place.prune() == Pruned((), 200, full=True)
+    after = place.keep("after")
+    pass_days(place, 6)
+    place.start()
+    pass_days(place, 0.5)
     assert place.prune() == Pruned((), 210, full=True)
+    pass_days(place, 0.5)
+    assert place.prune() == Pruned((before,), 10, full=False), "full for good"
+    pass_days(place, 29)
+    assert place.prune().removed == (after,)
+    assert os.listdir(place.root / FOLDER) == [], "a note that is of no use any more"
+
+
+def test_a_step_that_only_the_look_saw_outlives_the_process(place: Place) -> None:
+    before = place.keep("before")
+    place.set_clock(40 * DAY_MS)
+    place.history.look_at_clock()
+    place.start()
+    pass_days(place, 1)
+    assert place.prune().removed == ()
+    pass_days(place, 30)
+    assert place.prune().removed == (before,)
+
+
+def test_a_machine_that_always_starts_behind_thins_out_all_the_same(place: Place) -> None:
+    """On for two days, off for five, and its clock stands meanwhile."""
+    kept = []
+    for _ in range(20):
+        kept.append(place.keep("f", 30))
+        pass_days(place, 0.01)
+        place.set_clock(5 * DAY_MS)
+        place.history.look_at_clock()
+        pass_days(place, 1)
+        pruned = place.prune()
+        assert not set(kept[-3:]) & set(pruned.removed), "on for less than seven days"
+        pass_days(place, 1)
+        place.start()
+    assert place.names() <= set(kept[-5:])
+    assert len(list((place.root / FOLDER).glob("clock-*"))) < 20
+
+
+def test_a_clock_that_is_set_wrong_and_right_again(place: Place) -> None:
+    young = place.keep("young", 60)
+    pass_days(place, 1)
+    place.set_clock(1000 * DAY_MS)
+    assert place.prune().removed == ()
+    wrong = place.keep("wrong", 60)
+    pass_days(place, 1)
+    place.set_clock(-1000 * DAY_MS)
+    assert place.prune() == Pruned((), 120, full=True)
+    pass_days(place, 4)
+    assert place.prune().full
+    pass_days(place, 8)
+    assert not place.prune().full, "full for 1000 days"
+    pass_days(place, 31)
+    place.prune()
+    assert place.names() == set(), (young, wrong)
+
+
+@pytest.mark.parametrize("years", [-20, 2, 20])
+def test_a_clock_that_is_far_off_at_the_start_takes_nothing(place: Place, years: int) -> None:
+    names = {place.keep(f"f{number}", 40) for number in range(3)}
+    place.now_ms += 2 * DAY_MS
+    place.set_clock(years * 365 * DAY_MS)
+    place.start()
+    assert place.prune() == Pruned((), 120, full=True)
+    pass_days(place, 0.01)
+    place.set_clock(-years * 365 * DAY_MS)
+    place.history.look_at_clock()
+    pass_days(place, 0.1)
+    assert place.prune() == Pruned((), 120, full=True)
     assert place.names() == names
-    place.set_ms = DAY_MS // 48  # no more than a clock may be wrong
+    pass_days(place, 7)
+    assert len(place.prune().removed) == 1
+
+
+def test_where_all_is_old_at_the_start_it_goes_a_little_later(place: Place) -> None:
+    """After weeks away, with a clock that is right."""
+    names = [place.keep("f"), place.keep("g")]
+    pass_days(place, 60)
+    place.start()
+    assert place.prune().removed == () and place.history.expired_ms is not None
+    assert place.history.expired_ms <= NOW_MS
+    pass_days(place, 0.1)
     assert place.prune().removed == tuple(sorted(names))
 
 
-def test_a_clock_that_was_wrong_at_the_start_takes_nothing(place: Place) -> None:
+def test_right_after_the_start_what_is_old_by_the_newest_goes(place: Place) -> None:
     old = place.keep("old")
-    place.now_ms += 40 * DAY_MS
+    pass_days(place, 31)
     young = place.keep("young")
-    place.now_ms -= 2 * DAY_MS
-    assert place.prune().removed == ()
-    assert place.names() == {old, young}
-    place.now_ms += 2 * DAY_MS
-    assert place.prune().removed == (old,)
+    pass_days(place, 0.1)
+    place.start()
+    assert place.prune().removed == (old,) and place.names() == {young}
+
+
+def test_what_an_earlier_run_dated_in_the_future_is_old_some_day(place: Place) -> None:
+    place.set_clock(1000 * DAY_MS)
+    place.start()
+    ahead = place.keep("ahead", 200)
+    place.set_clock(-1000 * DAY_MS)
+    place.start()
+    pass_days(place, 1)
+    assert place.prune() == Pruned((), 200, full=True)
+    pass_days(place, 6)
+    assert place.prune().full
+    pass_days(place, 2)
+    assert place.prune() == Pruned((ahead,), 0, full=False)
+
+
+def test_a_clock_that_is_set_all_the_time_takes_nothing_meanwhile(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dates, "MAX_STEPS", 3)
+    kept = place.keep("f", 200)
+    for _ in range(9):
+        place.set_clock(10 * DAY_MS)
+        pruned = place.prune()
+        assert pruned.removed == ()
+    assert place.history.expired_ms is None
+    assert len(list((place.root / FOLDER).glob("clock-*"))) == 3
+    place.set_clock(-60 * DAY_MS)
+    pass_days(place, 8)
+    assert place.prune() == Pruned((kept,), 0, full=False)
 
 
 def test_how_far_back_it_goes_is_known_while_the_clock_is_believed(place: Place) -> None:
     assert place.history.expired_ms is None
+    place.prune()
+    assert place.history.expired_ms is None
     place.keep("f")
     place.prune()
     assert place.history.expired_ms == NOW_MS - 30 * DAY_MS
-    place.now_ms += 40 * DAY_MS
-    place.set_ms = 40 * DAY_MS
+    pass_days(place, 1)
+    place.set_clock(40 * DAY_MS)
     place.prune()
-    assert place.history.expired_ms is None
+    assert place.history.expired_ms == NOW_MS - 29 * DAY_MS
+    pass_days(place, 29.5)
+    place.keep("g")
+    place.prune()
+    assert place.history.expired_ms == NOW_MS
 
 
 def test_the_cap_is_a_share_of_the_disk_or_a_size(tmp_path: Path) -> None:

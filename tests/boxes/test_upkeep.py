@@ -10,6 +10,7 @@ import pytest
 
 from flocksy.boxes.apply import history
 from flocksy.boxes.upkeep import PRUNE_SECONDS
+from flocksy.system import clocks
 from tests.boxes.flock_of_boxes import Flock, spool
 
 __all__ = ["spool"]
@@ -17,16 +18,19 @@ __all__ = ["spool"]
 NOW_MS = 1_700_000_000_000
 
 
-class FlockOfOneDay(Flock):
-    """Its wall clocks stand, however long it lasts."""
+class FlockOfOneClock(Flock):
+    """Its wall clocks go as that which nobody sets."""
 
     def wall_ms(self, _lane: int) -> int:
-        return NOW_MS
+        return NOW_MS + int(self.now * 1000)
 
 
 @pytest.fixture
-def flock(tmp_path: Path, spool: Path) -> Iterator[Flock]:
-    with FlockOfOneDay(tmp_path, spool) as made:
+def flock(tmp_path: Path, spool: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flock]:
+    flocks: list[Flock] = []
+    monkeypatch.setattr(clocks, "elapsed_ns", lambda: int(flocks[0].now * 1e9) if flocks else 0)
+    with FlockOfOneClock(tmp_path, spool) as made:
+        flocks.append(made)
         yield made
 
 

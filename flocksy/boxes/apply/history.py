@@ -5,10 +5,10 @@ a lost index; the rows in the index say the rest. Retention is 30 days. When the
 than its cap the oldest goes first, but nothing of the last 7 days is ever taken: rather than that
 the history is `full`, and then the applier replaces nothing more.
 
-Ages are told by the wall clock, which may be wrong: nothing is taken while it is implausible, that
-is while the newest entry is of the future by more than a day (the clock was set back, or ran ahead
-when that was kept), or while it has moved otherwise than the monotonic clock by more than an hour
-since the history was opened (it was set meanwhile). Then a history above its cap is `full` too.
+Ages are told by the wall clock, which may be wrong, and is set: `dates` has how. Whether it was
+right when this process looked at it first nobody knows; and so for half an hour, in which a time
+server would put it right, ages are told not up to now but to when the newest was kept. By then at
+least so much time had passed, and a clock far ahead takes nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from flocksy.boxes.apply.dates import MS_DIGITS, Dates
 from flocksy.boxes.disk.port import Disk, Stat
 from flocksy.index.journal import HISTORY, Kept
 from flocksy.sync.version import Kind
@@ -37,11 +38,10 @@ NAME_BYTES = 200
 
 FUTURE_MS = 24 * 60 * 60 * 1000
 """An entry later than now by more than this is not of a clock that was a little wrong."""
-DRIFT_MS = 60 * 60 * 1000
-"""So much no clock goes wrong by itself, and no change of it that is less does harm."""
+SETTLE_MS = 30 * 60 * 1000
+"""By then a time server has put right a clock that was wrong at the start."""
 
 _DAY_MS = 24 * 60 * 60 * 1000
-_MS_DIGITS = 11  # hexadecimal, for the milliseconds since the epoch: until the year 2527
 _STEP = 200  # entries looked at or removed between two yields: about a millisecond or two
 
 
@@ -76,11 +76,12 @@ class History:
         self._disk = disk
         self._now_ms = now_ms
         self._elapsed_ms = elapsed_ms
-        self._began_ms = now_ms() - elapsed_ms()
+        self._opened_ms = elapsed_ms()
+        self._dates = Dates(disk, FOLDER, now_ms, elapsed_ms)
         self._cap_bytes = cap_bytes
         self._cap_percent = cap_percent
         self.expired_ms: int | None = None
-        """Nothing that was kept before this is kept any more; None while the clock is not believed.
+        """Nothing dated before this is kept any more; None while the clock is not believed.
         Known once `prune` has run."""
         self._bytes: int | None = None
         self._last_ms = 0
@@ -97,6 +98,10 @@ class History:
             self._cap_bytes = self._disk.space()[1] * self._cap_percent // 100
         return self._cap_bytes
 
+    def look_at_clock(self) -> None:
+        """To be called now and then, and at the end: notes where it was set."""
+        self._dates.look()
+
     def reserve(self, path: str) -> str:
         """A free place for what stands at `path`; a path in the box, whose directory exists."""
         now_ms = self._now_ms()
@@ -111,7 +116,7 @@ class History:
             name = name[1:]  # the end of a name says more: its extension
         while True:
             self._count += 1
-            place = f"{folder}/{now_ms:0{_MS_DIGITS}x}-{self._count:x}-{name}"
+            place = f"{folder}/{now_ms:0{MS_DIGITS}x}-{self._count:x}-{name}"
             if self._disk.stat(place) is None:  # as ever, unless the clock was set back
                 return place
 
@@ -138,10 +143,11 @@ class History:
 
     def prune(self) -> Generator[float, None, Pruned]:
         """Thin the history out. Yields often (0.0: go on when it suits)."""
-        now_ms = self._now_ms()
+        now_ms = self._dates.look()
         removed: list[str] = []
         left: list[tuple[int, str, int]] = []  # (when, name, size)
         dates: list[str] = []
+        first_ms = now_ms
         for date, folder in sorted(self._entries("")):
             if folder.kind is not Kind.DIRECTORY:
                 continue
@@ -150,17 +156,21 @@ class History:
                     yield 0.0
                 when = kept_ms(f"{date}/{name}")
                 if when is not None:  # or else whoever put it there knows why
-                    left.append((when, f"{date}/{name}", found.size))
+                    first_ms = min(first_ms, when)
+                    left.append((self._dates.of(when, now_ms), f"{date}/{name}", found.size))
             dates.append(date)
         total = sum(size for _, _, size in left)
         left.sort()
-        self.expired_ms = now_ms - RETENTION_DAYS * _DAY_MS
-        if not self._is_plausible(now_ms, newest_ms=left[-1][0] if left else 0):
-            left.clear()
-            self.expired_ms = None
+        aged_ms = self._aged_ms(now_ms, newest_ms=left[-1][0] if left else None)
+        self.expired_ms = None
+        if aged_ms is not None:
+            expired_ms = aged_ms - RETENTION_DAYS * _DAY_MS - self._dates.added_ms
+            self.expired_ms = min(expired_ms, first_ms)
         for count, (when, name, size) in enumerate(left):
-            old = when < now_ms - RETENTION_DAYS * _DAY_MS
-            may_go = when < now_ms - UNTOUCHABLE_DAYS * _DAY_MS
+            if aged_ms is None:
+                break
+            old = when < aged_ms - RETENTION_DAYS * _DAY_MS
+            may_go = when < aged_ms - UNTOUCHABLE_DAYS * _DAY_MS
             if not old and (total <= self.cap_bytes or not may_go):
                 break
             if count % _STEP == 0:
@@ -174,10 +184,16 @@ class History:
         self._bytes = total
         return Pruned(tuple(removed), total, total > self.cap_bytes)
 
-    def _is_plausible(self, now_ms: int, newest_ms: int) -> bool:
-        """Whether ages told by the wall clock are to be believed; see the head of this module."""
-        moved_ms = now_ms - self._elapsed_ms() - self._began_ms
-        return newest_ms <= now_ms + FUTURE_MS and abs(moved_ms) <= DRIFT_MS
+    def _aged_ms(self, now_ms: int, newest_ms: int | None) -> int | None:
+        """The time up to which ages are told; None while they are not known."""
+        if self._dates.doubted:
+            return None
+        if self._elapsed_ms() - self._opened_ms < SETTLE_MS:
+            return None if newest_ms is None else min(now_ms, newest_ms)
+        if newest_ms is not None and newest_ms > now_ms + FUTURE_MS:
+            self._dates.note(newest_ms, now_ms)  # it was put back while nobody looked
+        self._dates.forget(now_ms, RETENTION_DAYS * _DAY_MS)
+        return now_ms
 
     def _entries(self, date: str) -> list[tuple[str, Stat]]:
         try:
@@ -204,7 +220,7 @@ class History:
 def kept_ms(name: str) -> int | None:
     """When something was kept, from its name in the history; None where the name is not ours."""
     digits, dash, _ = name.rpartition("/")[2].partition("-")
-    if not dash or len(digits) != _MS_DIGITS:
+    if not dash or len(digits) != MS_DIGITS:
         return None
     try:
         return int(digits, 16)
