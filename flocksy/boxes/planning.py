@@ -309,9 +309,12 @@ class Planning:
         self._waiting.add(path, root, owner)
         return False
 
-    def _expect(self, path: str, version: Version) -> bool:
+    def _expect(self, path: str, version: Version, inline: bytes | None = None) -> bool:
         try:
-            self._staging.expect(path, version.root, version.size)
+            if inline is not None:
+                self._staging.inline(path, version.root, inline)
+            else:
+                self._staging.expect(path, version.root, version.size)
         except LimitExceeded:
             # Too many contents under way: this one's turn comes when others are done.
             self._retry[path] = self._now + RETRY_SECONDS
@@ -329,11 +332,8 @@ class Planning:
         if self._held is not None and self._held(path) is not None:
             return
         self._waiting.make_way(path, version.root)
-        if inline is not None:
-            self._staging.inline(path, version.root, inline)
-        elif not self._expect(path, version):
-            return
-        self._waiting.add(path, version.root)
+        if self._expect(path, version, inline):
+            self._waiting.add(path, version.root)
 
     def _advance(self, now: float) -> float | None:
         assert self._applying is not None

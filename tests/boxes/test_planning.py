@@ -13,6 +13,7 @@ import pytest
 from flocksy.boxes.activation import _Contents
 from flocksy.boxes.apply.applier import Applier
 from flocksy.boxes.apply.journal import IndexJournal
+from flocksy.boxes.content import staging
 from flocksy.boxes.content.staging import Staging
 from flocksy.boxes.planning import Planning
 from flocksy.boxes.scan.chunking import cut
@@ -230,4 +231,23 @@ def test_heads_that_all_go_before_they_are_planned_leave_nothing(burst: Burst) -
         burst.hear(Version(Kind.TOMBSTONE, 0, 0, 0, b"", 2, (version_id(head),)), before=head)
     burst.end()
     assert not burst.shown()
+    assert burst.planning.idle and not burst.staging.roots() and not burst.temporaries()
+
+
+def test_more_small_files_than_are_staged_at_a_time(
+    burst: Burst, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is beyond waits in the index: nobody would send it again."""
+    monkeypatch.setattr(staging, "MAX_CONTENTS", 2)
+    paths = [f"f{number}" for number in range(7)]
+    for path in paths:
+        data = path.encode() if path != "f4" else b""
+        head = small(data, 1)
+        burst.bench.index.join(path, {version_id(head): head}, {})
+        burst.planning.expect(path, head, data)
+    assert len(burst.staging.roots()) == 2 and not burst.planning.idle
+    burst.planning.add(paths)
+    burst.end()
+    assert not burst.staging.wants(10)
+    assert burst.shown() == {path.encode() for path in paths if path != "f4"} | {b""}
     assert burst.planning.idle and not burst.staging.roots() and not burst.temporaries()

@@ -50,7 +50,7 @@ class Scratch(Staging):
     def write(self, name: bytes, data: bytes | memoryview) -> bool:
         """As for what others send. What is not expected was carried because somebody asked for it:
         a content by itself, so that whoever answers does the work of those who asked."""
-        if name in self._wanting:
+        if name in self._wanted:
             return super().write(name, data)
         if chunk_id(data) != name and root_of(data) != name:
             raise HostileInput("content that is not what its id says")
@@ -84,7 +84,7 @@ class Scratch(Staging):
 
     def copy_rest(self, unsaid: Container[str]) -> None:
         """Have `advance` copy what no lane carries. `unsaid`: paths of which more is to be said."""
-        if not self._wanting:
+        if not self._wanted:
             return
         for incoming in list(self._incoming.values()):
             if not (

@@ -19,6 +19,7 @@ from itertools import islice
 from flocksy.boxes.content.here import Here
 from flocksy.boxes.content.incoming import Incoming, Key, Staged
 from flocksy.boxes.content.temporaries import Temporaries
+from flocksy.boxes.content.wanted import Wanted
 from flocksy.boxes.disk.port import Disk
 from flocksy.errors import HostileInput, LimitExceeded
 from flocksy.index.contents import Contents, Piece
@@ -50,7 +51,7 @@ class Staging:
         self._here = Here(disk, contents)
         self._temporaries = Temporaries(disk, self.prefix)
         self._incoming: dict[Key, Incoming] = {}
-        self._wanting: dict[bytes, list[Incoming]] = {}
+        self._wanted = Wanted()
         self._looking: dict[Key, Incoming] = {}
         self._fresh: list[Staged] = []
         self._moved: set[Key] = set()
@@ -71,7 +72,7 @@ class Staging:
 
     def inline(self, path: str, root: bytes, data: bytes) -> None:
         """The whole content of a small file, complete at once. Raises `HostileInput` when it is
-        not `root`'s."""
+        not `root`'s, `LimitExceeded` as `expect`, which finds it in the index later."""
         if len(data) > INLINE_BYTES or small_list(data).root != root:
             raise HostileInput("inline content that is not what its root says")
         key = (path, root)
@@ -79,9 +80,13 @@ class Staging:
         if known is not None and known.complete:
             return
         self.release(path, root)
-        incoming = self._begin(key, len(data))
         name = chunk_id(data)
         pieces = (Piece(0, len(data), name),) if data else ()
+        try:
+            incoming = self._begin(key, len(data))
+        except LimitExceeded:
+            self._contents.put(root, pieces, blobs=((name, data),))
+            raise
         if not self._temporaries.write_whole(incoming.name, data):
             self._contents.put(root, pieces, blobs=((name, data),))
             self.release(path, root)
@@ -127,7 +132,7 @@ class Staging:
         for blob_id in missing:
             if blob_id not in incoming.blobs:
                 incoming.blobs[blob_id] = None
-                self._wanting.setdefault(blob_id, []).append(incoming)
+                self._wanted.add(blob_id, incoming)
         if not missing:
             self._listed(incoming)
 
@@ -153,7 +158,7 @@ class Staging:
             at += chunk.length
         incoming.assembly = None
         for name in incoming.missing:
-            self._wanting.setdefault(name, []).append(incoming)
+            self._wanted.add(name, incoming)
         self._contents.put(incoming.key[1], pieces)
         self._look_here(incoming)
         if not incoming.missing:
@@ -178,13 +183,13 @@ class Staging:
         """A chunk or a list blob that arrived; checked against its id here. False: nobody
         expected it, or the disk refused it; it is wanted as before. Raises `HostileInput` when it
         is not what its id says."""
-        takers = self._wanting.get(name)
+        takers = self._wanted.of(name)
         if not takers:
             return False
         top = any(incoming.key[1] == name for incoming in takers)
         if (root_of(data) if top else chunk_id(data)) != name:
             raise HostileInput("content that is not what its id says")
-        for incoming in list(takers):
+        for incoming in takers:
             self._moved.add(incoming.key)
             if name in incoming.blobs:
                 self._take_blob(incoming, name, data)
@@ -198,7 +203,7 @@ class Staging:
             return
         incoming.blobs.pop(name, None)
         incoming.carried = True
-        self._unwant(name, incoming)
+        self._wanted.drop(name, incoming)
         self._follow_lists(incoming)
 
     def _take_chunk(self, incoming: Incoming, name: bytes, data: bytes | memoryview) -> bool:
@@ -223,16 +228,9 @@ class Staging:
         offsets, length = incoming.missing.pop(name)
         incoming.here_bytes += length * len(offsets)
         incoming.unlooked.pop(name, None)
-        self._unwant(name, incoming)
+        self._wanted.drop(name, incoming)
         if not incoming.missing:
             self._finish(incoming)
-
-    def _unwant(self, name: bytes, incoming: Incoming) -> None:
-        takers = self._wanting.get(name, [])
-        if incoming in takers:
-            takers.remove(incoming)
-        if not takers:
-            self._wanting.pop(name, None)
 
     def _finish(self, incoming: Incoming) -> None:
         incoming.here_bytes = incoming.size
@@ -290,10 +288,10 @@ class Staging:
 
     def look_again(self, root: bytes) -> None:
         """The content `root` is on this disk now: others that lack its chunks can copy them."""
-        if not self._wanting:
+        if not self._wanted:
             return
         for name in dict.fromkeys(piece.id for piece in self._contents.pieces(root)):
-            for incoming in self._wanting.get(name, ()):
+            for incoming in self._wanted.of(name):
                 if name in incoming.missing:
                     incoming.unlooked[name] = None
                     self._looking[incoming.key] = incoming
@@ -319,7 +317,7 @@ class Staging:
 
     def wants(self, limit: int, without: Container[Key] = ()) -> list[bytes]:
         """Ids of chunks and list blobs still missing, in the order they are best sent in."""
-        every = self._incoming.values() if self._wanting else ()
+        every = self._incoming.values() if self._wanted else ()
         names = (name for one in every if one.key not in without for name in one.lacks())
         return list(islice(dict.fromkeys(names), limit))
 
@@ -331,8 +329,7 @@ class Staging:
 
     def takers(self, names: Iterable[bytes]) -> list[Key]:
         """The contents that lack any of these."""
-        found = {one.key: None for name in names for one in self._wanting.get(name, ())}
-        return list(found)
+        return [one.key for one in self._wanted.any_of(names)]
 
     def moved(self) -> set[Key]:
         """The contents of which something has come from a lane since the last call."""
@@ -387,7 +384,7 @@ class Staging:
         self._moved.discard(incoming.key)
         self._looking.pop(incoming.key, None)
         for name in (*incoming.blobs, *incoming.missing):
-            self._unwant(name, incoming)
+            self._wanted.drop(name, incoming)
         drop = self._temporaries.done if placed else self._temporaries.remove
         drop(incoming.name)
 
