@@ -13,6 +13,7 @@ import pytest
 
 from flocksy.boxes.apply.placing import make_folders
 from flocksy.boxes.content import scratch as scratch_module
+from flocksy.boxes.content import staging as staging_module
 from flocksy.boxes.content import temporaries
 from flocksy.boxes.content.scratch import Scratch
 from flocksy.boxes.content.staging import Staging
@@ -455,3 +456,55 @@ def test_a_full_disk_is_told_and_nothing_is_lost(bench: Bench) -> None:
     staged = {one.path: bench.bytes_of(one.name) for one in staging.complete()}
     assert staged == {"big": data, "small": b"small", "empty": b""}
     disk.close()
+
+
+@pytest.mark.parametrize("scratch", [False, True])
+@pytest.mark.parametrize("size", [30_000, 300_000])
+def test_a_part_that_many_lack_is_written_to_a_few_and_copied_to_the_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, size: int, *, scratch: bool
+) -> None:
+    """Anybody can ask for it, with records alone."""
+    monkeypatch.setattr(staging_module, "AT_ONCE_BYTES", 1)
+    data = random.Random(7).randbytes(size)
+    root = content(data)[0].root
+    staging = bench.scratch() if scratch else bench.staging()
+    paths = [f"f{number}" for number in range(20)]
+    for path in paths:
+        staging.expect(path, root, len(data))
+    staging.advance(BUDGET)
+    for name, part in parts(data).items():
+        assert staging.write(name, part)
+        assert name not in staging.wants(100)
+        assert len(bench.temporaries()) <= 1
+        if name == root:
+            staging.advance(BUDGET)
+    assert sum(staging.staged(path, root) is not None for path in paths) == 1
+    while staging.advance(100_000):
+        pass
+    for path in paths:
+        name = staging.staged(path, root)
+        assert name is not None and bench.bytes_of(name) == data
+
+
+def test_what_is_to_be_copied_from_a_content_that_is_gone_is_wanted_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging_module, "AT_ONCE_BYTES", 1)
+    data = random.Random(7).randbytes(300_000)
+    root = content(data)[0].root
+    staging = bench.staging()
+    for path in ("a", "b"):
+        staging.expect(path, root, len(data))
+    there = parts(data)
+    assert staging.write(root, there.pop(root))
+    staging.advance(BUDGET)
+    for name, part in there.items():
+        assert staging.write(name, part)
+    assert staging.staged("a", root) and not staging.wants(100)
+    staging.release("a", root)
+    while staging.advance(BUDGET):
+        pass
+    assert set(staging.wants(100)) == set(there) and bench.temporaries() == []
+    for name, part in there.items():
+        assert staging.write(name, part)
+    assert staging.staged("b", root)

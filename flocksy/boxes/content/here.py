@@ -21,8 +21,13 @@ class Here:
         self._disk = disk
         self._contents = contents
 
-    def chunk(self, name: bytes, length: int) -> bytes | None:
-        """The chunk from wherever it should be, checked."""
+    def chunk(self, name: bytes, length: int, lying: tuple[str, int] | None = None) -> bytes | None:
+        """The chunk from wherever it should be, checked. `lying`: a file that may have it, and
+        where."""
+        if lying is not None:
+            data = self._read(lying[0], lying[1], length)
+            if data is not None and chunk_id(data) == name:
+                return data
         blob = self._contents.blob(name)
         if blob is not None and chunk_id(blob) == name:
             return blob

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from flocksy.index.contents import Piece
 from flocksy.sync.content import ListAssembly
 
 Key = tuple[str, bytes]
@@ -23,9 +24,10 @@ class Staged:
 
 @dataclass(slots=True, eq=False)
 class Incoming:
-    """One content under way. `missing`: chunk id -> (offsets, length). `unlooked`: chunks that may
-    be on this disk already. `resumed`: the temporary is of an earlier run. `carried`: a list of it
-    came through a lane, so it was new to the flock."""
+    """One content under way. `missing`: chunk id -> (offsets, length). `unlooked`: chunks and lists
+    that may be on this disk already. `searched`: all that it lacked has been looked for here.
+    `resumed`: the temporary is of an earlier run. `carried`: a list of it came through a lane, so
+    it was new to the flock."""
 
     key: Key
     size: int
@@ -36,6 +38,7 @@ class Incoming:
     blobs: dict[bytes, None] = field(default_factory=dict)
     here_bytes: int = 0
     resumed: bool = False
+    searched: bool = False
     carried: bool = False
     complete: bool = False
 
@@ -43,9 +46,27 @@ class Incoming:
         path, root = self.key
         return Staged(path, root, self.size, self.name)
 
+    def listed(self) -> list[Piece]:
+        """All of its list is known: it lacks chunks from now on. The whole of it."""
+        assert self.assembly is not None
+        at = 0
+        pieces: list[Piece] = []
+        for chunk in self.assembly.chunks():
+            offsets, _ = self.missing.setdefault(chunk.chunk_id, ([], chunk.length))
+            offsets.append(at)
+            pieces.append(Piece(at, chunk.length, chunk.chunk_id))
+            at += chunk.length
+        self.assembly = None
+        return pieces
+
+    def have(self, name: bytes) -> None:
+        """A chunk is here, in all its places."""
+        offsets, length = self.missing.pop(name)
+        self.here_bytes += length * len(offsets)
+        self.unlooked.pop(name, None)
+
     def lacks(self) -> Iterator[bytes]:
         """Lists, then chunks, that have to come from elsewhere."""
-        yield from self.blobs
-        for name in self.missing:
+        for name in (*self.blobs, *self.missing) if self.blobs else self.missing:
             if name not in self.unlooked:
                 yield name

@@ -104,6 +104,7 @@ class Scratch(Staging):
             self.release(*incoming.key)
             self._known[incoming.key[0]] = None
         elif incoming.missing:
+            incoming.searched = True
             super()._look_here(incoming)
 
     def _use_what_is_here(self, incoming: Incoming) -> None:
@@ -113,7 +114,7 @@ class Scratch(Staging):
         pass  # not before `copy_rest`
 
     def _looked(self, incoming: Incoming) -> None:
-        if incoming.missing:
+        if incoming.searched and incoming.missing:
             self.release(*incoming.key)  # the file is another one by now
 
     def _make_room(self) -> None:

@@ -4,7 +4,8 @@ Theory of operation. A content is expected by its root and size. First its list 
 blob, each checked against the id the one above gave it; then its chunks, in any order and as often
 as they like, each checked against its id and written to every place that lacks it. So the whole
 is right by construction and nothing has to be read again. What is on this disk already, in other
-files or in a temporary left by an earlier run, is copied from there and checked likewise.
+files or in a temporary left by an earlier run, is copied from there and checked likewise; and so is
+what too many contents lack to write it to all of them at once.
 
 Nothing is flushed here: the applier flushes a whole batch at once. A disk that refuses (full,
 read-only) is no error of the caller's: it is told in `trouble`, what came stays wanted, and small
@@ -23,13 +24,7 @@ from flocksy.boxes.content.wanted import Wanted
 from flocksy.boxes.disk.port import Disk
 from flocksy.errors import HostileInput, LimitExceeded
 from flocksy.index.contents import Contents, Piece
-from flocksy.sync.content import (
-    INLINE_BYTES,
-    ListAssembly,
-    chunk_id,
-    root_of,
-    small_list,
-)
+from flocksy.sync.content import INLINE_BYTES, ListAssembly, chunk_id, root_of, small_list
 
 MAX_CONTENTS = 200_000
 """Contents under way at a time; about 1 KiB of memory each, and as many files."""
@@ -37,6 +32,8 @@ MAX_BROKEN = 10_000
 """Contents remembered as impossible; honest members make none."""
 LOOK_UP_BYTES = 16 << 10
 """What asking the index for a chunk counts in the budget of `advance`: about as long as a copy."""
+AT_ONCE_BYTES = 4 << 20
+"""Of a part that many contents lack so much is written when it comes; the others copy it later."""
 
 
 class Staging:
@@ -148,18 +145,9 @@ class Staging:
 
     def _listed(self, incoming: Incoming) -> None:
         """The whole list is known: now the chunks."""
-        assert incoming.assembly is not None
-        at = 0
-        pieces: list[Piece] = []
-        for chunk in incoming.assembly.chunks():
-            offsets, _ = incoming.missing.setdefault(chunk.chunk_id, ([], chunk.length))
-            offsets.append(at)
-            pieces.append(Piece(at, chunk.length, chunk.chunk_id))
-            at += chunk.length
-        incoming.assembly = None
+        self._contents.put(incoming.key[1], incoming.listed())
         for name in incoming.missing:
             self._wanted.add(name, incoming)
-        self._contents.put(incoming.key[1], pieces)
         self._look_here(incoming)
         if not incoming.missing:
             self._looking[incoming.key] = incoming
@@ -189,19 +177,29 @@ class Staging:
         top = any(incoming.key[1] == name for incoming in takers)
         if (root_of(data) if top else chunk_id(data)) != name:
             raise HostileInput("content that is not what its id says")
+        left_bytes = AT_ONCE_BYTES
         for incoming in takers:
             self._moved.add(incoming.key)
+            if left_bytes <= 0:
+                incoming.unlooked[name] = None
+                self._looking[incoming.key] = incoming
+                continue
+            left_bytes -= LOOK_UP_BYTES + len(data)
             if name in incoming.blobs:
                 self._take_blob(incoming, name, data)
-            elif not self._take_chunk(incoming, name, data):
+                continue
+            offset = incoming.missing[name][0][0]
+            if not self._take_chunk(incoming, name, data):
                 return False
+            self._wanted.lies(name, incoming, offset)
         return True
 
     def _take_blob(self, incoming: Incoming, name: bytes, data: bytes | memoryview) -> None:
         self._contents.put(incoming.key[1], blobs=((name, bytes(data)),))
         if not self._add_blob(incoming, name, data):
             return
-        incoming.blobs.pop(name, None)
+        del incoming.blobs[name]
+        incoming.unlooked.pop(name, None)
         incoming.carried = True
         self._wanted.drop(name, incoming)
         self._follow_lists(incoming)
@@ -225,9 +223,7 @@ class Staging:
         self.release(*incoming.key)
 
     def _have(self, incoming: Incoming, name: bytes) -> None:
-        offsets, length = incoming.missing.pop(name)
-        incoming.here_bytes += length * len(offsets)
-        incoming.unlooked.pop(name, None)
+        incoming.have(name)
         self._wanted.drop(name, incoming)
         if not incoming.missing:
             self._finish(incoming)
@@ -247,20 +243,27 @@ class Staging:
         while self._looking and budget_bytes > 0:
             key, incoming = next(iter(self._looking.items()))
             if not incoming.unlooked:
-                if not incoming.missing and not self._make_empty(incoming):
+                lacks = incoming.missing or incoming.blobs
+                if not lacks and not self._make_empty(incoming):
                     self._looking[key] = self._looking.pop(key)
                     return False
                 self._looking.pop(key, None)
                 self._looked(incoming)
                 continue
             name = next(iter(incoming.unlooked))
-            _, length = incoming.missing[name]
             budget_bytes -= LOOK_UP_BYTES
+            if name in incoming.blobs:
+                del incoming.unlooked[name]
+                blob = self._here.list_blob(name, key[1], incoming.size)
+                if blob is not None:
+                    self._take_blob(incoming, name, blob)
+                continue
+            _, length = incoming.missing[name]
             if incoming.resumed and self._still_there(incoming, name):
                 budget_bytes -= length
                 self._have(incoming, name)
                 continue
-            data = self._here.chunk(name, length)
+            data = self._here.chunk(name, length, self._wanted.lying(name))
             if data is None:
                 del incoming.unlooked[name]
                 continue
@@ -349,10 +352,8 @@ class Staging:
     def check(self, path: str, root: bytes) -> None:
         """A complete content could not be used: should its temporary have vanished, or have
         another size, then begin with it anew when it is next expected."""
-        incoming = self._incoming.get((path, root))
-        if incoming is None or not incoming.complete:
-            return
-        if not self._temporaries.holds(incoming.name, incoming.size):
+        name = self.staged(path, root)
+        if name and not self._temporaries.holds(name, self._incoming[path, root].size):
             self.release(path, root)
 
     def trouble(self, without: Container[Key] = ()) -> str | None:
