@@ -294,9 +294,10 @@ class Planning:
         elif not isinstance(operation, PutFile) or operation.source is not None:
             return True
         path, root = operation.path, operation.version.root
+        owner = operation.copy_of[0] if operation.copy_of is not None else None
         if isinstance(operation, PutFile):
             missing = self._staging.staged(path, root) is None
-            if missing and not self._expect(path, operation.version):
+            if missing and not self._expect(path, operation.version, owner=owner):
                 return False
             if self._staging.staged(path, root) is not None:
                 return True
@@ -304,17 +305,22 @@ class Planning:
                 self.problems[path] = "its content contradicts itself; change it where it is whole"
                 return False
         else:
-            self.texts.add(operation.copy_of[0] if operation.copy_of is not None else path)
-        owner = operation.copy_of[0] if operation.copy_of is not None else None
+            self.texts.add(path if owner is None else owner)
         self._waiting.add(path, root, owner)
         return False
 
-    def _expect(self, path: str, version: Version, inline: bytes | None = None) -> bool:
+    def _expect(
+        self,
+        path: str,
+        version: Version,
+        inline: bytes | None = None,
+        owner: str | None = None,
+    ) -> bool:
         try:
             if inline is not None:
                 self._staging.inline(path, version.root, inline)
             else:
-                self._staging.expect(path, version.root, version.size)
+                self._staging.expect(path, version.root, version.size, owner)
         except LimitExceeded:
             # Too many contents under way: this one's turn comes when others are done.
             self._retry[path] = self._now + RETRY_SECONDS

@@ -251,3 +251,16 @@ def test_more_small_files_than_are_staged_at_a_time(
     assert not burst.staging.wants(10)
     assert burst.shown() == {path.encode() for path in paths if path != "f4"} | {b""}
     assert burst.planning.idle and not burst.staging.roots() and not burst.temporaries()
+
+
+def test_what_came_before_a_restart_is_there_for_the_copies(burst: Burst) -> None:
+    datas = [random.Random(seed).randbytes(200_000) for seed in (1, 2, 3)]
+    for data in datas:
+        burst.hear_large(data)
+    burst.staging.close()
+    burst.start()
+    burst.end()
+    assert not burst.staging.wants(10)
+    assert burst.shown() == set(datas)
+    burst.staging.sweep()
+    assert burst.planning.idle and not burst.staging.roots() and not burst.temporaries()

@@ -56,14 +56,19 @@ class Staging:
 
     # -- what is to come -----------------------------------------------------------------------
 
-    def expect(self, path: str, root: bytes, size: int) -> None:
+    def expect(self, path: str, root: bytes, size: int, owner: str | None = None) -> None:
         """Begin, or go on with, a file content. Chunks that are here already are copied by
-        `advance`. Raises `LimitExceeded` when too many are under way."""
+        `advance`. `owner`: whose conflict copy it is, where an earlier run may have begun it.
+        Raises `LimitExceeded` when too many are under way."""
         key = (path, root)
         if key in self._incoming or key in self._broken:
             return
         incoming = self._begin(key, size)
         incoming.assembly = ListAssembly(root, size)
+        if owner is not None and (owner, root) not in self._incoming:
+            begun, earlier = self._temporaries.begun, self._temporaries.name(owner, root)
+            if begun(earlier, size) and not begun(incoming.name, size):
+                self._temporaries.rename(earlier, incoming.name)
         self._use_what_is_here(incoming)
         self._follow_lists(incoming)
 
@@ -73,8 +78,7 @@ class Staging:
         if len(data) > INLINE_BYTES or small_list(data).root != root:
             raise HostileInput("inline content that is not what its root says")
         key = (path, root)
-        known = self._incoming.get(key)
-        if known is not None and known.complete:
+        if self.staged(path, root) is not None:
             return
         self.release(path, root)
         name = chunk_id(data)
@@ -94,8 +98,7 @@ class Staging:
 
     def _begin(self, key: Key, size: int) -> Incoming:
         self._make_room()
-        incoming = Incoming(key, size, self._temporaries.name(*key), None)
-        self._incoming[key] = incoming
+        incoming = self._incoming[key] = Incoming(key, size, self._temporaries.name(*key), None)
         return incoming
 
     def _make_room(self) -> None:
@@ -243,8 +246,7 @@ class Staging:
         while self._looking and budget_bytes > 0:
             key, incoming = next(iter(self._looking.items()))
             if not incoming.unlooked:
-                lacks = incoming.missing or incoming.blobs
-                if not lacks and not self._make_empty(incoming):
+                if next(incoming.lacks(), None) is None and not self._make_empty(incoming):
                     self._looking[key] = self._looking.pop(key)
                     return False
                 self._looking.pop(key, None)
