@@ -6,13 +6,20 @@ import os
 import shutil
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from flocksy.boxes.apply.applier import Report, Result
+from flocksy.boxes.apply.insisting import insist
+from flocksy.boxes.apply.journal import IndexJournal, JournalEntry
 from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.index.store import BoxIndex
+from flocksy.sync.version import Kind
 from tests.boxes.bench import Bench, finish
 from tests.boxes.disks import Died, Dying, folding_bench
 
@@ -317,6 +324,87 @@ def test_a_directory_that_its_own_batch_closed_is_recovered(own_place: Path) -> 
                 if done:
                     break
             assert done
+
+    ordinarily(do)
+
+
+class Fatal(IndexJournal):
+    """Who has opened it has so many calls left."""
+
+    def __init__(self, index: BoxIndex, disk: Dying, calls: int) -> None:
+        super().__init__(index)
+        self._disk = disk
+        self._calls = calls
+
+    def open(self, entries: Sequence[JournalEntry]) -> None:
+        super().open(entries)
+        self._disk.calls_left = self._calls
+
+
+@pytest.mark.parametrize("removed", [False, True])
+@pytest.mark.parametrize("mode", [0o555, 0o400, 0o000])
+def test_death_while_a_closed_directory_is_open_for_an_instant(
+    own_place: Path, mode: int, removed: bool
+) -> None:
+    """It gets back the mode that it is known to have: nobody has changed it."""
+
+    def do() -> None:
+        for calls in range(200):
+            (own_place / str(calls)).mkdir()
+            disk = Dying(str(_made(own_place / str(calls))))
+            bench = Bench(own_place / str(calls), disk)
+            folders = bench.make_directory("d", mode), bench.make_directory("d/e", mode)
+            bench.apply(*folders, *(bench.put(path, b"1") for path in ("d/f", "d/g", "d/e/f")))
+            if removed:  # and a file takes the place
+                batch = [bench.remove(path) for path in ("d/e/f", "d/e", "d/f", "d/g", "d")]
+                batch.append(replace(bench.put("d", b"2"), expected=None))
+            else:
+                batch = [bench.put("d/f", b"2"), bench.put("d/e/f", b"2"), bench.remove("d/g")]
+            bench.applier._journal = Fatal(bench.index, disk, calls)
+            with suppress(Died):
+                bench.apply(*batch)
+                assert calls > 10
+                return
+            disk.calls_left = 4 + calls % 7  # four make the folders
+            with suppress(Died):
+                finish(bench.applier.recover())
+            disk.calls_left = None
+            finish(bench.applier.recover())
+            assert not bench.index.journal.open_rows()
+            assert _modes_of_folders(bench) <= {mode}, calls
+            bench.close()
+        raise AssertionError("there is no end to it")
+
+    ordinarily(do)
+
+
+def _modes_of_folders(bench: Bench) -> set[int]:
+    modes = set()
+    for path in ("d", "d/e"):
+        found = insist(bench.disk, path, partial(bench.disk.stat, path))
+        if found is not None and found.kind is Kind.DIRECTORY:
+            modes.add(found.mode)
+    return modes
+
+
+def test_a_directory_that_somebody_has_opened_stays_open(own_place: Path) -> None:
+    """Where the mode is another one than an instant needs, and where no batch was cut."""
+
+    def do() -> None:
+        disk = Dying(str(_made(own_place)))
+        bench = Bench(own_place, disk)
+        for name in ("d", "e"):
+            bench.apply(bench.make_directory(name, 0o555), bench.put(f"{name}/f", b"1"))
+        bench.applier._journal = Fatal(bench.index, disk, 0)
+        with suppress(Died):
+            bench.apply(bench.put("d/f", b"2"))
+        assert bench.index.journal.open_rows()
+        disk.calls_left = None
+        os.chmod(bench.root / "d", 0o775)
+        os.chmod(bench.root / "e", 0o755)
+        finish(bench.applier.recover())
+        assert os.stat(bench.root / "d").st_mode & 0o777 == 0o775
+        assert os.stat(bench.root / "e").st_mode & 0o777 == 0o755
 
     ordinarily(do)
 

@@ -61,7 +61,7 @@ from flocksy.boxes.apply.placing import (
     make_folders,
 )
 from flocksy.boxes.apply.preparing import Preparer
-from flocksy.boxes.apply.recovery import keep_stranded, recover
+from flocksy.boxes.apply.recovery import close_again, keep_stranded, recover
 from flocksy.boxes.apply.remedies import describe
 from flocksy.boxes.apply.skipped import Skipped
 from flocksy.boxes.disk.port import PARKED, Disk, Stat
@@ -125,6 +125,7 @@ class Applier:
                 yield 0.0
                 began = time.monotonic()
         yield from keep_stranded(placer, entries)
+        yield from close_again(placer, entries, self._journal.local)
         yield from flush_places(self._disk, placer)
         self._journal.commit(finished, placer.kept)
         self._clear()

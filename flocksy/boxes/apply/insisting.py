@@ -2,7 +2,7 @@
 
 A directory that the flock has may well be read-only, or closed altogether. What is in it still has
 to follow the flock, and to be flushed, and looked at after a crash. So it is opened for that
-instant.
+instant. Who dies in it leaves it open: `recovery.close_again`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import TypeVar
 from flocksy.boxes.disk.port import Disk
 from flocksy.sync.names import ancestors
 
-_OPEN = 0o700
+OPEN = 0o700
+"""What its owner needs for everything in a directory."""
 
 _Value = TypeVar("_Value")
 
@@ -34,8 +35,8 @@ def insist(disk: Disk, path: str, do: Callable[[], _Value]) -> _Value:
                 found = disk.stat(above)
                 if found is None:
                     break
-                if found.mode & _OPEN != _OPEN:
-                    disk.set_metadata(above, found.mode | _OPEN, None)
+                if found.mode & OPEN != OPEN:
+                    disk.set_metadata(above, found.mode | OPEN, None)
                     closing.callback(_close, disk, above, found.mode)
                     is_closed = True
             if not is_closed:

@@ -72,6 +72,10 @@ class Journal(Protocol):
         """The entries of a batch that was opened and never committed; empty when there is none."""
         ...
 
+    def local(self, path: str) -> DiskEntry | None:
+        """What the disk is known to show at the path."""
+        ...
+
 
 class Index(Protocol):
     """The part of `flocksy.index.store.BoxIndex` that is needed here."""
@@ -79,6 +83,8 @@ class Index(Protocol):
     journal: Rows
 
     def transaction(self, *, durable: bool = False) -> AbstractContextManager[None]: ...
+
+    def local(self, path: str) -> DiskEntry | None: ...
 
     def set_local(self, path: str, entry: DiskEntry | None, *, settled: bool = True) -> None: ...
 
@@ -120,6 +126,9 @@ class IndexJournal:
 
     def recover(self) -> list[JournalEntry]:
         return [decode(path, data) for path, data in self._index.journal.open_rows()]
+
+    def local(self, path: str) -> DiskEntry | None:
+        return self._index.local(path)
 
 
 _Value = TypeVar("_Value", int, str)

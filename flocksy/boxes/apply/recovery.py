@@ -16,11 +16,12 @@ and nothing is deleted for anybody.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from flocksy.boxes.apply.attributes import bring
-from flocksy.boxes.apply.insisting import insist
+from flocksy.boxes.apply.insisting import OPEN, insist
 from flocksy.boxes.apply.journal import Applied, JournalEntry
 from flocksy.boxes.apply.pace import each
 from flocksy.boxes.apply.placing import (
@@ -34,6 +35,7 @@ from flocksy.boxes.apply.placing import (
 from flocksy.boxes.disk.port import Stat
 from flocksy.boxes.disk.spelling import Spelling
 from flocksy.boxes.scan.looking import says
+from flocksy.sync.names import ancestors
 from flocksy.sync.trees import DiskEntry
 from flocksy.sync.version import Kind
 
@@ -85,6 +87,33 @@ def keep_stranded(placer: Placer, entries: Sequence[JournalEntry]) -> Generator[
             placer.keep(entry.temporary, entry.path, found, root)
 
     yield from each(entries, keep)
+
+
+def close_again(
+    placer: Placer, entries: Sequence[JournalEntry], local: Callable[[str], DiskEntry | None]
+) -> Generator[float, None, None]:
+    """Give back their modes to directories that were open for an instant when we died: for the scan
+    somebody would have changed them, and all others would follow. `local`: what the disk is known
+    to show. Somebody who has set the very same mode is indeed undone, once.
+
+    To be done last, since it is for the entries that they are open.
+    """
+    if not placer.capabilities.mode_bits:
+        return
+    # Of a directory that the batch itself brings the mode has been set with its entry.
+    brought = {one.path for one in entries if one.after and one.after.kind is Kind.DIRECTORY}
+    above = {one for entry in entries for one in ancestors(entry.path)} - brought
+
+    def close(folder: str) -> None:
+        known = local(folder)
+        if known is None or known.kind is not Kind.DIRECTORY or known.mode & OPEN == OPEN:
+            return
+        with suppress(ChangedError, PermissionError):  # not ours, so it was not we who opened it
+            found = placer.look(folder)
+            if found and found.kind is Kind.DIRECTORY and found.mode == known.mode | OPEN:
+                placer.dress(folder, found, known)
+
+    yield from each(sorted(above, reverse=True), close)  # deepest first
 
 
 def _is_there(placer: Placer, removal: JournalEntry, taken: Stat) -> bool:
