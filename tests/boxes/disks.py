@@ -12,6 +12,7 @@ from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.boxes.disk.port import Stat
 from flocksy.index.journal import Kept
 from flocksy.sync.capabilities import Capabilities
+from flocksy.sync.version import Kind
 from tests.boxes.bench import Bench
 
 
@@ -80,6 +81,22 @@ class Steps(Dying):
     def __init__(self, root: str) -> None:
         super().__init__(root)
         self._exchange = False
+
+
+class Links(Steps):
+    """The same where no rename leaves alone what stands at the new name either, so that it is a
+    link, and then the removal of the old name."""
+
+    def move(self, source: str, target: str) -> None:
+        found = self.stat(source)
+        if found is None or found.kind is Kind.DIRECTORY:
+            super().move(source, target)
+            return
+        self._step()
+        RealDisk.link(self, source, target)
+        self._step()
+        RealDisk.remove_file(self, source)
+        self._step()
 
 
 class Forgetful(IndexJournal):

@@ -179,6 +179,34 @@ def test_an_exchange_cut_in_its_middle_is_undone(disk: RealDisk) -> None:
     disk.settle("u", "f")
 
 
+@pytest.mark.parametrize("cut", ["taken", "put", "done"])
+def test_an_exchange_cut_within_one_of_its_moves(disk: RealDisk, cut: str) -> None:
+    """Where a move is a link and the removal of the old name. Nothing has two names afterwards."""
+    here, out = box(disk) / "t", box(disk) / "t.out"
+    if cut == "taken":
+        write(disk, "t", b"new")
+        write(disk, "f", b"old")
+        os.link(box(disk) / "f", out)
+    elif cut == "put":
+        write(disk, "f", b"new")
+        write(disk, "t.out", b"old")
+        os.link(box(disk) / "f", here)
+    else:
+        write(disk, "f", b"new")
+        write(disk, "t", b"old")
+        os.link(here, out)
+    parked = disk.settle("t", "f")
+    if cut == "put":
+        # It cannot go back. That the temporary is the file at the path is seen by the recovery.
+        assert parked == "t.out"
+        assert (read(disk, "f"), read(disk, "t"), read(disk, "t.out")) == (b"new", b"new", b"old")
+        return
+    assert parked is None and not out.exists()
+    there = (b"old", b"new") if cut != "done" else (b"new", b"old")
+    assert (read(disk, "f"), read(disk, "t")) == there
+    assert os.stat(box(disk) / "f").st_nlink == os.stat(here).st_nlink == 1
+
+
 def test_metadata(disk: RealDisk) -> None:
     write(disk, "f", b"1")
     found = disk.set_metadata("f", 0o7751, 1_234_567_891)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from flocksy.boxes.apply.history import FOLDER
 from flocksy.boxes.apply.placing import INCOMING
 from flocksy.boxes.content.scratch import Scratch
 from flocksy.boxes.content.staging import Staging
@@ -21,7 +22,7 @@ from flocksy.sync.content import symlink_root
 from flocksy.sync.operations import DiskOperation
 from flocksy.sync.version import Kind
 from tests.boxes.bench import Bench, finish, root_of
-from tests.boxes.disks import Died, Dying, Steps
+from tests.boxes.disks import Died, Dying, Links, Steps
 
 
 def check(bench: Bench, ever: set[bytes]) -> None:
@@ -47,6 +48,8 @@ def check(bench: Bench, ever: set[bytes]) -> None:
         entry = bench.index.local(path)
         assert entry is None or path in bench.paths(), f"{path} is gone and the index has it"
     kept = bench.kept()
+    for path in (bench.root / FOLDER).glob("*/*"):
+        assert os.lstat(path).st_nlink == 1
     assert set(bench.rows()) == set(kept), "a row for each thing kept"
     lost = ever - there - {root_of(data) for data in kept.values()}
     assert not lost
@@ -90,7 +93,7 @@ def quick_place() -> Iterator[Path]:
         yield Path(place)
 
 
-@pytest.mark.parametrize("kind", [Dying, Steps])
+@pytest.mark.parametrize("kind", [Dying, Steps, Links])
 def test_death_at_every_single_step(quick_place: Path, kind: type[Dying]) -> None:
     for calls in range(1000):
         place = quick_place / str(calls)

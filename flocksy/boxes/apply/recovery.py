@@ -32,7 +32,7 @@ from flocksy.boxes.apply.placing import (
     Placer,
     unfinished,
 )
-from flocksy.boxes.disk.port import Stat
+from flocksy.boxes.disk.port import Stat, is_one_file
 from flocksy.boxes.disk.spelling import Spelling
 from flocksy.boxes.scan.looking import says
 from flocksy.sync.names import ancestors
@@ -58,9 +58,24 @@ def recover(
         if not entry.temporary:
             return _metadata(placer, entry)
         placer.settle(entry)
+        _end_move(placer, entry)
         return _placement(placer, entry, entry.after, linked)
     except ChangedError:
         return None
+
+
+def _end_move(placer: Placer, entry: JournalEntry) -> None:
+    """A disk without better renames moves in two steps. Where we died between them, the temporary
+    is a second name of what is at the path or in the history already, and goes: what is written
+    into the one would be in the other as well."""
+    ours = placer.disk.stat(entry.temporary)
+    if is_one_file(ours, placer.disk.stat(entry.path)):
+        # A name that this disk cannot tell from the old one of a rename finds that, too.
+        spelling = Spelling(placer.disk) if placer.capabilities.respelling else None
+        if spelling is None or spelling.first_unlisted(entry.path) is None:
+            placer.disk.remove_file(entry.temporary)
+    elif entry.kept_as and is_one_file(ours, placer.disk.stat(entry.kept_as)):
+        placer.disk.remove_file(entry.temporary)
 
 
 def keep_stranded(placer: Placer, entries: Sequence[JournalEntry]) -> Generator[float, None, None]:
@@ -134,6 +149,9 @@ def _removal(
     if there is not None and spelling and spelling.first_unlisted(entry.path) is not None:
         there = None  # it has another name: as a rule the new one of a rename to another case
     taken = placer.disk.stat(entry.kept_as) if entry.kept_as else None
+    if is_one_file(taken, there):
+        placer.disk.remove_file(entry.kept_as)  # as in `_end_move`
+        taken = None
     if there is not None and taken is None and there.inode in linked:
         try:
             placer.remove(entry, (there.inode, linked[there.inode]))

@@ -51,8 +51,10 @@ class Temporaries:
             found = self._disk.stat(name)
         except OSError:
             return False
-        if found is not None and found.size > size:
-            self.remove(name)  # whatever it is
+        # With two names it is at its path already, by a move that was cut between its two steps:
+        # what is written into it would be written there.
+        if found is not None and (found.size > size or found.names > 1):
+            self.remove(name)
             return False
         return found is not None
 

@@ -15,7 +15,7 @@ from types import TracebackType
 
 from flocksy.boxes.disk import dressing
 from flocksy.boxes.disk.often import Often
-from flocksy.boxes.disk.port import MODE_BITS, PARKED, Disk, Stat, as_stat
+from flocksy.boxes.disk.port import MODE_BITS, PARKED, Disk, Stat, as_stat, is_one_file
 from flocksy.errors import BoxError
 from flocksy.system import files, filesystems, kernel, opening, renames
 
@@ -211,9 +211,13 @@ class RealDisk:
 
     def settle(self, temporary: str, path: str) -> str | None:
         parked = temporary + PARKED
-        if self.stat(parked) is None:
+        taken, there, ours = self.stat(parked), self.stat(path), self.stat(temporary)
+        if taken is None:
             return None
-        if self.stat(temporary) is None:
+        if is_one_file(taken, there) or (there is not None and is_one_file(taken, ours)):
+            self.remove_file(parked)  # one of the moves was cut between its two steps
+            return None
+        if ours is None:
             self.move(parked, temporary)
             return None
         try:

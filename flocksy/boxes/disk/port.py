@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from flocksy.sync.trees import DiskEntry
@@ -36,6 +36,7 @@ class Stat:
     """What stands at a path. `kind` None: something no box holds (a FIFO, socket or device).
 
     `mode` is limited to `MODE_BITS`. `size` of a symlink is that of its text, of a directory 0.
+    `names`: how many it has, of a file or symlink.
     """
 
     kind: Kind | None
@@ -45,6 +46,7 @@ class Stat:
     inode: int
     ctime_ns: int
     device: int
+    names: int = field(default=1, compare=False)
 
     def entry(self, root: bytes) -> DiskEntry:
         """As an entry of the local tree, with the content `root` that was found here."""
@@ -59,6 +61,15 @@ class Stat:
             ctime_ns=self.ctime_ns,
             device=self.device,
         )
+
+
+def is_one_file(first: Stat | None, second: Stat | None) -> bool:
+    """Whether what stands at two paths, looked at one after the other, is two names of one file or
+    symlink."""
+    if first is None or second is None or first.kind not in (Kind.FILE, Kind.SYMLINK):
+        return False
+    # The number of names as well: not all disks number their files.
+    return first.names > 1 and (first.device, first.inode) == (second.device, second.inode)
 
 
 _LATEST_NS = (1 << 63) - 1
@@ -86,6 +97,7 @@ def as_stat(found: os.stat_result) -> Stat:
         found.st_ino,
         _clamped(found.st_ctime_ns),
         found.st_dev,
+        found.st_nlink,
     )
 
 
@@ -133,7 +145,8 @@ class Disk(Protocol):
         ...
 
     def move(self, source: str, target: str) -> None:
-        """Rename, only when nothing stands at `target`: raises `FileExistsError`."""
+        """Rename, only when nothing stands at `target`: raises `FileExistsError`. Some disks do it
+        in two steps: who dies between them leaves a file with both names."""
         ...
 
     def exchange(self, temporary: str, path: str) -> None:
