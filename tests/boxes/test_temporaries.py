@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+from pathlib import Path
 
+from flocksy.boxes.apply.placing import make_folders
 from flocksy.boxes.content.staging import Staging
-from tests.boxes.test_permissions import own_place
+from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.index.store import BoxIndex
+from tests.boxes.test_permissions import ordinarily, own_place
 from tests.boxes.test_staging import BUDGET, Bench, bench, content, parts
 
 __all__ = ["bench", "own_place"]
@@ -38,3 +42,28 @@ def test_what_is_at_its_path_already_is_never_written_into(bench: Bench) -> None
     edited = bench.bytes_of("f")
     assert bench.bytes_of(complete(bench.staging())) == DATA
     assert bench.bytes_of("f") == edited
+
+
+def test_a_temporary_that_was_to_be_read_only_is_gone_on_with(own_place: Path) -> None:
+    """It has its mode before it has its place."""
+
+    def do() -> None:
+        (own_place / "box").mkdir()
+        disk = RealDisk(str(own_place / "box"))
+        make_folders(disk)
+        index = BoxIndex.open(own_place / "index.sqlite")
+        name = complete(Staging(disk, index.contents))
+        (own_place / "box" / name).chmod(0o644)
+        with open(own_place / "box" / name, "r+b") as file:
+            file.write(bytes(1000))  # some of it is wrong, and has to come once more
+        (own_place / "box" / name).chmod(0o444)
+        staging = Staging(disk, index.contents)
+        staging.expect("f", ROOT, len(DATA))
+        staging.advance(BUDGET)
+        assert len(staging.wants(100)) == 1
+        assert complete(staging) == name
+        assert (own_place / "box" / name).read_bytes() == DATA
+        index.close()
+        disk.close()
+
+    ordinarily(do)

@@ -21,6 +21,7 @@ from flocksy.sync.names import encode_path
 from flocksy.system import files, opening
 
 _ZEROS = bytes(MAX_CHUNK_BYTES)
+_OURS = 0o600
 MAX_OPEN_FILES = 64
 """Of the 1,024 that a process may commonly have."""
 WRITE_OUT_BYTES = 8 << 20
@@ -49,6 +50,9 @@ class Temporaries:
         """Whether an earlier run has left something that may be part of `size` bytes."""
         try:
             found = self._disk.stat(name)
+            if found is not None and found.names == 1 and found.mode & _OURS != _OURS:
+                # It has the mode of its path already, which may deny us to write into it.
+                self._disk.set_metadata(name, _OURS, None)
         except OSError:
             return False
         # With two names it is at its path already, by a move that was cut between its two steps:
