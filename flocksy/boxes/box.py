@@ -99,7 +99,7 @@ class Box:
         self._rehearsal = Rehearsal(opened.applier, opened.scratch, self._once_more.add)
         self._ignore_first = IgnoreFirst(opened, self.planning, self._receiving, self._adopt)
         self._adopt_after: str | None = None
-        self._catching_up = CatchingUp(opened.index)
+        self._catching_up = CatchingUp(opened.index, self.capabilities)
         self.untold = Untold(self.scans, self.intake, self.offers)
 
     # -- what comes in --------------------------------------------------------------------------
@@ -393,7 +393,7 @@ class Box:
             if not self.held.moving:
                 return False
         if self.planning.free and self.held.move():
-            self._catching_up = CatchingUp(self.index)
+            self._catching_up = CatchingUp(self.index, self.capabilities)
             self.planning.look_again_at_all()
             self.scans.anew()
             self.untold.decide_anew(but=self.guard.waiting)

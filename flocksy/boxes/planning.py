@@ -381,8 +381,9 @@ class Planning:
             self.problems.pop(path, None)  # it may have been done for the sake of another path
             if outcome.result is Result.CHANGED:
                 self._retry[path] = now + CHANGED_SECONDS
-            elif self._retry.pop(path, None) is not None:
-                self.add((path,))  # what it was to be tried again for may be done with it
+            elif self._retry.pop(path, None) is not None or outcome.problem:
+                # What it was to be tried again for may be done with it; or it could not be dressed.
+                self.add((path,))
             if isinstance(operation, PutFile) and outcome.result is Result.DONE:
                 root = operation.version.root
                 self._staging.release(path, root, placed=operation.source is None)

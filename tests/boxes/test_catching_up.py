@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from flocksy.boxes.catching_up import CatchingUp
 from flocksy.boxes.planning import Planning
 from flocksy.index.store import BoxIndex
+from flocksy.sync.attributes import encode_attributes
+from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.content import symlink_root
 from flocksy.sync.trees import DiskEntry, SyncedEntry
 from flocksy.sync.version import Kind, Version, version_id
@@ -31,7 +34,7 @@ def index(tmp_path: Path) -> Iterator[BoxIndex]:
 
 
 def behind(index: BoxIndex) -> set[str]:
-    catching_up, found = CatchingUp(index), set()
+    catching_up, found = CatchingUp(index, Capabilities()), set()
     while not catching_up.done:
         found.update(catching_up.turn())
     return found
@@ -55,6 +58,17 @@ def test_what_has_arrived_and_is_not_here(index: BoxIndex) -> None:
     index.join("new", {version_id(FILE): FILE}, {})
     know(index, "not applied", FILE, None)
     assert behind(index) == {"new", "not applied"}
+
+
+def test_what_could_not_be_dressed(index: BoxIndex) -> None:
+    """Its content is in its place. Attributes are tried no more once a disk has refused them."""
+    shown = DiskEntry(Kind.FILE, 0o644, 5, 7, b"r" * 32, 4, 5, 6)
+    know(index, "as it should be", FILE, shown)
+    know(index, "of another time", FILE, replace(shown, mtime_ns=7))
+    know(index, "of another mode", FILE, replace(shown, mode=0o600))
+    tagged = replace(FILE, attributes=encode_attributes({b"a": b"1"}))
+    know(index, "of other attributes", tagged, shown)
+    assert behind(index) == {"of another time", "of another mode"}
 
 
 def test_a_directory_that_stood_for_what_was_below_it(index: BoxIndex) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
@@ -13,8 +15,11 @@ import pytest
 from flocksy.boxes.activation import _Contents
 from flocksy.boxes.apply.applier import Applier
 from flocksy.boxes.apply.journal import IndexJournal
+from flocksy.boxes.catching_up import CatchingUp
 from flocksy.boxes.content import staging
 from flocksy.boxes.content.staging import Staging
+from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.boxes.disk.port import Stat
 from flocksy.boxes.planning import Planning
 from flocksy.boxes.scan.chunking import cut
 from flocksy.sync.content import Chunk, build_list, small_list
@@ -59,6 +64,65 @@ def test_what_could_not_be_brought_is_let_go_when_a_later_version_comes(tmp_path
         assert staging.roots() == {later.root}
         incoming = list((bench.root / ".flocksy/incoming").iterdir())
         assert len(incoming) <= 1
+    staging.close()
+    bench.close()
+
+
+class Undated(RealDisk):
+    """Refuses to date some paths: of a file of another user that we may link, for one."""
+
+    def __init__(self, root: str) -> None:
+        super().__init__(root)
+        self.refused: set[str] = set()
+
+    def set_metadata(
+        self, path: str, mode: int | None, mtime_ns: int | None, inode: int | None = None
+    ) -> Stat:
+        if path in self.refused:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), path)
+        return super().set_metadata(path, mode, mtime_ns, inode)
+
+
+def turn(planning: Planning, now: float) -> None:
+    for _ in range(10):
+        planning.turn(now)
+        while not planning.free:  # a flush in a thread
+            now += 0.002
+            planning.turn(now)
+
+
+def test_a_renamed_file_that_cannot_be_dressed_is_said_and_tried_again(tmp_path: Path) -> None:
+    """It is in its place and differs: others show another time."""
+    (tmp_path / "box").mkdir()
+    disk = Undated(str(tmp_path / "box"))
+    bench = Bench(tmp_path, disk)
+    staging = Staging(disk, bench.index.contents)
+    planning = Planning(
+        bench.index, staging, bench.applier, bench.capabilities, ignore_symlinks=False
+    )
+    old = small(b"content", 1)
+    new = replace(old, mtime_ns=7)
+    gone = Version(Kind.TOMBSTONE, 0, 0, 0, b"", 2, (version_id(old),))
+    bench.index.join("old", {version_id(old): old}, {})
+    planning.expect("old", old, b"content")
+    bench.names["old", old.root] = staging.staged("old", old.root) or ""
+    planning.add(("old",))
+    turn(planning, 0.0)
+    assert planning.idle and bench.paths() == {"old"}
+    bench.index.join("old", {version_id(gone): gone}, {version_id(old): old.root})
+    bench.index.join("new", {version_id(new): new}, {})
+    disk.refused.add("new")
+    planning.add(("old", "new"))
+    turn(planning, 1.0)
+    assert bench.paths() == {"new"} and bench.read("new") == b"content"
+    assert planning.problems.keys() == {"new"} and not planning.idle
+    catching_up = CatchingUp(bench.index, bench.capabilities)
+    assert catching_up.turn() == ["new"], "also after the next start"
+    disk.refused.clear()
+    turn(planning, 1e6)
+    assert planning.idle and not planning.problems
+    assert bench.local("new").mtime_ns == 7
+    assert CatchingUp(bench.index, bench.capabilities).turn() == []
     staging.close()
     bench.close()
 
