@@ -251,6 +251,7 @@ def _open_rest(
         now_ms,
         cap_bytes=setup.history_bytes or None,
         cap_percent=setup.history_percent,
+        longest_name=capabilities.names.max_bytes,
     )
     staging = Staging(disk, index.contents)
     applier = Applier(

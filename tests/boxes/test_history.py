@@ -66,6 +66,20 @@ def place(tmp_path: Path) -> Iterator[Place]:
     place.disk.close()
 
 
+@pytest.mark.parametrize("longest", [143, 20, 14])
+def test_a_disk_of_short_names_holds_what_is_kept(tmp_path: Path, longest: int) -> None:
+    """eCryptfs, for one: what could not be kept could neither be replaced nor deleted."""
+    with RealDisk(str(tmp_path)) as disk:
+        make_folders(disk)
+        history = History(disk, lambda: NOW_MS, longest_name=longest)
+        for path in ("d/" + "n" * (longest - 4) + ".txt", "d/" + "\u00fc" * (longest // 2), "d/f"):
+            for _ in range(20):
+                name = history.reserve(path).rpartition("/")[2]
+                assert kept_ms(name) == NOW_MS
+                assert len(os.fsencode(name)) <= max(longest, 15)
+        assert longest < 143 or history.reserve("f.txt").endswith("-f.txt")
+
+
 def test_names_say_when_and_what(place: Place) -> None:
     name = place.keep("d/report.txt")
     assert name.startswith("2026-09-21/")

@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from flocksy.boxes.apply.dates import MS_DIGITS, Dates
 from flocksy.boxes.disk.port import Disk, Stat
 from flocksy.index.journal import HISTORY, Kept
+from flocksy.sync.names import MAX_NAME_BYTES
 from flocksy.sync.version import Kind
 from flocksy.system import clocks
 
@@ -35,6 +36,9 @@ CAP_PERCENT = 10
 
 NAME_BYTES = 200
 """Of the name of what is kept: with the time in front it stays below the 255 of file systems."""
+
+TIME_BYTES = 40
+"""Left in front of it for the time, and more than enough."""
 
 FUTURE_MS = 24 * 60 * 60 * 1000
 """An entry later than now by more than this is not of a clock that was a little wrong."""
@@ -70,9 +74,11 @@ class History:
         cap_bytes: int | None = None,
         cap_percent: int = CAP_PERCENT,
         elapsed_ms: Callable[[], int] = _elapsed_ms,
+        longest_name: int = MAX_NAME_BYTES,
     ) -> None:
         """`cap_bytes` None: `cap_percent` of the disk. `elapsed_ms`: milliseconds since whenever,
-        by a clock that nobody sets."""
+        by a clock that nobody sets. `longest_name`: bytes of the longest that the disk holds."""
+        self._name_bytes = max(0, min(NAME_BYTES, longest_name - TIME_BYTES))
         self._disk = disk
         self._now_ms = now_ms
         self._elapsed_ms = elapsed_ms
@@ -112,7 +118,7 @@ class History:
         if self._count == 0:
             self._make(folder)
         name = path.rpartition("/")[2]
-        while len(os.fsencode(name)) > NAME_BYTES:
+        while len(os.fsencode(name)) > self._name_bytes:
             name = name[1:]  # the end of a name says more: its extension
         while True:
             self._count += 1
