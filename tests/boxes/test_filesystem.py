@@ -213,12 +213,27 @@ def test_metadata(disk: RealDisk) -> None:
     assert (found.mode, found.mtime_ns) == (0o751, 1_234_567_891)
     assert found == disk.stat("f")
     assert stat.S_IMODE(os.stat(box(disk) / "f").st_mode) == 0o751
-    os.chmod(box(disk) / "f", 0o4755)
-    disk.set_metadata("f", 0o755, None)
-    assert stat.S_IMODE(os.stat(box(disk) / "f").st_mode) == 0o755
-    assert disk.set_metadata("f", None, 5).mode == 0o755
+    assert disk.set_metadata("f", None, 5).mode == 0o751
     disk.make_directory("d", 0o700)
     assert disk.set_metadata("d", 0o500, None).mode == 0o500
+
+
+def test_the_bits_that_no_version_says_stay_until_the_mode_changes(disk: RealDisk) -> None:
+    """Of a directory also then, as with chmod(1): it may be that of a group."""
+
+    def mode_of(path: str) -> int:
+        return stat.S_IMODE(os.stat(box(disk) / path).st_mode)
+
+    write(disk, "f", b"1")
+    disk.make_directory("d", 0o700)
+    os.chmod(box(disk) / "f", 0o4755)
+    os.chmod(box(disk) / "d", 0o3555)
+    disk.set_metadata("f", 0o755, 5)
+    disk.set_metadata("d", 0o755, None)
+    assert (mode_of("f"), mode_of("d")) == (0o4755, 0o3755)
+    disk.set_metadata("f", 0o700, None)
+    disk.set_metadata("d", 0o555, None)
+    assert (mode_of("f"), mode_of("d")) == (0o700, 0o3555)
 
 
 def test_copy_and_link(disk: RealDisk) -> None:

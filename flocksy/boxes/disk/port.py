@@ -173,9 +173,9 @@ class Disk(Protocol):
     def set_metadata(
         self, path: str, mode: int | None, mtime_ns: int | None, inode: int | None = None
     ) -> Stat:
-        """Set mode (`MODE_BITS` only) and mtime of a file or directory through one handle; None
-        leaves it as it is. Returns what it shows afterwards. With `inode`, what has another one
-        does not count as there."""
+        """Set mode (`MODE_BITS` only; a file whose mode changes loses the others) and mtime of a
+        file or directory through one handle; None leaves it as it is. Returns what it shows
+        afterwards. With `inode`, what has another one does not count as there."""
         ...
 
     def read_attributes(self, path: str) -> bytes:
