@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from flocksy.boxes.apply.journal import Applied, IndexJournal
@@ -110,6 +110,8 @@ class Forgetful(IndexJournal):
 class Folding(RealDisk):
     """A disk to which "A" and "a" are one name: each component means the entry that is there."""
 
+    fold: Callable[[str], str] = staticmethod(str.casefold)
+
     def _open(self, path: str, flags: int) -> int:
         return super()._open(self._found(path), flags)
 
@@ -118,7 +120,7 @@ class Folding(RealDisk):
         names = path.split("/")
         for index, name in enumerate(names):
             with os.scandir(here) as entries:
-                spelt = [e.name for e in entries if e.name.casefold() == name.casefold()]
+                spelt = [e.name for e in entries if self.fold(e.name) == self.fold(name)]
             names[index] = spelt[0] if spelt else name
             here = os.path.join(here, names[index])
             if not os.path.isdir(here):

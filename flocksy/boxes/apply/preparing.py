@@ -66,9 +66,19 @@ class Preparer:
                 batch.directories[operation.path] = step
         for step in batch.steps:
             twin = folded.get(self._folded(step.path))
-            if twin is not None and twin is not step and step.operation.expected is None:
+            if twin is None or twin is step or step.operation.expected is not None:
+                continue
+            if twin.path == step.path or self._finds(step.path):
                 step.twin, twin.shadow = twin, step
         return batch
+
+    def _finds(self, path: str) -> bool:
+        """Whether the disk finds anything by that name, which as far as we know is another's. What
+        is one letter to us may be two to the disk."""
+        try:
+            return insist(self._disk, path, partial(self._disk.stat, path)) is not None
+        except OSError:
+            return True  # the step fails by itself
 
     def _folded(self, path: str) -> str:
         """The same for names that are one entry to this disk."""
@@ -228,7 +238,7 @@ class Preparer:
         if step.twin is not None and placer.look(at) is None:
             at = step.twin.path
         found = placer.look(at)
-        if found is None or step.wanted is None:
+        if found is None or found.kind is None or step.wanted is None:
             raise ChangedError
         after = found.entry(step.wanted.root).with_attributes(step.brought)
         step.entry = replace(step.entry, after=after)
