@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from flocksy.boxes.apply.history import FOLDER
 from flocksy.boxes.apply.placing import INCOMING, SCRATCH
 from flocksy.boxes.apply.remedies import UNFIT
 from flocksy.boxes.disk.filesystem import RealDisk
-from flocksy.boxes.disk.port import Stat
+from flocksy.boxes.disk.port import PRIVATE, Stat
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.version import Kind
 from tests.boxes.bench import MTIME_NS, Bench, finish, root_of
@@ -727,6 +728,20 @@ def test_a_history_that_somebody_has_removed_begins_anew(bench: Bench) -> None:
     report = bench.apply(bench.put("f", b"newer"))
     assert results(report) == [Result.DONE]
     assert list(bench.kept().values()) == [b"new"]
+
+
+def test_folders_of_ours_that_somebody_has_removed_are_made_anew(bench: Bench) -> None:
+    bench.apply(bench.put("a", b"content"))
+    shutil.rmtree(bench.root / INCOMING)
+    report = bench.apply(bench.put("b", b"content", source="a"), bench.remove("a"))
+    assert results(report) == [Result.DONE] * 2
+    shutil.rmtree(bench.root / SCRATCH)
+    finish(bench.applier.rehearse([bench.stage("own", b"1")]))
+    assert not bench.temporaries() and not list((bench.root / SCRATCH).iterdir())
+    shutil.rmtree(bench.root / PRIVATE)
+    with suppress(OSError):
+        bench.apply(bench.make_directory("d"))
+    assert not (bench.root / PRIVATE).exists(), "then the box is another's"
 
 
 def test_case_only_renames(tmp_path: Path) -> None:

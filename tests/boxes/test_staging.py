@@ -5,19 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import random
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.apply.placing import make_folders
+from flocksy.boxes.apply.placing import INCOMING, make_folders
 from flocksy.boxes.content import scratch as scratch_module
 from flocksy.boxes.content import staging as staging_module
 from flocksy.boxes.content import temporaries
 from flocksy.boxes.content.scratch import Scratch
 from flocksy.boxes.content.staging import Staging
 from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.boxes.disk.port import PRIVATE
 from flocksy.boxes.scan.chunking import cut
 from flocksy.errors import HostileInput
 from flocksy.index.contents import Piece
@@ -396,6 +398,43 @@ def test_lists_of_several_levels(bench: Bench) -> None:
         assert staging.write(chunk_id(name), name)
     (staged,) = staging.complete()
     assert bench.bytes_of(staged.name) == b"".join(names)
+
+
+def test_what_is_passed_on_complete_is_told_of_where_it_is_to_stand(bench: Bench) -> None:
+    staging = bench.staging()
+    root = small_list(b"small").root
+    staging.inline("a", root, b"small")
+    assert staging.pass_on("a", root, "b")
+    assert [(one.path, one.name) for one in staging.complete()] == [
+        ("b", staging.staged("b", root))
+    ]
+    assert staging.pass_on("b", root, "c")
+    assert [one.path for one in staging.complete()] == ["c"]
+
+
+def test_the_folder_of_temporaries_is_made_anew(bench: Bench) -> None:
+    """Somebody has removed it to make room."""
+    data = random.Random(8).randbytes(100_000)
+    staging = bench.staging()
+    for path in ("a", "b"):
+        shutil.rmtree(bench.root / INCOMING)
+        staging.expect(path, content(data)[0].root, len(data))
+        staging.advance(BUDGET)
+        while wanted := staging.wants(100):
+            assert all(staging.write(name, parts(data)[name]) for name in wanted)
+            staging.advance(BUDGET)
+        assert staging.trouble() is None
+    shutil.rmtree(bench.root / INCOMING)
+    staging.inline("c", small_list(b"small").root, b"small")
+    assert [one.path for one in staging.complete()] == ["a", "b", "c"]
+
+
+def test_a_box_without_what_is_ours_is_left_alone(bench: Bench) -> None:
+    shutil.rmtree(bench.root / PRIVATE)
+    staging = bench.staging()
+    staging.inline("c", small_list(b"small").root, b"small")
+    assert staging.trouble() is not None
+    assert not (bench.root / PRIVATE).exists()
 
 
 def test_released_contents_leave_nothing(bench: Bench) -> None:

@@ -144,6 +144,7 @@ class Applier:
         Raises what the journal raises, and `FlocksyError` where something is left that only a
         recovery can deal with.
         """
+        self._remake()
         placer = self._placer()
         batch = self._preparer.begin(operations)
         yield from self._make_room(batch)
@@ -173,6 +174,7 @@ class Applier:
     def rehearse(self, temporaries: Sequence[str]) -> Generator[float, None, None]:
         """Take complete temporaries through the same steps as `apply`, into the scratch directory,
         and discard them: what a node does with the content that it sends itself."""
+        self._remake()
         placer = self._placer()
         batch = Batch()
         mode = 0o600 if self._capabilities.mode_bits else None
@@ -359,6 +361,14 @@ class Applier:
 
     def _placer(self) -> Placer:
         return Placer(self._disk, self._history, self._capabilities, self.skipped)
+
+    def _remake(self) -> None:
+        """Make the folders anew that temporaries come to: people make room by removing all of it.
+        Not the one of all that is ours; without that it is no box any more."""
+        for folder in (INCOMING, SCRATCH):
+            with suppress(OSError):  # what needs it fails by itself
+                if self._disk.stat(folder) is None:
+                    self._disk.make_directory(folder, 0o700)
 
     def _drop(self, path: str, directory: bool) -> None:
         """Remove a temporary; what cannot be removed now is removed at the next start."""

@@ -77,14 +77,13 @@ class Staging:
         not `root`'s, `LimitExceeded` as `expect`, which finds it in the index later."""
         if len(data) > INLINE_BYTES or small_list(data).root != root:
             raise HostileInput("inline content that is not what its root says")
-        key = (path, root)
         if self.staged(path, root) is not None:
             return
         self.release(path, root)
         name = chunk_id(data)
         pieces = (Piece(0, len(data), name),) if data else ()
         try:
-            incoming = self._begin(key, len(data))
+            incoming = self._begin((path, root), len(data))
         except LimitExceeded:
             self._contents.put(root, pieces, blobs=((name, data),))
             raise
@@ -316,6 +315,8 @@ class Staging:
         self._incoming[incoming.key] = incoming
         if looking is not None:
             self._looking[incoming.key] = incoming
+        if incoming.complete:
+            self._fresh.append(incoming.staged())
         return True
 
     # -- what is asked -------------------------------------------------------------------------

@@ -74,10 +74,10 @@ class Temporaries:
         """A small file in one go. False: the disk refused."""
         try:
             try:
-                descriptor = self._disk.create(name)
+                descriptor = self._create(name)
             except FileExistsError:
                 self.remove(name)  # of an earlier run
-                descriptor = self._disk.create(name)
+                descriptor = self._create(name)
             try:
                 files.write_at(descriptor, data, 0)
             finally:
@@ -161,12 +161,20 @@ class Temporaries:
         self.trouble = describe(error)
         return False
 
+    def _create(self, name: str) -> int:
+        try:
+            return self._disk.create(name)
+        except FileNotFoundError:  # people make room by removing all of it
+            with suppress(FileExistsError):
+                self._disk.make_directory(INCOMING, 0o700)
+            return self._disk.create(name)
+
     def _open(self, name: str) -> int:
         """For reading and writing; made when it is not there."""
         try:
             reading = self._disk.open_read(name)
         except FileNotFoundError:
-            return self._disk.create(name)
+            return self._create(name)
         try:
             # Through the handle, so that it is the same file whatever happens to the name.
             return os.open(
