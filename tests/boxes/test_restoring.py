@@ -18,7 +18,7 @@ from flocksy.boxes.past.moments import moment_of
 from flocksy.boxes.past.recall import Moment, Recall
 from flocksy.boxes.past.restoring import NOBODY_HAS_IT, Restoring
 from flocksy.errors import FlocksyError
-from flocksy.index.journal import Kept
+from flocksy.index.journal import HISTORY, Kept
 from flocksy.testing.trees import snapshot
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 
@@ -129,6 +129,23 @@ def test_what_the_disk_cannot_show_of_the_history_keeps_nobody_from_the_rest(
     assert len(recall(flock, 0).versions("file")) == 2
     restore(flock, 0, "file")
     assert flock.path(1, "file").read_text() == "one"
+
+
+def test_what_somebody_has_edited_in_the_history_comes_from_the_others(flock: Flock) -> None:
+    """Of a version that the index has forgotten: its size is not that of what is there now."""
+    flock.write(0, "file", "one")
+    flock.settle_equal()
+    flock.write(0, "file", "another")
+    flock.settle_equal()
+    box = flock.box(1)
+    with box.index.transaction():
+        box.index.past.forget(1 << 60)
+    (row,) = box.index.journal.kept_of("file", 10)
+    (flock.path(1) / HISTORY / row.name).write_text("written into")
+    (one,) = [one for one in recall(flock, 1).versions("file") if one.until_ms is not None]
+    assert one.version.size == 3 and one.kept is None and not one.here
+    restore(flock, 1, "file", Moment(id_digits=one.id.hex()))
+    assert flock.path(0, "file").read_text() == "one"
 
 
 def test_a_link_and_a_directory(flock: Flock) -> None:

@@ -273,13 +273,16 @@ class Recall:
             Kind.FILE,
             found.mode,
             found.mtime_ns,
-            found.size,
+            row.size,
             row.root,
             1,
             (),
             attributes=attributes,
         )
-        return Recalled(row.path, version_id(version), version, 0, row.kept_ms, True, place)
+        # Where somebody has written into it, others may still have what it was.
+        is_whole = found.size == row.size
+        kept = place if is_whole else None
+        return Recalled(row.path, version_id(version), version, 0, row.kept_ms, is_whole, kept)
 
 
 def _same(one: Version, other: Version) -> bool:
