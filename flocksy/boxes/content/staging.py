@@ -96,15 +96,12 @@ class Staging:
         self._finish(incoming)
 
     def _begin(self, key: Key, size: int) -> Incoming:
-        self._make_room()
-        incoming = self._incoming[key] = Incoming(key, size, self._temporaries.name(*key), None)
-        return incoming
-
-    def _make_room(self) -> None:
         if len(self._incoming) >= MAX_CONTENTS:
             raise LimitExceeded(
                 f"{len(self._incoming)} files are on their way into one box: more wait for these"
             )
+        incoming = self._incoming[key] = Incoming(key, size, self._temporaries.name(*key), None)
+        return incoming
 
     def _use_what_is_here(self, incoming: Incoming) -> None:
         """Of an earlier run, or of other contents."""
