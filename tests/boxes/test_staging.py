@@ -18,6 +18,7 @@ from flocksy.boxes.content import staging as staging_module
 from flocksy.boxes.content import temporaries
 from flocksy.boxes.content.scratch import Scratch
 from flocksy.boxes.content.staging import Staging
+from flocksy.boxes.content.temporaries import Temporaries
 from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.boxes.disk.port import PRIVATE
 from flocksy.boxes.scan.chunking import cut
@@ -315,6 +316,19 @@ def test_scratch_keeps_nothing_of_what_did_not_travel(bench: Bench) -> None:
     assert scratch.roots() == frozenset()
     assert bench.temporaries() == []
     assert (scratch.take_known(), scratch.take_known()) == (["copy"], [])
+
+
+def test_scratch_tells_of_paths_in_the_box_whatever_the_disk_refuses(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not of a change without content by the name that its empty file has here."""
+    monkeypatch.setattr(Temporaries, "write_whole", lambda *_: False)
+    scratch = bench.scratch()
+    scratch.change("a/b")
+    assert not scratch.complete()
+    scratch.copy_rest(())
+    assert scratch.take_known() == ["a/b"]
+    assert scratch.roots() == frozenset()
 
 
 def test_scratch_gives_up_what_has_changed_since(bench: Bench) -> None:

@@ -102,7 +102,7 @@ class Scratch(Staging):
         if not incoming.carried or incoming.blobs:
             # Nothing of it came: the others have it all, and only put it in its place.
             self.release(*incoming.key)
-            self._known[incoming.key[0]] = None
+            self._known[path_of(incoming.staged())] = None
         elif incoming.missing:
             incoming.searched = True
             super()._look_here(incoming)
