@@ -7,7 +7,7 @@ question, asked later, when the box is allowed to answer it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 from flocksy.boxes.pacing import MAX_PAUSE_SECONDS, Pacing
 from flocksy.boxes.scan.findings import (
@@ -25,7 +25,7 @@ from flocksy.boxes.unread import Unread
 from flocksy.index.store import BoxIndex
 from flocksy.sync.commit import Held
 from flocksy.sync.content import INLINE_BYTES
-from flocksy.sync.names import ancestors
+from flocksy.sync.names import ancestors, parent_of
 from flocksy.sync.version import Kind
 
 AGAIN_SECONDS = 0.1
@@ -121,6 +121,27 @@ class Intake:
             self.pacing.put_off(path)
         else:
             self.look_again(path, now)
+
+    def put_back(self, paths: Iterable[str], now: float) -> set[str]:
+        """Those of the paths where the open batch is at work are to be looked at later; which.
+
+        Of what it has put the index knows when its directories are flushed. Before, a look would
+        read all of it, and not be believed. So would one at a directory that lists it, or at what
+        is below one that is new.
+        """
+        batch = {path for path, _ in self._index.journal.open_rows()}
+        if not batch:
+            return set()
+        listing = {parent_of(path) for path in batch}
+        at_work = {
+            path
+            for path in paths
+            if path in batch or path in listing or not batch.isdisjoint(ancestors(path))
+        }
+        for path in at_work:
+            self.look_again(path, now)
+        self._put_off |= at_work & self._pause.keys()  # those that were have not been looked at
+        return at_work
 
     def ready(self, limit: int, *, applying: bool) -> list[str]:
         """Changed paths that are to be decided about, some of them. `applying`: the applier has a

@@ -10,7 +10,7 @@ from flocksy.boxes.activation import Opened
 from flocksy.boxes.closed import Closed
 from flocksy.boxes.guard import Source
 from flocksy.boxes.held import Held
-from flocksy.boxes.intake import Intake
+from flocksy.boxes.intake import AGAIN_SECONDS, Intake
 from flocksy.boxes.scan.findings import (
     Busy,
     Finding,
@@ -226,6 +226,10 @@ class Scans:
             self._whole_at = now + RESCAN_SECONDS
         awake = (path for path in dirty.paths if not self._rests(path, now))
         paths = {*awake, *self._intake.due(now)}
+        put_back = self._intake.put_back(paths, now) if paths else ()
+        if put_back:
+            self._gathers_until = now + AGAIN_SECONDS  # to ask what is in a batch takes a while
+            paths -= put_back
         # Each once at a time: of a large file that is written all the time there were ever more.
         self._changing |= paths & self._looked_at.keys()
         paths -= self._changing
@@ -238,7 +242,7 @@ class Scans:
         ):
             if some:
                 self._request(tuple(sorted(some)), SCAN_SHARE, source, below=some is closed)
-                self._gathers_until = now + GATHER_SECONDS
+                self._gathers_until = max(self._gathers_until, now + GATHER_SECONDS)
 
     def next(self) -> float | None:
         """When something is to be asked for next."""

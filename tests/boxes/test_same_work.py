@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 import pytest
 
+from flocksy.boxes.apply.flushing import flush_places
 from flocksy.boxes.apply.journal import IndexJournal, JournalEntry
+from flocksy.boxes.apply.placing import Placer
 from flocksy.boxes.box import Box
+from flocksy.boxes.disk.port import Disk
 from flocksy.boxes.once_more import PATHS_AT_ONCE
-from flocksy.boxes.scan.scanner import Scanner, ScanRequest
+from flocksy.boxes.scan.findings import Seen
+from flocksy.boxes.scan.scanner import Scanner, ScanReport, ScanRequest
 from flocksy.sync.content import INLINE_BYTES
 from flocksy.sync.messages import Versions
+from flocksy.sync.version import Kind
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 
 __all__ = ["flock", "spool"]
 
 MANY = 40
+FLUSH_PLACES = "flocksy.boxes.apply.applier.flush_places"
 
 
 def begin(flock: Flock) -> None:
@@ -119,6 +125,64 @@ def test_all_look_at_it_once_more(
     flock.settle_equal()
     least, most = min(looked_at.values()), max(looked_at.values())
     assert most <= 2 * least, looked_at
+
+
+@pytest.mark.parametrize("name", ("new", "new folder/new"))
+def test_nobody_reads_what_has_come_however_slow_its_disk(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The index knows of it only when its directory is flushed, long after its events."""
+    flock.settle_equal()
+    boxes = [flock.box(lane) for lane in range(3)]
+    read: Counter[int] = Counter()
+    open_batches = 0
+    scanned = Box.scanned
+
+    def counted(self: Box, report: ScanReport, now: float) -> None:
+        for finding in report.findings:
+            if isinstance(finding, Seen) and finding.entry.kind is Kind.FILE:
+                read[boxes.index(self)] += 1
+        scanned(self, report, now)
+
+    def slow(disk: Disk, placer: Placer) -> Generator[float, None, None]:
+        nonlocal open_batches
+        open_batches += 1
+        yield from flush_places(disk, placer)
+        until = flock.now + 1.0
+        while flock.now < until:
+            yield 0.05
+        open_batches -= 1
+
+    monkeypatch.setattr(Box, "scanned", counted)
+    monkeypatch.setattr(FLUSH_PLACES, slow)
+    flock.write(0, name, bytes(3 * INLINE_BYTES))
+    flock.run_until(lambda: all(box.index.local(name) for box in boxes) and not open_batches)
+    flock.settle_equal()
+    assert read.keys() == {0}, "but for its maker, before telling"
+
+
+def test_an_edit_of_what_has_just_come_waits_for_its_disk_and_no_longer(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock.settle_equal()
+    is_open, may_end = False, False
+
+    def slow(disk: Disk, placer: Placer) -> Generator[float, None, None]:
+        nonlocal is_open
+        yield from flush_places(disk, placer)
+        is_open = is_open or flock.path(1, "new").exists()
+        while is_open and not may_end:
+            yield 0.05
+
+    monkeypatch.setattr(FLUSH_PLACES, slow)
+    flock.write(0, "new", "new")
+    flock.run_until(lambda: is_open)
+    flock.write(1, "new", "edited")
+    for _ in range(10):
+        flock.step()
+    may_end = True
+    flock.settle_equal()
+    assert flock.path(0, "new").read_text() == "edited"
 
 
 def test_what_has_changed_meanwhile_is_left_to_its_own_look(flock: Flock) -> None:

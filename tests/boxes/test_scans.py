@@ -13,6 +13,7 @@ import pytest
 
 from flocksy.boxes.box import Box
 from flocksy.boxes.guard import Source
+from flocksy.boxes.intake import AGAIN_SECONDS
 from flocksy.boxes.scan.findings import (
     Busy,
     Differs,
@@ -212,6 +213,40 @@ def under_way(flock: Flock, *paths: str) -> int:
 def look(flock: Flock, path: str) -> None:
     """A look at the path of node 0 is due."""
     flock.box(0).intake.look_again(path, flock.now)
+
+
+def test_where_a_batch_is_open_nothing_is_looked_at(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be read, and not believed: of what the batch has put the index knows nothing."""
+    flock.write(0, "known/file", "one")
+    flock.settle_equal()
+    monkeypatch.setattr(Watcher, "happened", lambda *_, **__: None)
+    box = flock.box(0)
+    asked: list[tuple[str, ...] | None] = []
+    monkeypatch.setattr(box.scans._scanner, "request", lambda one: asked.append(one.paths))
+    journal = box.index.journal
+    with box.index.transaction():
+        journal.open([("known/came", b""), ("folder", b"")])
+    waits = ("folder", "folder/file", "known", "known/came")
+    for path in (*waits, "known/file", "other"):
+        look(flock, path)
+    box.intake.put_off("known/came", flock.now)
+    now = flock.now + AGAIN_SECONDS
+    box.scans.turn(now)
+    assert asked == [("known/file", "other")], "but all the rest is"
+    assert box.intake.waits("known/came"), "what was put off still is"
+    for _ in range(3):
+        later = box.scans.next()
+        assert later is not None and later > now, "not again and again at once"
+        now = later
+        box.scans.turn(now)
+    assert len(asked) == 1
+    with box.index.transaction():
+        journal.close()
+    now = box.scans.next() or 0.0
+    box.scans.turn(now)
+    assert asked[1:] == [waits]
 
 
 def test_others_do_not_wait_for_the_look_at_a_large_file(
