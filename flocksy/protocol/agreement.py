@@ -203,14 +203,8 @@ class _Turn:
         self.floor = max(self.floor, burst.round)
         self.last = Aftermath(burst, newest=burst.round)
         self.needs = self.needs.bound(burst)
-        plan = Plan(
-            burst.id,
-            burst.members,
-            self.parameters.start(burst),
-            burst.length,
-            burst.delta_us,
-            burst.repeat,
-        )
+        start = self.parameters.start(burst)
+        plan = Plan(burst.id, burst.members, start, burst.length, burst.delta_us, burst.repeat)
         self.commands.append(StartBurst(plan))
 
     def _finish_burst(self) -> None:
@@ -264,6 +258,8 @@ class _Turn:
         if burst is not None and self.last.is_whole:
             self.last = self.last.with_gap()
             self.needs = self.needs.owing(burst, self.now, self.parameters)
+            if burst.repeat and self.needs.programme is not None:
+                self.feed(Event.REPEAT_SPOILT)
 
     def confirmation(self) -> None:
         """Confirm what all showed in one round; adopt what somebody has confirmed."""

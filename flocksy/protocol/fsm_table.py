@@ -75,6 +75,8 @@ class Event(Enum):
     """A new view was confirmed, with nobody in it who is new."""
     SOMEBODY_JOINED = "somebody_joined"
     """A new view was confirmed, with somebody new."""
+    REPEAT_SPOILT = "repeat_spoilt"
+    """There was a gap in a repeat, or somebody left it, and a programme follows."""
     LEAVE_REQUESTED = "leave_requested"
     """The node is asked to stop."""
 
@@ -125,6 +127,7 @@ TABLE: dict[tuple[Mode, Event], tuple[Mode, Action]] = {
     (Mode.WAITING, Event.FLOCK_SETTLED): (Mode.WAITING, Action.IGNORE),
     (Mode.WAITING, Event.VIEW_FORMED): (Mode.WAITING, Action.IGNORE),
     (Mode.WAITING, Event.SOMEBODY_JOINED): (Mode.WAITING, Action.IGNORE),
+    (Mode.WAITING, Event.REPEAT_SPOILT): (Mode.WAITING, Action.IGNORE),
     (Mode.WAITING, Event.LEAVE_REQUESTED): (Mode.LEAVING, Action.STOP),
     (Mode.READY, Event.QUORUM_FORMED): (Mode.READY, Action.IGNORE),
     (Mode.READY, Event.QUORUM_LOST): (Mode.WAITING, Action.WITHDRAW),
@@ -139,6 +142,7 @@ TABLE: dict[tuple[Mode, Event], tuple[Mode, Action]] = {
     (Mode.READY, Event.FLOCK_SETTLED): (Mode.READY, Action.IGNORE),
     (Mode.READY, Event.VIEW_FORMED): (Mode.READY, Action.IGNORE),
     (Mode.READY, Event.SOMEBODY_JOINED): (Mode.READY, Action.WITHDRAW),
+    (Mode.READY, Event.REPEAT_SPOILT): (Mode.READY, Action.IGNORE),
     (Mode.READY, Event.LEAVE_REQUESTED): (Mode.LEAVING, Action.STOP),
     (Mode.ANNOUNCING, Event.QUORUM_FORMED): (Mode.ANNOUNCING, Action.IGNORE),
     (Mode.ANNOUNCING, Event.QUORUM_LOST): (Mode.WAITING, Action.WITHDRAW),
@@ -153,6 +157,7 @@ TABLE: dict[tuple[Mode, Event], tuple[Mode, Action]] = {
     (Mode.ANNOUNCING, Event.FLOCK_SETTLED): (Mode.ANNOUNCING, Action.IGNORE),
     (Mode.ANNOUNCING, Event.VIEW_FORMED): (Mode.ANNOUNCING, Action.IGNORE),
     (Mode.ANNOUNCING, Event.SOMEBODY_JOINED): (Mode.READY, Action.WITHDRAW),
+    (Mode.ANNOUNCING, Event.REPEAT_SPOILT): (Mode.READY, Action.RESUME),
     (Mode.ANNOUNCING, Event.LEAVE_REQUESTED): (Mode.LEAVING, Action.STOP),
     (Mode.PROPOSING, Event.QUORUM_FORMED): (Mode.PROPOSING, Action.IGNORE),
     (Mode.PROPOSING, Event.QUORUM_LOST): (Mode.WAITING, Action.WITHDRAW),
@@ -167,6 +172,7 @@ TABLE: dict[tuple[Mode, Event], tuple[Mode, Action]] = {
     (Mode.PROPOSING, Event.FLOCK_SETTLED): (Mode.PROPOSING, Action.IGNORE),
     (Mode.PROPOSING, Event.VIEW_FORMED): (Mode.PROPOSING, Action.IGNORE),
     (Mode.PROPOSING, Event.SOMEBODY_JOINED): (Mode.PROPOSING, Action.IGNORE),
+    (Mode.PROPOSING, Event.REPEAT_SPOILT): (Mode.PROPOSING, Action.IGNORE),
     (Mode.PROPOSING, Event.LEAVE_REQUESTED): (Mode.PROPOSING, Action.IGNORE),
     (Mode.CONFIRMED, Event.QUORUM_FORMED): (Mode.CONFIRMED, Action.IGNORE),
     (Mode.CONFIRMED, Event.QUORUM_LOST): (Mode.CONFIRMED, Action.IGNORE),
@@ -181,6 +187,7 @@ TABLE: dict[tuple[Mode, Event], tuple[Mode, Action]] = {
     (Mode.CONFIRMED, Event.FLOCK_SETTLED): (Mode.CONFIRMED, Action.IGNORE),
     (Mode.CONFIRMED, Event.VIEW_FORMED): (Mode.CONFIRMED, Action.IGNORE),
     (Mode.CONFIRMED, Event.SOMEBODY_JOINED): (Mode.CONFIRMED, Action.IGNORE),
+    (Mode.CONFIRMED, Event.REPEAT_SPOILT): (Mode.CONFIRMED, Action.IGNORE),
     (Mode.CONFIRMED, Event.LEAVE_REQUESTED): (Mode.CONFIRMED, Action.IGNORE),
     (Mode.BURSTING, Event.QUORUM_FORMED): (Mode.BURSTING, Action.IGNORE),
     (Mode.BURSTING, Event.QUORUM_LOST): (Mode.BURSTING, Action.IGNORE),
@@ -195,6 +202,7 @@ TABLE: dict[tuple[Mode, Event], tuple[Mode, Action]] = {
     (Mode.BURSTING, Event.FLOCK_SETTLED): (Mode.BURSTING, Action.IGNORE),
     (Mode.BURSTING, Event.VIEW_FORMED): (Mode.BURSTING, Action.IGNORE),
     (Mode.BURSTING, Event.SOMEBODY_JOINED): (Mode.BURSTING, Action.IGNORE),
+    (Mode.BURSTING, Event.REPEAT_SPOILT): (Mode.BURSTING, Action.IGNORE),
     (Mode.BURSTING, Event.LEAVE_REQUESTED): (Mode.BURSTING, Action.IGNORE),
     (Mode.SETTLING, Event.QUORUM_FORMED): (Mode.SETTLING, Action.IGNORE),
     (Mode.SETTLING, Event.QUORUM_LOST): (Mode.SETTLING, Action.IGNORE),
@@ -209,6 +217,7 @@ TABLE: dict[tuple[Mode, Event], tuple[Mode, Action]] = {
     (Mode.SETTLING, Event.FLOCK_SETTLED): (Mode.READY, Action.REST),
     (Mode.SETTLING, Event.VIEW_FORMED): (Mode.SETTLING, Action.IGNORE),
     (Mode.SETTLING, Event.SOMEBODY_JOINED): (Mode.SETTLING, Action.IGNORE),
+    (Mode.SETTLING, Event.REPEAT_SPOILT): (Mode.SETTLING, Action.IGNORE),
     (Mode.SETTLING, Event.LEAVE_REQUESTED): (Mode.LEAVING, Action.STOP),
     (Mode.LEFT, Event.QUORUM_FORMED): (Mode.LEFT, Action.IGNORE),
     (Mode.LEFT, Event.QUORUM_LOST): (Mode.LEFT, Action.IGNORE),
@@ -223,6 +232,7 @@ TABLE: dict[tuple[Mode, Event], tuple[Mode, Action]] = {
     (Mode.LEFT, Event.FLOCK_SETTLED): (Mode.WAITING, Action.RESUME),
     (Mode.LEFT, Event.VIEW_FORMED): (Mode.WAITING, Action.RESUME),
     (Mode.LEFT, Event.SOMEBODY_JOINED): (Mode.WAITING, Action.RESUME),
+    (Mode.LEFT, Event.REPEAT_SPOILT): (Mode.LEFT, Action.IGNORE),
     (Mode.LEFT, Event.LEAVE_REQUESTED): (Mode.LEAVING, Action.STOP),
     (Mode.LEAVING, Event.QUORUM_FORMED): (Mode.LEAVING, Action.IGNORE),
     (Mode.LEAVING, Event.QUORUM_LOST): (Mode.LEAVING, Action.IGNORE),
@@ -237,5 +247,6 @@ TABLE: dict[tuple[Mode, Event], tuple[Mode, Action]] = {
     (Mode.LEAVING, Event.FLOCK_SETTLED): (Mode.LEAVING, Action.IGNORE),
     (Mode.LEAVING, Event.VIEW_FORMED): (Mode.LEAVING, Action.IGNORE),
     (Mode.LEAVING, Event.SOMEBODY_JOINED): (Mode.LEAVING, Action.IGNORE),
+    (Mode.LEAVING, Event.REPEAT_SPOILT): (Mode.LEAVING, Action.IGNORE),
     (Mode.LEAVING, Event.LEAVE_REQUESTED): (Mode.LEAVING, Action.IGNORE),
 }

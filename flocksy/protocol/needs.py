@@ -15,7 +15,9 @@ afterwards is an ordinary need. A burst of the epoch that is no repeat is one le
 in it.
 
 *After a repeat* that was left or had a gap comes such a programme as well, counted from its r0. An
-ordinary burst for what is missing then would show that the lane that was cut carried something.
+ordinary burst for what is missing then would show that the lane that was cut carried something. So
+a need that is shown already is taken back, as at a join: its burst would come before the others, or
+be one of them, and be longer.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from flocksy.protocol.shown import Proposal
 @dataclass(frozen=True, slots=True)
 class Latch:
     """A need as it is shown, from `round` on. `repeat_of`: it is owed to that burst.
-    `of_programme`: it is there for the programme alone."""
+    `of_programme`: it is the programme's, also where it stands for an own one."""
 
     need: int
     round: int
@@ -55,7 +57,7 @@ class Needs:
 
     Args:
         latch: the shown need, and after a burst that did not serve it still: then it is shown again
-            once the rest is over, unless a repeat is owed by then.
+            once the rest is over, unless a repeat or a programme is owed by then.
         owed: the repeat to come.
         quiet_until: no ordinary need is shown before this round.
         programme: what is owed because of joins and of spoilt repeats.
@@ -129,8 +131,7 @@ class Needs:
         if burst.repeat:
             if not parameters.programme_cells:
                 return self  # on a timetable bursts come anyway
-            programme = spoilt(self.programme, burst.round)
-            return replace(self, latch=self.shown(now), programme=programme)
+            return replace(self, latch=None, programme=spoilt(burst.round))
         if self.owed is not None and self.owed.length > burst.length:
             return self
         pause = pause_rounds(burst.id, parameters.rest_mean_ms, parameters.period_ms)
@@ -151,8 +152,8 @@ class Needs:
         elif owed is not None and owed.due < quiet_until:
             # The repeat of an older burst: this one came in between, and has its rest like any.
             owed = replace(owed, due=quiet_until)
-        if owed is not None:
-            # It goes first; what is wanted after it is stated anew.
+        if owed is not None or self.programme is not None:
+            # These go first; what is wanted after them is stated anew.
             latch = None
         elif latch is not None:
             # Not even in the burst of a newcomer, who does not rest.

@@ -6,9 +6,8 @@ same few bursts of the same length, and whatever is needed meanwhile goes into t
 observer sees of it follows from the join alone, which was to be seen anyway.
 
 A repeat that was left or had a gap owes the same bursts: a repeat is not repeated, and what is
-missing after it is missing for whoever was hindered only if somebody's content was in it. Whoever
-hinders burst after burst would have them come without end; so where one spoils the programme that
-another has brought, the next begins later, twice as late each time.
+missing after it is missing for whoever was hindered only if somebody's content was in it. Where a
+line carries no bursts that goes on without end, but never sooner than after a fixed wait.
 
 Everything here is a function of agreed values, and equal on all who share the view.
 """
@@ -38,10 +37,8 @@ lacks much would be seen from it."""
 
 MOST_JOIN_ROUNDS = 3 * JOIN_ROUNDS
 """Further joins put the first need off so long at most: a member that comes and goes all the time
-must not keep the others from their bursts."""
-
-MOST_DOUBLINGS = 6
-"""Of the wait for a programme that a spoilt repeat brings: to 64 times `JOIN_ROUNDS`, minutes."""
+must not keep the others from their bursts. And from r0 of a spoilt repeat to the first need: a line
+that carries no bursts must not have them come all the time."""
 
 STEP_ROUNDS = 8
 """Rest at least after each burst of a programme: to take in what came, and to ask for what it
@@ -55,15 +52,12 @@ class Programme:
     Args:
         left: bursts to come, at least 1.
         begins: round before which no need is shown.
-        since: r0 of the view of the first join that it is owed for. After a spoilt repeat the round
-            in which such a join would have it begin then.
-        doublings: spoilt repeats in a row have doubled the wait for it so often.
+        since: r0 of the view of the first join that it is owed for, or of a spoilt repeat after it.
     """
 
     left: int
     begins: int
     since: int
-    doublings: int = 0
 
 
 def joined(owed: Programme | None, round_: int) -> Programme:
@@ -73,11 +67,9 @@ def joined(owed: Programme | None, round_: int) -> Programme:
     return Programme(PROGRAMME_BURSTS, begins, since)
 
 
-def spoilt(owed: Programme | None, round_: int) -> Programme:
-    """After a repeat with that r0 was left or had a gap. Not added up either."""
-    doublings = 0 if owed is None else min(owed.doublings + 1, MOST_DOUBLINGS)
-    begins = round_ + (JOIN_ROUNDS << doublings)
-    return Programme(PROGRAMME_BURSTS, begins, begins - JOIN_ROUNDS, doublings)
+def spoilt(round_: int) -> Programme:
+    """After a repeat with that r0 was left or had a gap, whatever is owed: not added up either."""
+    return Programme(PROGRAMME_BURSTS, round_ + MOST_JOIN_ROUNDS, round_)
 
 
 def one_less(owed: Programme | None) -> Programme | None:

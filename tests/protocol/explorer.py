@@ -283,8 +283,7 @@ class _Canon:
         owing = n.programme
         if owing is not None:
             begins = max(owing.begins + self.by, NOW)
-            since = max(owing.since + self.by, NOW - 20)
-            owing = Programme(owing.left, begins, since, owing.doublings)
+            owing = Programme(owing.left, begins, max(owing.since + self.by, NOW - 20))
         return Needs(latch, owed, self.round(n.quiet_until, NOW + 1), owing)
 
     def node(self, n: Node) -> Node:
@@ -355,7 +354,6 @@ def modelled(bursts: int = 1) -> Iterator[None]:
             (programme, "PROGRAMME_BURSTS", bursts),
             (programme, "JOIN_ROUNDS", 2),
             (programme, "MOST_JOIN_ROUNDS", 4),
-            (programme, "MOST_DOUBLINGS", 1),
         ):
             stack.enter_context(mock.patch.object(module, name, value))
         yield

@@ -35,6 +35,7 @@ class Member:
     plans: list[Plan] = field(default_factory=list)
     running: Plan | None = None
     outcome: Outcome = Outcome.FINISHED
+    burst_rounds: int = BURST_ROUNDS
     output: Output | None = None
     outputs: list[Output] = field(default_factory=list)
 
@@ -135,7 +136,7 @@ class Flock:
     def _began(member: Member) -> int:
         plan = member.running
         assert plan is not None
-        return plan.start_round + BURST_ROUNDS
+        return plan.start_round + member.burst_rounds
 
     def run(self, rounds: int) -> None:
         """Rounds without losses."""

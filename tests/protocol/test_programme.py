@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,6 @@ from flocksy.protocol.fsm_table import Status
 from flocksy.protocol.padding import MIN_BURST_CELLS
 from flocksy.protocol.programme import (
     JOIN_ROUNDS,
-    MOST_DOUBLINGS,
     MOST_JOIN_ROUNDS,
     PROGRAMME_BURSTS,
     PROGRAMME_BYTES,
@@ -23,7 +23,7 @@ from flocksy.protocol.programme import (
     spoilt,
 )
 from flocksy.protocol.shown import Kind, Outcome, Plan
-from tests.protocol.flock import Flock
+from tests.protocol.flock import BURST_ROUNDS, Flock
 
 CELLS = 64
 LONG = JOIN_ROUNDS + PROGRAMME_BURSTS * (STEP_ROUNDS + 12)
@@ -241,22 +241,58 @@ def test_so_does_a_repeat_that_is_left_whoever_stalls(stalls: int) -> None:
     flock.members[stalls].outcome = Outcome.FINISHED
     owed = {member.state.needs.programme for member in flock.members}
     assert len(owed) == 1 and None not in owed
-    flock.run(2 * LONG)
+    flock.run(MOST_JOIN_ROUNDS + LONG)
     assert lengths(flock) == [(CELLS, False), (CELLS, True), *[(CELLS, False)] * PROGRAMME_BURSTS]
 
 
-def test_who_spoils_every_burst_has_them_come_ever_more_rarely_and_no_more_of_them_owed() -> None:
+def test_who_spoils_every_burst_has_them_come_after_the_same_wait_and_no_more_owed() -> None:
     flock = at_rest()
     flock.members[0].need = 40
     gaps(flock, 2, 1)
     flock.members[0].need = 0
-    gaps(flock, 2, 2 * MOST_DOUBLINGS)
+    gaps(flock, 2, 10)
     starts = [plan.start_round for plan in plans(flock)]
-    assert lengths(flock) == [(CELLS, False), (CELLS, True)] * MOST_DOUBLINGS
-    waits = [later - earlier for earlier, later in itertools.pairwise(starts[1::2])]
-    assert waits == sorted(waits) and waits[-1] >= JOIN_ROUNDS << (MOST_DOUBLINGS - 2)
-    flock.run((JOIN_ROUNDS << MOST_DOUBLINGS) + LONG)
-    assert len(plans(flock)) == 2 * MOST_DOUBLINGS + PROGRAMME_BURSTS
+    assert lengths(flock) == [(CELLS, False), (CELLS, True)] * 5
+    waits = {later - repeat for repeat, later in zip(starts[1::2], starts[2::2], strict=False)}
+    assert waits == {MOST_JOIN_ROUNDS}
+    flock.run(MOST_JOIN_ROUNDS + LONG)
+    assert len(plans(flock)) == 10 + PROGRAMME_BURSTS
+
+
+def late_gaps(late: int) -> list[tuple[int, bool]]:
+    """Member 2 ends that burst, and its repeat if that is later, long after the others, who do not
+    know of its gap until then. Meanwhile member 0 has come to need more than a programme carries.
+    All bursts, until it has it."""
+    flock = at_rest()
+    flock.members[1].need = 40
+    flock.members[2].outcome = Outcome.FINISHED_WITH_GAP
+    while not flock.members[2].running:
+        flock.tick()
+    flock.members[1].need = 0
+    for count in (1, 2):
+        while len(plans(flock)) < count:
+            flock.tick()
+            assert flock.round < 10_000
+        if count == late:
+            flock.members[2].burst_rounds += 11
+            flock.members[0].need = 300
+        while flock.members[2].running:
+            flock.tick()
+        flock.members[2].burst_rounds = BURST_ROUNDS
+    flock.members[2].outcome = Outcome.FINISHED
+    while not any(plan.length > CELLS for plan in plans(flock)):
+        flock.tick()
+        assert flock.round < 10_000
+    flock.members[0].need = 0
+    flock.run(MOST_JOIN_ROUNDS + LONG)
+    return lengths(flock)
+
+
+@pytest.mark.parametrize("late", [1, 2])
+def test_a_larger_need_shown_before_a_gap_is_heard_of_comes_after_it_too(late: int) -> None:
+    """Else it would be in the place of one of its bursts, or before them."""
+    bursts = [(CELLS, False), (CELLS, True), *[(CELLS, False)] * PROGRAMME_BURSTS, (512, False)]
+    assert late_gaps(late) == bursts
 
 
 def cut_off_in_a_burst(source: int, late: int) -> list[tuple[list[Plan], list[bool]]]:
@@ -367,17 +403,11 @@ def test_debts_are_not_added_up_and_not_put_off_for_ever() -> None:
     assert late == Programme(PROGRAMME_BURSTS, 1000 + MOST_JOIN_ROUNDS, 1000)
 
 
-def test_spoilt_repeats_are_not_added_up_and_double_the_wait_but_not_for_ever() -> None:
-    owed = spoilt(None, 1000)
-    assert owed == joined(None, 1000)
-    assert spoilt(one_less(owed), 1100) == Programme(
-        PROGRAMME_BURSTS, 1100 + 2 * JOIN_ROUNDS, 1100 + JOIN_ROUNDS, 1
-    )
-    for _ in range(2 * MOST_DOUBLINGS):
-        owed = spoilt(owed, 2000)
-    assert owed.begins == 2000 + JOIN_ROUNDS * 2**MOST_DOUBLINGS
-    joins = joined(owed, 2010)
-    assert joins == Programme(PROGRAMME_BURSTS, 2010 + JOIN_ROUNDS, owed.since)
+def test_after_a_spoilt_repeat_the_wait_is_the_longest_and_joins_do_not_make_it_longer() -> None:
+    owed = spoilt(1000)
+    assert owed == Programme(PROGRAMME_BURSTS, 1000 + MOST_JOIN_ROUNDS, 1000)
+    assert joined(owed, 1010) == replace(owed, begins=1010 + JOIN_ROUNDS)
+    assert joined(owed, 1000 + 10 * MOST_JOIN_ROUNDS) == owed
 
 
 def test_it_ends() -> None:
