@@ -146,9 +146,7 @@ class Status:
     boxes: tuple[BoxStatus, ...]
     queue: QueueStatus
     burst: BurstStatus | None
-    bursts_to_come: (
-        int  # because somebody joined or a repeat was cut, whether or not anybody needs them
-    )
+    bursts_to_come: int  # after a join or a spoilt repeat, needed or not
     errors: tuple[str, ...]  # the last ones, newest last
 
     @property

@@ -35,6 +35,7 @@ PROGRAMME_CELLS = (4 << 20) // BURST_CELL
 LEAD_ROUNDS = 4
 JOIN_ROUNDS = 16 + LEAD_ROUNDS
 STEP_ROUNDS = 8 + LEAD_ROUNDS
+SPOILT_ROUNDS = 48
 """Of what follows a join, as in `flocksy.protocol.programme`, which boxes know nothing of."""
 MAX_ROUNDS = 3_000
 SCAN_SECONDS = 1.0
@@ -332,7 +333,8 @@ class Lockstep:
         if gapped and not burst.repeat:
             self._repeat = burst
         elif gapped and self._joins:
-            self._programme, self._burst_from = PROGRAMME_BURSTS, self.round + STEP_ROUNDS
+            # Counted from r0 of the repeat, `LEAD_ROUNDS` ago, as the start is from the need.
+            self._programme, self._burst_from = PROGRAMME_BURSTS, self.round + SPOILT_ROUNDS
         self.now += PERIOD_S
         self.round += 1
         self._tell(None, length)

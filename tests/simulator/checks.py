@@ -10,7 +10,8 @@
 * **Rest.** After a burst nobody shows a need before the rest drawn from its id is over (rule 8),
   and a repeat not before its pause (rule 7).
 * **Equal reactions.** Who has heard that another left a burst emits nothing more of it.
-* **Latch.** A need that is shown does not change until a burst has ended or the view has (4.4).
+* **Latch.** A need that is shown does not change until a burst has ended or the view has (4.4), or
+  a repeat turns out to have been left or to have had a gap: then it is taken back (rule 7).
 * **Programme.** Who sees somebody join its view, or hears of a repeat that was left or had a gap,
   is in as many bursts afterwards as a programme has, and no more of them are run without anybody's
   need. None is asked for before its time (rules 7 and 9), and none of them is longer.
@@ -98,8 +99,8 @@ class Checks:
         the number and the members of an earlier one."""
         self._needless: Counter[tuple[Epoch, int]] = Counter()
         self._joins: set[tuple[Epoch, int]] = set()
-        self._spoilt: set[bytes] = set()
-        """Repeats that somebody left or saw a gap in."""
+        self._spoilt: dict[bytes, set[tuple[Epoch, int]]] = {}
+        """Repeats that somebody left or saw a gap in, and in which epochs that was heard of."""
         self.now_ns = 0
         self.rounds = 0
         self.cells = 0
@@ -275,7 +276,8 @@ class Checks:
         self._one_plan(node)
         self._together(node)
         shown, old = output.shown, self._shown[lane]
-        self._latch(node, shown, old)
+        if before is None or not _is_told_of_spoilt_repeat(before, state):
+            self._latch(node, shown, old)
         self._rest(node, shown, before)
         if before is not None and not self._hostile:
             self._programme(node, shown, before)
@@ -367,8 +369,8 @@ class Checks:
                     )
             self._known[lane] = state.epoch.members
         self._spoilt_repeat(node, before)
-        owed, old = state.needs.programme, self._shown[lane]
-        if shown.need and not shown.repeat_of and owed is not None and not (old and old.need):
+        owed = state.needs.programme
+        if shown.need and not shown.repeat_of and owed is not None:
             if shown.round < owed.begins:
                 raise BrokenPromiseError(
                     f"node {lane}: a need in round {shown.round}, before the programme: {owed}"
@@ -386,11 +388,10 @@ class Checks:
         assert node.emitter is not None
         state, lane = node.emitter._state, node.lane
         burst = state.last.burst
-        if burst is None or not burst.repeat or state.last.is_whole:
+        if burst is None or not _is_told_of_spoilt_repeat(before, state):
             return
-        if before.last.burst == burst and not before.last.is_whole:
-            return
-        self._spoilt.add(burst.id)
+        flight = state.epoch, self._flights[state.epoch]
+        self._spoilt.setdefault(burst.id, set()).add(flight)
         self.owes[lane] = self._bursts
         if state.needs.bursts_of_programme != self._bursts:
             raise BrokenPromiseError(
@@ -408,7 +409,8 @@ class Checks:
         flight = burst.epoch, self._flights[burst.epoch]
         self._needless[flight] += 1
         causes = len(self._joins) + len(self._spoilt)
-        if self._needless[flight] > self._bursts * (1 + len(self._spoilt)):
+        in_flight = sum(flight in flights for flights in self._spoilt.values())
+        if self._needless[flight] > self._bursts * (1 + in_flight):
             raise BrokenPromiseError(
                 f"{self._needless[flight]} bursts in epoch {burst.epoch} that nobody needed"
             )
@@ -453,6 +455,14 @@ class Checks:
                 f"emitted {node.emitted[-1:]}"
             )
         self.finished[burst] += 1
+
+
+def _is_told_of_spoilt_repeat(before: State, state: State) -> bool:
+    """Whether a node has left a repeat in this step, or has come to know of a gap in it."""
+    burst = state.last.burst
+    if burst is None or not burst.repeat or state.last.is_whole:
+        return False
+    return before.last.burst != burst or before.last.is_whole
 
 
 def is_ready(node: Node, members: int) -> bool:

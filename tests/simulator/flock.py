@@ -17,7 +17,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from flocksy.protocol.programme import JOIN_ROUNDS, MOST_DOUBLINGS
 from flocksy.protocol.schedule import rate_delta_us
 from flocksy.seam.joint import BoxSeam
 from flocksy.testing.flock import with_hashes
@@ -29,9 +28,10 @@ from tests.simulator.network import Network
 from tests.simulator.node import BoxSide, Node
 from tests.simulator.trivial import TrivialBox, Wish
 
-CALM_ROUNDS = 80
+CALM_ROUNDS = 128
 """Rounds the flock has, after the last fault, to be whole and at rest: 40 to agree and serve (the
-explorer's bound), and 40 in which a node may think that the others' clocks are wrong."""
+explorer's bound), 48 of waiting after a spoilt repeat, and 40 in which a node may think that the
+others' clocks are wrong."""
 CALM_NS = 90 * S
 """... and time for what is counted in seconds: rests, pauses, stalls, bursts."""
 CALM_BURSTS = 4
@@ -189,9 +189,6 @@ class Flock:
         self.pass_until(self.now_ns + 11 * S if self._somebody_leaves() else self.now_ns)
         bound_ns = self.now_ns + CALM_NS + CALM_ROUNDS * self.plan.period_ms * MS
         rare_us = rate_delta_us(self.nodes[0].settings.burst_cell, self.plan.max_rate)
-        if self.plan.programme:
-            # Repeats that faults have spoilt have put one off for long.
-            bound_ns += (JOIN_ROUNDS << MOST_DOUBLINGS) * self.plan.period_ms * MS
         bound_ns += CALM_BURSTS * LONGEST_CELLS * rare_us * 1000
         if not self.pass_until(bound_ns, self.at_rest):
             raise BrokenPromiseError(f"not at rest in time: {self.unrest()}")
