@@ -345,13 +345,21 @@ class Reporter:
                 self._speed = int(sent / (now - began))
         over = report.last_burst
         if over is not None and over != last.last_burst:
+            known = (burst, last.burst)
+            if not any(one and one.burst_id == over.burst_id and one.repeat for one in known):
+                follows = "it is repeated"
+            elif report.programme:
+                follows = "as after a join, bursts follow, needed or not"
+            else:
+                follows = "it was a repeat, and is not repeated"
             if not over.finished:
                 log.warning(
-                    "burst aborted: some member fell silent; it is repeated. If this happens again"
-                    " and again, some line is too slow for burst_cell: set max_rate, on all members"
+                    "burst aborted: some member fell silent; %s. If this happens again and again,"
+                    " some line is too slow for burst_cell: set max_rate, on all members",
+                    follows,
                 )
             elif over.gap:
-                log.info("burst ended, with cells lost somewhere: it is repeated")
+                log.info("burst ended, with cells lost somewhere: %s", follows)
             else:
                 ran = now - self._burst_start if self._burst_start else 0.0
                 log.info("burst ended after %.3f s", ran)
