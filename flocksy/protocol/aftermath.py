@@ -20,8 +20,10 @@ SETTLE_ROUNDS = 8
 """Longest wait for others to come out of a burst: at pace max they are out within a window."""
 
 MEMORY_ROUNDS = 16
-"""So long after a burst a node shows that it left it or saw a gap in it: several times what a
-member may stay unheard without being down, and a repeat can begin before that."""
+"""So long after a burst a node shows that it left it or saw a gap in it, and after it has heard of
+one: several times what a member may stay unheard without being down, and a repeat can begin before
+that. And until it hears all who were in it: one of whom the last cells were lost waits for these
+for `stall_timeout`, which may be longer, and only then has a gap to tell of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Aftermath:
         burst: the burst that runs or ran last, until it is forgotten.
         gap_of, left: as in `Shown`.
         ended: round in which it was finished or left, 0 if it is forgotten or runs.
+        noted: round in which a gap was seen or heard of, 0 for none.
         newest: r0 of the newest burst this node was ever bound to. Never forgotten: whoever was cut
             off, or stood still, may show a burst long after it was over for all others.
     """
@@ -40,6 +43,7 @@ class Aftermath:
     gap_of: bytes | None = None
     left: bytes | None = None
     ended: int = 0
+    noted: int = 0
     newest: int = 0
 
     @property
@@ -56,10 +60,10 @@ class Aftermath:
         assert self.burst is not None
         return replace(self, left=self.burst.id, ended=now)
 
-    def with_gap(self) -> Aftermath:
+    def with_gap(self, now: int) -> Aftermath:
         """Somebody saw a gap in it, or left it."""
         assert self.burst is not None
-        return replace(self, gap_of=self.burst.id)
+        return replace(self, gap_of=self.burst.id, noted=now)
 
     def has_gap_in(self, cells: Sequence[Shown]) -> bool:
         """Whether any of these cells says that there was a gap in it, or that it was left."""
@@ -79,10 +83,16 @@ class Aftermath:
             return complete
         return heard.now if heard.now - self.ended >= SETTLE_ROUNDS else None
 
-    def is_past(self, now: int, cells: Sequence[Shown]) -> bool:
-        """Whether it can be forgotten: long over, and none of these cells says that it is on."""
-        return now - self.ended >= MEMORY_ROUNDS and not any(
-            cell.confirmed and cell.proposal == self.burst for cell in cells
+    def is_past(self, heard: Heard) -> bool:
+        """Whether it can be forgotten: long over, and all are heard and say that it is not on."""
+        assert self.burst is not None
+        members = self.burst.members
+        return (
+            heard.now - max(self.ended, self.noted) >= MEMORY_ROUNDS
+            and not members & ~heard.row
+            and not any(
+                cell.confirmed and cell.proposal == self.burst for cell in heard.newest(members)
+            )
         )
 
     def forgotten(self) -> Aftermath:

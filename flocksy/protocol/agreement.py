@@ -256,7 +256,7 @@ class _Turn:
     def _note_gap(self) -> None:
         burst = self.last.burst
         if burst is not None and self.last.is_whole:
-            self.last = self.last.with_gap()
+            self.last = self.last.with_gap(self.now)
             self.needs = self.needs.owing(burst, self.now, self.parameters)
             if burst.repeat and self.needs.programme is not None:
                 self.feed(Event.REPEAT_SPOILT)
@@ -327,7 +327,7 @@ class _Turn:
             if settled is not None:
                 self.settled = settled
                 self.feed(Event.FLOCK_SETTLED)
-        elif self.last.is_past(self.now, cells):
+        elif self.last.is_past(self.heard):
             self.last = self.last.forgotten()
 
     def leaving(self) -> None:

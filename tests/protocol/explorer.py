@@ -261,7 +261,9 @@ class _Canon:
             self.proposal(a.burst),
             self.identity(a.gap_of),
             self.identity(a.left),
-            max(a.ended + self.by, NOW - 30) if a.ended else 0,
+            # Older than it takes to settle, or to forget it where all are heard.
+            max(a.ended + self.by, NOW - 6) if a.ended else 0,
+            self.round(a.noted, NOW - 5),
             self.round(a.newest, NOW - 30),
         )
 

@@ -49,7 +49,7 @@ def test_the_round_from_which_all_count(found: Heard, settled: int | None, why: 
 
 def test_a_burst_is_whole_until_somebody_left_it_or_saw_a_gap() -> None:
     assert RUNNING.is_whole and ENDED.is_whole
-    assert not RUNNING.abandoned(95).is_whole and not ENDED.with_gap().is_whole
+    assert not RUNNING.abandoned(95).is_whole and not ENDED.with_gap(100).is_whole
     assert not Aftermath().is_whole, "there is none"
     assert Aftermath(BURST, gap_of=b"another!").is_whole
 
@@ -62,12 +62,28 @@ def test_gaps_are_heard_of_this_burst_only() -> None:
 
 
 def test_it_is_remembered_while_somebody_may_still_be_in_it() -> None:
-    bound = replace(cell(120, (0, 0, 0)), proposal=BURST, confirmed=True)
     past = 100 + MEMORY_ROUNDS
-    assert [ENDED.is_past(now, []) for now in (past - 1, past)] == [False, True]
-    assert not ENDED.is_past(past, [bound])
-    assert ENDED.is_past(past, [replace(bound, confirmed=False)])
+    bound = replace(OUT[0], proposal=BURST, confirmed=True)
+    proposed = replace(bound, confirmed=False)
+    assert [ENDED.is_past(heard(now, OUT, OUT, OUT)) for now in (past - 1, past)] == [False, True]
+    assert not ENDED.is_past(heard(past, OUT, OUT, (bound,)))
+    assert ENDED.is_past(heard(past, OUT, OUT, (proposed,)))
+
+
+def test_it_is_remembered_until_each_of_its_members_is_heard() -> None:
+    """Whoever is not may be waiting for its last cells, and have a gap to tell of."""
+    late = 100 + 50 * MEMORY_ROUNDS
+    assert not ENDED.is_past(heard(late, OUT, OUT, (), row=0b011))
+    assert ENDED.is_past(heard(late, OUT, OUT, OUT))
+    of_two = replace(ENDED, burst=make_proposal(Kind.BURST, 90, 4, 0b011, 128, 1000))
+    assert of_two.is_past(heard(late, OUT, OUT, (), row=0b011))
+
+
+def test_a_gap_that_is_heard_of_late_is_passed_on_as_long_as_any() -> None:
+    ended = ENDED.with_gap(140)
+    for now, is_past in ((139 + MEMORY_ROUNDS, False), (140 + MEMORY_ROUNDS, True)):
+        assert ended.is_past(heard(now, OUT, OUT, OUT)) is is_past
 
 
 def test_of_a_forgotten_burst_its_age_stays() -> None:
-    assert ENDED.with_gap().forgotten() == Aftermath(newest=90)
+    assert ENDED.with_gap(100).forgotten() == Aftermath(newest=90)

@@ -79,6 +79,8 @@ class Checks:
         """When a node's first and last cells of bursts left since then."""
         self.delivered_ns: dict[tuple[int, int], int] = {}
         """When the newest cell was sent that has come in, by (source, target)."""
+        self.began_ns: dict[bytes, int] = {}
+        """By burst, when its first cell left."""
         self.bursts: dict[bytes, int] = {}
         """Lengths of all bursts ever begun."""
         self.finished: Counter[bytes] = Counter()
@@ -149,6 +151,7 @@ class Checks:
         if shown_gear != gear:
             raise BrokenPromiseError(f"node {node.lane}: a cell of the wrong length for its gear")
         if gear is Gear.BURST:
+            self.began_ns.setdefault(burst, now_ns)
             self._burst_cell(node, burst, k, length)
             first_ns, _ = self._burst_ns[node.lane] or (now_ns, now_ns)
             self._burst_ns[node.lane] = first_ns, now_ns

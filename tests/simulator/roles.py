@@ -21,9 +21,14 @@ CUT_OFF = 2
 SOURCES = (0, CUT_OFF)
 CUT_LINK = (0, 1)
 """Cut in a burst, and again in its repeat."""
-PACES = ("max", "grid")
-LARGE, SMALL = 200_000, 1_000
-"""Of bytes: a burst's, and what rides in heartbeats."""
+LARGER, LARGE, SMALL = 400_000, 200_000, 1_000
+"""Of bytes: more than a burst of a programme carries, a burst's, and what rides in heartbeats."""
+PERIOD_MS, WINDOW = 100, 8
+CUTS = {
+    f"{pace}, {size} bytes, {'all' if not last else f'the last {last}'} cells": (pace, size, last)
+    for pace in ("max", "grid")
+    for size, last in ((LARGE, 0), (LARGER, 0), (LARGER, WINDOW))
+}
 
 LOOK_NS = 5 * MS
 LATEST_NS = 120 * S
@@ -50,9 +55,9 @@ def at_rest(*, floor: int = 0, pace: str = "max", min_view: int = 2) -> Iterator
     plan = Plan(
         seed=6,
         nodes=NODES,
-        period_ms=100,
+        period_ms=PERIOD_MS,
         pace=pace,
-        window=8,
+        window=WINDOW,
         rest_mean_ms=50,
         min_view=min_view,
         hostile=False,
@@ -122,20 +127,25 @@ def cut_off(source: int, floor: int) -> list[list[int]]:
         return [lengths[before:meanwhile], lengths[meanwhile:]]
 
 
-def is_bursting(flock: BoxFlock) -> bool:
-    """Whether any node is in a burst that it has begun."""
-    emitters = [node.emitter for node in flock.nodes]
-    return any(one is not None and one._run is not None and one._run.sent > 0 for one in emitters)
+def is_bursting(flock: BoxFlock, last: int = 0) -> bool:
+    """Whether any node is in a burst that it has begun, and has no more than `last` cells to send;
+    0: or more."""
+    for node in flock.nodes:
+        run = node.emitter._run if node.emitter is not None else None
+        if run is not None and run.sent > 0 and (not last or run.sent >= run.length - last):
+            return True
+    return False
 
 
-def cut_twice(source: int, pace: str) -> list[list[int]]:
-    """Lengths of a burst and of its repeat, in both of which cells of one link are lost, and of
-    what follows. Only who was at that end, and has something to say, has lost any of it."""
+def cut_twice(source: int, pace: str, size: int, last: int) -> list[list[list[int]]]:
+    """A burst and its repeat, in both of which cells of one link are lost, and what follows: of
+    each the length, and in which round after the repeat it began. Only who was at that end, and has
+    something to say, has lost any of it. `last`: just so many cells of the end, 0 for all."""
     with at_rest(pace=pace, min_view=NODES) as flock:
         before = len(flock.checks.bursts)
-        act(flock, source, ACTS["a large file"])
+        act(flock, source, lambda disk: disk.write_file("large", content(size, 1)))
         for _ in range(2):
-            while not is_bursting(flock):
+            while not is_bursting(flock, last):
                 flock.pass_until(flock.now_ns + MS)
                 assert flock.now_ns < LATEST_NS, "no burst, or none that repeats it"
             flock.cut([CUT_LINK])
@@ -146,8 +156,14 @@ def cut_twice(source: int, pace: str) -> list[list[int]]:
         flock.pass_until(flock.now_ns + S)
         assert flock.pass_until(flock.now_ns + 60 * S, flock.at_rest), flock.unrest()
         assert all(disk.find("large") is not None for disk in flock.disks)
-        lengths = list(flock.checks.bursts.values())
-        return [lengths[before:after], lengths[after:]]
+        bursts = list(flock.checks.bursts.items())[before:]
+        began = [flock.checks.began_ns[burst] for burst, _ in bursts]
+        repeated = began[after - before - 1]
+        found = [
+            [length, round((at - repeated) / (PERIOD_MS * MS))]
+            for (_, length), at in zip(bursts, began, strict=True)
+        ]
+        return [found[: after - before], found[after - before :]]
 
 
 def main() -> None:
@@ -156,7 +172,9 @@ def main() -> None:
         "cut off": {
             str(floor): [cut_off(source, floor) for source in SOURCES] for floor in (0, NODES)
         },
-        "cut twice": {pace: [cut_twice(source, pace) for source in SOURCES] for pace in PACES},
+        "cut twice": {
+            name: [cut_twice(source, *what) for source in SOURCES] for name, what in CUTS.items()
+        },
     }
     print(json.dumps(found, indent=1))
 
