@@ -113,7 +113,7 @@ class Node:
         self._loop = Loop()
         self._started.callback(self._end_if_told)  # last: what came while all was closed counts
         self._started.callback(self._loop.close)
-        self._loop.catch(*processes.OF_A_PERSON)
+        self._loop.catch(*processes.OF_A_PERSON, *processes.stops_of_a_terminal())
 
     def run(self) -> int:
         """Until told to stop. Raises `FlocksyError` when the node cannot go on."""
@@ -265,6 +265,9 @@ class Node:
         if number in _ENDING:
             self.successor = None
             self._leave("leaving")
+            return
+        if number not in processes.OF_A_PERSON:  # a terminal stops this node
+            self._wire.stand_still()
             return
         try:
             log.info("%s: %s", self._configured.settings.config_path, self.read_anew())

@@ -112,6 +112,11 @@ class WireProcess:
         self.alive = self.alive and self.seam.poll()
         return self.alive
 
+    def stand_still(self) -> None:
+        """A terminal stops the node (Ctrl-Z), and does not know of this process. Alone it would
+        keep the node in the view, and take in what nobody takes from it: all would wait."""
+        processes.stand_still(self.process.pid if self.process.is_alive() else None)
+
     def failure(self) -> FlocksyError:
         """Why the process has ended, once `seam.poll` said that it has."""
         self.process.join(END_SECONDS)

@@ -29,6 +29,8 @@ OF_A_PERSON = tuple(
 )
 """What a person, the system or a terminal tells a node, the latter all its processes at once."""
 
+_OF_A_TERMINAL = tuple(signal.Signals[name] for name in ("SIGTSTP",) if hasattr(signal, name))
+
 
 def set_nice(level: int) -> bool:
     """Set the niceness of this process (19: most modest). False where it is not allowed."""
@@ -91,8 +93,8 @@ def set_short_slice() -> bool:
 
 def leave_session() -> bool:
     """Let this process be a session of its own. Where Linux shares the processor out among sessions
-    first (sched(7), autogroup), what it started from does not use up its part then. False where it
-    is one already."""
+    first (sched(7), autogroup), what it started from does not use up its part then. What a terminal
+    tells the others does not reach it any more. False where it is one already."""
     if sys.platform == "win32":
         return False
     try:
@@ -100,6 +102,34 @@ def leave_session() -> bool:
     except OSError:
         return False
     return True
+
+
+def stops_of_a_terminal() -> tuple[signal.Signals, ...]:
+    """By what a terminal stops this process (Ctrl-Z), where it was not started to ignore that."""
+    return tuple(
+        number for number in _OF_A_TERMINAL if signal.getsignal(number) is not signal.SIG_IGN
+    )
+
+
+def stand_still(other: int | None) -> None:
+    """What Ctrl-Z does: stop this process, and `other`, which is in another session and was told
+    nothing. Returns when this process is continued, and so is the other one then.
+
+    To be called by the main thread, when this process caught what a terminal had told it. The
+    kernel is asked to stop it by that very signal: it does not where no shell of this session could
+    wake it up again.
+    """
+    if sys.platform == "win32":
+        return
+    if other is not None:
+        os.kill(other, signal.SIGSTOP)
+    before = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+    try:
+        signal.raise_signal(signal.SIGTSTP)  # to this thread, so it stops right here
+    finally:
+        signal.signal(signal.SIGTSTP, before)
+        if other is not None:
+            os.kill(other, signal.SIGCONT)
 
 
 def time_slice_ns(thread: int = 0) -> int | None:

@@ -18,7 +18,8 @@ WIRE = "wire"
 SCANNER = "scanner"
 
 _TRACKER = b"resource_tracker"
-_USER_TICKS = 11  # fields of /proc/PID/stat, counted after the name in brackets
+_STATE = 0  # fields of /proc/PID/stat, counted after the name in brackets
+_USER_TICKS = 11
 _SYSTEM_TICKS = 12
 _STARTED = 19
 
@@ -77,6 +78,11 @@ def taken(pid: int) -> Taken:
         threads=int(status["Threads"]),
         cpu_seconds=ticks / os.sysconf("SC_CLK_TCK"),
     )
+
+
+def stands_still(pid: int) -> bool:
+    """Whether it was stopped, by a signal, and not continued."""
+    return _stat(pid)[_STATE] == "T"
 
 
 def _stat(pid: int) -> list[str]:

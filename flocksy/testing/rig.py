@@ -106,6 +106,7 @@ class RigNode:
     control: str = ""
     flags: tuple[str, ...] = ()  # when it is started
     program: tuple[str, ...] = ("flocksy",)  # the module that is started, and words for it
+    is_job: bool = False  # started as a shell does, in whose session Ctrl-Z stops it
     key_files: tuple[str, ...] = ()  # on every command line, where the configuration names none
 
     @property
@@ -191,7 +192,9 @@ class Rig:
                 stdout=log,
                 stderr=log,
                 preexec_fn=node.before_start,
-                start_new_session=True,  # Ctrl-C is for the rig, which then stops the nodes
+                # In either case Ctrl-C is for the rig, which then stops the nodes.
+                start_new_session=not node.is_job,
+                process_group=0 if node.is_job else None,
             )
 
     def start_all(self) -> None:

@@ -6,8 +6,9 @@ from __future__ import annotations
 import os
 import signal
 
-from flocksy.testing.processes import SCANNER, children, roles
+from flocksy.testing.processes import SCANNER, WIRE, children, roles, stands_still
 from flocksy.testing.rig import Rig, wait_until
+from tests.integration.world import view_of
 
 
 def test_it_is_started_again(rig: Rig) -> None:
@@ -40,3 +41,33 @@ def test_what_a_terminal_tells_the_whole_group_is_for_the_node_alone(rig: Rig) -
     assert one.process.wait(20) == 0
     said = one.log.read_text()[began:]
     assert "ended unexpectedly" not in said and "resource_tracker" not in said
+
+
+def test_ctrl_z_stops_the_wire_process_too(rig: Rig) -> None:
+    """Else the node stayed in the view, and its in ring filled: all had to wait for it."""
+    one, other = rig.nodes[0], rig.nodes[2]
+    rig.stop(one)
+    one.is_job = True
+    for node in rig.nodes:
+        if not node.running:
+            rig.start(node)
+    rig.wait_for_view()
+    assert one.process is not None
+    pid = one.process.pid
+    all_of_it = roles(pid)
+    assert WIRE in all_of_it and os.getpgid(all_of_it[WIRE]) != pid
+    os.killpg(pid, signal.SIGTSTP)
+    try:
+        wait_until(
+            lambda: all(stands_still(each) for each in all_of_it.values()), "all stand still", 20
+        )
+        wait_until(lambda: view_of(other) == 2, "the others fly on in a view of two", 30)
+        (other.box / "meanwhile").write_text("told to who is there")
+        wait_until((rig.nodes[1].box / "meanwhile").exists, "the others are equal", 30)
+        assert not (one.box / "meanwhile").exists()
+    finally:
+        os.killpg(pid, signal.SIGCONT)
+    rig.wait_for_view()
+    rig.wait_equal()
+    assert (one.box / "meanwhile").exists()
+    assert roles(pid) == all_of_it

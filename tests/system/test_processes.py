@@ -10,6 +10,8 @@ import sys
 import pytest
 
 from flocksy.system import processes
+from flocksy.testing.processes import stands_still
+from flocksy.testing.rig import wait_until
 
 linux_alone = pytest.mark.skipif(sys.platform != "linux", reason="classes and slices of Linux")
 
@@ -29,6 +31,51 @@ def test_a_child_dies_with_its_parent() -> None:
         assert child.stdout.readline() == b"up\n"
         child.send_signal(signal.SIGKILL)
         assert child.stdout.read() == b""
+
+
+@linux_alone
+@pytest.mark.parametrize("has_shell", [True, False])
+def test_who_is_stopped_by_a_terminal_stops_another_session_too(has_shell: bool) -> None:
+    """Not where there is no shell of the same session that could wake it up again: the kernel then
+    stops nobody, and the other one goes on as well."""
+    script = (
+        "import subprocess, sys; from flocksy.system import processes as p;"
+        "other = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE,"
+        " start_new_session=True);"
+        "print(other.pid, flush=True); input(); p.stand_still(other.pid);"
+        "print('on', flush=True); input(); other.communicate(b'\\n')"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=not has_shell,
+        process_group=0 if has_shell else None,
+    ) as child:
+        assert child.stdin is not None and child.stdout is not None
+        other = int(child.stdout.readline())
+        child.stdin.write("\n")
+        child.stdin.flush()
+        if has_shell:
+            both = (child.pid, other)
+            wait_until(lambda: all(stands_still(pid) for pid in both), "both stand still", 20)
+            os.killpg(child.pid, signal.SIGCONT)
+        assert child.stdout.readline() == "on\n"
+        wait_until(lambda: not stands_still(other), "the other goes on", 20)
+        child.stdin.write("\n")
+        child.stdin.flush()
+        assert child.wait(20) == 0
+
+
+@linux_alone
+def test_who_ignores_a_terminal_goes_on_ignoring_it() -> None:
+    script = (
+        "import signal; from flocksy.system import processes as p;"
+        "print(len(p.stops_of_a_terminal())); signal.signal(signal.SIGTSTP, signal.SIG_IGN);"
+        "print(len(p.stops_of_a_terminal()))"
+    )
+    assert told_by(script) == ["1", "0"]
 
 
 def test_modest_processes() -> None:
