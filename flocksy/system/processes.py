@@ -44,14 +44,23 @@ def set_nice(level: int) -> bool:
 
 
 def run_in_batches() -> bool:
-    """Let this thread, and those it starts, take the processor from nobody when they wake up."""
+    """Let this thread, and those it starts, take the processor from nobody when they wake up. False
+    where that cannot be, and in a class that a person chose (`chrt`): it stays."""
+    if sys.platform != "linux":
+        return False
+    return _to_class(os.SCHED_BATCH, instead_of=os.SCHED_OTHER)
+
+
+def _to_class(wanted: int, *, instead_of: int) -> bool:
+    """Whether this thread is of that class, into which it goes from that other one alone."""
     if sys.platform != "linux":
         return False
     try:
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        if os.sched_getscheduler(0) == instead_of:
+            os.sched_setscheduler(0, wanted, os.sched_param(0))
+        return os.sched_getscheduler(0) == wanted
     except OSError:
         return False
-    return True
 
 
 class _SchedAttr(ctypes.Structure):
@@ -70,13 +79,17 @@ class _SchedAttr(ctypes.Structure):
 def set_short_slice() -> bool:
     """Let this thread, and those it starts, have the processor at once when they wake up, and for a
     short while each time. Niceness alone does not do that since Linux 6.6: who runs keeps its time
-    slice, unless who wakes up has a shorter one. False before Linux 6.12, which has no such thing.
+    slice, unless who wakes up has a shorter one. False before Linux 6.12, which has no such thing,
+    and in a class that a person chose. In batches it runs no more in any case.
 
     To be called after `set_nice`; it needs no right.
     """
     if sys.platform != "linux":
         return False
-    # The usual class as well: a parent that runs in batches hands that on to its children.
+    # First, and by itself: a parent that runs in batches hands that on to its children, also where
+    # there are no slices.
+    if not _to_class(os.SCHED_OTHER, instead_of=os.SCHED_BATCH):
+        return False
     attributes = _SchedAttr(
         size=ctypes.sizeof(_SchedAttr),
         policy=os.SCHED_OTHER,

@@ -131,6 +131,28 @@ def test_who_wants_a_short_slice_runs_in_batches_no_more() -> None:
 
 
 @linux_alone
+def test_nor_where_there_are_no_slices() -> None:
+    """The wire process would give way to all others for good: its parent runs in batches."""
+    script = (
+        "import os; from flocksy.system import processes as p; p._SCHED_SETATTR_CALL = {};"
+        "p.run_in_batches(); print(p.set_short_slice(), os.sched_getscheduler(0))"
+    )
+    assert told_by(script) == ["False", str(os.SCHED_OTHER)]
+
+
+@linux_alone
+def test_a_class_that_a_person_chose_stays() -> None:
+    """`chrt`, or CPUSchedulingPolicy= of a unit. This one needs no right."""
+    script = (
+        "import os; from flocksy.system import processes as p;"
+        "os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0));"
+        "print(p.run_in_batches(), os.sched_getscheduler(0));"
+        "print(p.set_short_slice(), os.sched_getscheduler(0))"
+    )
+    assert told_by(script) == ["False", str(os.SCHED_IDLE)] * 2
+
+
+@linux_alone
 def test_a_kernel_without_slices_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flocksy.system.processes._SCHED_SETATTR_CALL", {})
     assert not processes.set_short_slice()
