@@ -8,7 +8,7 @@ nobody yet to be equal with.
 
 How long it stays does not say whether it brought something: it waits for the delay of what was
 changed outside (`boxes/outside.py`) in either case, and for one more after that, lest it goes right
-after what it has told.
+after what it has told. Without such a delay (profile `fast`) it does: telling takes its time.
 """
 
 from __future__ import annotations
@@ -78,9 +78,10 @@ class Once:
             else:
                 rest.append(box)
         exchange, report = self._exchange, self._exchange.report
-        if exchange.outside.holding:
-            self._released_at = None
-        elif self._released_at is None:
+        outside = exchange.outside
+        if outside.holding and not outside.away:
+            self._released_at = None  # a delay was drawn: not so after a view has only faltered
+        elif self._released_at is None and not outside.away:
             self._released_at = now
         calm = report.real_allowed and report.burst is None and not exchange.waiting_bytes
         if (

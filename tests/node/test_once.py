@@ -9,6 +9,7 @@ import pytest
 
 from flocksy.boxes.announcing import MAX_DELAY_FACTOR
 from flocksy.boxes.disk.port import PRIVATE
+from flocksy.boxes.outside import BRIEF_ROUNDS
 from flocksy.config.load import load
 from flocksy.node.once import MISSING_SECONDS, Once
 from flocksy.node.reports import Reporter
@@ -84,7 +85,9 @@ def test_what_a_person_has_paused_is_not_waited_for(flock: Flock, place: Place) 
 
 
 def test_what_waits_for_a_word_is_named(tmp_path: Path, spool: Path, place: Place) -> None:
-    """What was deleted in the drawer is deleted for nobody else, and nobody takes it for equal."""
+    """What was deleted in the drawer is deleted for nobody else, and nobody takes it for equal.
+    The words are logged: what is deleted is said by a command, which answers with no node running.
+    """
     with Guarded(tmp_path, spool) as flock:
         flock.write(0, "file", "x")
         flock.settle_equal()
@@ -93,11 +96,23 @@ def test_what_waits_for_a_word_is_named(tmp_path: Path, spool: Path, place: Plac
         flock.restart(0)
         once, began = once_of(flock, place), flock.now
         words = words_of(once, flock)
-        assert words.startswith("not equal: box: waits for your word: 1 deletion (file)")
-        assert "flocksy reject box" in words
+        assert words == "not equal: box: waits for your word: see flocksy deleted; leaving"
         assert once.exit_status == EXIT_FAULT
         assert flock.now - began >= MISSING_SECONDS
         assert flock.path(1, "file").exists()
+
+
+def test_two_trees_that_wait_for_a_word_are_told_in_full(
+    tmp_path: Path, spool: Path, place: Place
+) -> None:
+    """Both sides know of it, and have it in their logs already."""
+    with Guarded(tmp_path, spool) as flock:
+        flock.settle()
+        once = once_of(flock, place)
+        box = flock.box(0)
+        box.guard._strangers = "have no paths in common;"
+        words = words_of(once, flock)
+        assert "waits for your word: have no paths in common; flocksy approve box" in words
 
 
 @pytest.mark.parametrize(("waits", "longer"), [(1.0, 0.5), (0.1, 1.0), (0.5, 0.0)])
@@ -123,6 +138,30 @@ def test_how_long_it_stays_does_not_say_whether_it_brought_something(
             assert stays[-1] >= (waits + longer) * OUTSIDE_S
     # With nothing drawn at the end it stays for as long as telling takes.
     assert max(stays) - min(stays) < (0.3 if longer else 2.0), stays
+
+
+@pytest.mark.parametrize("rounds", [BRIEF_ROUNDS // 2, 2 * BRIEF_ROUNDS])
+def test_only_who_waits_outside_anew_stays_anew(flock: Flock, place: Place, rounds: int) -> None:
+    """A view that only falters has nobody wait for what was changed outside, nor at the end."""
+    flock.settle()
+    outside, waits, longer = flock.nodes[0].exchange.outside, 0.2, 4.0
+    outside._mean_s, outside._draw = OUTSIDE_S, Delays(waits)
+    stays = []
+    for falters in (False, True):
+        once, began = once_of(flock, place, Delays(longer)), flock.now
+        half = longer * OUTSIDE_S / 2
+        back_s = 0.0
+        while once.turn(flock.now)[1] is None:
+            flock.step()
+            if falters and flock.now - began >= half:
+                falters, flock.quorum = False, False
+                for _ in range(rounds):
+                    assert once.turn(flock.now)[1] is None
+                    flock.step()
+                flock.quorum, back_s = True, flock.now - began
+        stays.append(flock.now - began)
+    later_s = back_s + waits * OUTSIDE_S if rounds > BRIEF_ROUNDS else 0.0
+    assert stays[1] - stays[0] == pytest.approx(later_s, abs=0.5)
 
 
 def test_what_is_drawn_at_the_end_is_bounded(flock: Flock, place: Place) -> None:
