@@ -19,6 +19,7 @@ from flocksy.seam.limits import (
 )
 from flocksy.seam.report import AddressBlock, BoxReportBlock, WireReportBlock
 from flocksy.seam.ring import Ring, ring_bytes
+from flocksy.system import memory
 
 META_BYTES = 64
 """Before the cell in every slot: what the wire knows about it, or the burst it is meant for."""
@@ -92,9 +93,18 @@ class SeamMemory:
     """The shared memory of a seam cut into its parts, the same on both ends."""
 
     def __init__(self, shape: SeamShape, name: str | None) -> None:
+        """`name`: of the memory that the other end has made, None to make it. Raises `OSError`
+        where there is no room for it."""
         shape.check()
         total = sum(shape.sizes())
         self.shared = shared_memory.SharedMemory(name=name, create=name is None, size=total)
+        if name is None:
+            try:
+                memory.reserve_shared(self.shared.name, total)
+            except BaseException:
+                self.shared.close()
+                self.shared.unlink()
+                raise
         assert self.shared.buf is not None
         view = memoryview(self.shared.buf)
         parts = []

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import errno
+import os
 import sys
 
-from flocksy.system.kernel import LIBC
+from flocksy.system.kernel import LIBC, is_unsupported
 
 _M_TRIM_THRESHOLD = -1  # malloc.h
 _M_MMAP_THRESHOLD = -3
 _KEPT_BYTES = 32 << 20  # the largest threshold that glibc takes
+
+_SHARED = "/dev/shm"
+"""Where shared memory lies, by shm_overview(7)."""
 
 _LEAST_SECRET = 8
 """Shorter texts may be shared by the interpreter: they are no secrets."""
@@ -31,6 +36,30 @@ def keep_freed_memory() -> bool:
         return False
     done = mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES) and mallopt(_M_TRIM_THRESHOLD, 8 * _KEPT_BYTES)
     return bool(done)
+
+
+def reserve_shared(name: str, size: int) -> None:
+    """Have all of a piece of shared memory there. Linux gives its pages when they are used first,
+    and kills who uses one that there is no room for (SIGBUS). Raises `OSError`, ENOSPC among them;
+    elsewhere, and where shared memory is nothing that can be reserved, it does nothing.
+    """
+    if sys.platform != "linux":
+        return
+    try:
+        descriptor = os.open(f"{_SHARED}/{name.lstrip('/')}", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return  # it lies elsewhere
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as error:
+        if is_unsupported(error):
+            return
+        if error.errno == errno.ENOSPC:
+            needed = -(-size >> 20)
+            raise OSError(errno.ENOSPC, f"{_SHARED} has no room for {needed} MiB") from error
+        raise
+    finally:
+        os.close(descriptor)
 
 
 def forbid_core_dumps() -> bool:

@@ -6,6 +6,7 @@ import errno
 import gc
 import multiprocessing
 import os
+import re
 import sys
 import threading
 from multiprocessing.process import BaseProcess
@@ -88,6 +89,23 @@ def test_a_wire_process_is_refused_in_one_line(
         with pytest.raises(FlocksyError, match="wire process cannot be started") as refused:
             WireProcess(settings)
     assert "\n" not in str(refused.value)
+    assert shared() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="shared memory of Linux")
+def test_a_wire_process_is_refused_where_its_memory_has_no_room(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be killed at the first page that is not there, without a word."""
+    settings = load(place.write(PLAIN))
+    before = shared()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "posix_fallocate", fail(OSError, errno.ENOSPC, "No space left"))
+        with pytest.raises(FlocksyError, match="wire process cannot be started") as refused:
+            WireProcess(settings)
+    words = str(refused.value)
+    assert re.search(r"/dev/shm has no room for \d+ MiB", words) and "make room" in words
+    assert "\n" not in words
     assert shared() == before
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,6 +57,16 @@ def test_a_received_cell_comes_out_with_all_that_is_known_of_it(
     assert bytes(inbound.payload) == b"p" * box.idle_payload
     box.done()
     assert box.take() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="shared memory of Linux")
+def test_all_memory_is_there_before_anybody_uses_it() -> None:
+    box = BoxSeam(SHAPE)
+    try:
+        where = Path("/dev/shm") / box._memory.shared.name.lstrip("/")
+        assert where.stat().st_blocks * 512 >= sum(SHAPE.sizes())
+    finally:
+        box.close()
 
 
 def test_a_full_in_ring_gives_no_room_and_blocks_nobody(seam: tuple[BoxSeam, WireSeam]) -> None:
