@@ -178,10 +178,6 @@ def _set(pid: int, policy: int) -> None:
     os.sched_setscheduler(pid, policy, os.sched_param(0))
 
 
-def _set(pid: int, policy: int) -> None:
-    os.sched_setscheduler(pid, policy, os.sched_param(0))
-
-
 SCANNERS: dict[str, Callable[[int], None]] = {
     "nice 19": lambda pid: _set(pid, os.SCHED_OTHER),
     "nice 19, batch": lambda pid: _set(pid, os.SCHED_BATCH),

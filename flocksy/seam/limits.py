@@ -27,7 +27,9 @@ every cell, whose header grows by a fixed amount per lane; the search for clique
 small; and about 20 is the plan."""
 
 MAX_SEAM_BYTES = 256 << 20
-"""All shared memory of a node. A cell size or a flock that needs more is refused at start."""
+"""All shared memory of a node. A cell size or a flock that needs more is refused at start. Not in
+it: cover, for which the wire process has as many bytes of its own as the burst slots filled ahead
+(`wire/outlet.py`)."""
 
 ERROR_TEXTS = 8
 """Recent error texts a report keeps; older ones are in the log."""
