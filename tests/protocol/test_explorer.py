@@ -72,12 +72,6 @@ def test_promises_hold(bounds: Bounds) -> None:
     explore(bounds)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_promises_hold_with_two_losses_a_crash_and_a_rejoin() -> None:
-    explore(Bounds(losses=2, crashes=1, rejoins=1, needs=1, sizes=(SMALL,)))
-
-
 def patched(name: str, value: object, where: object = Turn) -> AbstractContextManager[object]:
     """A mutant: one part of the step replaced."""
     return mock.patch.object(where, name, value)
