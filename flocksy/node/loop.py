@@ -57,9 +57,9 @@ class Loop:
             self._handlers.append((number, signal.signal(number, self._on_signal)))
 
     def signalled(self) -> list[signal.Signals]:
-        """Signals that came since the last call."""
-        caught, self._signalled = self._signalled, []
-        return caught
+        """Signals that came since the last call, each once: Ctrl-Z twice is no second stop."""
+        caught, self._signalled = dict.fromkeys(self._signalled), []
+        return list(caught)
 
     def wait(self, timeout_s: float) -> None:
         """Run the callbacks of what is ready, after at most `timeout_s` seconds."""

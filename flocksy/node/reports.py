@@ -56,6 +56,7 @@ class Reporter:
         self._last = WireReport()
         self._errors: deque[str] = deque(maxlen=MAX_ERRORS)
         self._burst_began: tuple[bytes, float, int] | None = None
+        self._repeat_id: bytes | None = None  # of the newest repeat
         self._burst_start = 0.0
         self._speed = 0
         self._look_at = 0.0
@@ -333,6 +334,8 @@ class Reporter:
         burst = report.burst
         if burst is not None and (last.burst is None or last.burst.burst_id != burst.burst_id):
             what = "repeated burst" if burst.repeat else "burst"
+            if burst.repeat:
+                self._repeat_id = burst.burst_id
             log.info("%s of %d cells agreed", what, burst.length)
             self._burst_began = None
             self._burst_start = now + (burst.start_elapsed_ns - clocks.elapsed_ns()) / 1e9
@@ -345,8 +348,7 @@ class Reporter:
                 self._speed = int(sent / (now - began))
         over = report.last_burst
         if over is not None and over != last.last_burst:
-            known = (burst, last.burst)
-            if not any(one and one.burst_id == over.burst_id and one.repeat for one in known):
+            if over.burst_id != self._repeat_id:
                 follows = "it is repeated"
             elif report.programme:
                 follows = "as after a join, bursts follow, needed or not"

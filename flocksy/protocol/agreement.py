@@ -344,7 +344,9 @@ class _Turn:
         """Show the newest proposal there is: one that others show, or one collected here."""
         if self.inputs.leaving or self.mode not in PROPOSES:
             return
-        choice = Choice(self.parameters, self.heard, self.mode, self.epoch, self.floor, self.known)
+        begins = self.needs.programme.begins if self.needs.programme is not None else 0
+        where = (self.mode, self.epoch, self.floor, self.known, begins)
+        choice = Choice(self.parameters, self.heard, *where)
         best = choice.shown_by_others()
         if best is None and self.proposal is None:
             best = choice.collected_here()

@@ -25,6 +25,7 @@ class Choice:
     Args:
         floor: largest r0 ever shown.
         known: members of the newest view it was in.
+        begins: round before which there is no burst but a repeat, for one of a programme is owed.
     """
 
     parameters: Parameters
@@ -33,6 +34,7 @@ class Choice:
     epoch: Epoch
     floor: int
     known: int
+    begins: int
 
     def shown_by_others(self) -> Proposal | None:
         """The newest that others show and that this node may show too."""
@@ -70,8 +72,13 @@ class Choice:
         if proposal.members != self.heard.candidate:
             return False
         if proposal.kind is Kind.BURST:
-            return self.mode in FREE and proposal.epoch == self.epoch
+            return self.mode in FREE and proposal.epoch == self.epoch and self._is_time(proposal)
         return self.mode is not Mode.PROPOSING and self._is_worth_a_view(proposal)
+
+    def _is_time(self, burst: Proposal) -> bool:
+        """Who has not heard yet that a repeat was spoilt may still show a need, larger perhaps than
+        what a programme carries. Whoever knows takes no part in a burst for it."""
+        return burst.repeat or burst.round >= self.begins
 
     def _is_worth_a_view(self, proposal: Proposal) -> bool:
         large = proposal.members.bit_count() >= self.parameters.min_view

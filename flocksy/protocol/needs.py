@@ -131,7 +131,7 @@ class Needs:
         if burst.repeat:
             if not parameters.programme_cells:
                 return self  # on a timetable bursts come anyway
-            return replace(self, latch=None, programme=spoilt(burst.round))
+            return replace(self, latch=None, programme=spoilt(self.programme, burst.round))
         if self.owed is not None and self.owed.length > burst.length:
             return self
         pause = pause_rounds(burst.id, parameters.rest_mean_ms, parameters.period_ms)

@@ -52,7 +52,8 @@ class Programme:
     Args:
         left: bursts to come, at least 1.
         begins: round before which no need is shown.
-        since: r0 of the view of the first join that it is owed for, or of a spoilt repeat after it.
+        since: r0 of the view of the first join that it is owed for, or the round in which it was to
+            begin after a spoilt repeat.
     """
 
     left: int
@@ -61,15 +62,22 @@ class Programme:
 
 
 def joined(owed: Programme | None, round_: int) -> Programme:
-    """After a join with a view of that r0. Debts are not added up: the new one is all there is."""
+    """After a join with a view of that r0. Debts are not added up: the new one is all there is. And
+    where the last one could have begun for as long as a join waits, nothing is put off by it."""
+    if owed is not None and round_ >= owed.begins + JOIN_ROUNDS:
+        owed = None
     since = round_ if owed is None else owed.since
     begins = min(round_ + JOIN_ROUNDS, since + MOST_JOIN_ROUNDS)
     return Programme(PROGRAMME_BURSTS, begins, since)
 
 
-def spoilt(round_: int) -> Programme:
-    """After a repeat with that r0 was left or had a gap, whatever is owed: not added up either."""
-    return Programme(PROGRAMME_BURSTS, round_ + MOST_JOIN_ROUNDS, round_)
+def spoilt(owed: Programme | None, round_: int) -> Programme:
+    """After a repeat with that r0 was left or had a gap. Not added up either; but heard of after a
+    join it takes nothing from what that one waits."""
+    begins = round_ + MOST_JOIN_ROUNDS
+    if owed is not None:
+        begins = max(begins, owed.begins)
+    return Programme(PROGRAMME_BURSTS, begins, begins)
 
 
 def one_less(owed: Programme | None) -> Programme | None:

@@ -26,13 +26,17 @@ BURST = b"a burst!"
         (True, 0, "it was a repeat, and is not repeated"),
     ],
 )
-@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize(
+    ("finished", "late"),
+    [(True, False), (False, False), pytest.param(True, True, id="heard of when it is over")],
+)
 def test_the_log_says_what_follows(
     flock: Flock,
     place: Place,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     finished: bool,
+    late: bool,
     repeat: bool,
     programme: int,
     follows: str,
@@ -40,12 +44,16 @@ def test_the_log_says_what_follows(
     node = flock.nodes[0]
     reporter = Reporter(load(place.write(PLAIN)), node.exchange, node.keeper)
     caplog.set_level(logging.INFO)
-    for report in (
+    reports = [
         WireReport(),
         WireReport(burst=AgreedBurst(BURST, 0b111, 1, 64, repeat)),
+        WireReport(last_burst=LastBurst(BURST, finished, gap=not late)),
         WireReport(last_burst=LastBurst(BURST, finished, gap=True), programme=programme),
-    ):
+    ]
+    if not late:
+        del reports[2]
+    for report in reports:
         monkeypatch.setattr(node.exchange, "_report", report)
         reporter.turn(0.0)
-    (said,) = (line for line in caplog.messages if "lost somewhere" in line or "aborted" in line)
-    assert follows in said
+    said = [line for line in caplog.messages if "lost somewhere" in line or "aborted" in line]
+    assert follows in said[-1]

@@ -284,7 +284,7 @@ class _Canon:
             )
         owing = n.programme
         if owing is not None:
-            begins = max(owing.begins + self.by, NOW)
+            begins = max(owing.begins + self.by, NOW - 20)
             owing = Programme(owing.left, begins, max(owing.since + self.by, NOW - 20))
         return Needs(latch, owed, self.round(n.quiet_until, NOW + 1), owing)
 

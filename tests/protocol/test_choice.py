@@ -33,8 +33,10 @@ def ready(round_: int, **what: object) -> Shown:
     return replace(one, **what)  # type: ignore[arg-type]
 
 
-def choice(*lanes: tuple[Shown, ...], mode: Mode = Mode.READY, floor: int = 0) -> Choice:
-    return Choice(PARAMETERS, Heard(0, 100, lanes, ALL, ALL), mode, EPOCH, floor, ALL)
+def choice(
+    *lanes: tuple[Shown, ...], mode: Mode = Mode.READY, floor: int = 0, begins: int = 0
+) -> Choice:
+    return Choice(PARAMETERS, Heard(0, 100, lanes, ALL, ALL), mode, EPOCH, floor, ALL, begins)
 
 
 def follows(
@@ -69,6 +71,17 @@ def test_what_is_followed(proposal: Proposal, mode: Mode, floor: int, may: bool,
     assert follows(proposal, mode, floor) == may, why
 
 
+@pytest.mark.parametrize(
+    ("repeat", "begins", "may"), [(False, 98, True), (False, 99, False), (True, 99, True)]
+)
+def test_before_a_programme_begins_only_a_repeat_is_followed(
+    repeat: bool, begins: int, may: bool
+) -> None:
+    shown = replace(burst(), repeat=repeat)
+    found = choice((), (ready(99, proposal=shown),), (ready(99),), begins=begins).shown_by_others()
+    assert (found == shown) == may
+
+
 def test_what_is_confirmed_is_adopted_elsewhere_and_not_followed() -> None:
     assert not follows(burst(), confirmed=True)
 
@@ -101,7 +114,7 @@ def test_who_sees_a_join_takes_no_view_without(
     lanes = tuple((ready(98, epoch=Epoch(lane, ALL), joins=joins),) for lane in (1, 2, 3))
     collected = Heard(0, 100, lanes, ALL, ALL)
     one, other = (
-        Choice(parameters, h, Mode.WAITING, EPOCH, 0, known) for h in (followed, collected)
+        Choice(parameters, h, Mode.WAITING, EPOCH, 0, known, 0) for h in (followed, collected)
     )
     assert one.shown_by_others() == (shown if may else None), why
     assert other.collected_here() == (shown if may else None), why
@@ -112,7 +125,7 @@ def test_a_view_below_the_least_size_is_not_worth_it() -> None:
     heard = Heard(0, 100, lanes, 0b001, 0b001)
     for min_view in (1, 2):
         parameters = replace(PARAMETERS, min_view=min_view)
-        found = Choice(parameters, heard, Mode.WAITING, EPOCH, 0, ALL).collected_here()
+        found = Choice(parameters, heard, Mode.WAITING, EPOCH, 0, ALL, 0).collected_here()
         assert (found is None) == (min_view == 2)
 
 

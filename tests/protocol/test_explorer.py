@@ -191,7 +191,7 @@ def programme_only_with_need() -> AbstractContextManager[object]:
 
 def repeat_without_programme() -> AbstractContextManager[object]:
     """After a repeat that was left there are bursts only where somebody needs one."""
-    return patched("spoilt", lambda _: None, needs)
+    return patched("spoilt", lambda *_: None, needs)
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_one_repeat_is_owed_of_the_longest_and_none_of_a_repeat() -> None:
 
 @pytest.mark.parametrize("owed", [None, Programme(1, 95, 79)])
 def test_of_a_repeat_a_programme_is_owed_whoever_lacks_anything(owed: Programme | None) -> None:
-    programme = spoilt(REPEAT.round)
+    programme = spoilt(owed, REPEAT.round)
     for shown_from in (100, 101):
         needs = Needs(Latch(9, shown_from), programme=owed)
         assert needs.owing(REPEAT, 100, PARAMETERS) == Needs(programme=programme)

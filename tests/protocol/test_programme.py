@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 
 import pytest
 
@@ -259,10 +258,10 @@ def test_who_spoils_every_burst_has_them_come_after_the_same_wait_and_no_more_ow
     assert len(plans(flock)) == 10 + PROGRAMME_BURSTS
 
 
-def late_gaps(late: int) -> list[tuple[int, bool]]:
+def late_gaps(late: int, lost: int) -> list[tuple[int, bool]]:
     """Member 2 ends that burst, and its repeat if that is later, long after the others, who do not
-    know of its gap until then. Meanwhile member 0 has come to need more than a programme carries.
-    All bursts, until it has it."""
+    know of its gap until then; member 0 not for as many further rounds as are `lost`. Meanwhile
+    member 0 has come to need more than a programme carries. All bursts, until it has it."""
     flock = at_rest()
     flock.members[1].need = 40
     flock.members[2].outcome = Outcome.FINISHED_WITH_GAP
@@ -280,6 +279,8 @@ def late_gaps(late: int) -> list[tuple[int, bool]]:
             flock.tick()
         flock.members[2].burst_rounds = BURST_ROUNDS
     flock.members[2].outcome = Outcome.FINISHED
+    for _ in range(lost):
+        flock.tick({(2, 0)})
     while not any(plan.length > CELLS for plan in plans(flock)):
         flock.tick()
         assert flock.round < 10_000
@@ -288,11 +289,12 @@ def late_gaps(late: int) -> list[tuple[int, bool]]:
     return lengths(flock)
 
 
+@pytest.mark.parametrize("lost", [0, 1, 2, 3])
 @pytest.mark.parametrize("late", [1, 2])
-def test_a_larger_need_shown_before_a_gap_is_heard_of_comes_after_it_too(late: int) -> None:
+def test_a_larger_need_shown_before_a_gap_is_heard_of_comes_after_it(late: int, lost: int) -> None:
     """Else it would be in the place of one of its bursts, or before them."""
     bursts = [(CELLS, False), (CELLS, True), *[(CELLS, False)] * PROGRAMME_BURSTS, (512, False)]
-    assert late_gaps(late) == bursts
+    assert late_gaps(late, lost) == bursts
 
 
 def cut_off_in_a_burst(source: int, late: int) -> list[tuple[list[Plan], list[bool]]]:
@@ -394,20 +396,44 @@ def test_on_a_timetable_there_is_none() -> None:
 # The values themselves.
 
 
-def test_debts_are_not_added_up_and_not_put_off_for_ever() -> None:
+def test_debts_are_not_added_up() -> None:
     owed = joined(None, 1000)
     assert owed == Programme(PROGRAMME_BURSTS, 1000 + JOIN_ROUNDS, 1000)
     again = joined(one_less(owed), 1010)
     assert again == Programme(PROGRAMME_BURSTS, 1010 + JOIN_ROUNDS, 1000)
-    late = joined(again, 1000 + 10 * MOST_JOIN_ROUNDS)
-    assert late == Programme(PROGRAMME_BURSTS, 1000 + MOST_JOIN_ROUNDS, 1000)
 
 
-def test_after_a_spoilt_repeat_the_wait_is_the_longest_and_joins_do_not_make_it_longer() -> None:
-    owed = spoilt(1000)
-    assert owed == Programme(PROGRAMME_BURSTS, 1000 + MOST_JOIN_ROUNDS, 1000)
-    assert joined(owed, 1010) == replace(owed, begins=1010 + JOIN_ROUNDS)
-    assert joined(owed, 1000 + 10 * MOST_JOIN_ROUNDS) == owed
+@pytest.mark.parametrize("apart", [JOIN_ROUNDS - 1, JOIN_ROUNDS, JOIN_ROUNDS + 4, 40])
+def test_members_that_come_and_go_do_not_put_a_programme_off_for_ever(apart: int) -> None:
+    """Of so many rounds after the first join it could begin in as many as a join waits for."""
+    owed, round_, free = joined(None, 1000), 1000, 0
+    while round_ < 1000 + 2 * MOST_JOIN_ROUNDS:
+        round_ += 1
+        free += round_ >= owed.begins
+        if round_ % apart == 0:
+            owed = joined(owed, round_)
+    assert free >= JOIN_ROUNDS
+
+
+def test_after_what_could_long_have_begun_a_join_waits_as_ever() -> None:
+    """Who was cut off in a repeat owes a programme that nobody was there for; what the join is for
+    takes its rounds all the same."""
+    back = 1000 + 10 * MOST_JOIN_ROUNDS
+    for owed in (joined(None, 1000), spoilt(None, 1000)):
+        assert joined(owed, back) == joined(None, back)
+        assert joined(owed, owed.begins + 2).begins == owed.begins + 2 + JOIN_ROUNDS
+
+
+def test_after_a_spoilt_repeat_the_wait_is_the_longest() -> None:
+    owed = spoilt(None, 1000)
+    assert (owed.left, owed.begins) == (PROGRAMME_BURSTS, 1000 + MOST_JOIN_ROUNDS)
+    assert joined(owed, 1010).begins == 1010 + JOIN_ROUNDS
+
+
+def test_a_gap_heard_of_after_a_join_takes_nothing_from_its_wait() -> None:
+    owed = joined(None, 1100)
+    assert spoilt(owed, 1000).begins == owed.begins
+    assert spoilt(owed, 1090).begins == 1090 + MOST_JOIN_ROUNDS
 
 
 def test_it_ends() -> None:
