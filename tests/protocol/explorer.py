@@ -162,10 +162,14 @@ class _Canon:
         """0 stands for everything before `oldest`."""
         return round_ + self.by if round_ + self.by >= oldest else 0
 
+    def burst_round(self, round_: int) -> int:
+        """A burst is remembered until all who were in it are heard; how old it is then is one."""
+        return max(round_ + self.by, NOW - 20)
+
     def identity(self, id_: bytes | None) -> bytes | None:
         if id_ is None:
             return None
-        round_ = int.from_bytes(id_[:2], "big") + self.by
+        round_ = self.burst_round(int.from_bytes(id_[:2], "big"))
         members = self.bitmap(id_[4])
         return bytes((*round_.to_bytes(2, "big"), id_[2], self.number(id_[3]), members, *id_[5:]))
 
@@ -180,7 +184,7 @@ class _Canon:
         return Proposal(
             id_,
             p.kind,
-            p.round + self.by,
+            self.burst_round(p.round),
             self.number(p.number),
             self.bitmap(p.members),
             p.length,

@@ -31,7 +31,7 @@ WIRE = (
         "a burst is joined twice",
         "flocksy.protocol.agreement",
         "                and self.last.newest < burst.round < self.now\n",
-        "                and getattr(self.last.burst, 'round', 0) < burst.round < self.now\n",
+        "                and burst.round < self.now\n",
         plan="joined_twice",
     ),
     Mutant(
