@@ -14,13 +14,10 @@ contents, which nobody would send again, wait in the index.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
-from itertools import islice
-
 from flocksy.boxes.content.here import Here
-from flocksy.boxes.content.incoming import Incoming, Key, Staged
+from flocksy.boxes.content.incoming import Incoming, Key
 from flocksy.boxes.content.temporaries import Temporaries
-from flocksy.boxes.content.wanted import Wanted
+from flocksy.boxes.content.under_way import UnderWay
 from flocksy.boxes.disk.port import Disk
 from flocksy.errors import HostileInput, LimitExceeded
 from flocksy.index.contents import Contents, Piece
@@ -36,7 +33,7 @@ AT_ONCE_BYTES = 4 << 20
 """Of a part that many contents lack so much is written when it comes; the others copy it later."""
 
 
-class Staging:
+class Staging(UnderWay):
     """The incoming contents of one box, one for each (path, root): two paths that are to have the
     same content get a temporary each. (`scratch.Scratch` does the same for our own content.)"""
 
@@ -44,15 +41,9 @@ class Staging:
     """Of the names of the temporaries."""
 
     def __init__(self, disk: Disk, contents: Contents) -> None:
+        super().__init__(Temporaries(disk, self.prefix))
         self._contents = contents
         self._here = Here(disk, contents)
-        self._temporaries = Temporaries(disk, self.prefix)
-        self._incoming: dict[Key, Incoming] = {}
-        self._wanted = Wanted()
-        self._looking: dict[Key, Incoming] = {}
-        self._fresh: list[Staged] = []
-        self._moved: set[Key] = set()
-        self._broken: set[Key] = set()
 
     # -- what is to come -----------------------------------------------------------------------
 
@@ -96,12 +87,15 @@ class Staging:
         self._finish(incoming)
 
     def _begin(self, key: Key, size: int) -> Incoming:
+        self._make_room()
+        incoming = self._incoming[key] = Incoming(key, size, self._temporaries.name(*key), None)
+        return incoming
+
+    def _make_room(self) -> None:
         if len(self._incoming) >= MAX_CONTENTS:
             raise LimitExceeded(
                 f"{len(self._incoming)} files are on their way into one box: more wait for these"
             )
-        incoming = self._incoming[key] = Incoming(key, size, self._temporaries.name(*key), None)
-        return incoming
 
     def _use_what_is_here(self, incoming: Incoming) -> None:
         """Of an earlier run, or of other contents."""
@@ -282,11 +276,6 @@ class Staging:
     def _looked(self, incoming: Incoming) -> None:
         """All that is here of it has been copied; what it still lacks has to come."""
 
-    def copying(self) -> frozenset[bytes]:
-        """Roots of contents that are being copied from this disk: whoever shows them shall go on
-        showing them for now."""
-        return frozenset(root for _, root in self._looking)
-
     def look_again(self, root: bytes) -> None:
         """The content `root` is on this disk now: others that lack its chunks can copy them."""
         if not self._wanted:
@@ -316,38 +305,7 @@ class Staging:
             self._fresh.append(incoming.staged())
         return True
 
-    # -- what is asked -------------------------------------------------------------------------
-
-    def wants(self, limit: int, without: Container[Key] = ()) -> list[bytes]:
-        """Ids of chunks and list blobs still missing, in the order they are best sent in."""
-        every = self._incoming.values() if self._wanted else ()
-        names = (name for one in every if one.key not in without for name in one.lacks())
-        return list(islice(dict.fromkeys(names), limit))
-
-    def samples(self, keys: Iterable[Key]) -> list[bytes]:
-        """One that is missing of each of these contents."""
-        some = (self._incoming[key] for key in keys if key in self._incoming)
-        firsts = (next(incoming.lacks(), None) for incoming in some)
-        return list(dict.fromkeys(name for name in firsts if name is not None))
-
-    def takers(self, names: Iterable[bytes]) -> list[Key]:
-        """The contents that lack any of these."""
-        return [one.key for one in self._wanted.any_of(names)]
-
-    def moved(self) -> set[Key]:
-        """The contents of which something has come from a lane since the last call."""
-        moved, self._moved = self._moved, set()
-        return moved
-
-    def complete(self) -> list[Staged]:
-        """What became complete since the last call."""
-        fresh, self._fresh = self._fresh, []
-        return [one for one in fresh if (one.path, one.root) in self._incoming]
-
-    def staged(self, path: str, root: bytes) -> str | None:
-        """The temporary of a complete content, for the applier."""
-        incoming = self._incoming.get((path, root))
-        return incoming.name if incoming is not None and incoming.complete else None
+    # -- when it is over -----------------------------------------------------------------------
 
     def check(self, path: str, root: bytes) -> None:
         """A complete content could not be used: should its temporary have vanished, or have
@@ -355,26 +313,6 @@ class Staging:
         name = self.staged(path, root)
         if name and not self._temporaries.holds(name, self._incoming[path, root].size):
             self.release(path, root)
-
-    def trouble(self, without: Container[Key] = ()) -> str | None:
-        """Why the disk refused the last write, for people; None when it did not, or when nothing
-        waits for it any more. `without`: what nobody is expected to send does not."""
-        trouble, every = self._temporaries.trouble, self._incoming.values()
-        over = trouble is None or all(one.complete or one.key in without for one in every)
-        return None if over else trouble
-
-    def is_broken(self, path: str, root: bytes) -> bool:
-        """Whether the content can never come to be: its list contradicts itself."""
-        return (path, root) in self._broken
-
-    def roots(self) -> frozenset[bytes]:
-        """What is under way: not to be forgotten by `Contents.forget_unused`."""
-        return frozenset(root for _, root in self._incoming)
-
-    def progress(self) -> tuple[int, int]:
-        """(bytes here, bytes expected) of all contents under way."""
-        every = self._incoming.values()
-        return sum(one.here_bytes for one in every), sum(one.size for one in every)
 
     def release(self, path: str, root: bytes, *, placed: bool = False) -> None:
         """Not needed any more (applied, or superseded): remove what is left of it. `placed`: its
