@@ -443,6 +443,174 @@ def test_the_folder_of_temporaries_is_made_anew(bench: Bench) -> None:
     assert [one.path for one in staging.complete()] == ["a", "b", "c"]
 
 
+@dataclass
+class HalfThere:
+    """Two contents, the list of each and half of the chunks of the first. `let_go` has the file of
+    that closed."""
+
+    staging: Staging
+    data: bytes
+    there: dict[bytes, bytes]
+    chunks: list[bytes]
+    other: list[bytes]
+
+    @property
+    def root(self) -> bytes:
+        return content(self.data)[0].root
+
+    def half(self) -> list[bytes]:
+        return self.chunks[: len(self.chunks) // 2]
+
+    def rest(self) -> list[bytes]:
+        return self.chunks[len(self.chunks) // 2 :]
+
+    def write(self, names: list[bytes]) -> None:
+        for name in names:
+            assert self.staging.write(name, self.there[name])
+
+    def let_go(self) -> None:
+        self.write([self.other.pop()])
+
+
+def half_there(staging: Staging, sources: tuple[int, int] = (1, 2)) -> HalfThere:
+    datas = [random.Random(seed).randbytes(300_000) for seed in sources]
+    there = {name: part for data in datas for name, part in parts(data).items()}
+    for path, data in zip("ab", datas, strict=True):
+        root = content(data)[0].root
+        staging.expect(path, root, len(data))
+        assert staging.write(root, there[root])
+    while staging.advance(BUDGET):
+        pass
+    chunks, other = ([piece.id for piece in content(data)[1]] for data in datas)
+    half = HalfThere(staging, datas[0], there, chunks, other)
+    half.write(half.half())
+    return half
+
+
+def lose(bench: Bench, *, folder: bool) -> None:
+    """People make room."""
+    if folder:
+        shutil.rmtree(bench.root / INCOMING)
+    else:
+        for path in (bench.root / INCOMING).iterdir():
+            path.unlink()
+
+
+@pytest.mark.parametrize("folder", [False, True])
+@pytest.mark.parametrize("scratch", [False, True])
+def test_a_content_whose_file_was_removed_half_written_is_begun_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, *, scratch: bool, folder: bool
+) -> None:
+    """What came later would go into a new file, with zeros where the first half was."""
+    monkeypatch.setattr(temporaries, "MAX_OPEN_FILES", 1)
+    half = half_there(bench.scratch() if scratch else bench.staging())
+    staging = half.staging
+    half.let_go()
+    lose(bench, folder=folder)
+    half.write(half.rest())
+    assert staging.staged("a", half.root) is None and staging.complete() == []
+    assert staging.trouble() is None
+    while staging.advance(BUDGET):
+        pass
+    assert set(half.half()) <= set(staging.wants(100)), "all of it has to come again"
+    half.write(half.half())
+    (staged,) = staging.complete()
+    assert bench.bytes_of(staged.name) == half.data
+    assert staging.staged("a", half.root) == staged.name
+
+
+def test_what_a_scratch_has_lost_is_copied(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No lane carries it again: nobody else lacks it."""
+    monkeypatch.setattr(temporaries, "MAX_OPEN_FILES", 1)
+    half = half_there(bench.scratch())
+    assert isinstance(half.staging, Scratch)
+    bench.put_local("a", half.data)
+    half.let_go()
+    lose(bench, folder=True)
+    half.write(half.rest())
+    half.staging.copy_rest({"b"})
+    while half.staging.advance(BUDGET):
+        pass
+    (staged,) = half.staging.complete()
+    assert bench.bytes_of(staged.name) == half.data
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_an_earlier_run_left_and_is_removed_now_is_begun_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, *, folder: bool
+) -> None:
+    monkeypatch.setattr(temporaries, "MAX_OPEN_FILES", 1)
+    half = half_there(bench.staging())
+    half.staging.close()
+    staging = half.staging = bench.staging()
+    staging.expect("a", half.root, len(half.data))
+    staging.advance(1)  # one chunk of it is found to be still there
+    assert staging.progress()[0] > 0
+    staging.inline("c", small_list(b"c").root, b"c")
+    staging._temporaries.close()
+    lose(bench, folder=folder)
+    while staging.advance(BUDGET):
+        pass
+    assert staging.progress()[0] == 1
+    half.write(half.rest())
+    assert staging.staged("a", half.root) is None
+    half.write(half.half())
+    name = staging.staged("a", half.root)
+    assert name is not None and bench.bytes_of(name) == half.data
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_was_removed_and_is_to_stand_elsewhere_is_begun_anew(
+    bench: Bench, *, whole: bool
+) -> None:
+    half = half_there(bench.staging())
+    staging = half.staging
+    if whole:
+        half.write(half.rest())
+        assert staging.staged("a", half.root)
+    lose(bench, folder=False)
+    assert staging.pass_on("a", half.root, "c")
+    assert staging.complete() == [] and staging.staged("c", half.root) is None
+    while staging.advance(BUDGET):
+        pass
+    assert set(half.chunks) <= set(staging.wants(100))
+    half.write(half.chunks)
+    (staged,) = staging.complete()
+    assert staged.path == "c" and bench.bytes_of(staged.name) == half.data
+
+
+def test_what_is_removed_before_its_list_is_here(bench: Bench) -> None:
+    data = random.Random(1).randbytes(300_000)
+    root = content(data)[0].root
+    staging = bench.staging()
+    (bench.root / staging._temporaries.name("a", root)).write_bytes(data[:100_000])
+    staging.expect("a", root, len(data))
+    lose(bench, folder=False)
+    assert staging.pass_on("a", root, "c")
+    for name, part in parts(data).items():
+        assert staging.write(name, part)
+        staging.advance(BUDGET)
+    (staged,) = staging.complete()
+    assert bench.bytes_of(staged.name) == data
+
+
+def test_a_content_that_has_its_place_may_come_again(bench: Bench) -> None:
+    half = half_there(bench.staging())
+    half.write(half.rest())
+    for _ in range(2):
+        name = half.staging.staged("a", half.root)
+        assert name is not None
+        (bench.root / name).rename(bench.root / "placed")
+        half.staging.release("a", half.root, placed=True)
+        (bench.root / "placed").unlink()
+        half.staging.expect("a", half.root, len(half.data))
+        while half.staging.advance(BUDGET):
+            pass
+        half.write(half.chunks)
+    (staged,) = half.staging.complete()
+    assert bench.bytes_of(staged.name) == half.data
+
+
 def test_a_box_without_what_is_ours_is_left_alone(bench: Bench) -> None:
     shutil.rmtree(bench.root / PRIVATE)
     staging = bench.staging()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from flocksy.index.contents import Piece
@@ -58,6 +58,17 @@ class Incoming:
             at += chunk.length
         self.assembly = None
         return pieces
+
+    def begin_anew(self, pieces: Iterable[Piece]) -> None:
+        """Nothing is here any more, of all `pieces` of it; without a list none is known."""
+        self.here_bytes = 0
+        self.resumed = self.searched = self.complete = False
+        if self.assembly is not None:
+            return
+        self.missing.clear()
+        for piece in pieces:
+            self.missing.setdefault(piece.id, ([], piece.length))[0].append(piece.offset)
+        assert self.size == sum(len(at) * length for at, length in self.missing.values())
 
     def have(self, name: bytes) -> None:
         """A chunk is here, in all its places."""

@@ -14,9 +14,12 @@ contents, which nobody would send again, wait in the index.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from contextlib import suppress
+
 from flocksy.boxes.content.here import Here
 from flocksy.boxes.content.incoming import Incoming, Key
-from flocksy.boxes.content.temporaries import Temporaries
+from flocksy.boxes.content.temporaries import LostError, Temporaries
 from flocksy.boxes.content.under_way import UnderWay
 from flocksy.boxes.disk.port import Disk
 from flocksy.errors import HostileInput, LimitExceeded
@@ -59,7 +62,8 @@ class Staging(UnderWay):
         if owner is not None and (owner, root) not in self._incoming:
             begun, earlier = self._temporaries.begun, self._temporaries.name(owner, root)
             if begun(earlier, size) and not begun(incoming.name, size):
-                self._temporaries.rename(earlier, incoming.name)
+                with suppress(LostError):
+                    self._temporaries.rename(earlier, incoming.name)
         self._use_what_is_here(incoming)
         self._follow_lists(incoming)
 
@@ -153,7 +157,7 @@ class Staging(UnderWay):
 
     def _make_empty(self, incoming: Incoming) -> bool:
         """False: the disk refused it."""
-        if not self._temporaries.write(incoming.name, b"", ()):
+        if not self._put(incoming, b"", ()):
             return False
         self._finish(incoming)
         return True
@@ -204,10 +208,26 @@ class Staging(UnderWay):
             # The id is right, so it is the list that lies.
             self._give_up(incoming)
             return True
-        if not self._temporaries.write(incoming.name, data, offsets):
+        if not self._put(incoming, data, offsets):
             return False
         self._have(incoming, name)
         return True
+
+    def _put(self, incoming: Incoming, data: bytes | memoryview, offsets: Collection[int]) -> bool:
+        """False: the disk refused it."""
+        try:
+            return self._temporaries.write(incoming.name, data, offsets)
+        except LostError:
+            self._begin_anew(incoming)
+            return self._temporaries.write(incoming.name, data, offsets)
+
+    def _begin_anew(self, incoming: Incoming) -> None:
+        """Somebody has removed its temporary: what had come has to come again."""
+        incoming.begin_anew(self._contents.pieces(incoming.key[1]))
+        if incoming.assembly is None:
+            for name in incoming.missing:
+                self._wanted.add(name, incoming)
+            self._look_here(incoming)
 
     def _give_up(self, incoming: Incoming) -> None:
         if len(self._broken) >= MAX_BROKEN:
@@ -268,10 +288,14 @@ class Staging(UnderWay):
     def _still_there(self, incoming: Incoming, name: bytes) -> bool:
         """Whether the temporary of an earlier run holds the chunk in all its places."""
         offsets, length = incoming.missing[name]
-        return all(
-            chunk_id(self._temporaries.read(incoming.name, length, offset)) == name
-            for offset in offsets
-        )
+        try:
+            return all(
+                chunk_id(self._temporaries.read(incoming.name, length, offset)) == name
+                for offset in offsets
+            )
+        except LostError:
+            self._begin_anew(incoming)
+            return False
 
     def _looked(self, incoming: Incoming) -> None:
         """All that is here of it has been copied; what it still lacks has to come."""
@@ -293,8 +317,11 @@ class Staging(UnderWay):
         if incoming is None or (other, root) in self._incoming:
             return False
         name = self._temporaries.name(other, root)
-        if not self._temporaries.rename(incoming.name, name):
-            return False
+        try:
+            if not self._temporaries.rename(incoming.name, name):
+                return False
+        except LostError:
+            self._begin_anew(incoming)
         del self._incoming[incoming.key]
         looking = self._looking.pop(incoming.key, None)
         incoming.key, incoming.name = (other, root), name
@@ -324,7 +351,7 @@ class Staging(UnderWay):
         self._looking.pop(incoming.key, None)
         for name in (*incoming.blobs, *incoming.missing):
             self._wanted.drop(name, incoming)
-        drop = self._temporaries.done if placed else self._temporaries.remove
+        drop = self._temporaries.placed if placed else self._temporaries.remove
         drop(incoming.name)
 
     def sweep(self) -> None:

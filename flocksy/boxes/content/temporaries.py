@@ -2,6 +2,9 @@
 
 A temporary has one name for one (path, root), in every run, so that what an earlier run wrote is
 found again. Nothing is flushed. A disk that refuses to be written to is told in `trouble`.
+
+People make room by removing them, also in the middle. What is made anew in the place of one has
+zeros where that had been written, so it is not made before the caller knows (`LostError`).
 """
 
 from __future__ import annotations
@@ -30,6 +33,11 @@ flush at the end finds little left to do, and a big file does not push out of me
 at the machine works with."""
 
 
+class LostError(Exception):
+    """Somebody has removed a temporary, and what was in it has to come again. The next write makes
+    it anew."""
+
+
 class Temporaries:
     """Those of one kind, told by the prefix of their names."""
 
@@ -39,6 +47,8 @@ class Temporaries:
         self._files = Handles(self._open, MAX_OPEN_FILES)
         self._unasked: dict[str, int] = {}
         """Bytes written to a file since the system was last asked to write it out."""
+        self._begun: set[str] = set()
+        """Those that are there, as far as is known, and may have something in them."""
         self.trouble: str | None = None
         """Why the disk refused the last write, for people; None when it did not."""
 
@@ -60,6 +70,8 @@ class Temporaries:
         if found is not None and (found.size > size or found.names > 1):
             self.remove(name)
             return False
+        if found is not None:
+            self._begun.add(name)
         return found is not None
 
     def holds(self, name: str, size: int) -> bool:
@@ -84,15 +96,17 @@ class Temporaries:
                 os.close(descriptor)
         except OSError as error:
             return self._refused(error)
+        self._begun.add(name)
         self.trouble = None
         return True
 
     def write(self, name: str, data: bytes | memoryview, offsets: Collection[int]) -> bool:
         """The same bytes to each of these offsets; without any, the file is made. Zeros where
         nothing was written become a hole, so that sparse files stay sparse. False: the disk
-        refused."""
+        refused. Raises `LostError`."""
         try:
             descriptor = self._files.get(name)
+            self._begun.add(name)
             empty = _is_zeros(data)
             for offset in offsets:
                 if empty and offset >= os.fstat(descriptor).st_size:
@@ -110,7 +124,7 @@ class Temporaries:
         return True
 
     def read(self, name: str, length: int, offset: int) -> bytes:
-        """At most `length` bytes; none where the disk refuses."""
+        """At most `length` bytes; none where the disk refuses. Raises `LostError`."""
         try:
             return files.read_at(self._files.get(name), length, offset)
         except OSError:
@@ -121,21 +135,31 @@ class Temporaries:
         self._files.close(name)
         self._unasked.pop(name, None)
 
+    def placed(self, name: str) -> None:
+        """It has been moved to where it belongs."""
+        self.done(name)
+        self._begun.discard(name)
+
     def rename(self, name: str, other: str) -> bool:
-        """Give it another name, in place of whatever has that. False: the disk refused."""
+        """Give it another name, in place of whatever has that. False: the disk refused. Raises
+        `LostError`, when nothing has that name any more."""
         self.done(name)
         self.remove(other)
         try:
             self._disk.move(name, other)
         except FileNotFoundError:
+            self._see_lost(name)
             return True  # nothing has been written to it yet
         except OSError as error:
             return self._refused(error)
+        if name in self._begun:
+            self._begun.remove(name)
+            self._begun.add(other)
         return True
 
     def remove(self, name: str) -> None:
         """It is not needed any more. What cannot be removed is swept another time."""
-        self.done(name)
+        self.placed(name)
         with suppress(OSError):
             self._disk.remove_file(name)
 
@@ -157,6 +181,12 @@ class Temporaries:
         self._files.close_all()
         self._unasked.clear()
 
+    def _see_lost(self, name: str) -> None:
+        """It is not there. Raises `LostError` when it has been."""
+        if name in self._begun:
+            self._begun.remove(name)
+            raise LostError
+
     def _refused(self, error: OSError) -> bool:
         self.trouble = describe(error)
         return False
@@ -170,10 +200,11 @@ class Temporaries:
             return self._disk.create(name)
 
     def _open(self, name: str) -> int:
-        """For reading and writing; made when it is not there."""
+        """For reading and writing; made when it was never there."""
         try:
             reading = self._disk.open_read(name)
         except FileNotFoundError:
+            self._see_lost(name)
             return self._create(name)
         try:
             # Through the handle, so that it is the same file whatever happens to the name.

@@ -46,7 +46,7 @@ class UnderWay:
     def complete(self) -> list[Staged]:
         """What became complete since the last call."""
         fresh, self._fresh = self._fresh, []
-        return [one for one in fresh if (one.path, one.root) in self._incoming]
+        return [one for one in dict.fromkeys(fresh) if self.staged(one.path, one.root)]
 
     def staged(self, path: str, root: bytes) -> str | None:
         """The temporary of a complete content, for the applier."""
