@@ -889,3 +889,12 @@ def test_a_time_that_this_system_cannot_tell_is_one_problem(
     assert results["late"].result is Result.PROBLEM and "time" in results["late"].problem
     assert results["f"].result is Result.DONE
     bench.close()
+
+
+def test_what_was_removed_before_it_is_rehearsed(bench: Bench) -> None:
+    """People make room."""
+    names = [bench.stage("one", b"1"), bench.stage("two", b"2")]
+    (bench.root / names[0]).unlink()
+    finish(bench.applier.rehearse(names))
+    assert not list((bench.root / INCOMING).iterdir())
+    assert not list((bench.root / SCRATCH).iterdir())

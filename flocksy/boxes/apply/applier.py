@@ -180,7 +180,10 @@ class Applier:
         mode = 0o600 if self._capabilities.mode_bits else None
         for number, temporary in enumerate(temporaries):
             path = f"{SCRATCH}/{OWN_PREFIX}{number}"
-            found = self._disk.set_metadata(temporary, mode, time.time_ns())
+            try:
+                found = self._disk.set_metadata(temporary, mode, time.time_ns())
+            except FileNotFoundError:
+                continue  # somebody has removed it, to make room
             entry = JournalEntry(path, temporary, "", None, found.entry(b""), None)
             version = Version(Kind.FILE, 0o600, 0, found.size, b"", 0, ())
             operation = PutFile(path, version, frozenset(), None)
