@@ -13,6 +13,7 @@ from collections.abc import Container, Generator, Iterable, Sequence
 
 from flocksy.boxes.apply.applier import Applier, Report, Result
 from flocksy.boxes.content.staging import Staging
+from flocksy.boxes.deferred import Deferred
 from flocksy.boxes.found_together import BATCH_SECONDS, Batches
 from flocksy.boxes.missing import Missing
 from flocksy.boxes.waiting import Waiting
@@ -32,7 +33,7 @@ from flocksy.sync.operations import (
     files_put,
 )
 from flocksy.sync.planner import Held, plan
-from flocksy.sync.version import Kind, Version
+from flocksy.sync.version import Version
 
 PATHS_PER_PLAN = 5_000
 """Planned in one go: some tenths of a second, which the rings can wait outside bursts. A rename is
@@ -82,7 +83,7 @@ class Planning:
         self.missing = Missing(index, staging, self._wait_again)
         """Heads whose content no member that is here has: planned without, and not waited for."""
         self._retry: dict[str, float] = {}  # path -> when
-        self._deferred: dict[str, None] = {}  # until what they show has been copied elsewhere
+        self._deferred = Deferred(index, staging, self._waiting)
         self._pauses: dict[str, float] = {}  # path -> its pause, until it works
         self._blocked: set[str] = set()  # of those to be tried again: not waited for
         self._applying: Generator[float, None, Report] | None = None
@@ -114,7 +115,7 @@ class Planning:
 
     def is_under_way(self, path: str) -> bool:
         """Whether anything is still to be done at the path, or is being applied anywhere."""
-        ours = (self._arrived, self._waiting.roots, self._retry, self._deferred)
+        ours = (self._arrived, self._waiting.roots, self._retry, self._deferred.paths)
         return self._applying is not None or any(
             path in some for some in (*ours, self._batches.paths)
         )
@@ -126,7 +127,7 @@ class Planning:
         return self._applying is None and not (
             self._arrived
             or self._batches
-            or self._deferred
+            or self._deferred.paths
             or self._waiting.roots.keys() - self._blocked
             or self._retry.keys() - self._blocked
         )
@@ -134,7 +135,7 @@ class Planning:
     @property
     def pending(self) -> int:
         """Paths on their way to the disk."""
-        waiting = {*self._waiting.roots, *self._arrived, *self._retry, *self._deferred}
+        waiting = {*self._waiting.roots, *self._arrived, *self._retry, *self._deferred.paths}
         return len((waiting | self._batches.paths) - self._blocked)
 
     def turn(self, now: float, *, ignore_only: bool = False) -> float | None:
@@ -147,8 +148,7 @@ class Planning:
         self.missing.came((one.path, one.root) for one in complete)
         self.add([one.path for one in complete if one.path not in self._batches.paths])
         self.add([path for path, when in self._retry.items() if when <= now])
-        copying = self._staging.copying() if self._deferred else frozenset()
-        self.add([path for path in self._deferred if not self._is_copied_from(path, copying)])
+        self.add(self._deferred.free())
         self.add(self._batches.ready(now))
         if self._applying is not None:
             return self._advance(now)
@@ -207,7 +207,7 @@ class Planning:
         for path in [path for path in paths if path in self.doubted]:
             self._arrived.pop(path, None)
             self._retry.pop(path, None)
-            self._deferred.pop(path, None)
+            self._deferred.paths.pop(path, None)
             paths.remove(path)
         for path in paths:
             self.missing.drop_what_is_over(path)
@@ -215,7 +215,7 @@ class Planning:
             self._retry.pop(path, None)
             self._blocked.discard(path)
             self.problems.pop(path, None)
-            self._deferred.pop(path, None)
+            self._deferred.paths.pop(path, None)
         known = (self.missing.trees, paths, self._capabilities)
         with self._index.transaction():  # so that thousands of reads share one lock
             operations = plan(
@@ -240,7 +240,7 @@ class Planning:
                 elif self._has_content(operation):
                     ready.append(operation)
         used = files_put(ready)
-        ready = self._without_sources(ready)
+        ready = self._deferred.without_sources(ready)
         self._waiting.let_go(waited_for, used, self.missing, self._uncommitted)
         for path in set(paths) - {operation.path for operation in ready}:
             self._pauses.pop(path, None)
@@ -265,27 +265,6 @@ class Planning:
             if parent_of(path) in beside or not moved.isdisjoint(ancestors(path)):
                 freed.add(path)
         return sorted(freed - moved)
-
-    def _without_sources(self, ready: Sequence[DiskOperation]) -> list[DiskOperation]:
-        """Leave alone for now what is just being copied from: its content may be nowhere else."""
-        copying = self._staging.copying()
-        if not copying:
-            return list(ready)
-        kept = []
-        deferred = {one.path for one in ready if self._is_copied_from(one.path, copying)}
-        for operation in ready:
-            source = operation.source if isinstance(operation, PutFile) else None
-            if operation.path not in deferred and source not in deferred:
-                kept.append(operation)
-                continue
-            self._deferred[operation.path] = None
-            if isinstance(operation, PutFile) and source is None:
-                self._waiting.add(operation.path, operation.version.root)
-        return kept
-
-    def _is_copied_from(self, path: str, copying: Container[bytes]) -> bool:
-        local = self._index.local(path)
-        return local is not None and local.kind is Kind.FILE and local.root in copying
 
     def _has_content(self, operation: DiskOperation) -> bool:
         if isinstance(operation, PutSymlink):

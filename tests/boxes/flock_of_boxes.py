@@ -145,7 +145,7 @@ class Flock(Lockstep):
             "waits for": {path: root.hex()[:8] for path, root in planning._waiting.roots.items()},
             "batches": planning._batches,
             "retry": dict(planning._retry),
-            "deferred": list(planning._deferred),
+            "deferred": list(planning._deferred.paths),
             "applying": planning._applying,
             "wanted": [name.hex()[:8] for name in box.staging.wants(10)],
             "copying": [root.hex()[:8] for root in box.staging.copying()],
