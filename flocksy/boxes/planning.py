@@ -201,14 +201,9 @@ class Planning:
             self._advance(float("inf"))
 
     def _plan(self, now: float) -> None:
-        paths = list(self._arrived)[:PATHS_PER_PLAN]
+        paths = self._without_doubted(list(self._arrived)[:PATHS_PER_PLAN])
         paths = list(dict.fromkeys((*paths, *self._waiting.take_copies(paths))))
-        paths += self._unblocked_by(paths)
-        for path in [path for path in paths if path in self.doubted]:
-            self._arrived.pop(path, None)
-            self._retry.pop(path, None)
-            self._deferred.paths.pop(path, None)
-            paths.remove(path)
+        paths = self._without_doubted((*paths, *self._unblocked_by(paths)))
         for path in paths:
             self.missing.drop_what_is_over(path)
             self._arrived.pop(path, None)
@@ -221,9 +216,12 @@ class Planning:
             operations = plan(
                 *known, held=self._held, ignore_symlinks=self._ignore_symlinks, keeps=self._keeps
             )
+        left = {operation.path for operation in operations if self._is_doubted(operation)}
         operations = [operation for operation in operations if not self._is_doubted(operation)]
         # What a plan says of a path holds, whether that was asked for or hangs on another.
         decided = dict.fromkeys((*paths, *(operation.path for operation in operations)))
+        for path in left:
+            decided.pop(path, None)  # what it waits for is of use again
         waited_for = self._waiting.take(list(decided))
         self._waiting.pass_on(waited_for, operations)
         ready: list[DiskOperation] = []
@@ -247,6 +245,19 @@ class Planning:
         if ready:
             self._applying = self._applier.apply(ready)
             self._pause_until = now
+
+    def _without_doubted(self, paths: Iterable[str]) -> list[str]:
+        """A copy goes with the path whose it is: what has come of it stays. Both are planned when
+        that is doubted no more."""
+        kept = []
+        for path in paths:
+            if path in self.doubted or self._waiting.owner_of(path) in self.doubted:
+                self._arrived.pop(path, None)
+                self._retry.pop(path, None)
+                self._deferred.paths.pop(path, None)
+            else:
+                kept.append(path)
+        return kept
 
     def _is_doubted(self, operation: Operation) -> bool:
         """Whether the operation follows from a clash that is not believed yet."""

@@ -28,6 +28,8 @@ class Waiting:
         """path -> contents of its other heads, until it is planned."""
         self._copies: dict[str, set[str]] = {}
         """Owner -> its conflict copies that lack content."""
+        self._owners: dict[str, str] = {}
+        """The same the other way round."""
 
     def has(self, path: str, root: bytes) -> bool:
         """Whether the path, or a copy of it, waits for the content."""
@@ -41,6 +43,7 @@ class Waiting:
         self.roots[path] = root
         if owner is not None:
             self._copies.setdefault(owner, set()).add(path)
+            self._owners[path] = owner
 
     def make_way(self, path: str, root: bytes) -> None:
         """The content `root` is to be expected at the path. Of what was expected there so far only
@@ -77,12 +80,15 @@ class Waiting:
 
     def owner_of(self, path: str) -> str:
         """Whose conflict copy it is that lacks content; the path itself where it is none."""
-        return next((one for one, copies in self._copies.items() if path in copies), path)
+        return self._owners.get(path, path)
 
     def take_copies(self, paths: Iterable[str]) -> list[str]:
         """Those of these paths, which are planned anew: a copy that is not on this disk yet is
         known to nobody else, and may be none any more."""
-        return [copy for path in paths for copy in self._copies.pop(path, ())]
+        copies = [copy for path in paths for copy in self._copies.pop(path, ())]
+        for copy in copies:
+            self._owners.pop(copy, None)
+        return copies
 
     def take(self, paths: Sequence[str]) -> list[Key]:
         """What was waited for at paths that are planned: to be waited for anew, or released."""

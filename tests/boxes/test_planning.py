@@ -161,6 +161,7 @@ class Burst:
 
     def __init__(self, place: Path) -> None:
         self.bench = Bench(place)
+        self.now = 0.0
         self.start()
 
     def start(self) -> None:
@@ -188,23 +189,31 @@ class Burst:
         """All its parts come, or the first few."""
         head = large(data, generation)
         self.hear(head)
+        self.hear_parts(data, parts)
+        return head
+
+    def hear_parts(self, data: bytes, parts: int | None = None) -> None:
         pieces = cut(data)
         listed = build_list(Chunk(piece.id, piece.length) for piece in pieces)
         coming = list(listed.blobs())
         coming += [(one.id, data[one.offset : one.offset + one.length]) for one in pieces]
         for name, part in coming[:parts]:
             assert self.staging.write(name, part)
-        return head
 
     def end(self) -> None:
         """The burst is over."""
         self.planning.add(("f",))
-        now = 0.0
-        while self.planning.turn(now) is not None:
+        begun = self.now
+        while self.planning.turn(self.now) is not None:
+            self.advance(1)
+            assert self.now < begun + 100.0
+
+    def advance(self, turns: int) -> None:
+        for _ in range(turns):
+            self.planning.turn(self.now)
             self.staging.advance(1 << 30)
             self.planning.finish()
-            now += 1.0
-            assert now < 100.0
+            self.now += 1.0
 
     def shown(self) -> set[bytes]:
         return {path.read_bytes() for path in self.bench.root.glob("f*")}
@@ -328,3 +337,43 @@ def test_what_came_before_a_restart_is_there_for_the_copies(burst: Burst) -> Non
     assert burst.shown() == set(datas)
     burst.staging.sweep()
     assert burst.planning.idle and not burst.staging.roots() and not burst.temporaries()
+
+
+def test_what_a_copy_waits_for_stays_while_its_owner_is_doubted(burst: Burst) -> None:
+    """A head comes whose ancestry is not here yet, and before it is believed the content of the
+    copy is complete."""
+    data = random.Random(1).randbytes(200_000)
+    burst.hear(small(b"winner", 3), b"winner")
+    burst.hear(large(data, 1))
+    burst.end()
+    ((copy, root),) = burst.staging.takers(burst.staging.wants(1))
+    assert burst.shown() == {b"winner"} and copy != "f"
+    burst.hear(small(b"third", 2), b"third")
+    burst.planning.doubted = {"f"}
+    burst.hear_parts(data)
+    burst.end()
+    assert burst.shown() == {b"winner"} and burst.staging.staged(copy, root)
+    burst.planning.doubted = ()
+    burst.end()
+    assert burst.shown() == {b"winner", b"third", data} and not burst.staging.wants(10)
+    assert burst.planning.idle and not burst.staging.roots() and not burst.temporaries()
+
+
+def test_what_a_copy_could_not_be_made_of_stays_while_its_owner_is_doubted(burst: Burst) -> None:
+    data = random.Random(1).randbytes(200_000)
+    burst.hear(small(b"winner", 3), b"winner")
+    burst.hear(large(data, 1))
+    burst.end()
+    ((copy, root),) = burst.staging.takers(burst.staging.wants(1))
+    os.mkfifo(burst.bench.root / copy)
+    burst.hear_parts(data)
+    burst.advance(3)
+    assert copy in burst.planning.problems
+    burst.planning.doubted = {"f"}
+    burst.planning.add((copy,))
+    burst.advance(3)
+    assert burst.staging.staged(copy, root)
+    (burst.bench.root / copy).unlink()
+    burst.planning.doubted = ()
+    burst.end()
+    assert burst.shown() == {b"winner", data} and not burst.staging.roots()
