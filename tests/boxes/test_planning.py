@@ -377,3 +377,18 @@ def test_what_a_copy_could_not_be_made_of_stays_while_its_owner_is_doubted(burst
     burst.planning.doubted = ()
     burst.end()
     assert burst.shown() == {b"winner", data} and not burst.staging.roots()
+
+
+def test_what_is_renamed_before_it_was_applied_is_taken_along(burst: Burst) -> None:
+    """Its new name begins to wait for the content in the same burst, with nothing."""
+    data = random.Random(1).randbytes(200_000)
+    old = burst.hear_large(data)
+    assert burst.staging.staged("f", old.root)
+    burst.hear(Version(Kind.TOMBSTONE, 0, 0, 0, b"", 2, (version_id(old),)), before=old)
+    new = replace(old, generation=2)
+    burst.bench.index.join("f2", {version_id(new): new}, {})
+    burst.planning.expect("f2", new, None)
+    burst.planning.add(("f2",))
+    burst.end()
+    assert burst.shown() == {data} and not burst.staging.wants(10)
+    assert burst.planning.idle and not burst.staging.roots() and not burst.temporaries()

@@ -426,6 +426,25 @@ def test_what_is_passed_on_complete_is_told_of_where_it_is_to_stand(bench: Bench
     assert [one.path for one in staging.complete()] == ["c"]
 
 
+@pytest.mark.parametrize("more", [False, True])
+def test_what_is_passed_on_takes_the_place_of_what_has_less(bench: Bench, *, more: bool) -> None:
+    half = half_there(bench.staging())
+    staging = half.staging
+    held = staging.progress()[0]
+    staging.expect("c", half.root, len(half.data))
+    while staging.advance(BUDGET):
+        pass
+    if more:
+        half.write(half.half())
+    assert staging.pass_on("a", half.root, "c") is not more
+    staging.release("a", half.root)
+    while staging.advance(BUDGET):
+        pass
+    assert staging.progress()[0] == held
+    half.write(half.rest())
+    assert [bench.bytes_of(one.name) for one in staging.complete()] == [half.data]
+
+
 def test_the_folder_of_temporaries_is_made_anew(bench: Bench) -> None:
     """Somebody has removed it to make room."""
     data = random.Random(8).randbytes(100_000)

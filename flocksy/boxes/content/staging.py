@@ -312,10 +312,14 @@ class Staging(UnderWay):
 
     def pass_on(self, path: str, root: bytes, other: str) -> bool:
         """What was expected for `path` is to stand at `other` instead: all that is here of it goes
-        there. False: nothing was expected, or `other` expects it already."""
-        incoming = self._incoming.get((path, root))
-        if incoming is None or (other, root) in self._incoming:
+        there. False: nothing was expected, or `other` has as much of it already."""
+        incoming, there = (self._incoming.get((one, root)) for one in (path, other))
+        if incoming is None:
             return False
+        if there is not None:
+            if there.here_bytes >= incoming.here_bytes:
+                return False
+            self.release(other, root)
         name = self._temporaries.name(other, root)
         try:
             if not self._temporaries.rename(incoming.name, name):
