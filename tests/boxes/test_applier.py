@@ -898,3 +898,21 @@ def test_what_was_removed_before_it_is_rehearsed(bench: Bench) -> None:
     finish(bench.applier.rehearse(names))
     assert not list((bench.root / INCOMING).iterdir())
     assert not list((bench.root / SCRATCH).iterdir())
+
+
+def test_a_mode_is_not_left_alone_where_the_time_is_refused(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next look would take it for somebody's change, and tell it."""
+    bench.apply(bench.put("f", b"1"))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "utime", refuse)
+    report = bench.apply(bench.set_metadata("f", 0o600, 77))
+    assert results(report) == [Result.PROBLEM]
+    found = bench.disk.stat("f")
+    assert found is not None and found.entry(root_of(b"1")) == bench.local("f")
+    monkeypatch.undo()
+    assert results(bench.apply(bench.set_metadata("f", 0o600, 77))) == [Result.DONE]

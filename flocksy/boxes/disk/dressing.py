@@ -54,15 +54,17 @@ def set_metadata(entry: Handle, mode: int | None, mtime_ns: int | None, inode: i
     found = os.fstat(entry.descriptor)
     if inode is not None and found.st_ino != inode:
         raise FileNotFoundError(errno.ENOENT, "replaced by another")
-    if mode is not None and (found.st_mode ^ mode) & MODE_BITS:
-        # As with chmod(1) a directory keeps the bits that say whose group it is, and the like.
-        kept = stat.S_IMODE(found.st_mode) & ~MODE_BITS if stat.S_ISDIR(found.st_mode) else 0
-        os.chmod(entry.target, mode & MODE_BITS | kept)
     if mtime_ns is not None:
+        # First: there are times that a disk refuses, and then a mode alone would pass for
+        # somebody's change.
         try:
             os.utime(entry.target, ns=(found.st_atime_ns, mtime_ns))
         except OverflowError:  # where time_t has 32 bits
             raise OSError(errno.EOVERFLOW, "this system cannot tell its time") from None
+    if mode is not None and (found.st_mode ^ mode) & MODE_BITS:
+        # As with chmod(1) a directory keeps the bits that say whose group it is, and the like.
+        kept = stat.S_IMODE(found.st_mode) & ~MODE_BITS if stat.S_ISDIR(found.st_mode) else 0
+        os.chmod(entry.target, mode & MODE_BITS | kept)
     return as_stat(os.fstat(entry.descriptor))
 
 
