@@ -176,7 +176,7 @@ def test_a_clock_that_is_put_forward_ages_nothing(place: Place) -> None:
     place.start()
     pass_days(place, 0.5)
     assert place.prune() == Pruned((), 210, full=True)
-    pass_days(place, 0.5)
+    pass_days(place, 0.6)
     assert place.prune() == Pruned((before,), 10, full=False), "full for good"
     pass_days(place, 29)
     assert place.prune().removed == (after,)
@@ -280,20 +280,101 @@ def test_what_an_earlier_run_dated_in_the_future_is_old_some_day(place: Place) -
     assert place.prune() == Pruned((ahead,), 0, full=False)
 
 
-def test_a_clock_that_is_set_all_the_time_takes_nothing_meanwhile(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dates, "MAX_STEPS", 3)
+def test_a_clock_that_is_set_all_the_time(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dates, "MAX_NOTES", 3)
     kept = place.keep("f", 200)
     for _ in range(9):
         place.set_clock(10 * DAY_MS)
-        pruned = place.prune()
-        assert pruned.removed == ()
-    assert place.history.expired_ms is None
-    assert len(list((place.root / FOLDER).glob("clock-*"))) == 3
-    place.set_clock(-60 * DAY_MS)
-    pass_days(place, 8)
+        assert place.prune() == Pruned((), 200, full=True)
+        pass_days(place, 0.1)
+        assert place.prune() == Pruned((), 200, full=True)
+    assert len(list((place.root / FOLDER).glob("clock-*"))) <= 3
+    pass_days(place, 7.1)
     assert place.prune() == Pruned((kept,), 0, full=False)
+
+
+def test_far_ahead_at_the_start_what_is_kept_then_makes_nothing_older(place: Place) -> None:
+    """Nor does it where the clock is set wrong meanwhile: for half an hour it may be put right."""
+    young = {place.keep(f"f{number}", 40) for number in range(3)}
+    pass_days(place, 2)
+    place.set_clock(3650 * DAY_MS)
+    place.start()
+    place.keep("g", 40)
+    assert place.prune() == Pruned((), 160, full=True)
+    place.set_clock(-3650 * DAY_MS)
+    pass_days(place, 1)
+    assert place.prune() == Pruned((), 160, full=True)
+    place.set_clock(3650 * DAY_MS)
+    place.keep("h", 40)
+    assert place.prune() == Pruned((), 200, full=True)
+    assert place.names() > young
+
+
+@pytest.mark.parametrize("apart", [10, 40])
+@pytest.mark.parametrize("after_days", [0.001, 3])
+def test_who_sets_the_clock_wrong_for_days_loses_nothing(place: Place, after_days: float) -> None:
+    young = {place.keep(f"f{number}", 40) for number in range(3)}
+    pass_days(place, 3)
+    place.start()
+    pass_days(place, after_days)
+    place.set_clock(365 * DAY_MS)
+    place.history.look_at_clock()
+    pass_days(place, 0.5)
+    if after_days > 1:
+        assert place.prune() == Pruned((), 120, full=True)
+    place.set_clock(-365 * DAY_MS)
+    assert place.prune() == Pruned((), 120, full=True)
+    assert place.names() == young
+    pass_days(place, 7.1)
+    assert not place.prune().full
+
+
+def test_a_clock_that_starts_at_one_time_again_and_again(place: Place, apart: int) -> None:
+    """A machine whose battery is dead, and each time somebody sets its clock."""
+    for boot in range(3):
+        place.set_clock(-(place.now_ms - NOW_MS))
+        place.start()
+        kept = place.keep(f"f{boot}", 90)
+        pass_days(place, 0.01)
+        place.set_clock((boot + 1) * apart * DAY_MS)
+        pass_days(place, 0.1)
+        assert kept not in place.prune().removed
+        pass_days(place, 1)
+        assert kept not in place.prune().removed
+
+
+def test_a_clock_that_stands_while_the_machine_is_off(place: Place) -> None:
+    """On for an hour a day, and put right some time after each start."""
+    kept = []
+    for _ in range(300):
+        place.start()
+        kept.append(place.keep("f", 30))
+        pass_days(place, 0.01)
+        place.set_clock(int(0.96 * DAY_MS))
+        pass_days(place, 0.03)
+        pruned = place.prune()
+        assert not set(kept[-7:]) & set(pruned.removed), "less than seven days old"
+        assert len(list((place.root / FOLDER).glob("clock-*"))) <= dates.MAX_NOTES
+    assert len(place.names()) < 40, "full for good"
+
+
+def test_a_note_that_cannot_be_written_is_tried_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: str) -> int:
+        raise OSError(errno.ENOSPC, "no space left", path)
+
+    kept = place.keep("f")
+    place.set_clock(40 * DAY_MS)
+    with monkeypatch.context() as patched:
+        patched.setattr(place.disk, "create", full)
+        place.history.look_at_clock()
+    assert not list((place.root / FOLDER).glob("clock-*"))
+    place.history.look_at_clock()
+    assert list((place.root / FOLDER).glob("clock-*"))
+    place.start()
+    pass_days(place, 1)
+    assert place.prune().removed == () and place.names() == {kept}
 
 
 def test_how_far_back_it_goes_is_known_while_the_clock_is_believed(place: Place) -> None:
@@ -301,16 +382,18 @@ def test_how_far_back_it_goes_is_known_while_the_clock_is_believed(place: Place)
     place.prune()
     assert place.history.expired_ms is None
     place.keep("f")
+    pass_days(place, 0.001)
+    place.start()
     place.prune()
     assert place.history.expired_ms == NOW_MS - 30 * DAY_MS
     pass_days(place, 1)
     place.set_clock(40 * DAY_MS)
     place.prune()
-    assert place.history.expired_ms == NOW_MS - 29 * DAY_MS
+    assert place.history.expired_ms == NOW_MS - 30 * DAY_MS
     pass_days(place, 29.5)
     place.keep("g")
     place.prune()
-    assert place.history.expired_ms == NOW_MS
+    assert place.history.expired_ms is not None and place.history.expired_ms <= NOW_MS
 
 
 def test_the_cap_is_a_share_of_the_disk_or_a_size(tmp_path: Path) -> None:

@@ -5,10 +5,10 @@ a lost index; the rows in the index say the rest. Retention is 30 days. When the
 than its cap the oldest goes first, but nothing of the last 7 days is ever taken: rather than that
 the history is `full`, and then the applier replaces nothing more.
 
-Ages are told by the wall clock, which may be wrong, and is set: `dates` has how. Whether it was
-right when this process looked at it first nobody knows; and so for half an hour, in which a time
-server would put it right, ages are told not up to now but to when the newest was kept. By then at
-least so much time had passed, and a clock far ahead takes nothing.
+Ages are told by the wall clock, which may be wrong, and is set: `dates` has how. Whether it is
+right at the start, or after it was set, nobody knows; and so for half an hour, in which a time
+server would put it right, ages are told not up to now but to when the newest was kept of what was
+there at the start. At least so much time has passed, and a clock far ahead takes nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from flocksy.boxes.apply.dates import MS_DIGITS, Dates
+from flocksy.boxes.apply.dates import DAY_MS, MS_DIGITS, Dates
 from flocksy.boxes.disk.port import Disk, Stat
 from flocksy.index.journal import HISTORY, Kept
 from flocksy.sync.names import MAX_NAME_BYTES
@@ -40,12 +40,6 @@ NAME_BYTES = 200
 TIME_BYTES = 40
 """Left in front of it for the time, and more than enough."""
 
-FUTURE_MS = 24 * 60 * 60 * 1000
-"""An entry later than now by more than this is not of a clock that was a little wrong."""
-SETTLE_MS = 30 * 60 * 1000
-"""By then a time server has put right a clock that was wrong at the start."""
-
-_DAY_MS = 24 * 60 * 60 * 1000
 _STEP = 200  # entries looked at or removed between two yields: about a millisecond or two
 
 
@@ -81,8 +75,6 @@ class History:
         self._name_bytes = max(0, min(NAME_BYTES, longest_name - TIME_BYTES))
         self._disk = disk
         self._now_ms = now_ms
-        self._elapsed_ms = elapsed_ms
-        self._opened_ms = elapsed_ms()
         self._dates = Dates(disk, FOLDER, now_ms, elapsed_ms)
         self._cap_bytes = cap_bytes
         self._cap_percent = cap_percent
@@ -153,7 +145,7 @@ class History:
         removed: list[str] = []
         left: list[tuple[int, str, int]] = []  # (when, name, size)
         dates: list[str] = []
-        first_ms = now_ms
+        named: list[int] = []
         for date, folder in sorted(self._entries("")):
             if folder.kind is not Kind.DIRECTORY:
                 continue
@@ -162,21 +154,21 @@ class History:
                     yield 0.0
                 when = kept_ms(f"{date}/{name}")
                 if when is not None:  # or else whoever put it there knows why
-                    first_ms = min(first_ms, when)
+                    named.append(when)
                     left.append((self._dates.of(when, now_ms), f"{date}/{name}", found.size))
             dates.append(date)
         total = sum(size for _, _, size in left)
         left.sort()
-        aged_ms = self._aged_ms(now_ms, newest_ms=left[-1][0] if left else None)
+        aged_ms = self._aged_ms(now_ms, named)
         self.expired_ms = None
         if aged_ms is not None:
-            expired_ms = aged_ms - RETENTION_DAYS * _DAY_MS - self._dates.added_ms
-            self.expired_ms = min(expired_ms, first_ms)
+            since_ms = aged_ms - RETENTION_DAYS * DAY_MS
+            self.expired_ms = min(since_ms, self._dates.earliest(since_ms), *named)
         for count, (when, name, size) in enumerate(left):
             if aged_ms is None:
                 break
-            old = when < aged_ms - RETENTION_DAYS * _DAY_MS
-            may_go = when < aged_ms - UNTOUCHABLE_DAYS * _DAY_MS
+            old = when < aged_ms - RETENTION_DAYS * DAY_MS
+            may_go = when < aged_ms - UNTOUCHABLE_DAYS * DAY_MS
             if not old and (total <= self.cap_bytes or not may_go):
                 break
             if count % _STEP == 0:
@@ -190,15 +182,16 @@ class History:
         self._bytes = total
         return Pruned(tuple(removed), total, total > self.cap_bytes)
 
-    def _aged_ms(self, now_ms: int, newest_ms: int | None) -> int | None:
+    def _aged_ms(self, now_ms: int, named: list[int]) -> int | None:
         """The time up to which ages are told; None while they are not known."""
-        if self._dates.doubted:
-            return None
-        if self._elapsed_ms() - self._opened_ms < SETTLE_MS:
-            return None if newest_ms is None else min(now_ms, newest_ms)
-        if newest_ms is not None and newest_ms > now_ms + FUTURE_MS:
-            self._dates.note(newest_ms, now_ms)  # it was put back while nobody looked
-        self._dates.forget(now_ms, RETENTION_DAYS * _DAY_MS)
+        dates = self._dates
+        if not dates.settled:
+            there = [dates.at_least(one) for one in named if one < dates.opened_ms]
+            return min(max(there), now_ms) if there else None
+        ahead = [one for one in named if dates.of(one, now_ms) > now_ms + DAY_MS]
+        if ahead:  # the clock was put back while nobody looked
+            dates.note(min(ahead), max(ahead), now_ms)
+        dates.forget(now_ms, RETENTION_DAYS * DAY_MS)
         return now_ms
 
     def _entries(self, date: str) -> list[tuple[str, Stat]]:
