@@ -70,7 +70,7 @@ class Upkeep:
 
     def finish(self) -> None:
         """End what was begun."""
-        self._opened.history.look_at_clock()
+        self._opened.history.save_clock()
         if self._pruning is not None:
             for _ in self._pruning:
                 pass

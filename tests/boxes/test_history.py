@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.apply import dates
 from flocksy.boxes.apply.history import FOLDER, NAME_BYTES, History, Pruned, kept_ms
 from flocksy.boxes.apply.placing import make_folders
 from flocksy.boxes.disk.filesystem import RealDisk
@@ -29,6 +28,8 @@ class Place:
         self.now_ms = NOW_MS
         self.set_ms = 0
         """How far the wall clock was set on."""
+        self.off_ms = 0
+        """For how long the machine was off."""
         self.start()
 
     def start(self) -> None:
@@ -37,8 +38,12 @@ class Place:
             self.disk,
             lambda: self.now_ms,
             cap_bytes=100,
-            elapsed_ms=lambda: self.now_ms - self.set_ms,
+            elapsed_ms=lambda: self.real_ms - self.off_ms,
         )
+
+    @property
+    def real_ms(self) -> int:
+        return self.now_ms - self.set_ms
 
     def set_clock(self, moved_ms: int) -> None:
         self.now_ms += moved_ms
@@ -76,7 +81,7 @@ def test_a_disk_of_short_names_holds_what_is_kept(tmp_path: Path, longest: int) 
             for _ in range(20):
                 name = history.reserve(path).rpartition("/")[2]
                 assert kept_ms(name) == NOW_MS
-                assert len(os.fsencode(name)) <= max(longest, 15)
+                assert len(os.fsencode(name)) <= max(longest, 22)
         assert longest < 143 or history.reserve("f.txt").endswith("-f.txt")
 
 
@@ -136,7 +141,7 @@ def test_thirty_days(place: Place) -> None:
     place.now_ms += 11 * DAY_MS
     assert place.prune() == Pruned((old,), 10, full=False)
     assert place.names() == {young}
-    assert len(os.listdir(place.root / FOLDER)) == 1
+    assert [path.is_dir() for path in (place.root / FOLDER).iterdir()].count(True) == 1
 
 
 def test_the_cap_takes_the_oldest_first(place: Place) -> None:
@@ -165,235 +170,178 @@ def pass_days(place: Place, days: float) -> None:
     place.now_ms += int(days * DAY_MS)
 
 
-def test_a_clock_that_is_put_forward_ages_nothing(place: Place) -> None:
-    """As where a machine has no battery for it: what it caught up with before is as young."""
-    before = place.keep("before", 200)
-    pass_days(place, 0.1)
-    place.set_clock(40 * DAY_MS)
-    assert place.prune() == Pruned((), 200, full=True)
-    after = place.keep("after")
-    pass_days(place, 6)
-    place.start()
-    pass_days(place, 0.5)
-    assert place.prune() == Pruned((), 210, full=True)
-    pass_days(place, 0.6)
-    assert place.prune() == Pruned((before,), 10, full=False), "full for good"
-    pass_days(place, 29)
-    assert place.prune().removed == (after,)
-    assert os.listdir(place.root / FOLDER) == [], "a note that is of no use any more"
+def ages(place: Place, *names: str) -> list[float]:
+    """In days, as the history counts them: what would have to be younger to stay."""
+    shown_ms = place.history._clock.look()
+    return [
+        (shown_ms - 1000 * int(name.split("-")[3].split(".")[0], 16)) / DAY_MS for name in names
+    ]
 
 
-def test_a_step_that_only_the_look_saw_outlives_the_process(place: Place) -> None:
-    before = place.keep("before")
-    place.set_clock(40 * DAY_MS)
-    place.history.look_at_clock()
+def start_anew(place: Place, off_days: float = 0.0, wrong_days: float = 0.0) -> None:
+    """The node ends, and starts later on; by its wall clock `wrong_days` after that."""
+    place.history.save_clock()
+    pass_days(place, off_days)
+    place.off_ms += int(off_days * DAY_MS)
+    place.set_clock(int(wrong_days * DAY_MS))
     place.start()
+
+
+@pytest.mark.parametrize("days", [-4000, -40, -1, 0.4, 40, 4000])
+@pytest.mark.parametrize("settled", [0.0, 0.1])
+def test_to_set_the_clock_ages_nothing(place: Place, days: float, settled: float) -> None:
+    pass_days(place, settled)
+    names = {place.keep(f"f{number}", 60) for number in range(2)}
     pass_days(place, 1)
-    assert place.prune().removed == ()
-    pass_days(place, 30)
-    assert place.prune().removed == (before,)
-
-
-def test_a_machine_that_always_starts_behind_thins_out_all_the_same(place: Place) -> None:
-    """On for two days, off for five, and its clock stands meanwhile."""
-    kept = []
-    for _ in range(20):
-        kept.append(place.keep("f", 30))
-        pass_days(place, 0.01)
-        place.set_clock(5 * DAY_MS)
+    for step in (days, -days, days):
+        place.set_clock(int(step * DAY_MS))
         place.history.look_at_clock()
-        pass_days(place, 1)
-        pruned = place.prune()
-        assert not set(kept[-3:]) & set(pruned.removed), "on for less than seven days"
-        pass_days(place, 1)
-        place.start()
-    assert place.names() <= set(kept[-5:])
-    assert len(list((place.root / FOLDER).glob("clock-*"))) < 20
-
-
-def test_a_clock_that_is_set_wrong_and_right_again(place: Place) -> None:
-    young = place.keep("young", 60)
-    pass_days(place, 1)
-    place.set_clock(1000 * DAY_MS)
-    assert place.prune().removed == ()
-    wrong = place.keep("wrong", 60)
-    pass_days(place, 1)
-    place.set_clock(-1000 * DAY_MS)
-    assert place.prune() == Pruned((), 120, full=True)
-    pass_days(place, 4)
-    assert place.prune().full
-    pass_days(place, 8)
-    assert not place.prune().full, "full for 1000 days"
-    pass_days(place, 31)
-    place.prune()
-    assert place.names() == set(), (young, wrong)
-
-
-@pytest.mark.parametrize("years", [-20, 2, 20])
-def test_a_clock_that_is_far_off_at_the_start_takes_nothing(place: Place, years: int) -> None:
-    names = {place.keep(f"f{number}", 40) for number in range(3)}
-    place.now_ms += 2 * DAY_MS
-    place.set_clock(years * 365 * DAY_MS)
-    place.start()
-    assert place.prune() == Pruned((), 120, full=True)
-    pass_days(place, 0.01)
-    place.set_clock(-years * 365 * DAY_MS)
-    place.history.look_at_clock()
-    pass_days(place, 0.1)
-    assert place.prune() == Pruned((), 120, full=True)
-    assert place.names() == names
-    pass_days(place, 7)
-    assert len(place.prune().removed) == 1
-
-
-def test_where_all_is_old_at_the_start_it_goes_a_little_later(place: Place) -> None:
-    """After weeks away, with a clock that is right."""
-    names = [place.keep("f"), place.keep("g")]
-    pass_days(place, 60)
-    place.start()
-    assert place.prune().removed == () and place.history.expired_ms is not None
-    assert place.history.expired_ms <= NOW_MS
-    pass_days(place, 0.1)
-    assert place.prune().removed == tuple(sorted(names))
-
-
-def test_right_after_the_start_what_is_old_by_the_newest_goes(place: Place) -> None:
-    old = place.keep("old")
-    pass_days(place, 31)
-    young = place.keep("young")
-    pass_days(place, 0.1)
-    place.start()
-    assert place.prune().removed == (old,) and place.names() == {young}
-
-
-def test_what_an_earlier_run_dated_in_the_future_is_old_some_day(place: Place) -> None:
-    place.set_clock(1000 * DAY_MS)
-    place.start()
-    ahead = place.keep("ahead", 200)
-    place.set_clock(-1000 * DAY_MS)
-    place.start()
-    pass_days(place, 1)
-    assert place.prune() == Pruned((), 200, full=True)
-    pass_days(place, 6)
-    assert place.prune().full
-    pass_days(place, 2)
-    assert place.prune() == Pruned((ahead,), 0, full=False)
-
-
-def test_a_clock_that_is_set_all_the_time(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dates, "MAX_NOTES", 3)
-    kept = place.keep("f", 200)
-    for _ in range(9):
-        place.set_clock(10 * DAY_MS)
-        assert place.prune() == Pruned((), 200, full=True)
-        pass_days(place, 0.1)
-        assert place.prune() == Pruned((), 200, full=True)
-    assert len(list((place.root / FOLDER).glob("clock-*"))) <= 3
-    pass_days(place, 7.1)
-    assert place.prune() == Pruned((kept,), 0, full=False)
-
-
-def test_far_ahead_at_the_start_what_is_kept_then_makes_nothing_older(place: Place) -> None:
-    """Nor does it where the clock is set wrong meanwhile: for half an hour it may be put right."""
-    young = {place.keep(f"f{number}", 40) for number in range(3)}
-    pass_days(place, 2)
-    place.set_clock(3650 * DAY_MS)
-    place.start()
-    place.keep("g", 40)
-    assert place.prune() == Pruned((), 160, full=True)
-    place.set_clock(-3650 * DAY_MS)
-    pass_days(place, 1)
-    assert place.prune() == Pruned((), 160, full=True)
-    place.set_clock(3650 * DAY_MS)
-    place.keep("h", 40)
-    assert place.prune() == Pruned((), 200, full=True)
-    assert place.names() > young
-
-
-@pytest.mark.parametrize("apart", [10, 40])
-@pytest.mark.parametrize("after_days", [0.001, 3])
-def test_who_sets_the_clock_wrong_for_days_loses_nothing(place: Place, after_days: float) -> None:
-    young = {place.keep(f"f{number}", 40) for number in range(3)}
-    pass_days(place, 3)
-    place.start()
-    pass_days(place, after_days)
-    place.set_clock(365 * DAY_MS)
-    place.history.look_at_clock()
-    pass_days(place, 0.5)
-    if after_days > 1:
         assert place.prune() == Pruned((), 120, full=True)
-    place.set_clock(-365 * DAY_MS)
-    assert place.prune() == Pruned((), 120, full=True)
-    assert place.names() == young
-    pass_days(place, 7.1)
-    assert not place.prune().full
-
-
-def test_a_clock_that_starts_at_one_time_again_and_again(place: Place, apart: int) -> None:
-    """A machine whose battery is dead, and each time somebody sets its clock."""
-    for boot in range(3):
-        place.set_clock(-(place.now_ms - NOW_MS))
-        place.start()
-        kept = place.keep(f"f{boot}", 90)
-        pass_days(place, 0.01)
-        place.set_clock((boot + 1) * apart * DAY_MS)
-        pass_days(place, 0.1)
-        assert kept not in place.prune().removed
         pass_days(place, 1)
-        assert kept not in place.prune().removed
+        assert place.prune() == Pruned((), 120, full=True)
+    assert place.names() == names
+    pass_days(place, 8)
+    assert not place.prune().full, "full for good"
 
 
-def test_a_clock_that_stands_while_the_machine_is_off(place: Place) -> None:
-    """On for an hour a day, and put right some time after each start."""
-    kept = []
-    for _ in range(300):
-        place.start()
-        kept.append(place.keep("f", 30))
-        pass_days(place, 0.01)
-        place.set_clock(int(0.96 * DAY_MS))
-        pass_days(place, 0.03)
-        pruned = place.prune()
-        assert not set(kept[-7:]) & set(pruned.removed), "less than seven days old"
-        assert len(list((place.root / FOLDER).glob("clock-*"))) <= dates.MAX_NOTES
+def test_what_passed_between_two_runs_counts_once_the_clock_is_steady(place: Place) -> None:
+    pass_days(place, 0.1)
+    before = place.keep("before")
+    start_anew(place, off_days=4)
+    early = place.keep("early")
+    assert ages(place, before)[0] < 0.1
+    pass_days(place, 0.1)
+    late = place.keep("late")
+    assert [round(age) for age in ages(place, before, early, late)] == [4, -1, 0]
+
+
+def test_what_is_kept_before_the_time_away_is_known_is_no_older_by_it(place: Place) -> None:
+    """A machine without a battery: it begins where it stopped, catches up, and is put right."""
+    pass_days(place, 0.1)
+    start_anew(place, off_days=40, wrong_days=-40)
+    early = place.keep("early", 200)
+    pass_days(place, 0.001)
+    place.set_clock(40 * DAY_MS)
+    for _ in range(7):
+        pass_days(place, 0.9)
+        assert place.prune() == Pruned((), 200, full=True)
+    pass_days(place, 6)
+    assert place.prune().removed == (early,)
+
+
+@pytest.mark.parametrize("boot", ["stands", "1970", "battery"])
+def test_a_machine_that_is_on_for_an_hour_a_day(place: Place, boot: str) -> None:
+    """Nothing of the last seven days goes, what is older does, and the notes stay few."""
+    pass_days(place, 0.1)
+    kept: list[tuple[int, str]] = []
+    for _ in range(60):
+        off = {"stands": -0.95, "1970": -(place.now_ms / DAY_MS), "battery": 0.0}[boot]
+        start_anew(place, off_days=0.95, wrong_days=off)
+        kept.append((place.real_ms, place.keep("f", 30)))
+        pass_days(place, 0.005)
+        place.set_clock(int(-off * DAY_MS))
+        place.history.look_at_clock()
+        pass_days(place, 0.025)
+        kept.append((place.real_ms, place.keep("g", 30)))
+        removed = set(place.prune().removed)
+        pass_days(place, 0.02)
+        assert not [
+            name for at, name in kept if place.real_ms - at < 7 * DAY_MS and name in removed
+        ]
+        assert len(list((place.root / FOLDER).glob("clock-*"))) <= 1
     assert len(place.names()) < 40, "full for good"
 
 
-def test_a_note_that_cannot_be_written_is_tried_again(
+def test_where_the_clock_is_ahead_from_the_start_on_nothing_is_older_by_a_week(
+    place: Place,
+) -> None:
+    pass_days(place, 0.1)
+    place.keep("f", 200)
+    start_anew(place, wrong_days=4000)
+    for _ in range(3):
+        pass_days(place, 0.1)
+        assert place.prune() == Pruned((), 200, full=True)
+        start_anew(place)
+    place.set_clock(-4000 * DAY_MS)
+    pass_days(place, 1)
+    assert place.prune() == Pruned((), 200, full=True)
+
+
+def test_who_is_killed_loses_an_hour_of_age_at_the_most(place: Place) -> None:
+    pass_days(place, 0.1)
+    name = place.keep("f")
+    for _ in range(60):
+        pass_days(place, 0.1)
+        place.history.look_at_clock()
+    place.start()
+    assert 5.8 < ages(place, name)[0] <= 6
+
+
+def test_the_clock_goes_on_from_the_names_where_its_file_is_gone(place: Place) -> None:
+    pass_days(place, 20)
+    old = place.keep("old")
+    pass_days(place, 20)
+    young = place.keep("young")
+    place.history.save_clock()
+    for path in (place.root / FOLDER).glob("clock-*"):
+        path.unlink()
+    place.start()
+    younger = place.keep("younger")
+    assert place.prune().removed == ()
+    pass_days(place, 12)
+    assert place.prune().removed == (old,)
+    assert place.names() == {young, younger}
+
+
+def test_a_clock_that_cannot_be_written_is_tried_again(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(path: str) -> int:
         raise OSError(errno.ENOSPC, "no space left", path)
 
-    kept = place.keep("f")
-    place.set_clock(40 * DAY_MS)
+    place.keep("f")
+    pass_days(place, 1)
     with monkeypatch.context() as patched:
         patched.setattr(place.disk, "create", full)
         place.history.look_at_clock()
     assert not list((place.root / FOLDER).glob("clock-*"))
-    place.history.look_at_clock()
-    assert list((place.root / FOLDER).glob("clock-*"))
-    place.start()
-    pass_days(place, 1)
-    assert place.prune().removed == () and place.names() == {kept}
-
-
-def test_how_far_back_it_goes_is_known_while_the_clock_is_believed(place: Place) -> None:
-    assert place.history.expired_ms is None
-    place.prune()
-    assert place.history.expired_ms is None
-    place.keep("f")
     pass_days(place, 0.001)
-    place.start()
+    place.history.look_at_clock()
+    assert len(list((place.root / FOLDER).glob("clock-*"))) == 1
+
+
+def test_names_without_that_time_are_the_oldest(place: Place) -> None:
+    name = "2026-09-21/1a0c4506c00-1-before"
+    (place.root / FOLDER / name).parent.mkdir()
+    (place.root / FOLDER / name).write_bytes(b"x" * 60)
+    pass_days(place, 0.1)
+    place.keep("f", 60)
+    pass_days(place, 6)
+    assert place.prune().removed == ()
+    pass_days(place, 2)
+    assert place.prune().removed == (name,)
+
+
+def test_how_far_back_it_goes_is_known_while_the_wall_clock_is_believed(place: Place) -> None:
+    place.keep("f")
     place.prune()
-    assert place.history.expired_ms == NOW_MS - 30 * DAY_MS
-    pass_days(place, 1)
+    assert place.history.expired_ms is None, "too early to say"
+    pass_days(place, 0.1)
+    place.prune()
+    assert place.history.expired_ms == place.now_ms - 30 * DAY_MS
     place.set_clock(40 * DAY_MS)
     place.prune()
-    assert place.history.expired_ms == NOW_MS - 30 * DAY_MS
-    pass_days(place, 29.5)
-    place.keep("g")
+    assert place.history.expired_ms is None
+    pass_days(place, 6.9)
     place.prune()
-    assert place.history.expired_ms is not None and place.history.expired_ms <= NOW_MS
+    assert place.history.expired_ms is None
+    pass_days(place, 0.2)
+    place.prune()
+    assert place.history.expired_ms == NOW_MS, "what is still there is known"
+    start_anew(place, off_days=1, wrong_days=300)
+    pass_days(place, 0.1)
+    place.prune()
+    assert place.history.expired_ms is None
 
 
 def test_the_cap_is_a_share_of_the_disk_or_a_size(tmp_path: Path) -> None:

@@ -1,14 +1,12 @@
-"""What was replaced or deleted, kept for a while: `.flocksy/history/<UTC date>/<time>-<name>`.
+"""What was replaced or deleted, kept for a while: `.flocksy/history/<UTC date>/<time>-…-<name>`.
 
 The names alone say when something was kept and roughly what it was, so that the history survives
 a lost index; the rows in the index say the rest. Retention is 30 days. When the history is larger
 than its cap the oldest goes first, but nothing of the last 7 days is ever taken: rather than that
 the history is `full`, and then the applier replaces nothing more.
 
-Ages are told by the wall clock, which may be wrong, and is set: `dates` has how. Whether it is
-right at the start, or after it was set, nobody knows; and so for half an hour, in which a time
-server would put it right, ages are told not up to now but to when the newest was kept of what was
-there at the start. At least so much time has passed, and a clock far ahead takes nothing.
+The wall clock, which may be wrong and is set, dates what is kept for whoever looks. Ages are told
+by another one (`age`), whose time in seconds is in the name too: `<time>-<seconds>.<count>-<name>`.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from flocksy.boxes.apply.dates import DAY_MS, MS_DIGITS, Dates
+from flocksy.boxes.apply.age import DAY_MS, AgeClock
 from flocksy.boxes.disk.port import Disk, Stat
 from flocksy.index.journal import HISTORY, Kept
 from flocksy.sync.names import MAX_NAME_BYTES
@@ -38,7 +36,9 @@ NAME_BYTES = 200
 """Of the name of what is kept: with the time in front it stays below the 255 of file systems."""
 
 TIME_BYTES = 40
-"""Left in front of it for the time, and more than enough."""
+"""Left in front of it for the times, and more than enough."""
+MS_DIGITS = 11
+"""Hexadecimal, for the milliseconds since the epoch: until the year 2527."""
 
 _STEP = 200  # entries looked at or removed between two yields: about a millisecond or two
 
@@ -75,7 +75,7 @@ class History:
         self._name_bytes = max(0, min(NAME_BYTES, longest_name - TIME_BYTES))
         self._disk = disk
         self._now_ms = now_ms
-        self._dates = Dates(disk, FOLDER, now_ms, elapsed_ms)
+        self._clock = AgeClock(disk, FOLDER, now_ms, elapsed_ms, self._newest_ms)
         self._cap_bytes = cap_bytes
         self._cap_percent = cap_percent
         self.expired_ms: int | None = None
@@ -97,8 +97,12 @@ class History:
         return self._cap_bytes
 
     def look_at_clock(self) -> None:
-        """To be called now and then, and at the end: notes where it was set."""
-        self._dates.look()
+        """To be called now and then: what the clock of the ages shows is written down."""
+        self._clock.look()
+
+    def save_clock(self) -> None:
+        """To be called at the end."""
+        self._clock.save()
 
     def reserve(self, path: str) -> str:
         """A free place for what stands at `path`; a path in the box, whose directory exists."""
@@ -109,12 +113,13 @@ class History:
         folder = f"{FOLDER}/{date}"
         if self._count == 0:
             self._make(folder)
+        kept_s = -(-self._clock.stamp() // 1000)
         name = path.rpartition("/")[2]
         while len(os.fsencode(name)) > self._name_bytes:
             name = name[1:]  # the end of a name says more: its extension
         while True:
             self._count += 1
-            place = f"{folder}/{now_ms:0{MS_DIGITS}x}-{self._count:x}-{name}"
+            place = f"{folder}/{now_ms:0{MS_DIGITS}x}-{kept_s:x}.{self._count:x}-{name}"
             if self._disk.stat(place) is None:  # as ever, unless the clock was set back
                 return place
 
@@ -141,11 +146,10 @@ class History:
 
     def prune(self) -> Generator[float, None, Pruned]:
         """Thin the history out. Yields often (0.0: go on when it suits)."""
-        now_ms = self._dates.look()
         removed: list[str] = []
-        left: list[tuple[int, str, int]] = []  # (when, name, size)
+        left: list[tuple[int, str, int]] = []  # (time of our clock, name, size)
         dates: list[str] = []
-        named: list[int] = []
+        first_ms = now_ms = self._now_ms()
         for date, folder in sorted(self._entries("")):
             if folder.kind is not Kind.DIRECTORY:
                 continue
@@ -154,21 +158,18 @@ class History:
                     yield 0.0
                 when = kept_ms(f"{date}/{name}")
                 if when is not None:  # or else whoever put it there knows why
-                    named.append(when)
-                    left.append((self._dates.of(when, now_ms), f"{date}/{name}", found.size))
+                    first_ms = min(first_ms, when)
+                    left.append((_stamp_ms(name), f"{date}/{name}", found.size))
             dates.append(date)
         total = sum(size for _, _, size in left)
         left.sort()
-        aged_ms = self._aged_ms(now_ms, named)
-        self.expired_ms = None
-        if aged_ms is not None:
-            since_ms = aged_ms - RETENTION_DAYS * DAY_MS
-            self.expired_ms = min(since_ms, self._dates.earliest(since_ms), *named)
+        shown_ms = self._clock.look()
+        is_believed = self._clock.is_wall_believed
+        expired_ms = min(now_ms - RETENTION_DAYS * DAY_MS, first_ms)
+        self.expired_ms = expired_ms if is_believed else None
         for count, (when, name, size) in enumerate(left):
-            if aged_ms is None:
-                break
-            old = when < aged_ms - RETENTION_DAYS * DAY_MS
-            may_go = when < aged_ms - UNTOUCHABLE_DAYS * DAY_MS
+            old = when < shown_ms - RETENTION_DAYS * DAY_MS
+            may_go = when < shown_ms - UNTOUCHABLE_DAYS * DAY_MS
             if not old and (total <= self.cap_bytes or not may_go):
                 break
             if count % _STEP == 0:
@@ -182,17 +183,9 @@ class History:
         self._bytes = total
         return Pruned(tuple(removed), total, total > self.cap_bytes)
 
-    def _aged_ms(self, now_ms: int, named: list[int]) -> int | None:
-        """The time up to which ages are told; None while they are not known."""
-        dates = self._dates
-        if not dates.settled:
-            there = [dates.at_least(one) for one in named if one < dates.opened_ms]
-            return min(max(there), now_ms) if there else None
-        ahead = [one for one in named if dates.of(one, now_ms) > now_ms + DAY_MS]
-        if ahead:  # the clock was put back while nobody looked
-            dates.note(min(ahead), max(ahead), now_ms)
-        dates.forget(now_ms, RETENTION_DAYS * DAY_MS)
-        return now_ms
+    def _newest_ms(self) -> int:
+        days = [date for date, found in self._entries("") if found.kind is Kind.DIRECTORY]
+        return max((_stamp_ms(name) for day in days for name, _ in self._entries(day)), default=0)
 
     def _entries(self, date: str) -> list[tuple[str, Stat]]:
         try:
@@ -225,3 +218,12 @@ def kept_ms(name: str) -> int | None:
         return int(digits, 16)
     except ValueError:
         return None
+
+
+def _stamp_ms(name: str) -> int:
+    """The time of our clock in a name of ours; 0 where there is none."""
+    stamp, dot, _ = name.partition("-")[2].partition(".")
+    try:
+        return 1000 * int(stamp, 16) if dot else 0
+    except ValueError:
+        return 0
