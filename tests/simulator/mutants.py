@@ -16,7 +16,9 @@ _PLACE = "            yield from self._place(placer, batch)\n"
 _TRIED = (
     "            if outcome.result is Result.CHANGED:\n"
     "                self._retry[path] = now + CHANGED_SECONDS\n"
-    "            elif self._retry.pop(path, None) is not None:\n"
+    "            elif self._retry.pop(path, None) is not None or outcome.problem:\n"
+    "                # What it was to be tried again for may be done with it;"
+    " or it could not be dressed.\n"
     "                self.add((path,))"
 )
 
@@ -276,7 +278,7 @@ BOXES = tuple(
         ),
         Mutant(
             "a disk's trouble with what nobody waits for",
-            "flocksy.boxes.content.staging",
+            "flocksy.boxes.content.under_way",
             "        over = trouble is None or all("
             "one.complete or one.key in without for one in every)\n",
             "        over = trouble is None\n",

@@ -122,6 +122,7 @@ class _Os:
             st_mtime_ns=inode.mtime_ns,
             st_ctime_ns=inode.ctime_ns,
             st_dev=7,
+            st_nlink=inode.names,
         )
 
     def fsync(self, descriptor: int) -> None:
