@@ -63,13 +63,6 @@ UNDONE = (
         plan="repeat_owed_meanwhile",
     ),
     Mutant(
-        "a removal that is blocked waits for its time whatever moves below it",
-        "flocksy.boxes.planning",
-        "        freed -= self._retry.keys() - self._blocked\n",
-        "        freed -= self._retry.keys()\n",
-        plan="freed_by_what_is_in_it",
-    ),
-    Mutant(
         "the old name of a renamed file stays where the new one was written into",
         "flocksy.boxes.apply.recovery",
         "    if there is not None and there.kind is Kind.FILE and there.inode == after.inode:\n",
