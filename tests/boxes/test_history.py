@@ -267,6 +267,36 @@ def test_where_the_clock_is_ahead_from_the_start_on_nothing_is_older_by_a_week(
     assert place.prune() == Pruned((), 200, full=True)
 
 
+@pytest.mark.parametrize("wrong_days", [-20_000, -0.6, 0.6, 4000])
+def test_a_clock_that_is_wrong_at_every_other_start(place: Place, wrong_days: float) -> None:
+    """Each time for over half an hour; or a drive that goes to and fro between two machines."""
+    pass_days(place, 0.1)
+    place.keep("f", 200)
+    for _ in range(12):
+        start_anew(place, wrong_days=wrong_days)
+        pass_days(place, 0.03)
+        assert place.prune() == Pruned((), 200, full=True)
+        start_anew(place, wrong_days=-wrong_days)
+        pass_days(place, 0.03)
+        assert place.prune() == Pruned((), 200, full=True)
+
+
+@pytest.mark.parametrize("marker", ["clock-ffffffffffff-1", "clock-" + "f" * 90 + "-1", ""])
+def test_damaged_times_age_nothing(place: Place, marker: str) -> None:
+    pass_days(place, 1)
+    place.keep("f", 200)
+    place.history.save_clock()
+    for path in (place.root / FOLDER).glob("clock-*"):
+        path.unlink()
+    if marker:
+        (place.root / FOLDER / marker).touch()
+    (place.root / FOLDER / "2026-09-22" / "IMG-20260101.jpg").touch()
+    place.start()
+    place.keep("g", 10)
+    pass_days(place, 0.1)
+    assert place.prune() == Pruned((), 210, full=True)
+
+
 def test_who_is_killed_loses_an_hour_of_age_at_the_most(place: Place) -> None:
     pass_days(place, 0.1)
     name = place.keep("f")
@@ -288,7 +318,7 @@ def test_the_clock_goes_on_from_the_names_where_its_file_is_gone(place: Place) -
     place.start()
     younger = place.keep("younger")
     assert place.prune().removed == ()
-    pass_days(place, 12)
+    pass_days(place, 17)  # the newest may have been dated five days on
     assert place.prune().removed == (old,)
     assert place.names() == {young, younger}
 

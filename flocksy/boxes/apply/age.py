@@ -38,6 +38,9 @@ MOST_AWAY_MS = 5 * DAY_MS
 DOUBT_MS = 7 * DAY_MS
 """After a surprise of the wall clock nothing that is dated by it is called old for so long."""
 
+MOST_MS = 1 << 44
+"""No time is later, in the year 2527 since the epoch: a name that says so is damaged."""
+
 _PREFIX = "clock-"
 
 
@@ -92,7 +95,11 @@ class AgeClock:
                     self._doubted_ms = elapsed_ms
                 self._base_ms = base_ms
             if self._saved_ms is None or elapsed_ms - self._saved_ms >= HOUR_MS:
-                self._save(base_ms + passed_ms, now_ms, elapsed_ms)
+                # Never back: else to go wrong and right again would count as time between runs.
+                wall_ms = (
+                    now_ms if self._wall_ms is None else max(now_ms, self._wall_ms + passed_ms)
+                )
+                self._save(base_ms + passed_ms, wall_ms, elapsed_ms)
         return base_ms + passed_ms
 
     def stamp(self) -> int:
@@ -109,8 +116,10 @@ class AgeClock:
 
     def _load(self) -> int:
         if self._base_ms is None:
+            # Where there are two, a save was cut off, or somebody copied them: younger is safe.
             found = self._written()
-            self._base_ms, self._wall_ms = max(found) if found else (self._newest_ms(), None)
+            newest_ms = max(0, self._newest_ms() - MOST_AWAY_MS) if not found else 0
+            self._base_ms, self._wall_ms = min(found) if found else (newest_ms, None)
         return self._base_ms
 
     def _written(self) -> list[tuple[int, int]]:
@@ -120,9 +129,9 @@ class AgeClock:
             names = []
         return [times for name in names if (times := _times(name)) is not None]
 
-    def _save(self, shown_ms: int, now_ms: int, elapsed_ms: int) -> None:
+    def _save(self, shown_ms: int, wall_ms: int, elapsed_ms: int) -> None:
         """What cannot be written is tried again in a minute."""
-        times = max(0, shown_ms), max(0, now_ms)
+        times = max(0, shown_ms), max(0, wall_ms)
         self._saved_ms = elapsed_ms - HOUR_MS + 60_000
         with suppress(OSError):
             os.close(self._disk.create(f"{self._folder}/{_name(*times)}"))
@@ -130,7 +139,8 @@ class AgeClock:
             self._saved_ms = elapsed_ms
             for other in self._written():
                 if other != times:
-                    self._disk.remove_file(f"{self._folder}/{_name(*other)}")
+                    with suppress(OSError):
+                        self._disk.remove_file(f"{self._folder}/{_name(*other)}")
 
 
 def _name(shown_ms: int, wall_ms: int) -> str:
@@ -143,4 +153,4 @@ def _times(name: str) -> tuple[int, int] | None:
         shown, wall = (int(one, 16) for one in name.removeprefix(_PREFIX).split("-"))
     except ValueError:
         return None
-    return (shown, wall) if _name(shown, wall) == name else None
+    return (shown, wall) if _name(shown, wall) == name and max(shown, wall) < MOST_MS else None

@@ -185,7 +185,8 @@ class History:
 
     def _newest_ms(self) -> int:
         days = [date for date, found in self._entries("") if found.kind is Kind.DIRECTORY]
-        return max((_stamp_ms(name) for day in days for name, _ in self._entries(day)), default=0)
+        names = [name for day in days for name, _ in self._entries(day)]
+        return max((_stamp_ms(name) for name in names if kept_ms(name) is not None), default=0)
 
     def _entries(self, date: str) -> list[tuple[str, Stat]]:
         try:
