@@ -70,8 +70,8 @@ class Upkeep:
 
     def finish(self) -> None:
         """End what was begun."""
-        self._opened.history.save_clock()
         if self._pruning is not None:
             for _ in self._pruning:
                 pass
             self._pruning = None
+        self._opened.history.save_clock()

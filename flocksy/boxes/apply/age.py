@@ -116,10 +116,11 @@ class AgeClock:
 
     def _load(self) -> int:
         if self._base_ms is None:
-            # Where there are two, a save was cut off, or somebody copied them: younger is safe.
-            found = self._written()
-            newest_ms = max(0, self._newest_ms() - MOST_AWAY_MS) if not found else 0
-            self._base_ms, self._wall_ms = min(found) if found else (newest_ms, None)
+            if found := self._written():
+                # Where there are two, a save was cut off, or somebody copied one: younger is safe.
+                self._base_ms, self._wall_ms = min(found)
+            else:  # the newest may be dated that far ahead
+                self._base_ms = max(0, self._newest_ms() - MOST_AWAY_MS)
         return self._base_ms
 
     def _written(self) -> list[tuple[int, int]]:
