@@ -19,9 +19,10 @@ from flocksy.boxes.apply.insisting import insist
 from flocksy.boxes.apply.journal import IndexJournal, JournalEntry
 from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.index.store import BoxIndex
+from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.version import Kind
 from tests.boxes.bench import Bench, finish
-from tests.boxes.disks import Died, Dying, folding_bench
+from tests.boxes.disks import Died, Dying, Folding, folding_bench
 
 NOBODY = 65534
 
@@ -342,17 +343,21 @@ class Fatal(IndexJournal):
 
 
 @pytest.mark.parametrize("removed", [False, True])
-@pytest.mark.parametrize("mode", [0o555, 0o400, 0o000])
+@pytest.mark.parametrize(
+    ("mode", "folding"), [(0o555, False), (0o400, False), (0o000, False), (0o300, True)]
+)
 def test_death_while_a_closed_directory_is_open_for_an_instant(
-    own_place: Path, mode: int, removed: bool
+    own_place: Path, mode: int, folding: bool, removed: bool
 ) -> None:
-    """It gets back the mode that it is known to have: nobody has changed it."""
+    """It gets back the mode that it is known to have: nobody has changed it. Also where it was open
+    for the look before anything is done, which on a disk that folds case is one at its names."""
 
     def do() -> None:
-        for calls in range(200):
+        for calls in range(300):
             (own_place / str(calls)).mkdir()
-            disk = Dying(str(_made(own_place / str(calls))))
-            bench = Bench(own_place / str(calls), disk)
+            kind = DyingAndFolding if folding else Dying
+            disk = kind(str(_made(own_place / str(calls))))
+            bench = Bench(own_place / str(calls), disk, Capabilities(case_folding=folding))
             folders = bench.make_directory("d", mode), bench.make_directory("d/e", mode)
             bench.apply(*folders, *(bench.put(path, b"1") for path in ("d/f", "d/g", "d/e/f")))
             if removed:  # and a file takes the place
@@ -360,7 +365,7 @@ def test_death_while_a_closed_directory_is_open_for_an_instant(
                 batch.append(replace(bench.put("d", b"2"), expected=None))
             else:
                 batch = [bench.put("d/f", b"2"), bench.put("d/e/f", b"2"), bench.remove("d/g")]
-            bench.applier._journal = Fatal(bench.index, disk, calls)
+            disk.calls_left = calls
             with suppress(Died):
                 bench.apply(*batch)
                 assert calls > 10
@@ -376,6 +381,42 @@ def test_death_while_a_closed_directory_is_open_for_an_instant(
         raise AssertionError("there is no end to it")
 
     ordinarily(do)
+
+
+class Counting(IndexJournal):
+    """Counts how often a batch was opened: each time is a flush."""
+
+    count = 0
+
+    def open(self, entries: Sequence[JournalEntry]) -> None:
+        super().open(entries)
+        self.count += 1
+
+
+def test_a_look_is_journalled_once_and_only_where_a_directory_is_opened_for_it(
+    own_place: Path,
+) -> None:
+    def do() -> None:
+        bench = Bench(own_place)
+        bench.applier._journal = journal = Counting(bench.index)
+        for mode, count in ((0o755, 1), (0o555, 1), (0o600, 2), (0o000, 2)):
+            name = f"d{mode:o}"
+            bench.apply(bench.make_directory(name, mode), bench.put(f"{name}/f", b"1"))
+            journal.count = 0
+            batch = bench.put(f"{name}/f", b"2"), bench.put(f"{name}/g", b"2")
+            assert all_done(bench.apply(*batch))
+            assert journal.count == count, name
+            assert not bench.index.journal.open_rows()
+            report = bench.apply(replace(bench.put(f"{name}/f", b"3"), expected=None))
+            assert [one.result for one in report.outcomes] == [Result.CHANGED]
+            assert not bench.index.journal.open_rows(), "also where nothing is left to be done"
+        bench.close()
+
+    ordinarily(do)
+
+
+class DyingAndFolding(Folding, Dying):
+    """Both."""
 
 
 def _modes_of_folders(bench: Bench) -> set[int]:

@@ -10,8 +10,9 @@ Theory of operation. A batch is done in this order, and the order is the whole p
 6. What the disk now shows is read back, and the index takes it in one transaction that also closes
    the journal.
 
-So the index may lag the disk and never leads it. After a crash before 3 nothing has happened;
-between 3 and 6 the journal says which paths to look at, and each of them shows either the old or
+So the index may lag the disk and never leads it. After a crash before 3 nothing has happened, save
+that a directory which is closed to ourselves may be open for a look: the journal says of it before.
+Between 3 and 6 the journal says which paths to look at, and each of them shows either the old or
 the new content (see `recovery`); no path of an open batch is ever read as an edit or a deletion.
 
 One path that fails is one problem, and the rest of the batch goes on. What the planner did not see
@@ -67,6 +68,7 @@ from flocksy.boxes.apply.skipped import Skipped
 from flocksy.boxes.disk.port import PARKED, Disk, Stat
 from flocksy.boxes.disk.spelling import Spelling
 from flocksy.sync.capabilities import Capabilities
+from flocksy.sync.names import parent_of
 from flocksy.sync.operations import (
     DiskOperation,
     MakeDirectory,
@@ -107,7 +109,8 @@ class Applier:
         began = time.monotonic()
         finished: list[Applied] = []
         linked: dict[int, str] = {}
-        entries = self._journal.recover()
+        noted = self._journal.recover()
+        entries = [entry for entry in noted if not entry.is_look]
         self._history.remake(entry.kept_as for entry in entries)
         spelling = Spelling(self._disk) if self._capabilities.respelling else None
         # Placements first: whether a removal is half of a rename is only known then.
@@ -125,7 +128,7 @@ class Applier:
                 yield 0.0
                 began = time.monotonic()
         yield from keep_stranded(placer, entries)
-        yield from close_again(placer, entries, self._journal.local)
+        yield from close_again(placer, noted, self._journal.local)
         yield from flush_places(self._disk, placer)
         self._journal.commit(finished, placer.kept)
         self._clear()
@@ -146,12 +149,14 @@ class Applier:
         """
         self._remake()
         placer = self._placer()
-        batch = self._preparer.begin(operations)
+        placer.before_opening = partial(self._note_looks, placer, operations)
+        batch = self._preparer.begin(placer, operations)
         yield from self._make_room(batch)
         yield from self._preparer.prepare(placer, batch)
         fresh = [step for step in batch.alive(PutFile) if step.source is None]
         yield from flush_contents(self._disk, fresh)
         open_steps = batch.alive(*ALL)
+        has_looked, placer.before_opening = placer.before_opening is None, None
         if open_steps:
             self._journal.open([step.entry for step in open_steps if not step.is_shadowed])
             yield from self._place(placer, batch)
@@ -159,6 +164,8 @@ class Applier:
             yield from keep_stranded(placer, undone)
             yield from flush_places(self._disk, placer)
             self._journal.commit([applied(step) for step in batch.alive(*ALL)], placer.kept)
+        elif has_looked:
+            self._journal.commit((), ())
         for step in batch.steps:
             if step.own and not step.placed and step.entry.temporary:
                 self._drop(step.entry.temporary, isinstance(step.operation, MakeDirectory))
@@ -170,6 +177,13 @@ class Applier:
             tuple(sorted(batch.rescan)),
             any(step.full for step in batch.steps),
         )
+
+    def _note_looks(self, placer: Placer, operations: Sequence[DiskOperation]) -> None:
+        """Before the first directory is opened for a look at what is in it: the batch is not in the
+        journal yet, so a crash in that instant would leave it open for good."""
+        folders = {parent_of(operation.path) for operation in operations} - {""}
+        self._journal.open([JournalEntry(path, "", "", None, None, None) for path in folders])
+        placer.before_opening = None  # once for all of them
 
     def rehearse(self, temporaries: Sequence[str]) -> Generator[float, None, None]:
         """Take complete temporaries through the same steps as `apply`, into the scratch directory,

@@ -2,7 +2,7 @@
 
 A directory that the flock has may well be read-only, or closed altogether. What is in it still has
 to follow the flock, and to be flushed, and looked at after a crash. So it is opened for that
-instant. Who dies in it leaves it open: `recovery.close_again`.
+instant. Who dies in it leaves it open: `recovery.close_again`, which asks the journal where.
 """
 
 from __future__ import annotations
@@ -20,9 +20,15 @@ OPEN = 0o700
 _Value = TypeVar("_Value")
 
 
-def insist(disk: Disk, path: str, do: Callable[[], _Value]) -> _Value:
+def insist(
+    disk: Disk,
+    path: str,
+    do: Callable[[], _Value],
+    before_opening: Callable[[], None] | None = None,
+) -> _Value:
     """Do something to what is at `path`, and once more, with the directories above it open, where
-    the disk denied it. `do` must be fit to be begun anew.
+    the disk denied it. `do` must be fit to be begun anew. `before_opening` is called before any of
+    them is, where the journal does not speak of them yet.
 
     Raises what `do` raises, and `PermissionError` where no mode of those directories is why.
     """
@@ -36,6 +42,8 @@ def insist(disk: Disk, path: str, do: Callable[[], _Value]) -> _Value:
                 if found is None:
                     break
                 if found.mode & OPEN != OPEN:
+                    if before_opening is not None and not is_closed:
+                        before_opening()
                     disk.set_metadata(above, found.mode | OPEN, None)
                     closing.callback(_close, disk, above, found.mode)
                     is_closed = True

@@ -31,6 +31,9 @@ class JournalEntry:
     path is removed). `kept_as` is the place in the history (a path in the box) for what stood at
     the path, empty for directories. `synced` is what the path's synced entry becomes when it was
     done.
+
+    With neither `before` nor `after` it is a *look*: nothing is done there, but a batch that is
+    being prepared may have opened that directory, and those above it, to see what is in it.
     """
 
     path: str
@@ -39,6 +42,10 @@ class JournalEntry:
     before: DiskEntry | None
     after: DiskEntry | None
     synced: SyncedEntry | None
+
+    @property
+    def is_look(self) -> bool:
+        return self.before is None and self.after is None
 
 
 @dataclass(frozen=True, slots=True)

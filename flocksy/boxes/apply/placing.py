@@ -61,11 +61,7 @@ class Placer:
     """
 
     def __init__(
-        self,
-        disk: Disk,
-        history: History,
-        capabilities: Capabilities,
-        skipped: Skipped,
+        self, disk: Disk, history: History, capabilities: Capabilities, skipped: Skipped
     ) -> None:
         self.disk = disk
         self.history = history
@@ -75,6 +71,8 @@ class Placer:
         self.touched: set[str] = set()
         self.dressed: set[str] = set()
         """Files whose metadata was set where people see it: no flush of a directory keeps that."""
+        self.before_opening: Callable[[], None] | None = None
+        """To be called before a directory is opened for an instant, while no batch is open."""
 
     def same(
         self,
@@ -113,7 +111,7 @@ class Placer:
 
         Raises also `BlockedError`.
         """
-        self._insist(path, lambda: self._check(path, expected))
+        self.insist(path, lambda: self._check(path, expected))
 
     def _check(self, path: str, expected: DiskEntry | None) -> None:
         found = self.disk.stat(path)
@@ -142,7 +140,7 @@ class Placer:
         """Bring the temporary of `entry` to its path; what stood there goes to the history."""
         bring = self.disk.move if entry.before is None else self.disk.exchange
         try:
-            self._insist(entry.path, lambda: bring(entry.temporary, entry.path))
+            self.insist(entry.path, lambda: bring(entry.temporary, entry.path))
         except OSError as error:
             if entry.before is not None:
                 self.settle(entry)
@@ -158,13 +156,13 @@ class Placer:
         """Give the directory at `old` the path of `entry`, which is one name with it to this disk,
         so it goes by way of the temporary. Where somebody takes the name in between, what is in the
         directory goes to the history: they have put something else in its place."""
-        self._insist(old, lambda: self.disk.move(old, entry.temporary))
+        self.insist(old, lambda: self.disk.move(old, entry.temporary))
         try:
             self.put(entry)
         except (ChangedError, BlockedError, OSError):
             with unfinished(old, entry.temporary):
                 try:
-                    self._insist(old, lambda: self.disk.move(entry.temporary, old))
+                    self.insist(old, lambda: self.disk.move(entry.temporary, old))
                 except (FileExistsError, FileNotFoundError):
                     self.keep_temporary(entry)
             raise
@@ -177,7 +175,7 @@ class Placer:
         """
         with unfinished(entry.path, entry.temporary + PARKED):
             settle = self.disk.settle
-            parked = self._insist(entry.path, lambda: settle(entry.temporary, entry.path))
+            parked = self.insist(entry.path, lambda: settle(entry.temporary, entry.path))
             found = self.disk.stat(parked) if parked is not None else None
             if parked is None or found is None:
                 return
@@ -218,12 +216,12 @@ class Placer:
         took out, touched by nobody, is in the history. Raises `FlocksyError` when that failed."""
         with unfinished(entry.path, entry.temporary):
             with suppress(FileNotFoundError):  # deleted in this very instant: that wish counts
-                self._insist(entry.path, lambda: self.disk.exchange(entry.temporary, entry.path))
+                self.insist(entry.path, lambda: self.disk.exchange(entry.temporary, entry.path))
                 found = self.disk.stat(entry.temporary)
                 if self.same(found, entry.after, at=entry.temporary) and not self.is_filled(entry):
                     return True
                 # Edited in this very instant (a directory: filled): newer, so back once more.
-                self._insist(entry.path, lambda: self.disk.exchange(entry.temporary, entry.path))
+                self.insist(entry.path, lambda: self.disk.exchange(entry.temporary, entry.path))
             found, before = self.disk.stat(entry.temporary), entry.before
             if found and before and entry.kept_as and self.same(found, before, at=entry.temporary):
                 # Then what was edited is what was brought, and not what may be shown elsewhere.
@@ -261,9 +259,9 @@ class Placer:
                 raise ChangedError
         try:
             if directory:
-                self._insist(entry.path, lambda: self.disk.remove_directory(entry.path))
+                self.insist(entry.path, lambda: self.disk.remove_directory(entry.path))
             else:
-                self._insist(entry.path, lambda: self.disk.move(entry.path, entry.kept_as))
+                self.insist(entry.path, lambda: self.disk.move(entry.path, entry.kept_as))
         except FileNotFoundError:
             raise ChangedError from None
         except OSError as error:
@@ -300,16 +298,17 @@ class Placer:
 
     def look(self, path: str) -> Stat | None:
         """What stands there, also in a directory that is closed to ourselves."""
-        return self._insist(path, lambda: self.disk.stat(path))
+        return self.insist(path, lambda: self.disk.stat(path))
 
-    def _insist(self, path: str, do: Callable[[], _Value]) -> _Value:
-        return insist(self.disk, path, do)
+    def insist(self, path: str, do: Callable[[], _Value]) -> _Value:
+        """As `insisting.insist`."""
+        return insist(self.disk, path, do, self.before_opening)
 
     def restore(self, entry: JournalEntry, found: Stat) -> None:
         """A removal took an edit away: back with it. Where the name is taken again, or what it was
         in was removed too, that was wished later, and the edit is kept."""
         try:
-            self._insist(entry.path, lambda: self.disk.move(entry.kept_as, entry.path))
+            self.insist(entry.path, lambda: self.disk.move(entry.kept_as, entry.path))
         except (FileExistsError, FileNotFoundError):
             if found.kind is Kind.DIRECTORY:
                 self.keep(entry.kept_as, entry.path, found, b"")
@@ -343,7 +342,7 @@ class Placer:
         if shown is not None:  # also where it fails: some of it may have been set
             (self.touched if wanted.kind is Kind.DIRECTORY else self.dressed).add(path)
         try:
-            found = self._insist(path, lambda: self.disk.set_metadata(path, mode, mtime_ns, known))
+            found = self.insist(path, lambda: self.disk.set_metadata(path, mode, mtime_ns, known))
         except FileNotFoundError:
             raise ChangedError from None
         if found.kind is not wanted.kind:

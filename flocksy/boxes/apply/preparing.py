@@ -23,7 +23,6 @@ from flocksy.boxes.apply.batch import (
     wanted_entry,
 )
 from flocksy.boxes.apply.history import History
-from flocksy.boxes.apply.insisting import insist
 from flocksy.boxes.apply.pace import SLICE_S, each
 from flocksy.boxes.apply.placing import (
     INCOMING,
@@ -51,7 +50,7 @@ class Preparer:
         self._capabilities = capabilities
         self._count = 0
 
-    def begin(self, operations: Sequence[DiskOperation]) -> Batch:
+    def begin(self, placer: Placer, operations: Sequence[DiskOperation]) -> Batch:
         """The operations as steps that know of each other."""
         batch = Batch()
         folded: dict[str, Step] = {}
@@ -68,15 +67,15 @@ class Preparer:
             twin = folded.get(self._folded(step.path))
             if twin is None or twin is step or step.operation.expected is not None:
                 continue
-            if twin.path == step.path or self._finds(step.path):
+            if twin.path == step.path or self._finds(placer, step.path):
                 step.twin, twin.shadow = twin, step
         return batch
 
-    def _finds(self, path: str) -> bool:
+    def _finds(self, placer: Placer, path: str) -> bool:
         """Whether the disk finds anything by that name, which as far as we know is another's. What
         is one letter to us may be two to the disk."""
         try:
-            return insist(self._disk, path, partial(self._disk.stat, path)) is not None
+            return placer.look(path) is not None
         except OSError:
             return True  # the step fails by itself
 
@@ -129,7 +128,7 @@ class Preparer:
     def _check_spelling(self, placer: Placer, batch: Batch, step: Step, spelling: Spelling) -> None:
         """Whether the path and all above it have the names that they have here, or ones that this
         disk cannot tell from them."""
-        unlisted = insist(self._disk, step.path, partial(spelling.first_unlisted, step.path))
+        unlisted = placer.insist(step.path, partial(spelling.first_unlisted, step.path))
         if unlisted is None:
             return
         maker = step if unlisted == step.path else batch.directories.get(unlisted)
@@ -155,7 +154,7 @@ class Preparer:
                 raise MissingError
             if staged in batch.staged:  # one content for two paths
                 self._own(step)
-                yield from self._copy(staged, step.entry.temporary)
+                yield from self._copy(placer, staged, step.entry.temporary)
             else:
                 batch.staged.add(staged)
                 step.entry = replace(step.entry, temporary=staged)
@@ -181,22 +180,22 @@ class Preparer:
         users.append(step)
         # One link at most: two live names of one file would be edited together.
         linking = partial(self._disk.link, source, step.entry.temporary)
-        if len(users) == 1 and insist(self._disk, source, linking):
+        if len(users) == 1 and placer.insist(source, linking):
             step.source = source
             if self._capabilities.attributes and removal.entry.before is not None:
                 step.brought = removal.entry.before.attributes
         else:
-            yield from self._copy(source, step.entry.temporary)
+            yield from self._copy(placer, source, step.entry.temporary)
         if not placer.same(placer.look(source), removal.entry.before):
             raise ChangedError
 
-    def _copy(self, source: str, target: str) -> Generator[float, None, None]:
+    def _copy(self, placer: Placer, source: str, target: str) -> Generator[float, None, None]:
         def begin() -> Iterator[None]:
             copying = self._disk.copy(source, target)
             next(copying, None)  # the source is open then
             return copying
 
-        copying = insist(self._disk, source, begin)
+        copying = placer.insist(source, begin)
         yield 0.0
         for _ in copying:
             yield 0.0

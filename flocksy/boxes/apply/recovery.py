@@ -117,7 +117,7 @@ def close_again(
         return
     # Of a directory that the batch itself brings the mode has been set with its entry.
     brought = {one.path for one in entries if one.after and one.after.kind is Kind.DIRECTORY}
-    above = {one for entry in entries for one in ancestors(entry.path)} - brought
+    above = {one for entry in entries for one in (entry.path, *ancestors(entry.path))} - brought
 
     def close(folder: str) -> None:
         known = local(folder)
