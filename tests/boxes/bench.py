@@ -11,9 +11,10 @@ from typing import TypeVar
 from blake3 import blake3
 
 from flocksy.boxes.apply.applier import Applier, Report
+from flocksy.boxes.apply.folders import make_folders
 from flocksy.boxes.apply.history import FOLDER, History
 from flocksy.boxes.apply.journal import IndexJournal
-from flocksy.boxes.apply.placing import INCOMING, make_folders
+from flocksy.boxes.apply.placing import INCOMING
 from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.boxes.disk.port import PRIVATE
 from flocksy.index.store import BoxIndex

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from flocksy.boxes.apply.folders import make_folders
 from flocksy.boxes.apply.history import FOLDER, NAME_BYTES, History, Pruned, kept_ms
-from flocksy.boxes.apply.placing import make_folders
 from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.boxes.disk.port import Stat
 from tests.boxes.bench import NOW_MS, finish

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.boxes.apply.placing import INCOMING, make_folders
+from flocksy.boxes.apply.folders import make_folders
+from flocksy.boxes.apply.placing import INCOMING
 from flocksy.boxes.content import scratch as scratch_module
 from flocksy.boxes.content import staging as staging_module
 from flocksy.boxes.content import temporaries

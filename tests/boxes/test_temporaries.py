@@ -6,7 +6,7 @@ import os
 import random
 from pathlib import Path
 
-from flocksy.boxes.apply.placing import make_folders
+from flocksy.boxes.apply.folders import make_folders
 from flocksy.boxes.content.staging import Staging
 from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.index.store import BoxIndex

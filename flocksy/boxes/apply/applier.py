@@ -48,6 +48,7 @@ from flocksy.boxes.apply.batch import (
     over_directory,
 )
 from flocksy.boxes.apply.flushing import flush_contents, flush_places
+from flocksy.boxes.apply.folders import make_folders, remake_folders
 from flocksy.boxes.apply.history import History
 from flocksy.boxes.apply.insisting import insist
 from flocksy.boxes.apply.journal import Applied, Journal, JournalEntry
@@ -59,7 +60,6 @@ from flocksy.boxes.apply.placing import (
     BlockedError,
     ChangedError,
     Placer,
-    make_folders,
 )
 from flocksy.boxes.apply.preparing import Preparer
 from flocksy.boxes.apply.recovery import close_again, keep_stranded, recover
@@ -147,7 +147,7 @@ class Applier:
         Raises what the journal raises, and `FlocksyError` where something is left that only a
         recovery can deal with.
         """
-        self._remake()
+        remake_folders(self._disk)
         placer = self._placer()
         placer.before_opening = partial(self._note_looks, placer, operations)
         batch = self._preparer.begin(placer, operations)
@@ -188,7 +188,7 @@ class Applier:
     def rehearse(self, temporaries: Sequence[str]) -> Generator[float, None, None]:
         """Take complete temporaries through the same steps as `apply`, into the scratch directory,
         and discard them: what a node does with the content that it sends itself."""
-        self._remake()
+        remake_folders(self._disk)
         placer = self._placer()
         batch = Batch()
         mode = 0o600 if self._capabilities.mode_bits else None
@@ -378,14 +378,6 @@ class Applier:
 
     def _placer(self) -> Placer:
         return Placer(self._disk, self._history, self._capabilities, self.skipped)
-
-    def _remake(self) -> None:
-        """Make the folders anew that temporaries come to: people make room by removing all of it.
-        Not the one of all that is ours; without that it is no box any more."""
-        for folder in (INCOMING, SCRATCH):
-            with suppress(OSError):  # what needs it fails by itself
-                if self._disk.stat(folder) is None:
-                    self._disk.make_directory(folder, 0o700)
 
     def _drop(self, path: str, directory: bool) -> None:
         """Remove a temporary; what cannot be removed now is removed at the next start."""

@@ -390,10 +390,3 @@ def unfinished(path: str, at: str) -> Iterator[None]:
             f"{path}: what stood there is at {at} in the box and has to stay there for now:"
             f" {describe(error)}"
         ) from error
-
-
-def make_folders(disk: Disk) -> None:
-    """The directories of ours in a box, where they are missing."""
-    for folder in (PRIVATE, INCOMING, SCRATCH, HISTORY):
-        with suppress(FileExistsError):
-            disk.make_directory(folder, 0o700)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from flocksy.boxes.apply.placing import make_folders
+from flocksy.boxes.apply.folders import make_folders
 from flocksy.boxes.disk.port import PRIVATE, Disk
 from flocksy.sync.attributes import encode_attributes
 from flocksy.sync.capabilities import Capabilities
