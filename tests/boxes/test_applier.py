@@ -19,9 +19,10 @@ from flocksy.boxes.apply.remedies import UNFIT
 from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.boxes.disk.port import PRIVATE, Stat
 from flocksy.sync.capabilities import Capabilities
+from flocksy.sync.operations import DiskOperation
 from flocksy.sync.version import Kind
 from tests.boxes.bench import MTIME_NS, Bench, finish, root_of
-from tests.boxes.disks import folding_bench
+from tests.boxes.disks import Died, folding_bench
 
 
 @pytest.fixture
@@ -916,3 +917,65 @@ def test_a_mode_is_not_left_alone_where_the_time_is_refused(
     assert found is not None and found.entry(root_of(b"1")) == bench.local("f")
     monkeypatch.undo()
     assert results(bench.apply(bench.set_metadata("f", 0o600, 77))) == [Result.DONE]
+
+
+def refuse_mode(*_: object, **__: object) -> None:
+    raise OSError(errno.EPERM, "Operation not permitted")
+
+
+@pytest.mark.parametrize("cut", ["", "before it is dressed", "when it is dressed"])
+@pytest.mark.parametrize("renamed", [False, True])
+def test_a_time_that_was_set_is_known_where_the_mode_is_refused(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, renamed: bool, cut: str
+) -> None:
+    """The next scan would take it for somebody's change, and tell it."""
+    path = "new" if renamed else "f"
+    bench.apply(bench.put("f", b"1"))
+    if renamed:
+        moved = bench.put("new", b"1", mode=0o600, mtime_ns=77, source="f")
+        batch: list[DiskOperation] = [moved, bench.remove("f")]
+    else:
+        batch = [bench.set_metadata("f", 0o600, 77)]
+    monkeypatch.setattr(os, "chmod", refuse_mode)
+    if cut:
+        part = "_dress" if cut.startswith("before") else "_read_back"
+        with monkeypatch.context() as cutting:
+            cutting.setattr(bench.applier, part, die)
+            with pytest.raises(Died):
+                bench.apply(*batch)
+        report = finish(bench.applier.recover())
+    else:
+        report = bench.apply(*batch)
+        outcome = report.outcomes[0]
+        assert outcome.result is Result.DONE and "not permitted" in outcome.problem
+    assert report.rescan == (path,) and bench.index.unsettled(9) == [path]
+    found, synced = bench.disk.stat(path), bench.index.synced(path)
+    assert found is not None and (found.mode, found.mtime_ns) == (0o644, 77)
+    assert found.entry(root_of(b"1")) == bench.local(path)
+    assert synced is not None and synced.disk == bench.local(path)
+    again = bench.apply(bench.set_metadata(path, 0o600, 77))
+    assert results(again) == [Result.PROBLEM]
+    monkeypatch.undo()
+    assert results(bench.apply(bench.set_metadata(path, 0o600, 77))) == [Result.DONE]
+
+
+def die(*_: object) -> None:
+    raise Died
+
+
+def test_an_edit_in_the_instant_in_which_a_mode_is_refused(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What shows then is theirs, and not what was brought."""
+    bench.apply(bench.put("f", b"1"))
+
+    def refuse_edited(*_: object, **__: object) -> None:
+        bench.edit("f", b"an edit")
+        refuse_mode()
+
+    before = bench.local("f")
+    monkeypatch.setattr(os, "chmod", refuse_edited)
+    report = bench.apply(bench.set_metadata("f", 0o600, 77))
+    assert results(report) == [Result.CHANGED]
+    assert report.rescan == ("f",)
+    assert bench.local("f") == before

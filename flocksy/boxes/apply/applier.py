@@ -65,7 +65,7 @@ from flocksy.boxes.apply.preparing import Preparer
 from flocksy.boxes.apply.recovery import close_again, keep_stranded, recover
 from flocksy.boxes.apply.remedies import describe
 from flocksy.boxes.apply.skipped import Skipped
-from flocksy.boxes.disk.port import PARKED, Disk, Stat
+from flocksy.boxes.disk.port import PARKED, Disk, ModeRefusedError, Stat
 from flocksy.boxes.disk.spelling import Spelling
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.names import parent_of
@@ -303,7 +303,10 @@ class Applier:
         if isinstance(step.operation, SetMetadata):
             if step.wanted.kind is not Kind.SYMLINK:
                 expected = step.operation.expected
-                found = placer.set_metadata(step.path, expected, step.wanted)
+                try:
+                    found = placer.set_metadata(step.path, expected, step.wanted)
+                except ModeRefusedError as error:
+                    found, step.problem = error.shown, describe(error)  # the rest is planned again
                 step.shown = found.entry(step.wanted.root)
                 step.is_sure = (
                     step.wanted.kind is not Kind.FILE or expected.mtime_ns == step.wanted.mtime_ns
@@ -327,7 +330,9 @@ class Applier:
                 return  # just now
             except OSError as error:
                 step.problem = describe(error)  # the content is in its place all the same
-                return
+                if not isinstance(error, ModeRefusedError):
+                    return
+                found = error.shown
             step.shown = found.entry(step.wanted.root)
             step.is_sure = not late_mtime
 

@@ -25,7 +25,7 @@ from flocksy.boxes.apply.insisting import insist
 from flocksy.boxes.apply.journal import JournalEntry
 from flocksy.boxes.apply.remedies import describe
 from flocksy.boxes.apply.skipped import Skipped
-from flocksy.boxes.disk.port import PARKED, PRIVATE, Disk, Stat
+from flocksy.boxes.disk.port import PARKED, PRIVATE, Disk, ModeRefusedError, Stat
 from flocksy.boxes.scan.looking import says
 from flocksy.errors import FlocksyError
 from flocksy.index.journal import Kept
@@ -332,7 +332,8 @@ class Placer:
         `shown` is what stood there at the look (None: nobody else can be at it).
 
         Raises `ChangedError` where something else has taken its place since, or somebody has
-        written into it: what the disk shows then is theirs, and not what was looked at.
+        written into it: what the disk shows then is theirs, and not what was looked at. Where not,
+        `ModeRefusedError` as it comes.
         """
         mode = wanted.mode if self.capabilities.mode_bits else None
         mtime_ns = wanted.mtime_ns if dated and wanted.kind is Kind.FILE else None
@@ -341,16 +342,21 @@ class Placer:
         known = inode if inode and self.capabilities.stable_inodes else None
         if shown is not None:  # also where it fails: some of it may have been set
             (self.touched if wanted.kind is Kind.DIRECTORY else self.dressed).add(path)
+        refused: ModeRefusedError | None = None
         try:
             found = self.insist(path, lambda: self.disk.set_metadata(path, mode, mtime_ns, known))
         except FileNotFoundError:
             raise ChangedError from None
+        except ModeRefusedError as error:
+            found, refused = error.shown, error
         if found.kind is not wanted.kind:
             raise ChangedError
         if shown is not None and found.kind is Kind.FILE:
             moved = not dated and found.mtime_ns != shown.mtime_ns
             if moved or found.size != shown.size:
                 raise ChangedError
+        if refused is not None:
+            raise refused
         return found
 
     def keep(self, temporary: str, path: str, found: Stat, root: bytes) -> None:

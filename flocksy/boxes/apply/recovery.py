@@ -32,7 +32,7 @@ from flocksy.boxes.apply.placing import (
     Placer,
     unfinished,
 )
-from flocksy.boxes.disk.port import Stat, is_one_file
+from flocksy.boxes.disk.port import ModeRefusedError, Stat, is_one_file
 from flocksy.boxes.disk.spelling import Spelling
 from flocksy.boxes.scan.looking import says
 from flocksy.sync.names import ancestors
@@ -195,8 +195,11 @@ def _metadata(placer: Placer, entry: JournalEntry) -> Applied | None:
         dated = found.mtime_ns != after.mtime_ns
         try:
             found = placer.dress(entry.path, found, after, dated=dated)
+        except ModeRefusedError as error:
+            found = error.shown
         except PermissionError:
-            return None  # nothing was set; it is planned once more, and then said
+            if found.kind is not Kind.FILE or found.mtime_ns == before.mtime_ns:
+                return None  # nothing was set; it is planned once more, and then said
     return _applied(entry, found.entry(after.root), brought, settled=found.kind is not Kind.FILE)
 
 
@@ -263,6 +266,8 @@ def _placement(
         dated = there.mtime_ns != wanted.mtime_ns
         try:
             there = placer.dress(entry.path, there, wanted, dated=dated)
+        except ModeRefusedError as error:
+            there = error.shown
         except (ChangedError, PermissionError):
             return _applied(entry, there.entry(after.root), shows, settled=False)  # just now
         return _applied(entry, there.entry(after.root), shows, settled=not dated)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from flocksy.boxes.disk.port import MODE_BITS, Stat, as_stat
+from flocksy.boxes.disk.port import MODE_BITS, ModeRefusedError, Stat, as_stat
 from flocksy.sync.attributes import AttributesError, decode_attributes, encode_attributes
 from flocksy.system import opening, xattrs
 
@@ -64,7 +64,13 @@ def set_metadata(entry: Handle, mode: int | None, mtime_ns: int | None, inode: i
     if mode is not None and (found.st_mode ^ mode) & MODE_BITS:
         # As with chmod(1) a directory keeps the bits that say whose group it is, and the like.
         kept = stat.S_IMODE(found.st_mode) & ~MODE_BITS if stat.S_ISDIR(found.st_mode) else 0
-        os.chmod(entry.target, mode & MODE_BITS | kept)
+        try:
+            os.chmod(entry.target, mode & MODE_BITS | kept)
+        except OSError as error:
+            if mtime_ns is None:
+                raise
+            # Not set back: that would hide what somebody writes in this instant.
+            raise ModeRefusedError(error, as_stat(os.fstat(entry.descriptor))) from None
     return as_stat(os.fstat(entry.descriptor))
 
 

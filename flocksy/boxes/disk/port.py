@@ -105,6 +105,15 @@ def _clamped(time_ns: int) -> int:
     return max(-_LATEST_NS, min(time_ns, _LATEST_NS))
 
 
+class ModeRefusedError(OSError):
+    """Of `Disk.set_metadata`: the time is set, and then the mode was refused. `shown` is what the
+    entry shows now: unsaid, the next scan would take its time for somebody's change."""
+
+    def __init__(self, error: OSError, shown: Stat) -> None:
+        super().__init__(error.errno, error.strerror)
+        self.shown = shown
+
+
 class Disk(Protocol):
     """What the parts of `boxes` may do to a box."""
 
@@ -175,7 +184,10 @@ class Disk(Protocol):
     ) -> Stat:
         """Set mode (`MODE_BITS` only; a file whose mode changes loses the others) and mtime of a
         file or directory through one handle; None leaves it as it is. Returns what it shows
-        afterwards. With `inode`, what has another one does not count as there."""
+        afterwards. With `inode`, what has another one does not count as there.
+
+        Raises `ModeRefusedError` where only the time could be set; any other `OSError` has set
+        nothing."""
         ...
 
     def read_attributes(self, path: str) -> bytes:
