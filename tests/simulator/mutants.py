@@ -53,8 +53,8 @@ WIRE = (
     Mutant(
         "the start is counted from the noticing",
         "flocksy.protocol.agreement",
-        "            self.parameters.start(burst),\n",
-        "            max(burst.round, self.now - 2) + self.parameters.lead_rounds,\n",
+        "        start = self.parameters.start(burst)\n",
+        "        start = max(burst.round, self.now - 2) + self.parameters.lead_rounds\n",
     ),
     Mutant(
         "real bytes below quorum",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import pytest
 
 from tests.simulator.faults import BRIEF
@@ -11,6 +14,13 @@ from tests.simulator.noticed import seeds
 from tests.simulator.test_simulator import simulate
 
 NOTICED = seeds()
+
+
+def test_every_mutant_changes_a_line_that_is_there() -> None:
+    for mutant in every():
+        origin = find_spec(mutant.module)
+        assert origin is not None and origin.origin is not None, mutant.name
+        assert Path(origin.origin).read_text("utf-8").count(mutant.old) == 1, mutant.name
 
 
 @pytest.mark.parametrize("mutant", every(), ids=lambda mutant: mutant.name)
