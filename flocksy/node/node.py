@@ -223,7 +223,11 @@ class Node:
                 return True
             return False
         if self._leave_by is None:
-            raise self._wire.failure()
+            if not self._wire.has_left():
+                raise self._wire.failure()
+            # The next one takes its place, as after any other leaving.
+            self.successor = self._configured.settings
+            log.warning("was stopped for too long and has left the flock: joining it anew")
         return True
 
     def _wire_moved(self) -> None:

@@ -15,7 +15,7 @@ from flocksy.errors import FlocksyError
 from flocksy.protocol.timing import BurstTiming
 from flocksy.seam.joint import BoxSeam
 from flocksy.system import memory, processes
-from flocksy.wire.process import EXIT_WORLD, run, shape_of
+from flocksy.wire.process import EXIT_STOOD_STILL, EXIT_WORLD, run, shape_of
 from flocksy.wire.settings import Member, WireSettings
 
 WIRE_NICE = -10
@@ -116,6 +116,12 @@ class WireProcess:
         """A terminal stops the node (Ctrl-Z), and does not know of this process. Alone it would
         keep the node in the view, and take in what nobody takes from it: all would wait."""
         processes.stand_still(self.process.pid if self.process.is_alive() else None)
+
+    def has_left(self) -> bool:
+        """Whether it has left the flock as one does, because this process was stopped; once
+        `seam.poll` said that it has ended. Otherwise there is a `failure`."""
+        self.process.join(END_SECONDS)
+        return self.process.exitcode == EXIT_STOOD_STILL
 
     def failure(self) -> FlocksyError:
         """Why the process has ended, once `seam.poll` said that it has."""

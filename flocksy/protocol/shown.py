@@ -128,7 +128,7 @@ class Outcome(Enum):
     FINISHED_WITH_GAP = "finished with gap"
     """All own cells are out; in some lane, whichever, a cell is missing."""
     STALLED = "stalled"
-    """Waited `stall_timeout` for some lane (pace max only)."""
+    """Waited `stall_timeout` for some lane, or for the own box process (pace max only)."""
 
 
 @dataclass(frozen=True, slots=True)

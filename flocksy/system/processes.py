@@ -145,6 +145,31 @@ def stand_still(other: int | None) -> None:
             os.kill(other, signal.SIGCONT)
 
 
+def standstill(pid: int) -> int | None:
+    """How often that process has given up the processor, while it is stopped by a signal (Ctrl-Z,
+    SIGSTOP); None while it is not, and where no kernel says it. Twice the same number: it has not
+    run in between.
+
+    That it does nothing is no sign: a flush, or a look at what was swapped out, can take long.
+    """
+    if sys.platform != "linux":
+        return None
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            return _standstill(file.read())
+    except OSError:
+        return None
+
+
+def _standstill(status: bytes) -> int | None:
+    """The same, of the text of /proc/PID/status (proc(5)). A debugger's stops ("t") do not count:
+    under one that follows each call a process has them, and runs."""
+    said = dict(line.split(b":", 1) for line in status.splitlines() if b":" in line)
+    if said.get(b"State", b"").split()[:1] != [b"T"]:
+        return None
+    return int(said[b"voluntary_ctxt_switches"]) + int(said[b"nonvoluntary_ctxt_switches"])
+
+
 def time_slice_ns(thread: int = 0) -> int | None:
     """For how long a thread (0: this one) may run before others. None where no kernel says it."""
     number = _SCHED_SETATTR_CALL.get(platform.machine())

@@ -56,6 +56,7 @@ class Emitter:
         now_ns: int,
         wall_ns: int,
         draw: Callable[[int], bytes],
+        parent: Parent | None = None,
     ) -> None:
         """`now_ns` on the monotonic clock is `wall_ns` on the wall clock; `draw` gives random
         bytes."""
@@ -73,7 +74,7 @@ class Emitter:
         self._outlet = Outlet(settings, seam, port, self._intake)
         self._reporter = Reporter(settings, seam, port, self._intake, self._outlet)
         self._last_burst: LastBurst | None = None
-        self._parent = Parent(seam)
+        self._parent = parent or Parent(seam)
         self._stopping = False
         self.ended = False
         """The last cell is out: leave."""
@@ -209,6 +210,9 @@ class Emitter:
         box = self._seam.box()
         leaving = box.leaving or not self._parent.lives(now_ns)
         self.ended |= self._parent.given_up
+        run = self._run
+        if run and self.in_burst and self._parent.stands_still and self._settings.pace == "max":
+            self._abort(run, Outcome.STALLED)
         inputs = Inputs(
             round=self._round,
             cells=cells,
@@ -229,8 +233,6 @@ class Emitter:
                     self._leave(burst)
                 case Stop():
                     self._stopping = True
-                case _:
-                    pass
         run = self._run
         if run is not None and run.real and not run.all_sent and self._settings.pace == "max":
             # No cell of such a burst leaves before every member's cell of a window ago is here,

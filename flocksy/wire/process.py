@@ -1,12 +1,14 @@
 """The wire process: sockets, clock, schedule, agreement, and nothing else (design 4.3, rule 4).
 
-It is spawned, decides nothing about its own life (signals are its parent's), and ends after its
-last cell has shown 500, or when it cannot begin: then the report's errors hold one line for the
-user and the exit status is `EXIT_WORLD`.
+It is spawned, and signals are its parent's affair. It ends after its last cell has shown 500, which
+it decides by itself only where its parent is gone or was stopped (`EXIT_STOOD_STILL`); or when it
+cannot begin: then the report's errors hold one line for the user, and the exit status is
+`EXIT_WORLD`.
 """
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import sys
@@ -22,10 +24,14 @@ from flocksy.system import clocks, memory, processes
 from flocksy.wire.emitter import Emitter
 from flocksy.wire.limits import EXACT_NS
 from flocksy.wire.link import Links
+from flocksy.wire.parent import Parent, still_rounds
 from flocksy.wire.settings import WireSettings
 
 EXIT_WORLD = 3
 """Exit status when the world is not as needed (a port in use)."""
+
+EXIT_STOOD_STILL = 4
+"""Exit status after it has left because the box process was stopped."""
 
 COLLECT_ROUNDS = 1024
 """Garbage is collected after the instants of rounds divisible by this, outside bursts: the same
@@ -68,15 +74,20 @@ def run(
         seam.tell(WireReport(state="failed", errors=(str(error),)), texts=True)
         seam.close()
         sys.exit(EXIT_WORLD)
+    look = functools.partial(processes.standstill, os.getppid())
+    parent = Parent(seam, look, still_rounds(settings))
     try:
-        _loop(settings, seam, links)
+        _loop(settings, seam, links, parent)
     finally:
         links.close()
         seam.close()
+    if parent.stands_still:
+        sys.exit(EXIT_STOOD_STILL)
 
 
-def _loop(settings: WireSettings, seam: WireSeam, links: Links) -> None:
-    emitter = Emitter(settings, seam, links, clocks.elapsed_ns(), time.time_ns(), os.urandom)
+def _loop(settings: WireSettings, seam: WireSeam, links: Links, parent: Parent) -> None:
+    now_ns, wall_ns = clocks.elapsed_ns(), time.time_ns()
+    emitter = Emitter(settings, seam, links, now_ns, wall_ns, os.urandom, parent)
     links.watch(seam.fileno())
     gc.collect()
     gc.freeze()

@@ -131,7 +131,8 @@ def wire_process_stopped(world: World) -> None:
 
 
 def box_process_stopped(world: World) -> None:
-    """SIGSTOP of the box process alone, in a burst: its wire process goes on with cover."""
+    """SIGSTOP of the box process alone, in a burst: its wire process goes on with cover, and leaves
+    after a while."""
     node, other = world.draw.sample(world.rig.nodes, 2)
     world.start_burst(world.draw.choice((node, other)))
     world.catch(node, STATES["bursting"])
@@ -139,8 +140,8 @@ def box_process_stopped(world: World) -> None:
     assert node.process is not None
     node.process.send_signal(signal.SIGSTOP)
     try:
+        wait_until(lambda: view_of(other) == 2, "a view of two", 30)
         time.sleep(world.stop_seconds)
-        assert view_of(other) == 3, "its heartbeats go on"
     finally:
         node.process.send_signal(signal.SIGCONT)
 

@@ -71,3 +71,30 @@ def test_ctrl_z_stops_the_wire_process_too(rig: Rig) -> None:
     rig.wait_equal()
     assert (one.box / "meanwhile").exists()
     assert roles(pid) == all_of_it
+
+
+def test_what_no_process_can_catch_has_the_wire_process_leave(rig: Rig) -> None:
+    """It is in no group of the others (`kill -STOP -GROUP`), and all would wait for its box."""
+    one, other = rig.nodes[0], rig.nodes[2]
+    for node in rig.nodes:
+        if not node.running:
+            rig.start(node)
+    rig.wait_for_view()
+    assert one.process is not None
+    pid = one.process.pid
+    wire = roles(pid)[WIRE]
+    began = len(one.log.read_text())
+    os.killpg(pid, signal.SIGSTOP)
+    try:
+        assert not stands_still(wire)
+        wait_until(lambda: view_of(other) == 2, "the others fly on in a view of two", 30)
+        (other.box / "without it").write_text("told to who is there")
+        wait_until((rig.nodes[1].box / "without it").exists, "the others are equal", 30)
+    finally:
+        os.killpg(pid, signal.SIGCONT)
+    rig.wait_for_view()
+    rig.wait_equal()
+    assert (one.box / "without it").exists()
+    assert roles(pid)[WIRE] != wire, "it has joined anew, in the same process"
+    assert "left the flock: joining it anew" in one.log.read_text()[began:]
+    assert "ended unexpectedly" not in one.log.read_text()[began:]

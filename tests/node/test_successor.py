@@ -110,3 +110,25 @@ def test_the_day_on_which_it_leaves_it_accepts_no_former_keys(
     )
     Node._look_at_former_keys(cast(Node, node))
     assert said == problems
+
+
+@pytest.mark.parametrize(("leaving", "has_left"), [(False, True), (False, False), (True, True)])
+def test_a_wire_that_has_left_by_itself_is_followed_by_another(
+    *, leaving: bool, has_left: bool
+) -> None:
+    """Somebody stopped this process for long. Not where it was told to end."""
+    wire = Mock(alive=False)
+    wire.has_left.return_value = has_left
+    wire.failure.return_value = FlocksyError("ended unexpectedly")
+    node = SimpleNamespace(
+        _wire=wire,
+        _leave_by=1.0 if leaving else None,
+        successor=None,
+        _configured=SimpleNamespace(settings="as before"),
+    )
+    if not has_left:
+        with pytest.raises(FlocksyError, match="ended unexpectedly"):
+            Node._done(cast(Node, node))
+    else:
+        assert Node._done(cast(Node, node))
+    assert node.successor == ("as before" if has_left and not leaving else None)

@@ -157,3 +157,45 @@ def test_a_kernel_without_slices_is_no_trouble(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("flocksy.system.processes._SCHED_SETATTR_CALL", {})
     assert not processes.set_short_slice()
     assert processes.time_slice_ns() is None
+
+
+@linux_alone
+def test_who_is_stopped_stands_still_until_it_runs_again() -> None:
+    script = "import sys\nfor line in sys.stdin: print(line, end='', flush=True)"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdin is not None and child.stdout is not None
+        numbers = []
+        for turn in range(2):
+            print(turn, file=child.stdin, flush=True)
+            assert child.stdout.readline() == f"{turn}\n"
+            assert processes.standstill(child.pid) is None, "it waits for something"
+            child.send_signal(signal.SIGSTOP)
+            wait_until(lambda: processes.standstill(child.pid) is not None, "it is stopped", 20)
+            numbers += [processes.standstill(child.pid), processes.standstill(child.pid)]
+            child.send_signal(signal.SIGCONT)
+        assert numbers[0] == numbers[1] and numbers[2] == numbers[3] != numbers[0]
+        child.stdin.close()
+        assert child.wait(20) == 0
+    assert processes.standstill(child.pid) is None, "it is gone"
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("T (stopped)", 45),
+        ("t (tracing stop)", None),
+        ("D (disk sleep)", None),
+        ("S (sleeping)", None),
+        ("R (running)", None),
+        ("Z (zombie)", None),
+    ],
+)
+def test_a_busy_process_does_not_stand_still(state: str, said: int | None) -> None:
+    """A flush of seconds is a sleep on the disk; nobody stopped who waits for it."""
+    text = (
+        f"Name:\tpy:thon\nUmask:\t0022\nState:\t{state}\nTgid:\t1\n"
+        "voluntary_ctxt_switches:\t42\nnonvoluntary_ctxt_switches:\t3\n"
+    )
+    assert processes._standstill(text.encode("ascii")) == said

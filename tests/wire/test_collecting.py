@@ -37,7 +37,7 @@ def test_garbage_is_collected_by_the_round_and_never_in_a_burst(
     monkeypatch.setattr(process, "Emitter", lambda *_: rounds)
     monkeypatch.setattr(gc, "collect", lambda: collected.append(rounds.round))
     try:
-        process._loop(Mock(), Mock(), Mock())
+        process._loop(Mock(), Mock(), Mock(), Mock())
     finally:
         gc.enable()
         gc.unfreeze()
