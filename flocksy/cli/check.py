@@ -24,6 +24,7 @@ from flocksy.cli.machine import (
     watch_findings,
 )
 from flocksy.cli.ports import listening_finding
+from flocksy.cli.processor import processor_findings
 from flocksy.config.load import Words, load, load_words
 from flocksy.config.settings import NodeSettings, Options
 from flocksy.errors import ConfigError, FlocksyError, KeyFileError
@@ -118,6 +119,7 @@ def find(options: Options) -> Iterator[Finding]:
             yield from memory_findings(settings)
     yield from watch_findings(words)
     yield from clock_findings()
+    yield from processor_findings()
 
 
 # ── files and keys ───────────────────────────────────────────────────────────────────────────

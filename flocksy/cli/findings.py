@@ -8,7 +8,8 @@ from typing import Literal
 from flocksy.errors import ConfigError, FlocksyError, KeyFileError
 from flocksy.status.wording import EXIT_FAULT, EXIT_USAGE
 
-Level = Literal["ok", "warning", "problem"]
+Level = Literal["ok", "note", "warning", "problem"]
+"""`note`: what a person may want to know, and perhaps cannot change."""
 
 
 @dataclass(frozen=True, slots=True)

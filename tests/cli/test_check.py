@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from flocksy.cli import machine
+from flocksy.cli import check, machine
+from flocksy.cli.findings import Finding
 from flocksy.cli.main import main
 from flocksy.config.load import load
 from flocksy.config.settings import Options
@@ -90,6 +91,19 @@ def test_all_is_well(ready: Place, capsys: pytest.CaptureFixture[str]) -> None:
     assert found(ready, capsys, 0, "problem") == ""
     assert main(["check", *files(ready)]) == 0
     assert "\nit could run" in capsys.readouterr().out
+
+
+def test_a_note_is_no_warning(
+    ready: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = Finding("note", "processor", "is shared", "do not share it")
+    monkeypatch.setattr(check, "processor_findings", lambda: iter([note]))
+    assert found(ready, capsys, 0, "note") == "processor: is shared -> do not share it"
+    warnings = found(ready, capsys, 0, "warning").count("\n") + 1
+    assert main(["check", *files(ready)]) == 0
+    said = capsys.readouterr().out
+    assert "note     processor: is shared\n         -> do not share it\n" in said
+    assert f"it could run, {warnings} warning" in said
 
 
 def test_no_configuration(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
