@@ -9,6 +9,7 @@ from flocksy.config.settings import NodeSettings
 from flocksy.errors import FlocksyError, RevokedError
 from flocksy.node.log import LogFormat
 from flocksy.system import memory
+from flocksy.system.processes import write_anyway
 
 __all__ = ["run"]
 
@@ -24,6 +25,7 @@ def run(settings: NodeSettings, log_format: LogFormat, *, once: bool = False) ->
     from flocksy.node.node import Node
 
     set_up(log_format)
+    write_anyway()  # what is logged must not decide when this node leaves the flock
     memory.forbid_core_dumps()
     if hasattr(signal, "SIGHUP"):
         # Between two of its nodes the process reads everything anew by itself.

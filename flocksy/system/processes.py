@@ -124,6 +124,13 @@ def stops_of_a_terminal() -> tuple[signal.Signals, ...]:
     )
 
 
+def write_anyway() -> None:
+    """Let no terminal stop this process, and those it starts, because it writes there from the
+    background (`stty tostop`)."""
+    if sys.platform != "win32":
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+
+
 def stand_still(other: int | None) -> None:
     """What Ctrl-Z does: stop this process, and `other`, which is in another session and was told
     nothing. Returns when this process is continued, and so is the other one then.

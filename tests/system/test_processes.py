@@ -199,3 +199,30 @@ def test_a_busy_process_does_not_stand_still(state: str, said: int | None) -> No
         "voluntary_ctxt_switches:\t42\nnonvoluntary_ctxt_switches:\t3\n"
     )
     assert processes._standstill(text.encode("ascii")) == said
+
+
+@linux_alone
+@pytest.mark.parametrize("anyway", [True, False])
+def test_who_writes_anyway_is_not_stopped_by_a_terminal(*, anyway: bool) -> None:
+    """In the background of a terminal that stops who writes there (`stty tostop`)."""
+    writer = "from flocksy.system import processes as p;"
+    writer += "p.write_anyway();" if anyway else ""
+    writer += "print('a line', flush=True)"
+    script = (
+        "import os, pty, subprocess, sys, termios\n"
+        "master, slave = pty.openpty()\n"
+        "terminal = os.open(os.ttyname(slave), os.O_RDWR)\n"
+        "modes = termios.tcgetattr(terminal)\n"
+        "modes[3] |= termios.TOSTOP\n"
+        "termios.tcsetattr(terminal, termios.TCSANOW, modes)\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {writer!r}], stdout=terminal,"
+        " process_group=0)\n"
+        "_, status = os.waitpid(child.pid, os.WUNTRACED)\n"
+        "print('stopped' if os.WIFSTOPPED(status) else os.read(master, 100).strip().decode())\n"
+        "child.kill()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True, check=True, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert done.stdout == ("a line\n" if anyway else "stopped\n")
