@@ -14,6 +14,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from blake3 import blake3
 
@@ -133,7 +134,8 @@ class ListAssembly:
     """The list of one incoming file, blob by blob, until every chunk of data is known.
 
     Ask `missing()`, give what came to `add()`; once `missing()` is empty, `chunks()` are the
-    chunks of data in order, whose lengths are known to sum up to the file's size.
+    chunks of data in order, whose lengths are known to sum up to the file's size, and of which each
+    has one length wherever it is named.
 
     A blob is kept once, however often the list names it, and costs what it has entries: the files
     that people have name the same one again and again (zeros), and so could somebody hostile.
@@ -181,6 +183,7 @@ class ListAssembly:
             data_bytes = 0
         else:
             data_bytes = sum(entry.length for entry in entries)
+            self._check_lengths((entries,))
         self._check_sum(data_bytes, whole=not wanted)
         self._level, self._top, self._wanted, self._data_bytes = level, entries, wanted, data_bytes
 
@@ -192,13 +195,23 @@ class ListAssembly:
         if level or len(blob) != length:
             raise HostileInput("list blob of the wrong level or length")
         data_bytes = self._data_bytes + times * sum(entry.length for entry in entries)
-        self._check_sum(data_bytes, whole=len(self._wanted) == 1)
+        whole = len(self._wanted) == 1
+        self._check_sum(data_bytes, whole=whole)
+        if whole:
+            self._check_lengths((*self._lower.values(), entries))
         del self._wanted[blob_id]
         self._lower[blob_id], self._data_bytes = entries, data_bytes
 
     def _check_sum(self, data_bytes: int, *, whole: bool) -> None:
         if data_bytes > self._size or (whole and data_bytes != self._size):
             raise HostileInput("list whose chunks do not sum up to the file's size")
+
+    def _check_lengths(self, lists: Iterable[Sequence[Chunk]]) -> None:
+        # Else what is written for a chunk, of one length everywhere, is not what the sum counted.
+        lengths: dict[bytes, int] = {}
+        for entry in chain.from_iterable(lists):
+            if lengths.setdefault(entry.chunk_id, entry.length) != entry.length:
+                raise HostileInput("list that gives one chunk two lengths")
 
     def chunks(self) -> list[Chunk]:
         """All chunks of data in order; only once nothing is missing."""

@@ -397,6 +397,20 @@ def test_a_list_that_lies_is_given_up(bench: Bench) -> None:
     assert bench.temporaries() == []
 
 
+def test_a_list_that_gives_one_chunk_two_lengths_is_given_up(bench: Bench) -> None:
+    """Whatever is then removed by hand, there is nothing to begin anew with."""
+    data = b"ten bytes."
+    liar = build_list([Chunk(chunk_id(data), 10), Chunk(b"o" * 32, 5), Chunk(chunk_id(data), 20)])
+    staging = bench.staging()
+    staging.expect("a", liar.root, 35)
+    assert staging.write(liar.root, liar.top)
+    staging.advance(BUDGET)
+    staging.write(chunk_id(data), data)
+    lose(bench, folder=False)
+    assert not staging.pass_on("a", liar.root, "c")
+    assert staging.is_broken("a", liar.root) and not staging.wants(10)
+
+
 def test_lists_of_several_levels(bench: Bench) -> None:
     per_blob = (MAX_BLOB_BYTES - 1) // 36
     names = [number.to_bytes(2, "big") for number in range(per_blob + 10)]

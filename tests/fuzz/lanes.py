@@ -414,6 +414,7 @@ def chunk_lists(data: bytes) -> None:
     assert len(chunks) <= MAX_CHUNKS
     assert sum(chunk.length for chunk in chunks) == size
     assert all(0 < chunk.length <= MAX_CHUNK_BYTES for chunk in chunks)
+    assert len(set(chunks)) == len({chunk.chunk_id for chunk in chunks})
 
 
 def list_blobs() -> Iterable[bytes]:

@@ -119,6 +119,25 @@ def test_a_blob_has_one_length_wherever_it_is_named() -> None:
         ListAssembly(root_of(top), 2).add(root_of(top), top)
 
 
+def test_a_chunk_has_one_length_wherever_it_is_named() -> None:
+    """Else what is written for it is not what the size of the file counts."""
+    liar = build_list([Chunk(b"c" * 32, 10), Chunk(b"c" * 32, 20)])
+    with pytest.raises(HostileInput, match="two lengths"):
+        ListAssembly(liar.root, 30).add(liar.root, liar.top)
+
+
+@pytest.mark.parametrize("last", [0, 1])
+def test_a_chunk_has_one_length_in_all_blobs_that_name_it(last: int) -> None:
+    blobs = [b"\0" + b"c" * 32 + length.to_bytes(4, "little") for length in (10, 20)]
+    top = b"\1" + b"".join(chunk_id(blob) + (37).to_bytes(4, "little") for blob in blobs)
+    assembly = ListAssembly(root_of(top), 30)
+    assembly.add(root_of(top), top)
+    assembly.add(chunk_id(blobs[1 - last]), blobs[1 - last])
+    with pytest.raises(HostileInput, match="two lengths"):
+        assembly.add(chunk_id(blobs[last]), blobs[last])
+    assert assembly.missing() == [chunk_id(blobs[last])]
+
+
 def test_what_is_refused_changes_nothing() -> None:
     built = build_list(chunks(7282))
     blobs = dict(built.blobs())
