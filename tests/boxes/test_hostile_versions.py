@@ -3,12 +3,17 @@ live with it, also after a restart."""
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 
 import pytest
 
+from flocksy.boxes.lanes.answers import Answers
+from flocksy.boxes.lanes.feed import NO_BATCH, Feed, Parts, versions
 from flocksy.sync.content import small_list, symlink_root
-from flocksy.sync.messages import Entry, Versions
+from flocksy.sync.messages import MAX_ENTRIES, Entry, Versions, decode
+from flocksy.sync.state import MAX_ANCESTRY
+from flocksy.sync.stream import StreamReader, StreamWriter
 from flocksy.sync.version import MAX_GENERATION, Kind, Version, version_id
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 
@@ -101,3 +106,45 @@ def test_a_link_with_a_text_that_no_disk_holds_ends_nobody(flock: Flock) -> None
     flock.stop(2)
     flock.restart(2)
     flock.run_until(lambda: "link" in flock.box(2).problems)
+
+
+def test_more_past_than_a_message_holds_is_told_in_several(flock: Flock) -> None:
+    """A message that nobody may send ended whoever was asked for the path."""
+    box = flock.box(0)
+    mine = [small_tombstone(number) for number in range(20)]
+    gone = tuple((number.to_bytes(16, "big"), b"r" * 32) for number in range(MAX_ANCESTRY))
+    first, *others = (Entry("a", version) for version in mine)
+    said = Versions(box.setup.tag, (replace(first, superseded=gone), *others))
+    box.receive(said, own=False, now=flock.now)
+    answers = Answers()
+    answers.add_record(box, "a")
+    feed = Feed.for_heartbeats([box], deque(), answers, flock.nodes[0].spool)
+    told = [entry for parts in feed for entry in decoded(parts)]
+    assert {version_id(entry.version) for entry in told} == {version_id(one) for one in mine}
+    assert all(len(entry.superseded) == MAX_ANCESTRY for entry in told)
+    assert not answers.records()
+
+
+def test_more_heads_than_a_message_names_are_told_in_several() -> None:
+    entries = [Entry("a", small_tombstone(number)) for number in range(MAX_ENTRIES + 1)]
+    told = [
+        entry for parts in versions(b"t" * 16, NO_BATCH, 0, entries) for entry in decoded(parts)
+    ]
+    assert told == entries
+
+
+def small_tombstone(number: int) -> Version:
+    return Version(Kind.TOMBSTONE, 0, 0, 0, b"", 1 + number, ())
+
+
+def decoded(parts: Parts) -> tuple[Entry, ...]:
+    """The entries of a message, as a lane carries it."""
+    writer, reader, found = StreamWriter(), StreamReader(), []
+    queue: list[Parts] = [parts]
+    while queue or writer.left:
+        slot = bytearray(1 << 16)
+        writer.fill(memoryview(slot), lambda _: queue.pop() if queue else None)
+        found += reader.feed(memoryview(slot), False)
+    message = decode(b"".join(found))
+    assert isinstance(message, Versions)
+    return message.entries

@@ -31,6 +31,11 @@ GROUP_ENTRIES = 32
 GROUP_BYTES = 16 << 10
 """Records share a message up to here: large enough that framing does not count, small enough that
 a lost slot does not cost much, and that no slot takes much longer to fill than one of cover."""
+MESSAGE_BYTES = 64 << 10
+"""More than records that share a message take. What is known of a path has no bound, as many heads
+and as long an ancestry as anybody has said; a message has one."""
+ENTRY_BYTES, SUPERSEDED_BYTES = 128, 49
+"""Of an entry without what may be long, and of each that it supersedes: about, and at most."""
 
 
 Parts = Sequence[Buffer]
@@ -246,10 +251,8 @@ class Feed:
                     with _blaming(box):
                         entries += box.offers.entries(path) or box.offers.answer(path)
                 if entries:
-                    yield _Item(
-                        versions(tag, NO_BATCH, 0, entries),
-                        functools.partial(self._said_again, some),
-                    )
+                    note = functools.partial(self._said_again, some)
+                    yield from _noted(versions(tag, NO_BATCH, 0, entries), 0, note)
         for box, name in again.chunks:
             item = self._chunk(box, name, functools.partial(self._answers.drop_chunk, name))
             if item is not None:
@@ -265,7 +268,9 @@ class Feed:
                 entries = box.offers.answer(path)
             note = functools.partial(self._record_answered, box, path)
             if entries:
-                yield _Item(versions(box.setup.tag, NO_BATCH, 0, entries), note)
+                # With the first, lest what is longer than a burst begins anew in each: who lacks
+                # the rest asks again.
+                yield from _noted(versions(box.setup.tag, NO_BATCH, 0, entries), 0, note)
             else:
                 self._answers.drop_record(box, path)
 
@@ -281,7 +286,7 @@ class Feed:
             if group and (
                 push.batch != group[0].batch or len(entries) >= GROUP_ENTRIES or size >= GROUP_BYTES
             ):
-                yield self._group(box, group, entries)
+                yield from self._group(box, group, entries)
                 group, entries, size = [], [], 0
             if not push.told:
                 with _blaming(box):
@@ -294,16 +299,16 @@ class Feed:
                 size += push.bytes
             if push.chunks:
                 if group:
-                    yield self._group(box, group, entries)
+                    yield from self._group(box, group, entries)
                     group, entries, size = [], [], 0
                 yield from self._chunks(box, push)
         if group:
-            yield self._group(box, group, entries)
+            yield from self._group(box, group, entries)
 
-    def _group(self, box: Box, group: list[Push], entries: list[Entry]) -> _Item:
+    def _group(self, box: Box, group: list[Push], entries: list[Entry]) -> Iterator[_Item]:
         first = group[0]
-        parts = versions(box.setup.tag, first.batch, first.batch_size, entries)
-        return _Item(parts, functools.partial(self._told, box, list(group)))
+        every = versions(box.setup.tag, first.batch, first.batch_size, entries)
+        return _noted(every, -1, functools.partial(self._told, box, group))
 
     def _told(self, box: Box, group: list[Push]) -> None:
         self.carried.own = True
@@ -352,9 +357,28 @@ def _blaming(box: Box) -> Iterator[None]:
         raise BoxFailedError(box, error) from error
 
 
-def versions(tag: bytes, batch: bytes, batch_size: int, entries: Sequence[Entry]) -> Parts:
-    """The message that carries these entries."""
-    return messages.encode(Versions(tag, tuple(entries), batch, batch_size))
+def versions(tag: bytes, batch: bytes, batch_size: int, entries: Sequence[Entry]) -> list[Parts]:
+    """The messages that carry these entries: one, unless they are long."""
+    groups: list[list[Entry]] = []
+    left = 0
+    for entry in entries:
+        if left <= 0:
+            groups.append([])
+            left = MESSAGE_BYTES
+        groups[-1].append(entry)
+        left -= ENTRY_BYTES + len(entry.path) + len(entry.version.attributes)
+        left -= len(entry.inline or b"") + SUPERSEDED_BYTES * len(entry.superseded)
+    return [messages.encode(Versions(tag, tuple(some), batch, batch_size)) for some in groups]
+
+
+def _noted(every: Sequence[Parts], at: int, note: Callable[[], None]) -> Iterator[_Item]:
+    """Messages one after the other. `note` goes with the one at this place."""
+    for parts in every:
+        yield _Item(parts, note if parts is every[at] else _nothing)
+
+
+def _nothing() -> None:
+    pass
 
 
 def content(chunk: Outbound) -> Parts:
