@@ -297,6 +297,26 @@ def test_damaged_times_age_nothing(place: Place, marker: str) -> None:
     assert place.prune() == Pruned((), 210, full=True)
 
 
+def lose_clock(place: Place) -> None:
+    for path in (place.root / FOLDER).glob("clock-*"):
+        path.unlink()
+
+
+@pytest.mark.parametrize("stamp", ["f" * 11, "f" * 60, "9502f900"])
+def test_a_damaged_name_does_not_set_the_clock_that_is_gone(place: Place, stamp: str) -> None:
+    """The last is 79 years: longer than there can have been anything to keep."""
+    pass_days(place, 1)
+    names = {place.keep("f", 200)}
+    damaged = f"2026-09-22/{NOW_MS:011x}-{stamp}.1-g"
+    (place.root / FOLDER / damaged).touch()
+    lose_clock(place)
+    place.start()
+    for _ in range(6):
+        pass_days(place, 1)
+        assert place.prune() == Pruned((), 200, full=True)
+    assert place.names() == {*names, damaged}
+
+
 def test_who_is_killed_loses_an_hour_of_age_at_the_most(place: Place) -> None:
     pass_days(place, 0.1)
     name = place.keep("f")
@@ -393,6 +413,17 @@ def test_what_others_put_there_is_left(place: Place) -> None:
     assert (folder / "readme").exists()
 
 
-@pytest.mark.parametrize("name", ["", "notes", "2020-01-01/zz-1-x", "2020-01-01/18f-1-x"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "notes",
+        "2020-01-01/zz-1-x",
+        "2020-01-01/18f-1-x",
+        "2020-01-01/20260101_12-1-x",
+        "2020-01-01/20260101120-photo.jpg",
+        "2020-01-01/20260101120--5.1-photo.jpg",
+    ],
+)
 def test_names_that_are_not_ours(name: str) -> None:
     assert kept_ms(name) is None

@@ -12,6 +12,7 @@ by another one (`age`), whose time in seconds is in the name too: `<time>-<secon
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -39,6 +40,14 @@ TIME_BYTES = 40
 """Left in front of it for the times, and more than enough."""
 MS_DIGITS = 11
 """Hexadecimal, for the milliseconds since the epoch: until the year 2527."""
+
+_OURS = re.compile(
+    rf"(?P<kept>[0-9a-f]{{{MS_DIGITS}}})-(?:(?P<stamp>[0-9a-f]+)\.[0-9a-f]+|[0-9a-f]+)-"
+)
+"""How a name of ours begins; without a stamp before there were any."""
+
+_FIRST_MS = 1_767_225_600_000
+"""The beginning of 2026, before the first flocksy."""
 
 _STEP = 200  # entries looked at or removed between two yields: about a millisecond or two
 
@@ -186,7 +195,8 @@ class History:
     def _newest_ms(self) -> int:
         days = [date for date, found in self._entries("") if found.kind is Kind.DIRECTORY]
         names = [name for day in days for name, _ in self._entries(day)]
-        return max((_stamp_ms(name) for name in names if kept_ms(name) is not None), default=0)
+        # A damaged one that says too much would make all the others old.
+        return max((_stamp_ms(name) for name in names if _is_likely(name)), default=0)
 
     def _entries(self, date: str) -> list[tuple[str, Stat]]:
         try:
@@ -212,19 +222,16 @@ class History:
 
 def kept_ms(name: str) -> int | None:
     """When something was kept, from its name in the history; None where the name is not ours."""
-    digits, dash, _ = name.rpartition("/")[2].partition("-")
-    if not dash or len(digits) != MS_DIGITS:
-        return None
-    try:
-        return int(digits, 16)
-    except ValueError:
-        return None
+    found = _OURS.match(name.rpartition("/")[2])
+    return int(found["kept"], 16) if found else None
 
 
 def _stamp_ms(name: str) -> int:
     """The time of our clock in a name of ours; 0 where there is none."""
-    stamp, dot, _ = name.partition("-")[2].partition(".")
-    try:
-        return 1000 * int(stamp, 16) if dot else 0
-    except ValueError:
-        return 0
+    found = _OURS.match(name)
+    return 1000 * int(found["stamp"], 16) if found and found["stamp"] else 0
+
+
+def _is_likely(name: str) -> bool:
+    """Whether the two times in a name of ours agree: no history is older than flocksy."""
+    return _stamp_ms(name) <= max(0, (kept_ms(name) or 0) - _FIRST_MS)
