@@ -252,6 +252,7 @@ def _open_rest(
         cap_bytes=setup.history_bytes or None,
         cap_percent=setup.history_percent,
         longest_name=capabilities.names.max_bytes,
+        secret=index.remembered("secret") or b"",
     )
     staging = Staging(disk, index.contents)
     applier = Applier(

@@ -78,13 +78,15 @@ class History:
         cap_percent: int = CAP_PERCENT,
         elapsed_ms: Callable[[], int] = _elapsed_ms,
         longest_name: int = MAX_NAME_BYTES,
+        secret: bytes = b"",
     ) -> None:
         """`cap_bytes` None: `cap_percent` of the disk. `elapsed_ms`: milliseconds since whenever,
-        by a clock that nobody sets. `longest_name`: bytes of the longest that the disk holds."""
+        by a clock that nobody sets. `longest_name`: bytes of the longest that the disk holds.
+        `secret`: of the box on this disk."""
         self._name_bytes = max(0, min(NAME_BYTES, longest_name - TIME_BYTES))
         self._disk = disk
         self._now_ms = now_ms
-        self._clock = AgeClock(disk, FOLDER, now_ms, elapsed_ms, self._newest_ms)
+        self._clock = AgeClock(disk, FOLDER, now_ms, elapsed_ms, self._newest_ms, secret)
         self._cap_bytes = cap_bytes
         self._cap_percent = cap_percent
         self.expired_ms: int | None = None
@@ -158,7 +160,7 @@ class History:
         removed: list[str] = []
         left: list[tuple[int, str, int]] = []  # (time of our clock, name, size)
         dates: list[str] = []
-        first_ms = now_ms = self._now_ms()
+        first_ms = self._now_ms()
         for date, folder in sorted(self._entries("")):
             if folder.kind is not Kind.DIRECTORY:
                 continue
@@ -173,9 +175,10 @@ class History:
         total = sum(size for _, _, size in left)
         left.sort()
         shown_ms = self._clock.look()
-        is_believed = self._clock.is_wall_believed
-        expired_ms = min(now_ms - RETENTION_DAYS * DAY_MS, first_ms)
-        self.expired_ms = expired_ms if is_believed else None
+        believed_ms = self._clock.believed_ms
+        self.expired_ms = (
+            None if believed_ms is None else min(believed_ms - RETENTION_DAYS * DAY_MS, first_ms)
+        )
         for count, (when, name, size) in enumerate(left):
             old = when < shown_ms - RETENTION_DAYS * DAY_MS
             may_go = when < shown_ms - UNTOUCHABLE_DAYS * DAY_MS
