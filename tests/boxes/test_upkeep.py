@@ -38,7 +38,8 @@ def make_old(flock: Flock, lane: int) -> Path:
     """Something in the history of a node that is old enough to go."""
     age_ms = (history.RETENTION_DAYS + 1) * 24 * 60 * 60 * 1000
     when_ms = NOW_MS - age_ms
-    flock.box(lane)._upkeep._opened.history._clock._base_ms = age_ms
+    clock = flock.box(lane)._upkeep._opened.history._clock
+    clock._noted = clock._load()._replace(shown_ms=age_ms)
     folder = flock.path(lane, f"{history.FOLDER}/2020-01-01")
     folder.mkdir(parents=True, exist_ok=True)
     old = folder / f"{when_ms:011x}-0.1-old"

@@ -19,8 +19,8 @@ The time of this clock is in the name of what is kept. All that it has to know i
 the name of an empty file beside the days of the history, so that it is where they are, whatever
 becomes of the index: `clock-` and the numbers of `_Noted`, with a check of them that only who knows
 the secret of the box can make, since people copy histories. In the first versions it was
-`clock-<shown>-<counted>`. It is written once an hour and at the end: of a run that is killed what
-passed after it does not count.
+`clock-<shown>-<counted>`. It is written once an hour and at the end: what passed after it in a run
+that is killed counts as time between runs.
 """
 
 from __future__ import annotations
