@@ -14,7 +14,7 @@ from typing import NamedTuple
 from flocksy.index.database import Database
 from flocksy.index.journal import HISTORY
 from flocksy.index.paths import Paths
-from flocksy.index.rows import path_text
+from flocksy.index.rows import path_bytes, path_text
 from flocksy.sync.version import Kind
 
 
@@ -161,12 +161,12 @@ class Contents:
         )
         return row is not None
 
-    def path_with(self, root: bytes) -> str | None:
-        """A file on this disk whose content has this root."""
+    def path_with(self, root: bytes, but: str = "") -> str | None:
+        """A file on this disk whose content has this root, other than the path `but`."""
         row = self._database.row(
             "SELECT paths.path FROM local JOIN paths ON paths.id = local.path"
-            " WHERE local.root = ? AND local.kind = ? LIMIT 1",
-            (root, int(Kind.FILE)),
+            " WHERE local.root = ? AND local.kind = ? AND paths.path <> ? LIMIT 1",
+            (root, int(Kind.FILE), path_bytes(but)),
         )
         return None if row is None else path_text(row[0])
 

@@ -93,16 +93,19 @@ class Scratch(Staging):
                 self._copy_rest(incoming)
 
     def _copy_rest(self, incoming: Incoming) -> None:
-        while incoming.carried and incoming.blobs:
+        path, root = path_of(incoming.staged()), incoming.key[1]
+        # Of a copy of another file nothing comes: the others copy it on their disks.
+        is_copied = incoming.carried or self._contents.path_with(root, but=path) is not None
+        while is_copied and incoming.blobs:
             name = next(iter(incoming.blobs))
-            blob = self._here.list_blob(name, incoming.key[1], incoming.size)
+            blob = self._here.list_blob(name, root, incoming.size)
             if blob is None or incoming.key not in self._incoming:
                 break
             self._take_blob(incoming, name, blob)
-        if not incoming.carried or incoming.blobs:
+        if not is_copied or incoming.blobs:
             # Nothing of it came: the others have it all, and only put it in its place.
             self.release(*incoming.key)
-            self._known[path_of(incoming.staged())] = None
+            self._known[path] = None
         elif incoming.missing:
             incoming.searched = True
             super()._look_here(incoming)
