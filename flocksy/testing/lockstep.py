@@ -22,6 +22,7 @@ from flocksy.boxes.scan.scanner import Scanner
 from flocksy.boxes.setup import BoxSetup
 from flocksy.seam.joint import BoxSeam, Gear, SeamShape, WireSeam
 from flocksy.seam.report import KNOWN_BYTES, AgreedBurst, LaneReport, LastBurst, WireReport
+from flocksy.testing import scanners
 
 HEADER_BYTES = 128
 USED_AT = HEADER_BYTES + 1
@@ -116,8 +117,7 @@ class Lockstep:
         wire = WireSeam(seam.handle())
         seam.launched()
         seam.poll()
-        scanner = Scanner()
-        scanner.start()
+        scanner = scanners.take()
         spool = SpoolReader(state / "spool")
         problems: list[str] = []
         exchange = Exchange(
@@ -157,7 +157,7 @@ class Lockstep:
         node = self.nodes[lane]
         node.up = False
         node.keeper.close()
-        node.scanner.stop()
+        scanners.give_back(node.scanner)
         node.spool.close()
         node.wire.close()
         node.seam.close()

@@ -12,6 +12,7 @@ import pytest
 from flocksy.boxes.box import Box
 from flocksy.boxes.content.reader import SpoolReader
 from flocksy.boxes.keeper import Kept
+from flocksy.testing import scanners
 from flocksy.testing.lockstep import MAX_ROUNDS, Lockstep, LockstepNode
 from flocksy.testing.trees import differences, snapshot
 
@@ -99,7 +100,7 @@ class Flock(Lockstep):
         box = self.kept(lane).box
         if box is not None:
             box._opened.watcher.stop()
-        node.scanner.stop()
+        scanners.give_back(node.scanner)
         node.spool.close()
         node.wire.close()
         node.seam.close()

@@ -1,0 +1,76 @@
+"""Scanner processes that outlive the node they worked for.
+
+To start one costs more than most tests of boxes do, and what it has done for one node is nothing to
+the next: it keeps nothing but what it has been asked and has not answered yet.
+"""
+
+from __future__ import annotations
+
+import atexit
+import select
+import time
+
+from flocksy.boxes.scan.scanner import Scanner, ScanReport, ScanRequest
+from flocksy.errors import FlocksyError
+
+ANSWER_S = 2.0
+"""Whoever has more to do than that is stopped instead."""
+
+_free: list[LastingScanner] = []
+
+
+class LastingScanner(Scanner):
+    """Knows whether it has answered all it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._unanswered = 0
+
+    def request(self, request: ScanRequest) -> None:
+        """Count it."""
+        self._unanswered += 1
+        super().request(request)
+
+    def reports(self, limit: int = 16) -> list[ScanReport]:
+        """And the last report to each."""
+        taken = super().reports(limit)
+        self._unanswered -= sum(report.last for report in taken)
+        return taken
+
+    def is_free(self) -> bool:
+        """Whether it has nothing more to do, soon."""
+        end_s = time.monotonic() + ANSWER_S
+        try:
+            while self._unanswered and (wait_s := end_s - time.monotonic()) > 0:
+                select.select([self.fileno()], [], [], wait_s)
+                self.reports()
+            return not (self._unanswered or self.reports())
+        except FlocksyError:
+            return False
+
+
+@atexit.register
+def _stop() -> None:
+    # They are deaf to the signal by which processes that are left over are ended.
+    while _free:
+        _free.pop().stop()
+
+
+def take() -> Scanner:
+    """One that runs and has nothing to do."""
+    while _free:
+        scanner = _free.pop()
+        if scanner.is_free():
+            return scanner
+        scanner.stop()
+    scanner = LastingScanner()
+    scanner.start()
+    return scanner
+
+
+def give_back(scanner: Scanner) -> None:
+    """For the next that needs one."""
+    if isinstance(scanner, LastingScanner) and scanner.is_free():
+        _free.append(scanner)
+    else:
+        scanner.stop()
