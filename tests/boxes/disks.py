@@ -48,7 +48,7 @@ class Dying(RealDisk):
     ) -> Stat:
         self._step()
         if mode is not None and mtime_ns is not None:
-            super().set_metadata(path, mode, None, inode)
+            super().set_metadata(path, None, mtime_ns, inode)
             self._step()
         return super().set_metadata(path, mode, mtime_ns, inode)
 
