@@ -59,7 +59,11 @@ class Capabilities:
             return True
         if self.mode_bits and (entry.mode ^ mode) & MODE_MASK:
             return False
-        return entry.kind is Kind.DIRECTORY or abs(entry.mtime_ns - mtime_ns) < self.mtime_grain_ns
+        return entry.kind is Kind.DIRECTORY or self.same_time(entry.mtime_ns, mtime_ns)
+
+    def same_time(self, left_ns: int, right_ns: int) -> bool:
+        """Whether two times of a file are one to this disk, which may round them."""
+        return abs(left_ns - right_ns) < self.mtime_grain_ns
 
 
 def shows_content(entry: DiskEntry | None, version: Version | None) -> bool:

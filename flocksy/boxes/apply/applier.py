@@ -300,6 +300,7 @@ class Applier:
         instant, so the path is read once more afterwards.
         """
         assert step.wanted is not None
+        same_time = self._capabilities.same_time
         if isinstance(step.operation, SetMetadata):
             if step.wanted.kind is not Kind.SYMLINK:
                 expected = step.operation.expected
@@ -308,16 +309,16 @@ class Applier:
                 except ModeRefusedError as error:
                     found, step.problem = error.shown, describe(error)  # the rest is planned again
                 step.shown = found.entry(step.wanted.root)
-                step.is_sure = (
-                    step.wanted.kind is not Kind.FILE or expected.mtime_ns == step.wanted.mtime_ns
-                )
+                is_file = step.wanted.kind is Kind.FILE
+                step.is_sure = not is_file or same_time(expected.mtime_ns, step.wanted.mtime_ns)
                 is_alone = differs_alone(step, self._capabilities)
                 self._bring(step, expected.attributes, alone=is_alone)
             step.placed = True
         else:
             assert step.shown is not None
             late_mode = self._capabilities.mode_bits and step.shown.mode != step.wanted.mode
-            late_mtime = step.source is not None and step.shown.mtime_ns != step.wanted.mtime_ns
+            is_dated = same_time(step.shown.mtime_ns, step.wanted.mtime_ns)
+            late_mtime = step.source is not None and not is_dated
             late_attributes = step.brought is not None and step.brought != step.wanted.attributes
             if not (late_mode or late_mtime or late_attributes):
                 return

@@ -322,7 +322,7 @@ class Placer:
         very instant cannot be told by it: it has to be read again.
         """
         self.check(path, expected)
-        dated = wanted.mtime_ns != expected.mtime_ns
+        dated = not self.capabilities.same_time(wanted.mtime_ns, expected.mtime_ns)
         return self.dress(path, expected, wanted, dated=dated)
 
     def dress(

@@ -181,18 +181,19 @@ def _metadata(placer: Placer, entry: JournalEntry) -> Applied | None:
     state."""
     found = placer.disk.stat(entry.path)
     before, after = entry.before, entry.after
+    same_time = placer.capabilities.same_time
     if found is None or before is None or after is None or found.kind is not before.kind:
         return None
     if found.kind is Kind.FILE and (
         found.size != before.size
-        or found.mtime_ns not in (before.mtime_ns, after.mtime_ns)
+        or not (found.mtime_ns == before.mtime_ns or same_time(found.mtime_ns, after.mtime_ns))
         or found.mode not in _modes_between(before, after)
         or not placer.same_inode(found, before)
     ):
         return None
     brought = _brought(placer, entry.path, before.attributes, after.attributes)
     if found.kind is not Kind.SYMLINK:
-        dated = found.mtime_ns != after.mtime_ns
+        dated = not same_time(found.mtime_ns, after.mtime_ns)
         try:
             found = placer.dress(entry.path, found, after, dated=dated)
         except ModeRefusedError as error:
@@ -229,7 +230,10 @@ def _placement(
     there = placer.disk.stat(entry.path)
     wanted = entry.synced.disk if entry.synced is not None else None
     # A renamed file gets its mtime last; it may show either.
+    same_time = placer.capabilities.same_time
     brought = replace(after, mtime_ns=wanted.mtime_ns) if wanted is not None else after
+    if there is not None and same_time(there.mtime_ns, brought.mtime_ns):
+        brought = replace(brought, mtime_ns=there.mtime_ns)  # as the disk rounds it
     out = placer.disk.stat(entry.temporary)
     if out is not None and _brought_back(placer, entry, there, out, after):
         there, out = placer.disk.stat(entry.path), placer.disk.stat(entry.temporary)
@@ -263,7 +267,7 @@ def _placement(
         if wanted is None or wanted.kind is Kind.SYMLINK:
             return _applied(entry, there.entry(after.root), None)
         shows = _brought(placer, entry.path, after.attributes, wanted.attributes)
-        dated = there.mtime_ns != wanted.mtime_ns
+        dated = not same_time(there.mtime_ns, wanted.mtime_ns)
         try:
             there = placer.dress(entry.path, there, wanted, dated=dated)
         except ModeRefusedError as error:
