@@ -16,6 +16,7 @@ from flocksy.boxes.content.staging import Staging
 from flocksy.boxes.deferred import Deferred
 from flocksy.boxes.found_together import BATCH_SECONDS, Batches
 from flocksy.boxes.missing import Missing
+from flocksy.boxes.refused import Refused
 from flocksy.boxes.waiting import Waiting
 from flocksy.errors import LimitExceeded
 from flocksy.index.store import BoxIndex
@@ -85,6 +86,7 @@ class Planning:
         self._retry: dict[str, float] = {}  # path -> when
         self._deferred = Deferred(index, staging, self._waiting)
         self._pauses: dict[str, float] = {}  # path -> its pause, until it works
+        self._refused = Refused(capabilities)
         self._blocked: set[str] = set()  # of those to be tried again: not waited for
         self._applying: Generator[float, None, Report] | None = None
         self._pause_until = 0.0
@@ -204,6 +206,12 @@ class Planning:
         paths = self._without_doubted(list(self._arrived)[:PATHS_PER_PLAN])
         paths = list(dict.fromkeys((*paths, *self._waiting.take_copies(paths))))
         paths = self._without_doubted((*paths, *self._unblocked_by(paths)))
+        # Not due yet: when, and what is said meanwhile.
+        early = {
+            one: (self._retry[one], self.problems.get(one, ""))
+            for one in paths
+            if self._retry.get(one, now) > now
+        }
         for path in paths:
             self.missing.drop_what_is_over(path)
             self._arrived.pop(path, None)
@@ -225,6 +233,7 @@ class Planning:
         waited_for = self._waiting.take(list(decided))
         self._waiting.pass_on(waited_for, operations)
         ready: list[DiskOperation] = []
+        rests: set[str] = set()
         with self._index.transaction():
             for operation in operations:
                 if isinstance(operation, Record):
@@ -235,13 +244,17 @@ class Planning:
                 elif isinstance(operation, Hold):
                     if operation.reason:
                         self.problems[operation.path] = operation.reason
+                elif (path := operation.path) in early and self._refused.is_same(operation):
+                    self._retry[path], self.problems[path] = early[path]
+                    rests.add(path)
                 elif self._has_content(operation):
                     ready.append(operation)
         used = files_put(ready)
         ready = self._deferred.without_sources(ready)
         self._waiting.let_go(waited_for, used, self.missing, self._uncommitted)
-        for path in set(paths) - {operation.path for operation in ready}:
+        for path in set(paths) - {operation.path for operation in ready} - rests:
             self._pauses.pop(path, None)
+            self._refused.forget(path)
         if ready:
             self._applying = self._applier.apply(ready)
             self._pause_until = now
@@ -356,7 +369,8 @@ class Planning:
             if isinstance(operation, PutFile) and outcome.result is not Result.DONE:
                 self._staging.check(path, operation.version.root)
                 self._waiting.keep(path, operation.version.root)
-            if outcome.result in (Result.PROBLEM, Result.BLOCKED):
+            is_refused = self._refused.note(outcome)
+            if is_refused or outcome.result in (Result.PROBLEM, Result.BLOCKED):
                 if outcome.result is Result.BLOCKED:
                     self._blocked.add(path)
                 self.problems[path] = outcome.problem

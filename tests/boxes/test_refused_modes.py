@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from flocksy.boxes.apply.applier import Report, Result
+from flocksy.boxes.content.staging import Staging
 from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.boxes.disk.port import Stat
+from flocksy.boxes.planning import Planning
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.operations import DiskOperation
-from tests.boxes.bench import Bench, finish, root_of
+from flocksy.sync.version import Kind, Version, version_id
+from tests.boxes.bench import MTIME_NS, Bench, finish, root_of
 from tests.boxes.disks import Died
+from tests.boxes.test_planning import turn
 
 GRAIN_NS = 100
+FIRST_NS = 315_532_800_000_000_000
 
 
 class Coarse(RealDisk):
@@ -92,3 +98,63 @@ def test_a_time_that_the_disk_rounded_before_a_crash_is_ours(
     assert found is not None and found.mtime_ns == 100
     assert synced is not None and synced.heads == heads
     assert coarse.capabilities.same(found.entry(root_of(b"1")), synced.disk)
+
+
+class Clamping(RealDisk):
+    """Takes no time before its own, and says nothing of it."""
+
+    def set_metadata(
+        self, path: str, mode: int | None, mtime_ns: int | None, inode: int | None = None
+    ) -> Stat:
+        if mtime_ns is not None:
+            mtime_ns = max(mtime_ns, FIRST_NS)
+        return super().set_metadata(path, mode, mtime_ns, inode)
+
+
+@pytest.mark.parametrize("kind", [Coarse, Clamping])
+def test_a_mode_that_is_refused_is_tried_again_after_its_pause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[RealDisk]
+) -> None:
+    """However the disk takes the time, and although the path is planned after the look that the
+    time makes necessary."""
+    (tmp_path / "box").mkdir()
+    disk = kind(str(tmp_path / "box"))
+    grain_ns = GRAIN_NS if kind is Coarse else 1
+    bench = Bench(tmp_path, disk, Capabilities(mtime_grain_ns=grain_ns))
+    staging = Staging(disk, bench.index.contents)
+    planning = Planning(
+        bench.index, staging, bench.applier, bench.capabilities, ignore_symlinks=False
+    )
+    old = Version(Kind.FILE, 0o644, MTIME_NS, 1, root_of(b"1"), 1, ())
+    new = replace(old, mode=0o600, mtime_ns=177, generation=2, parents=(version_id(old),))
+    bench.apply(bench.put("f", b"1"))
+    bench.index.join("f", {version_id(old): old}, {})
+    bench.index.join("f", {version_id(new): new}, {version_id(old): old.root})
+    monkeypatch.setattr(os, "chmod", refuse_mode)
+    batches: list[float] = []
+    apply = bench.applier.apply
+
+    def noted(operations: Sequence[DiskOperation]) -> Generator[float, None, Report]:
+        batches.append(now)
+        return apply(operations)
+
+    monkeypatch.setattr(bench.applier, "apply", noted)
+    planning.add(("f",))
+    now = 0.0
+    while now < 100.0:
+        planning.turn(now)
+        while not planning.free:
+            planning._pause_until = now  # a flush takes no time of this clock
+            planning.turn(now)
+        planning.add(planning.rescan)  # a look has found nothing new there
+        planning.rescan.clear()
+        if now >= 1.0:
+            assert "not permitted" in planning.problems["f"] and not planning.idle
+        now += 0.5
+    assert batches == [0.0, 5.0, 15.0, 35.0, 75.0]
+    monkeypatch.undo()
+    planning.add(("f",))
+    turn(planning, 1e6)
+    assert bench.local("f").mode == 0o600 and not planning.problems
+    staging.close()
+    bench.close()
