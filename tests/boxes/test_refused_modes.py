@@ -45,6 +45,13 @@ def coarse(tmp_path: Path) -> Iterator[Bench]:
     made.close()
 
 
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.close()
+
+
 def refuse_mode(*_: object, **__: object) -> None:
     raise OSError(errno.EPERM, "Operation not permitted")
 
@@ -158,3 +165,36 @@ def test_a_mode_that_is_refused_is_tried_again_after_its_pause(
     assert bench.local("f").mode == 0o600 and not planning.problems
     staging.close()
     bench.close()
+
+
+@pytest.mark.parametrize("call", ["chmod", "utime"])
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EINVAL, errno.EOVERFLOW, errno.EPERM])
+@pytest.mark.parametrize("renamed", [False, True])
+def test_a_box_opens_whatever_its_disk_refuses_after_a_crash(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, renamed: bool, number: int, call: str
+) -> None:
+    """Nothing was set: it is planned once more, and then said."""
+    bench.apply(bench.put("f", b"1"))
+    path = "new" if renamed else "f"
+    mode, mtime_ns = (0o600, MTIME_NS) if call == "chmod" else (0o644, 77)
+    if renamed:
+        moved = bench.put("new", b"1", mode=mode, mtime_ns=mtime_ns, source="f")
+        batch: list[DiskOperation] = [moved, bench.remove("f")]
+    else:
+        batch = [bench.set_metadata("f", mode, mtime_ns)]
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as cutting:
+        cutting.setattr(bench.applier, "_dress", die)
+        with pytest.raises(Died):
+            bench.apply(*batch)
+    with monkeypatch.context() as refusing:
+        refusing.setattr(os, call, refuse)
+        finish(bench.applier.recover())
+    found, synced = bench.disk.stat(path), bench.index.synced(path)
+    assert found is not None and synced is not None
+    assert found.entry(root_of(b"1")) == bench.local(path) == synced.disk
+    assert (found.mode, found.mtime_ns) == (0o644, MTIME_NS)
+    assert results(bench.apply(bench.set_metadata(path, mode, mtime_ns))) == [Result.DONE]

@@ -198,7 +198,7 @@ def _metadata(placer: Placer, entry: JournalEntry) -> Applied | None:
             found = placer.dress(entry.path, found, after, dated=dated)
         except ModeRefusedError as error:
             found = error.shown
-        except PermissionError:
+        except OSError:
             if found.kind is not Kind.FILE or found.mtime_ns == before.mtime_ns:
                 return None  # nothing was set; it is planned once more, and then said
     return _applied(entry, found.entry(after.root), brought, settled=found.kind is not Kind.FILE)
@@ -272,7 +272,7 @@ def _placement(
             there = placer.dress(entry.path, there, wanted, dated=dated)
         except ModeRefusedError as error:
             there = error.shown
-        except (ChangedError, PermissionError):
+        except (ChangedError, OSError):
             return _applied(entry, there.entry(after.root), shows, settled=False)  # just now
         return _applied(entry, there.entry(after.root), shows, settled=not dated)
     if not _note_replaced(placer, entry):
