@@ -441,3 +441,28 @@ def test_what_only_the_history_knows_comes_back_with_its_own(bench: Bench) -> No
     bench.index.remember("attributes", b"1")
     found = [one for one in Recall(bench.index, bench.disk).versions("f") if one.kept]
     assert [one.version.attributes for one in found] == [RED]
+
+
+def test_no_attributes_are_left_where_the_recovery_is_refused_the_mode(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not done is concluded of all of it: they would pass for somebody's change."""
+    bench.apply(bench.put("f", b"1", attributes=BEFORE))
+    bench.look_at_attributes()
+
+    def refuse_all(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    def die(*_: object) -> None:
+        raise Died
+
+    with monkeypatch.context() as cutting:
+        cutting.setattr(bench.applier, "_dress", die)
+        with pytest.raises(Died):
+            bench.apply(bench.set_metadata("f", 0o600, attributes=AFTER))
+    with monkeypatch.context() as refusing:
+        refusing.setattr(os, "chmod", refuse_all)
+        finish(bench.applier.recover())
+    assert tags(bench.root / "f") == base(bench, "f") == BEFORE
+    assert results(bench.apply(bench.set_metadata("f", 0o600, attributes=AFTER))) == [Result.DONE]
+    assert tags(bench.root / "f") == base(bench, "f") == AFTER

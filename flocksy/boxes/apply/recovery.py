@@ -191,7 +191,6 @@ def _metadata(placer: Placer, entry: JournalEntry) -> Applied | None:
         or not placer.same_inode(found, before)
     ):
         return None
-    brought = _brought(placer, entry.path, before.attributes, after.attributes)
     if found.kind is not Kind.SYMLINK:
         dated = not same_time(found.mtime_ns, after.mtime_ns)
         try:
@@ -201,6 +200,7 @@ def _metadata(placer: Placer, entry: JournalEntry) -> Applied | None:
         except OSError:
             if found.kind is not Kind.FILE or found.mtime_ns == before.mtime_ns:
                 return None  # nothing was set; it is planned once more, and then said
+    brought = _brought(placer, entry.path, before.attributes, after.attributes)
     return _applied(entry, found.entry(after.root), brought, settled=found.kind is not Kind.FILE)
 
 
