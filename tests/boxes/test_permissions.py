@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -18,6 +19,8 @@ from flocksy.boxes.apply.applier import Report, Result
 from flocksy.boxes.apply.insisting import insist
 from flocksy.boxes.apply.journal import IndexJournal, JournalEntry
 from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.boxes.disk.port import Stat
+from flocksy.errors import FlocksyError
 from flocksy.index.store import BoxIndex
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.version import Kind
@@ -453,3 +456,42 @@ def test_a_directory_that_somebody_has_opened_stays_open(own_place: Path) -> Non
 def _made(place: Path) -> Path:
     (place / "box").mkdir()
     return place / "box"
+
+
+class Closing(RealDisk):
+    """Refuses to close "d" again when it is `sick`."""
+
+    sick = 0
+
+    def set_metadata(
+        self, path: str, mode: int | None, mtime_ns: int | None, inode: int | None = None
+    ) -> Stat:
+        if self.sick and path == "d" and mode is not None and mode & 0o700 != 0o700:
+            raise OSError(self.sick, os.strerror(self.sick))
+        return super().set_metadata(path, mode, mtime_ns, inode)
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EIO])
+def test_a_directory_that_cannot_be_closed_again_leaves_the_batch_open(
+    own_place: Path, number: int
+) -> None:
+    """Also where it was opened for a look: forgotten, it would be told to all as it is."""
+
+    def do() -> None:
+        disk = Closing(str(_made(own_place)))
+        bench = Bench(own_place, disk)
+        for mode in (0o000, 0o600, 0o555):
+            bench.apply(bench.make_directory("d", mode), bench.put("d/f", b"%o" % mode))
+            disk.sick = number
+            with pytest.raises(FlocksyError, match="d: "):
+                bench.apply(bench.put("d/f", b"2"), bench.put("d/g", b"2"))
+            assert bench.index.journal.open_rows()
+            with pytest.raises((FlocksyError, OSError)):
+                finish(bench.applier.recover())
+            disk.sick = 0
+            finish(bench.applier.recover())
+            assert not bench.index.journal.open_rows()
+            assert os.stat(bench.root / "d").st_mode & 0o777 == mode
+        bench.close()
+
+    ordinarily(do)

@@ -8,10 +8,12 @@ instant. Who dies in it leaves it open: `recovery.close_again`, which asks the j
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import TypeVar
 
+from flocksy.boxes.apply.remedies import describe
 from flocksy.boxes.disk.port import Disk
+from flocksy.errors import FlocksyError
 from flocksy.sync.names import ancestors
 
 OPEN = 0o700
@@ -30,7 +32,8 @@ def insist(
     the disk denied it. `do` must be fit to be begun anew. `before_opening` is called before any of
     them is, where the journal does not speak of them yet.
 
-    Raises what `do` raises, and `PermissionError` where no mode of those directories is why.
+    Raises what `do` raises, and `PermissionError` where no mode of those directories is why; and
+    `FlocksyError` where one of them cannot be closed again, so that the batch has to stay open.
     """
     try:
         return do()
@@ -53,7 +56,14 @@ def insist(
 
 
 def _close(disk: Disk, path: str, mode: int) -> None:
-    # Somebody has moved it away since. That undoes nothing of what was done: the caller has to go
-    # on from there.
-    with suppress(FileNotFoundError):
+    try:
         disk.set_metadata(path, mode, None)
+    except (FileNotFoundError, PermissionError):
+        # Somebody has moved it away since, or it is another's by now. That undoes nothing of what
+        # was done: the caller has to go on from there.
+        pass
+    except OSError as error:
+        # Not the problem of one path: forgotten, it would be told to all as it stands open here.
+        raise FlocksyError(
+            f"{path}: it was opened for an instant and has to stay open for now: {describe(error)}"
+        ) from error
