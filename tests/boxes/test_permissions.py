@@ -495,3 +495,33 @@ def test_a_directory_that_cannot_be_closed_again_leaves_the_batch_open(
         bench.close()
 
     ordinarily(do)
+
+
+class Listing(IndexJournal):
+    """Notes what each journal spoke of."""
+
+    def __init__(self, index: BoxIndex) -> None:
+        super().__init__(index)
+        self.paths: list[list[str]] = []
+
+    def open(self, entries: Sequence[JournalEntry]) -> None:
+        super().open(entries)
+        self.paths.append(sorted(entry.path for entry in entries))
+
+
+def test_only_directories_that_are_closed_are_journalled_for_a_look(own_place: Path) -> None:
+    """Whatever is below those would wait for its look, and a mode that somebody gives an open one
+    meanwhile would be taken back after a crash."""
+
+    def do() -> None:
+        bench = Bench(own_place)
+        folders = [("open", 0o755), ("open/d", 0o600), ("open/d/e", 0o755), ("open/w", 0o555)]
+        bench.apply(*(bench.make_directory(*one) for one in folders))
+        bench.apply(*(bench.put(f"{path}/f", b"1") for path, _ in folders))
+        bench.applier._journal = journal = Listing(bench.index)
+        batch = [bench.put(f"{path}/f", b"2") for path, _ in folders]
+        assert all_done(bench.apply(*batch))
+        assert journal.paths == [["open/d", "open/w"], sorted(one.path for one in batch)]
+        bench.close()
+
+    ordinarily(do)

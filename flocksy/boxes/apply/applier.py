@@ -50,7 +50,7 @@ from flocksy.boxes.apply.batch import (
 from flocksy.boxes.apply.flushing import flush_contents, flush_places
 from flocksy.boxes.apply.folders import make_folders, remake_folders
 from flocksy.boxes.apply.history import History
-from flocksy.boxes.apply.insisting import insist
+from flocksy.boxes.apply.insisting import insist, is_closed
 from flocksy.boxes.apply.journal import Applied, Journal, JournalEntry
 from flocksy.boxes.apply.pace import SLICE_S, each
 from flocksy.boxes.apply.placing import (
@@ -68,7 +68,7 @@ from flocksy.boxes.apply.skipped import Skipped
 from flocksy.boxes.disk.port import PARKED, Disk, ModeRefusedError, Stat
 from flocksy.boxes.disk.spelling import Spelling
 from flocksy.sync.capabilities import Capabilities
-from flocksy.sync.names import parent_of
+from flocksy.sync.names import ancestors
 from flocksy.sync.operations import (
     DiskOperation,
     MakeDirectory,
@@ -181,8 +181,10 @@ class Applier:
     def _note_looks(self, placer: Placer, operations: Sequence[DiskOperation]) -> None:
         """Before the first directory is opened for a look at what is in it: the batch is not in the
         journal yet, so a crash in that instant would leave it open for good."""
-        folders = {parent_of(operation.path) for operation in operations} - {""}
-        self._journal.open([JournalEntry(path, "", "", None, None, None) for path in folders])
+        folders = {above for operation in operations for above in ancestors(operation.path)}
+        closed = [path for path in folders if is_closed(self._journal.local(path))]
+        if closed:
+            self._journal.open([JournalEntry(path, "", "", None, None, None) for path in closed])
         placer.before_opening = None  # once for all of them
 
     def rehearse(self, temporaries: Sequence[str]) -> Generator[float, None, None]:

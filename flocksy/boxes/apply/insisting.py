@@ -15,11 +15,18 @@ from flocksy.boxes.apply.remedies import describe
 from flocksy.boxes.disk.port import Disk
 from flocksy.errors import FlocksyError
 from flocksy.sync.names import ancestors
+from flocksy.sync.trees import DiskEntry
+from flocksy.sync.version import Kind
 
 OPEN = 0o700
 """What its owner needs for everything in a directory."""
 
 _Value = TypeVar("_Value")
+
+
+def is_closed(entry: DiskEntry | None) -> bool:
+    """Whether this is a directory that its owner may not use as it stands."""
+    return entry is not None and entry.kind is Kind.DIRECTORY and entry.mode & OPEN != OPEN
 
 
 def insist(

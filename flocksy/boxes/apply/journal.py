@@ -33,7 +33,7 @@ class JournalEntry:
     done.
 
     With neither `before` nor `after` it is a *look*: nothing is done there, but a batch that is
-    being prepared may have opened that directory, and those above it, to see what is in it.
+    being prepared may have opened that directory to see what is in it.
     """
 
     path: str

@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from flocksy.boxes.apply.attributes import bring
-from flocksy.boxes.apply.insisting import OPEN, insist
+from flocksy.boxes.apply.insisting import OPEN, insist, is_closed
 from flocksy.boxes.apply.journal import Applied, JournalEntry
 from flocksy.boxes.apply.pace import each
 from flocksy.boxes.apply.placing import (
@@ -121,8 +121,8 @@ def close_again(
 
     def close(folder: str) -> None:
         known = local(folder)
-        if known is None or known.kind is not Kind.DIRECTORY or known.mode & OPEN == OPEN:
-            return
+        if known is None or not is_closed(known):
+            return  # nobody has to open it for an instant
         with suppress(ChangedError, PermissionError):  # not ours, so it was not we who opened it
             found = placer.look(folder)
             if found and found.kind is Kind.DIRECTORY and found.mode == known.mode | OPEN:
