@@ -152,9 +152,9 @@ def stand_still(other: int | None) -> None:
             os.kill(other, signal.SIGCONT)
 
 
-def standstill(pid: int) -> int | None:
+def standstill(pid: int) -> bytes | None:
     """How often that process has given up the processor, while it is stopped by a signal (Ctrl-Z,
-    SIGSTOP); None while it is not, and where no kernel says it. Twice the same number: it has not
+    SIGSTOP); None while it is not, and where no kernel says it. Twice the same words: it has not
     run in between.
 
     That it does nothing is no sign: a flush, or a look at what was swapped out, can take long.
@@ -168,13 +168,14 @@ def standstill(pid: int) -> int | None:
         return None
 
 
-def _standstill(status: bytes) -> int | None:
+def _standstill(status: bytes) -> bytes | None:
     """The same, of the text of /proc/PID/status (proc(5)). A debugger's stops ("t") do not count:
     under one that follows each call a process has them, and runs."""
     said = dict(line.split(b":", 1) for line in status.splitlines() if b":" in line)
-    if said.get(b"State", b"").split()[:1] != [b"T"]:
+    gave, lost = said.get(b"voluntary_ctxt_switches"), said.get(b"nonvoluntary_ctxt_switches")
+    if said.get(b"State", b"").split()[:1] != [b"T"] or gave is None or lost is None:
         return None
-    return int(said[b"voluntary_ctxt_switches"]) + int(said[b"nonvoluntary_ctxt_switches"])
+    return gave + lost
 
 
 def time_slice_ns(thread: int = 0) -> int | None:

@@ -22,15 +22,15 @@ class Parent:
     def __init__(
         self,
         seam: WireSeam,
-        standstill: Callable[[], int | None] = lambda: None,
+        standstill: Callable[[], object] = lambda: None,
         rounds: int = 0,
     ) -> None:
-        """`standstill`: a number while that process is stopped, the same one until it runs again
-        (`processes.standstill`). It stands still after so many `rounds` of the same."""
+        """`standstill`: something while that process is stopped, the same until it runs again, else
+        None (`processes.standstill`). It stands still after so many `rounds` of the same."""
         self._seam = seam
         self._standstill = standstill
         self._rounds = rounds
-        self._number: int | None = None
+        self._said: object = None
         self._seen = 0
         self._gone_ns: int | None = None
         self.stands_still = False
@@ -49,9 +49,9 @@ class Parent:
         return False
 
     def _look(self) -> bool:
-        number = self._standstill()
-        self._seen = self._seen + 1 if number == self._number else 1
-        self._number = number
-        if number is not None and self._seen >= self._rounds:
+        said = self._standstill()
+        self._seen = self._seen + 1 if said == self._said else 1
+        self._said = said
+        if said is not None and self._seen >= self._rounds:
             self.stands_still = True
         return self.stands_still

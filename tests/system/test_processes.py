@@ -184,7 +184,7 @@ def test_who_is_stopped_stands_still_until_it_runs_again() -> None:
 @pytest.mark.parametrize(
     ("state", "said"),
     [
-        ("T (stopped)", 45),
+        ("T (stopped)", b"\t42\t3"),
         ("t (tracing stop)", None),
         ("D (disk sleep)", None),
         ("S (sleeping)", None),
@@ -192,13 +192,22 @@ def test_who_is_stopped_stands_still_until_it_runs_again() -> None:
         ("Z (zombie)", None),
     ],
 )
-def test_a_busy_process_does_not_stand_still(state: str, said: int | None) -> None:
+def test_a_busy_process_does_not_stand_still(state: str, said: bytes | None) -> None:
     """A flush of seconds is a sleep on the disk; nobody stopped who waits for it."""
     text = (
         f"Name:\tpy:thon\nUmask:\t0022\nState:\t{state}\nTgid:\t1\n"
         "voluntary_ctxt_switches:\t42\nnonvoluntary_ctxt_switches:\t3\n"
     )
     assert processes._standstill(text.encode("ascii")) == said
+
+
+@pytest.mark.parametrize(
+    "counts",
+    ["", "voluntary_ctxt_switches:\t42\n", "nonvoluntary_ctxt_switches:\t3\n"],
+    ids=["as gVisor says it", "one count", "the other"],
+)
+def test_a_kernel_that_does_not_count_says_of_nobody_that_it_stands_still(counts: str) -> None:
+    assert processes._standstill(f"State:\tT (stopped)\n{counts}".encode("ascii")) is None
 
 
 @linux_alone
