@@ -152,14 +152,26 @@ def stand_still(other: int | None) -> None:
             os.kill(other, signal.SIGCONT)
 
 
-def standstill(pid: int) -> bytes | None:
+def parent() -> int | None:
+    """By what number /proc knows who started this process; None where there is no such thing. It
+    may show all of a machine to a process in a namespace of its own (`unshare --pid`, bwrap), where
+    that of `os.getppid` is another process."""
+    try:
+        with open("/proc/self/status", "rb") as file:
+            said = _fields(file.read()).get(b"PPid", b"0")
+    except OSError:
+        return None
+    return int(said) or None
+
+
+def standstill(pid: int | None) -> bytes | None:
     """How often that process has given up the processor, while it is stopped by a signal (Ctrl-Z,
     SIGSTOP); None while it is not, and where no kernel says it. Twice the same words: it has not
     run in between.
 
     That it does nothing is no sign: a flush, or a look at what was swapped out, can take long.
     """
-    if sys.platform != "linux":
+    if sys.platform != "linux" or pid is None:
         return None
     try:
         with open(f"/proc/{pid}/status", "rb") as file:
@@ -171,11 +183,15 @@ def standstill(pid: int) -> bytes | None:
 def _standstill(status: bytes) -> bytes | None:
     """The same, of the text of /proc/PID/status (proc(5)). A debugger's stops ("t") do not count:
     under one that follows each call a process has them, and runs."""
-    said = dict(line.split(b":", 1) for line in status.splitlines() if b":" in line)
+    said = _fields(status)
     gave, lost = said.get(b"voluntary_ctxt_switches"), said.get(b"nonvoluntary_ctxt_switches")
     if said.get(b"State", b"").split()[:1] != [b"T"] or gave is None or lost is None:
         return None
     return gave + lost
+
+
+def _fields(status: bytes) -> dict[bytes, bytes]:
+    return dict(line.split(b":", 1) for line in status.splitlines() if b":" in line)
 
 
 def time_slice_ns(thread: int = 0) -> int | None:

@@ -74,7 +74,7 @@ def run(
         seam.tell(WireReport(state="failed", errors=(str(error),)), texts=True)
         seam.close()
         sys.exit(EXIT_WORLD)
-    look = functools.partial(processes.standstill, os.getppid())
+    look = functools.partial(processes.standstill, processes.parent())
     parent = Parent(seam, look, still_rounds(settings))
     try:
         _loop(settings, seam, links, parent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,9 @@ import pytest
 from flocksy.system import processes
 from flocksy.testing.processes import stands_still
 from flocksy.testing.rig import wait_until
+
+APART = ("unshare", "--user", "--map-root-user", "--pid", "--fork")
+"""A namespace of processes, with the /proc of all."""
 
 linux_alone = pytest.mark.skipif(sys.platform != "linux", reason="classes and slices of Linux")
 
@@ -235,3 +239,30 @@ def test_who_writes_anyway_is_not_stopped_by_a_terminal(*, anyway: bool) -> None
         capture_output=True, check=True, text=True, start_new_session=True,
     )  # fmt: skip
     assert done.stdout == ("a line\n" if anyway else "stopped\n")
+
+
+@linux_alone
+def test_a_parent_is_who_started_it() -> None:
+    assert told_by("from flocksy.system import processes as p; print(p.parent())") == [
+        str(os.getpid())
+    ]
+
+
+@linux_alone
+@pytest.mark.skipif(
+    shutil.which("unshare") is None
+    or subprocess.run([*APART, "true"], capture_output=True, check=False).returncode != 0,
+    reason="no namespaces of processes here",
+)
+def test_a_parent_is_found_where_proc_shows_the_numbers_of_others() -> None:
+    """`os.getppid` names somebody else there, who may be stopped for ever."""
+    child = (
+        "import os; from flocksy.system import processes as p;"
+        "print(os.getppid() == p.parent(), open(f'/proc/{p.parent()}/cmdline').read())"
+    )
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    done = subprocess.run(
+        [*APART, sys.executable, "-c", parent, "the parent"],
+        capture_output=True, check=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.startswith("False ") and done.stdout.endswith("\0the parent\0\n")
