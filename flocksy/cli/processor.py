@@ -19,10 +19,8 @@ FIRST_WITH_SLICES = 6, 12
 _GROUPS = "/sys/fs/cgroup"
 """Where the groups of version 2 are, by cgroups(7)."""
 
-_SEEN = (
-    "while other programs keep the processor busy, heartbeats are some ms late when this node"
-    " reads and hashes, which who sees the packets can measure"
-)
+_MEASURED_FROM = 6, 6
+"""Older kernels have another way to tell who is next, and nothing was measured there."""
 
 
 def processor_findings() -> Iterator[Finding]:
@@ -40,12 +38,14 @@ def processor_findings() -> Iterator[Finding]:
 def notes(release: str, groups: str, shares: Callable[[str], bool]) -> Iterator[Finding]:
     """`release` of the kernel; `groups`: the text of /proc/self/cgroup; `shares`: whether a group
     of version 2 is one of those that have the processor to share out."""
-    version = re.match(r"(\d+)\.(\d+)", release)
-    if version is not None and (int(version[1]), int(version[2])) < FIRST_WITH_SLICES:
+    found = re.match(r"(\d+)\.(\d+)", release)
+    version = (int(found[1]), int(found[2])) if found is not None else FIRST_WITH_SLICES
+    seen = _seen(measured=version >= _MEASURED_FROM)
+    if version < FIRST_WITH_SLICES:
         yield Finding(
             "note",
             "processor",
-            f"Linux {release} has no short time slices: {_SEEN}",
+            f"Linux {release} has no short time slices: {seen}",
             "Linux 6.12 or later, or a machine that other programs do not keep busy",
         )
     group = group_of(groups, shares)
@@ -53,11 +53,20 @@ def notes(release: str, groups: str, shares: Callable[[str], bool]) -> Iterator[
         yield Finding(
             "note",
             "processor",
-            f"what is started here is in the group {group}, whose part of the processor is for all"
-            f" in it together: {_SEEN}",
-            "start the node in no group with CPUWeight=, CPUQuota= or the like, or leave it a"
-            " processor that other programs do not keep busy",
+            f"what is started from this shell is in the group {group}, whose part of the processor"
+            f" is for all in it together: {seen}. A node that runs as a service may be in another",
+            "leave the node a processor that other programs do not keep busy: with systemd by a"
+            " system unit in a slice of its own, and AllowedCPUs= of all processors but one for"
+            " user.slice and system.slice",
         )
+
+
+def _seen(*, measured: bool) -> str:
+    late = "are some ms late" if measured else "may be late (by how much was not measured)"
+    return (
+        f"while other programs keep the processor busy, heartbeats {late} when this node reads and"
+        " hashes, which who sees the packets can measure"
+    )
 
 
 def group_of(groups: str, shares: Callable[[str], bool]) -> str | None:

@@ -32,6 +32,22 @@ def test_a_kernel_without_short_slices_is_noted(release: str, *, noted: bool) ->
 
 
 @pytest.mark.parametrize(
+    ("release", "measured"),
+    [("5.15.0-91-generic", False), ("6.5.13", False), ("6.6.87", True), ("unheard of", True)],
+)
+def test_what_was_measured_is_not_said_of_other_kernels(release: str, *, measured: bool) -> None:
+    for one in processor.notes(release, "0::/x\n", lambda _: True):
+        assert ("are some ms late" in one.text) == measured
+        assert ("not measured" in one.text) == (not measured)
+
+
+def test_it_is_said_of_this_shell_and_not_of_a_service() -> None:
+    (one,) = processor.notes("6.12", "0::/x\n", lambda _: True)
+    assert "from this shell" in one.text and "as a service" in one.text
+    assert "CPUWeight" not in one.remedy, "with systemd everything is in a group by now"
+
+
+@pytest.mark.parametrize(
     ("groups", "sharing", "group"),
     [
         ("0::/\n", set(), None),
