@@ -7,7 +7,7 @@ import signal
 from flocksy.config.load import reload
 from flocksy.config.settings import NodeSettings
 from flocksy.errors import FlocksyError, RevokedError
-from flocksy.node.log import LogFormat
+from flocksy.node.log import LogFormat, written
 from flocksy.system import memory
 from flocksy.system.processes import write_anyway
 
@@ -21,11 +21,14 @@ def run(settings: NodeSettings, log_format: LogFormat, *, once: bool = False) ->
     The caller holds the lock of the node's state. Raises `FlocksyError` where it cannot start or
     go on.
     """
-    from flocksy.node.log import set_up
+    write_anyway()  # what is logged must not decide when this node leaves the flock
+    with written(log_format):
+        return _run(settings, once)
+
+
+def _run(settings: NodeSettings, once: bool) -> int:
     from flocksy.node.node import Node
 
-    set_up(log_format)
-    write_anyway()  # what is logged must not decide when this node leaves the flock
     memory.forbid_core_dumps()
     if hasattr(signal, "SIGHUP"):
         # Between two of its nodes the process reads everything anew by itself.

@@ -9,6 +9,7 @@ import signal
 from flocksy.testing.processes import SCANNER, WIRE, children, roles, stands_still
 from flocksy.testing.rig import Rig, wait_until
 from tests.integration.world import view_of
+from tests.node.test_log import full_pipe
 
 
 def test_it_is_started_again(rig: Rig) -> None:
@@ -98,3 +99,19 @@ def test_what_no_process_can_catch_has_the_wire_process_leave(rig: Rig) -> None:
     assert roles(pid)[WIRE] != wire, "it has joined anew, in the same process"
     assert "left the flock: joining it anew" in one.log.read_text()[began:]
     assert "ended unexpectedly" not in one.log.read_text()[began:]
+
+
+def test_a_log_that_nobody_reads_holds_nobody_up(rig: Rig) -> None:
+    """What is logged may come of what is in a box, and all would wait for it in a burst."""
+    one = rig.nodes[0]
+    rig.stop(one)
+    with full_pipe() as (_, writer, _):
+        one.before_start = lambda: os.dup2(writer, 2)
+        rig.start(one)
+        one.before_start = None
+        rig.wait_for_view()
+        rig.signal(one, signal.SIGHUP)  # which is logged as well
+        (one.box / "unread").write_text("told all the same")
+        rig.wait_equal()
+        assert (rig.nodes[2].box / "unread").exists()
+        assert rig.stop(one) == 0
