@@ -460,68 +460,6 @@ def test_what_is_passed_on_takes_the_place_of_what_has_less(bench: Bench, *, mor
     assert [bench.bytes_of(one.name) for one in staging.complete()] == [half.data]
 
 
-@pytest.mark.parametrize("list_known", [False, True])
-@pytest.mark.parametrize("left_at", ["a", "c"])
-def test_what_is_passed_on_meets_what_an_earlier_run_left(
-    bench: Bench, left_at: str, *, list_known: bool
-) -> None:
-    """Nobody knows how much that is before it has been looked through: nothing of either goes."""
-    half = half_there(bench.staging())
-    half.staging.close()
-    staging = half.staging = bench.staging()
-    if not list_known:
-        bench.index.contents.forget_unused(100)
-    begun = staging._temporaries.name("a", half.root)
-    (bench.root / begun).rename(bench.root / staging._temporaries.name(left_at, half.root))
-    staging.expect("c" if left_at == "a" else "a", half.root, len(half.data))
-    if list_known:
-        half.write(half.rest()[:1])
-    staging.expect(left_at, half.root, len(half.data))
-    assert staging.pass_on("a", half.root, "c")
-    staging.release("a", half.root)
-    staging.sweep()
-    if not list_known:
-        half.write([half.root, *half.rest()[:1]])
-    assert staging.pass_on("c", half.root, "d")
-    while staging.advance(BUDGET):
-        pass
-    assert set(staging.wants(100)) == set(half.rest()[1:])
-    assert len(bench.temporaries()) == 1
-    half.write(half.rest()[1:])
-    (staged,) = staging.complete()
-    assert staged.path == "d" and bench.bytes_of(staged.name) == half.data
-
-
-@pytest.mark.parametrize("whole_at", ["a", "c"])
-def test_what_is_whole_needs_nothing_that_an_earlier_run_left(bench: Bench, whole_at: str) -> None:
-    half = half_there(bench.staging())
-    half.staging.close()
-    staging = half.staging = bench.staging()
-    left_at = "c" if whole_at == "a" else "a"
-    staging.expect(whole_at, half.root, len(half.data))
-    half.write(half.chunks)
-    begun = bench.root / staging._temporaries.name(left_at, half.root)
-    begun.write_bytes(half.data[:1000])
-    staging.expect(left_at, half.root, len(half.data))
-    assert staging.pass_on("a", half.root, "c") is (whole_at == "a")
-    staging.release("a", half.root)
-    name = staging.staged("c", half.root)
-    assert name is not None and bench.bytes_of(name) == half.data
-    assert len(bench.temporaries()) == 1
-
-
-def test_what_was_to_be_copied_from_goes_with_what_needed_it(bench: Bench) -> None:
-    half = half_there(bench.staging())
-    half.staging.close()
-    staging = bench.staging()
-    for path in ("a", "c"):
-        staging.expect(path, half.root, len(half.data))
-    assert staging.pass_on("a", half.root, "c")
-    assert bench.temporaries()
-    staging.release("c", half.root)
-    assert bench.temporaries() == [] and staging.roots() == frozenset()
-
-
 def test_the_folder_of_temporaries_is_made_anew(bench: Bench) -> None:
     """Somebody has removed it to make room."""
     data = random.Random(8).randbytes(100_000)

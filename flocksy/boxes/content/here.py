@@ -7,7 +7,6 @@ and what is something else by now is simply not here.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 
 from flocksy.boxes.disk.port import Disk
 from flocksy.index.contents import Contents
@@ -22,13 +21,11 @@ class Here:
         self._disk = disk
         self._contents = contents
 
-    def chunk(
-        self, name: bytes, length: int, lying: Iterable[tuple[str, int]] = ()
-    ) -> bytes | None:
-        """The chunk from wherever it should be, checked. `lying`: files that may have it, and
+    def chunk(self, name: bytes, length: int, lying: tuple[str, int] | None = None) -> bytes | None:
+        """The chunk from wherever it should be, checked. `lying`: a file that may have it, and
         where."""
-        for path, offset in lying:
-            data = self._read(path, offset, length)
+        if lying is not None:
+            data = self._read(lying[0], lying[1], length)
             if data is not None and chunk_id(data) == name:
                 return data
         blob = self._contents.blob(name)

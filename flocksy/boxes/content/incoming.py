@@ -26,9 +26,8 @@ class Staged:
 class Incoming:
     """One content under way. `missing`: chunk id -> (offsets, length). `unlooked`: chunks and lists
     that may be on this disk already. `searched`: all that it lacked has been looked for here.
-    `resumed`: the temporary is of an earlier run, and has not been looked through. `spares`: others
-    of the same content, to be copied from and removed then. `carried`: a list of it came through a
-    lane, so it was new to the flock."""
+    `resumed`: the temporary is of an earlier run. `carried`: a list of it came through a lane, so
+    it was new to the flock."""
 
     key: Key
     size: int
@@ -37,17 +36,11 @@ class Incoming:
     missing: dict[bytes, tuple[list[int], int]] = field(default_factory=dict)
     unlooked: dict[bytes, None] = field(default_factory=dict)
     blobs: dict[bytes, None] = field(default_factory=dict)
-    spares: list[str] = field(default_factory=list)
     here_bytes: int = 0
     resumed: bool = False
     searched: bool = False
     carried: bool = False
     complete: bool = False
-
-    @property
-    def is_unsure(self) -> bool:
-        """Whether more of it may be here than is known."""
-        return self.resumed or bool(self.spares)
 
     def staged(self) -> Staged:
         path, root = self.key

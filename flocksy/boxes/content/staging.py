@@ -247,7 +247,6 @@ class Staging(UnderWay):
         incoming.unlooked.clear()
         self._looking.pop(incoming.key, None)
         self._temporaries.done(incoming.name)
-        self._drop_spares(incoming)
         self._fresh.append(incoming.staged())
 
     # -- what is here already ------------------------------------------------------------------
@@ -261,9 +260,6 @@ class Staging(UnderWay):
                     self._looking[key] = self._looking.pop(key)
                     return False
                 self._looking.pop(key, None)
-                if incoming.assembly is None:
-                    incoming.resumed = False
-                    self._drop_spares(incoming)
                 self._looked(incoming)
                 continue
             name = next(iter(incoming.unlooked))
@@ -274,13 +270,12 @@ class Staging(UnderWay):
                 if blob is not None:
                     self._take_blob(incoming, name, blob)
                 continue
-            offsets, length = incoming.missing[name]
+            _, length = incoming.missing[name]
             if incoming.resumed and self._still_there(incoming, name):
                 budget_bytes -= length
                 self._have(incoming, name)
                 continue
-            lying = (*self._wanted.lying(name), *((spare, offsets[0]) for spare in incoming.spares))
-            data = self._here.chunk(name, length, lying)
+            data = self._here.chunk(name, length, self._wanted.lying(name))
             if data is None:
                 del incoming.unlooked[name]
                 continue
@@ -322,16 +317,9 @@ class Staging(UnderWay):
         if incoming is None:
             return False
         if there is not None:
-            whole = there.complete or incoming.complete
-            if not whole and there.is_unsure:
-                self._take_over(there, incoming)
-                return True
-            if not whole and incoming.is_unsure:
-                self._take_over(incoming, there)
-            elif there.here_bytes >= incoming.here_bytes:
+            if there.here_bytes >= incoming.here_bytes:
                 return False
-            else:
-                self.release(other, root)
+            self.release(other, root)
         name = self._temporaries.name(other, root)
         try:
             if not self._temporaries.rename(incoming.name, name):
@@ -347,23 +335,6 @@ class Staging(UnderWay):
         if incoming.complete:
             self._fresh.append(incoming.staged())
         return True
-
-    def _take_over(self, incoming: Incoming, spare: Incoming) -> None:
-        """Release `spare`, of the same content, but have `advance` copy what of it is in there: as
-        long as an earlier run's is not looked through, nobody knows which of the two has more."""
-        name = self._temporaries.name(f"/{spare.key[0]}", spare.key[1])  # no path begins with it
-        with suppress(LostError):
-            if self._temporaries.rename(spare.name, name):
-                incoming.spares += (name, *spare.spares)
-                spare.spares.clear()
-        self.release(*spare.key)
-        if incoming.assembly is None:
-            self._look_here(incoming)
-
-    def _drop_spares(self, incoming: Incoming) -> None:
-        for name in incoming.spares:
-            self._temporaries.remove(name)
-        incoming.spares.clear()
 
     # -- when it is over -----------------------------------------------------------------------
 
@@ -386,12 +357,10 @@ class Staging(UnderWay):
             self._wanted.drop(name, incoming)
         drop = self._temporaries.placed if placed else self._temporaries.remove
         drop(incoming.name)
-        self._drop_spares(incoming)
 
     def sweep(self) -> None:
         """Remove temporaries of earlier runs that nobody expects any more."""
-        every = self._incoming.values()
-        self._temporaries.sweep({name for one in every for name in (one.name, *one.spares)})
+        self._temporaries.sweep({incoming.name for incoming in self._incoming.values()})
 
     def close(self) -> None:
         """Close files; what is incomplete stays on disk and is found again by `expect`."""

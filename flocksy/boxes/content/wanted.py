@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from flocksy.boxes.content.incoming import Incoming
 
@@ -46,7 +46,7 @@ class Wanted:
         if name in self._takers:
             self._lying[name] = (incoming, offset)
 
-    def lying(self, name: bytes) -> Sequence[tuple[str, int]]:
-        """The temporary that has got the chunk, as far as one is known, and where."""
+    def lying(self, name: bytes) -> tuple[str, int] | None:
+        """The temporary that has got the chunk, as far as is known, and where."""
         found = self._lying.get(name)
-        return () if found is None else ((found[0].name, found[1]),)
+        return None if found is None else (found[0].name, found[1])
