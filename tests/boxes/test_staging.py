@@ -460,6 +460,72 @@ def test_what_is_passed_on_takes_the_place_of_what_has_less(bench: Bench, *, mor
     assert [bench.bytes_of(one.name) for one in staging.complete()] == [half.data]
 
 
+@pytest.mark.parametrize("left_at", ["a", "c"])
+def test_what_is_passed_on_meets_more_that_an_earlier_run_left(bench: Bench, left_at: str) -> None:
+    """Nobody knows how much of that is right before it has been looked through."""
+    half = half_there(bench.staging())
+    half.staging.close()
+    staging = half.staging = bench.staging()
+    begun = staging._temporaries.name("a", half.root)
+    (bench.root / begun).rename(bench.root / staging._temporaries.name(left_at, half.root))
+    staging.expect("c" if left_at == "a" else "a", half.root, len(half.data))
+    half.write(half.rest()[:1])
+    staging.expect(left_at, half.root, len(half.data))
+    assert staging.pass_on("a", half.root, "c") is (left_at == "a")
+    staging.release("a", half.root)
+    while staging.advance(BUDGET):
+        pass
+    assert set(staging.wants(100)) == set(half.rest())
+    assert len(bench.temporaries()) == 1
+    half.write(half.rest())
+    (staged,) = staging.complete()
+    assert staged.path == "c" and bench.bytes_of(staged.name) == half.data
+
+
+@pytest.mark.parametrize("longer_at", ["a", "c"])
+def test_how_much_an_earlier_run_left_is_what_it_takes_up(bench: Bench, longer_at: str) -> None:
+    """Of which the end came first, it is as long as the whole from the beginning."""
+    half = half_there(bench.staging())
+    half.staging.close()
+    staging = half.staging = bench.staging()
+    begun, other = (bench.root / staging._temporaries.name(path, half.root) for path in "ac")
+    if longer_at == "a":
+        begun.rename(other)
+        begun, other = other, begun
+    with other.open("wb") as file:
+        file.seek(len(half.data) - 1)
+        file.write(half.data[-1:])
+    for path in "ac":
+        staging.expect(path, half.root, len(half.data))
+    assert staging.pass_on("a", half.root, "c") is (longer_at == "c")
+    staging.release("a", half.root)
+    while staging.advance(BUDGET):
+        pass
+    assert set(staging.wants(100)) == set(half.rest())
+
+
+@pytest.mark.parametrize("left", [False, True])
+@pytest.mark.parametrize("whole_at", ["a", "c"])
+def test_what_is_whole_needs_nothing_that_is_not(
+    bench: Bench, whole_at: str, *, left: bool
+) -> None:
+    half = half_there(bench.staging())
+    half.staging.close()
+    staging = half.staging = bench.staging()
+    left_at = "c" if whole_at == "a" else "a"
+    staging.expect(whole_at, half.root, len(half.data))
+    half.write(half.chunks)
+    if left:
+        path = bench.root / staging._temporaries.name(left_at, half.root)
+        path.write_bytes(half.data[1:])
+    staging.expect(left_at, half.root, len(half.data))
+    assert staging.pass_on("a", half.root, "c") is (whole_at == "a")
+    staging.release("a", half.root)
+    name = staging.staged("c", half.root)
+    assert name is not None and bench.bytes_of(name) == half.data
+    assert len(bench.temporaries()) == 1
+
+
 def test_the_folder_of_temporaries_is_made_anew(bench: Bench) -> None:
     """Somebody has removed it to make room."""
     data = random.Random(8).randbytes(100_000)

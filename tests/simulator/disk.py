@@ -297,6 +297,7 @@ class SimulatedDisk:
             inode.number,
             inode.ctime_ns,
             7,
+            taken_bytes=size,
         )
 
     def scan(self, path: str) -> list[tuple[str, Stat]]:

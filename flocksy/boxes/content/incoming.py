@@ -26,8 +26,8 @@ class Staged:
 class Incoming:
     """One content under way. `missing`: chunk id -> (offsets, length). `unlooked`: chunks and lists
     that may be on this disk already. `searched`: all that it lacked has been looked for here.
-    `resumed`: the temporary is of an earlier run. `carried`: a list of it came through a lane, so
-    it was new to the flock."""
+    `resumed`: the temporary is of an earlier run, and has not been looked through. `carried`: a
+    list of it came through a lane, so it was new to the flock."""
 
     key: Key
     size: int

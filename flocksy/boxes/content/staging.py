@@ -260,6 +260,8 @@ class Staging(UnderWay):
                     self._looking[key] = self._looking.pop(key)
                     return False
                 self._looking.pop(key, None)
+                if incoming.assembly is None:
+                    incoming.resumed = False
                 self._looked(incoming)
                 continue
             name = next(iter(incoming.unlooked))
@@ -317,7 +319,7 @@ class Staging(UnderWay):
         if incoming is None:
             return False
         if there is not None:
-            if there.here_bytes >= incoming.here_bytes:
+            if not self._is_more(incoming, there):
                 return False
             self.release(other, root)
         name = self._temporaries.name(other, root)
@@ -335,6 +337,14 @@ class Staging(UnderWay):
         if incoming.complete:
             self._fresh.append(incoming.staged())
         return True
+
+    def _is_more(self, one: Incoming, other: Incoming) -> bool:
+        """Whether more is here of `one`, of the same content. How much of what an earlier run left
+        is right is not known before that has been looked through, but how much there is."""
+        taken_bytes = self._temporaries.taken_bytes
+        if one.complete or other.complete or not (one.resumed or other.resumed):
+            return one.here_bytes > other.here_bytes
+        return taken_bytes(one.name) > taken_bytes(other.name)
 
     # -- when it is over -----------------------------------------------------------------------
 

@@ -82,6 +82,14 @@ class Temporaries:
             return True  # a disk that refuses has not lost it
         return found is not None and found.size == size
 
+    def taken_bytes(self, name: str) -> int:
+        """What it takes up on the disk; 0 where the disk refuses."""
+        try:
+            found = self._disk.stat(name)
+        except OSError:
+            return 0
+        return 0 if found is None else found.taken_bytes
+
     def write_whole(self, name: str, data: bytes | memoryview) -> bool:
         """A small file in one go. False: the disk refused."""
         try:

@@ -36,7 +36,8 @@ class Stat:
     """What stands at a path. `kind` None: something no box holds (a FIFO, socket or device).
 
     `mode` is limited to `MODE_BITS`. `size` of a symlink is that of its text, of a directory 0.
-    `names`: how many it has, of a file or symlink.
+    `names`: how many it has, of a file or symlink. `taken_bytes`: what it takes up on the disk, as
+    far as that tells; holes do not count.
     """
 
     kind: Kind | None
@@ -47,6 +48,7 @@ class Stat:
     ctime_ns: int
     device: int
     names: int = field(default=1, compare=False)
+    taken_bytes: int = field(default=0, compare=False)
 
     def entry(self, root: bytes) -> DiskEntry:
         """As an entry of the local tree, with the content `root` that was found here."""
@@ -89,6 +91,7 @@ def as_stat(found: os.stat_result) -> Stat:
         kind, size = Kind.DIRECTORY, 0
     elif stat.S_ISLNK(mode):
         kind = Kind.SYMLINK
+    blocks = getattr(found, "st_blocks", None)  # of 512 bytes on any disk, or unknown
     return Stat(
         kind,
         mode & MODE_BITS,
@@ -98,6 +101,7 @@ def as_stat(found: os.stat_result) -> Stat:
         _clamped(found.st_ctime_ns),
         found.st_dev,
         found.st_nlink,
+        size if blocks is None else 512 * blocks,
     )
 
 
