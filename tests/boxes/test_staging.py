@@ -382,6 +382,39 @@ def test_content_that_is_not_what_its_id_says_is_refused(bench: Bench) -> None:
     assert not staging.write(b"n" * 32, b"never asked for")
 
 
+def test_a_root_that_is_the_id_of_a_chunk_keeps_that_chunk_from_nobody(bench: Bench) -> None:
+    data = random.Random(8).randbytes(100_000)
+    root = content(data)[0].root
+    staging = bench.staging()
+    staging.expect("a", root, len(data))
+    staging.write(root, parts(data)[root])
+    staging.advance(BUDGET)
+    for name in staging.wants(100):
+        staging.expect("lie", name, 1000)
+        with pytest.raises(HostileInput):
+            staging.write(name, b"neither")
+        assert staging.write(name, parts(data)[name])
+        assert staging.is_broken("lie", name)
+    (staged,) = staging.complete()
+    assert bench.bytes_of(staged.name) == data
+    assert len(bench.temporaries()) == 1 and staging.roots() == {root}
+
+
+def test_a_list_that_names_a_root_as_its_chunk_takes_no_list_for_it(bench: Bench) -> None:
+    data = random.Random(8).randbytes(100_000)
+    root, top = content(data)[0].root, content(data)[0].top
+    liar = build_list([Chunk(root, len(top)), Chunk(chunk_id(b"more"), 4)])
+    staging = bench.staging()
+    staging.expect("lie", liar.root, len(top) + 4)
+    assert staging.write(liar.root, liar.top)
+    staging.advance(BUDGET)
+    staging.expect("a", root, len(data))
+    assert staging.write(root, top)
+    assert staging.is_broken("lie", liar.root)
+    staging.advance(BUDGET)
+    assert set(staging.wants(100)) == {piece.id for piece in content(data)[1]}
+
+
 def test_a_list_that_lies_is_given_up(bench: Bench) -> None:
     liar = build_list([Chunk(chunk_id(b"twelve bytes"), 99)])
     staging = bench.staging()

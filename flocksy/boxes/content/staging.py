@@ -171,11 +171,15 @@ class Staging(UnderWay):
         takers = self._wanted.of(name)
         if not takers:
             return False
-        top = any(incoming.key[1] == name for incoming in takers)
-        if (root_of(data) if top else chunk_id(data)) != name:
+        is_top = any(one.key[1] == name for one in takers) and root_of(data) == name
+        if not is_top and chunk_id(data) != name:
             raise HostileInput("content that is not what its id says")
         left_bytes = AT_ONCE_BYTES
         for incoming in takers:
+            if (incoming.key[1] == name) != is_top:
+                # Nothing has the name both ways: its list lies, or its root.
+                self._give_up(incoming)
+                continue
             self._moved.add(incoming.key)
             if left_bytes <= 0:
                 incoming.unlooked[name] = None
