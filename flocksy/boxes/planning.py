@@ -304,7 +304,7 @@ class Planning:
                 return False
             if self._staging.staged(path, root) is not None:
                 return True
-            if self._staging.is_broken(path, root):
+            if self._staging.is_broken(path, root, operation.version.size):
                 self.problems[path] = "its content contradicts itself; change it where it is whole"
                 return False
         else:

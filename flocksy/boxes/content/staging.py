@@ -55,7 +55,7 @@ class Staging(UnderWay):
         `advance`. `owner`: whose conflict copy it is, where an earlier run may have begun it.
         Raises `LimitExceeded` when too many are under way."""
         key = (path, root)
-        if key in self._incoming or key in self._broken:
+        if self.is_broken(path, root, size) or self._is_under_way(key, size):
             return
         incoming = self._begin(key, size)
         incoming.assembly = ListAssembly(root, size)
@@ -66,6 +66,18 @@ class Staging(UnderWay):
                     self._temporaries.rename(earlier, incoming.name)
         self._use_what_is_here(incoming)
         self._follow_lists(incoming)
+
+    def _is_under_way(self, key: Key, size: int) -> bool:
+        """Whether there is nothing to begin: also where that size is a lie."""
+        incoming = self._incoming.get(key)
+        if incoming is None:
+            return False
+        if incoming.size != size and incoming.assembly is not None:
+            self.release(*key)  # one of the two sizes is a lie: the list will tell which
+            return False
+        if incoming.size != size:
+            self._remember_broken(key, size)
+        return True
 
     def inline(self, path: str, root: bytes, data: bytes) -> None:
         """The whole content of a small file, complete at once. Raises `HostileInput` when it is
@@ -234,10 +246,13 @@ class Staging(UnderWay):
             self._look_here(incoming)
 
     def _give_up(self, incoming: Incoming) -> None:
+        self._remember_broken(incoming.key, incoming.size)
+        self.release(*incoming.key)
+
+    def _remember_broken(self, key: Key, size: int) -> None:
         if len(self._broken) >= MAX_BROKEN:
             self._broken.clear()  # to find out anew costs a list each, and loses nothing
-        self._broken.add(incoming.key)
-        self.release(*incoming.key)
+        self._broken.add((*key, size))
 
     def _have(self, incoming: Incoming, name: bytes) -> None:
         incoming.have(name)

@@ -20,7 +20,7 @@ class UnderWay:
         self._looking: dict[Key, Incoming] = {}
         self._fresh: list[Staged] = []
         self._moved: set[Key] = set()
-        self._broken: set[Key] = set()
+        self._broken: set[tuple[str, bytes, int]] = set()
 
     def wants(self, limit: int, without: Container[Key] = ()) -> list[bytes]:
         """Ids of chunks and list blobs still missing, in the order they are best sent in."""
@@ -65,9 +65,9 @@ class UnderWay:
         over = trouble is None or all(one.complete or one.key in without for one in every)
         return None if over else trouble
 
-    def is_broken(self, path: str, root: bytes) -> bool:
-        """Whether the content can never come to be: its list contradicts itself."""
-        return (path, root) in self._broken
+    def is_broken(self, path: str, root: bytes, size: int) -> bool:
+        """Whether the content can never come to be: its list contradicts itself, or the size."""
+        return (path, root, size) in self._broken
 
     def roots(self) -> frozenset[bytes]:
         """What is under way: not to be forgotten by `Contents.forget_unused`."""

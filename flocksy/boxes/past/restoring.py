@@ -70,7 +70,7 @@ class Restoring:
     def turn(self, now: float, uncommitted: Callable[[str], bool] = lambda _: False) -> None:
         """To be called while no burst is agreed or running."""
         for path, one in list(self._waiting.items()):
-            if self._staging.is_broken(path, one.version.root):
+            if self._staging.is_broken(path, one.version.root, one.version.size):
                 del self._waiting[path]
                 self.failed[path] = BROKEN
         ready = [one for one in self._waiting.values() if self._is_ready(one, uncommitted)]
