@@ -22,8 +22,9 @@ from flocksy.boxes.box import Box
 from flocksy.boxes.content.reader import SpoolReader
 from flocksy.boxes.lanes.addresses import Addresses
 from flocksy.boxes.lanes.answers import Answers
+from flocksy.boxes.lanes.carried import Carried
 from flocksy.boxes.lanes.crowd import Crowd
-from flocksy.boxes.lanes.feed import BoxFailedError, Carried, Feed, Parts
+from flocksy.boxes.lanes.feed import BoxFailedError, Feed, Parts
 from flocksy.boxes.lanes.heartbeats import Heartbeats, size_of
 from flocksy.boxes.lanes.inbox import Inbox, Unpacker
 from flocksy.boxes.lanes.peers import Peers
