@@ -12,7 +12,7 @@ from collections.abc import Container, Iterable, Iterator
 
 from flocksy.boxes.disk.filesystem import Disk
 from flocksy.boxes.intake import Fresh
-from flocksy.boxes.pushes import Push, Pushes
+from flocksy.boxes.pushes import RECORD_BYTES, SUPERSEDED_BYTES, Push, Pushes
 from flocksy.index.store import BoxIndex
 from flocksy.sync.content import INLINE_BYTES, inline_fits
 from flocksy.sync.messages import Entry
@@ -127,9 +127,10 @@ class Offers:
         return self._entries(path, state, names, first=known)
 
     def answer(self, path: str) -> list[Entry]:
-        """All heads of `path` that lanes have carried, for a member that asked, and all they
-        superseded. Only part of that was in lanes (`PUSH_ANCESTRY`), but all of it is past: unless
-        a head here is in no lane yet. What that one superseded would show that there is one."""
+        """All heads of `path` that lanes have carried, for a member that asked; with the first, all
+        they superseded. Only part of that was in lanes (`PUSH_ANCESTRY`), but all of it is past:
+        unless a head here is in no lane yet. What that one superseded would show that there is
+        one."""
         state = self._index.lane_state(path)
         if state is None:
             return []
@@ -137,6 +138,12 @@ class Offers:
         if known is not None and known.heads.keys() <= state.heads.keys():
             state = known
         return self._entries(path, state, list(state.heads), full=True)
+
+    def answer_bytes(self, path: str) -> int:
+        """Bytes of payload that `answer` will take, about. Of what no lane has carried nothing is
+        counted: how long a burst is to be would show it."""
+        heads, superseded = self._index.lane_counts(path)
+        return RECORD_BYTES * heads + SUPERSEDED_BYTES * min(superseded, MAX_ANCESTRY)
 
     def lists(self, path: str) -> Fresh:
         """Ids and lengths of the lists of chunks of all heads of `path`, where they are short: who
@@ -157,7 +164,7 @@ class Offers:
         first: Iterable[bytes] = (),
         full: bool = False,
     ) -> list[Entry]:
-        entries = []
+        entries: list[Entry] = []
         for name in names:
             version = state.heads[name]
             inline = None
@@ -168,8 +175,14 @@ class Offers:
                 if inline is None and not full and not self._is_nowhere(path, version):
                     self.stale.add(path)
                     continue
-            limit = MAX_ANCESTRY if full else PUSH_ANCESTRY
-            known, cut = ancestry(state, version, limit, first)
+            if full and entries:
+                # What a path's versions superseded is joined, whichever head it comes with.
+                some = [(one, state.superseded.get(one)) for one in version.parents]
+                known = tuple((one, root) for one, root in some if root is not None)
+                cut = entries[0].truncated
+            else:
+                limit = MAX_ANCESTRY if full else PUSH_ANCESTRY
+                known, cut = ancestry(state, version, limit, first)
             entries.append(Entry(path, version, known, cut, inline))
         return entries
 

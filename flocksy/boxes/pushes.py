@@ -14,6 +14,9 @@ from dataclasses import dataclass
 RECORD_BYTES = 320
 """Estimate of one record in a message: at most 300 bytes without attributes, and some framing."""
 
+SUPERSEDED_BYTES = 49
+"""Of each version that an entry supersedes, at most."""
+
 CHUNK_OVERHEAD_BYTES = 64
 """Framing of one chunk in a message, rounded up."""
 

@@ -120,6 +120,17 @@ class FlockTree:
     def _superseded(self, number: int, which: int) -> Superseded:
         return Superseded(self._database, number, 1 if which == LANE else 0)
 
+    def lane_counts(self, path: str) -> tuple[int, int]:
+        """(heads, superseded) of the path's lane state."""
+        number = self._paths.find(path)
+        row = self._database.row(
+            "SELECT (SELECT count(*) FROM heads WHERE path = ? AND seen & ?),"
+            " (SELECT count(*) FROM superseded WHERE path = ? AND carried >= 1)",
+            (number, LANE, number),
+        )
+        assert row is not None
+        return int(row[0]), int(row[1])
+
     def join(
         self,
         path: str,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 from flocksy.boxes.box import Box
 from flocksy.boxes.pushes import CHUNK_OVERHEAD_BYTES
 
-RECORD_BYTES = 1024
-"""Estimate of a record with its whole ancestry, and of a small file's content."""
+MIN_RECORD_BYTES = 1024
+"""Estimate of a record with an ancestry of some edits, and of a small file's content."""
 
 MAX_ANSWERS = 65_536
 """Chunks and records queued for others; who asks for more asks again."""
@@ -19,13 +20,13 @@ class Answers:
 
     def __init__(self) -> None:
         self._chunks: dict[bytes, tuple[Box, int]] = {}
-        self._records: dict[tuple[bytes, str], Box] = {}
-        self._chunk_bytes = 0
+        self._records: dict[tuple[bytes, str], tuple[Box, int]] = {}
+        self._bytes = 0
 
     @property
     def payload_bytes(self) -> int:
         """Payload bytes they will take, about."""
-        return self._chunk_bytes + RECORD_BYTES * len(self._records)
+        return self._bytes
 
     @property
     def full(self) -> bool:
@@ -36,34 +37,42 @@ class Answers:
         """A chunk or list blob that `box` has."""
         if chunk_id not in self._chunks and not self.full:
             self._chunks[chunk_id] = (box, length)
-            self._chunk_bytes += length + CHUNK_OVERHEAD_BYTES
+            self._bytes += length + CHUNK_OVERHEAD_BYTES
 
     def add_record(self, box: Box, path: str) -> None:
         """All heads of a path."""
-        if not self.full:
-            self._records[box.setup.tag, path] = box
+        key = box.setup.tag, path
+        if key not in self._records and not self.full:
+            size = max(MIN_RECORD_BYTES, box.offers.answer_bytes(path))
+            self._records[key] = (box, size)
+            self._bytes += size
 
     def chunks(self) -> Sequence[tuple[bytes, Box]]:
         """All chunks, oldest first."""
         return [(name, box) for name, (box, _) in self._chunks.items()]
 
-    def records(self) -> Sequence[tuple[Box, str]]:
-        """All records, oldest first."""
-        return [(box, path) for (_, path), box in self._records.items()]
+    def records(self, most_bytes: float = inf) -> Sequence[tuple[Box, str]]:
+        """All records, oldest first, but those that take more than that."""
+        every = self._records.items()
+        return [(box, path) for (_, path), (box, size) in every if size <= most_bytes]
 
     def drop_chunk(self, chunk_id: bytes) -> None:
         """Served, or not here any more."""
         found = self._chunks.pop(chunk_id, None)
         if found is not None:
-            self._chunk_bytes -= found[1] + CHUNK_OVERHEAD_BYTES
+            self._bytes -= found[1] + CHUNK_OVERHEAD_BYTES
 
     def drop_record(self, box: Box, path: str) -> None:
         """Served, or not known any more."""
-        self._records.pop((box.setup.tag, path), None)
+        found = self._records.pop((box.setup.tag, path), None)
+        if found is not None:
+            self._bytes -= found[1]
 
     def forget(self, box: Box) -> None:
         """The box was closed."""
         for name, (other, _) in list(self._chunks.items()):
             if other is box:
                 self.drop_chunk(name)
-        self._records = {key: one for key, one in self._records.items() if one is not box}
+        for (_, path), (other, _) in list(self._records.items()):
+            if other is box:
+                self.drop_record(box, path)

@@ -14,12 +14,13 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 
 from flocksy.boxes.box import Box
 from flocksy.boxes.content.reader import Outbound, SpoolReader
 from flocksy.boxes.lanes.answers import Answers
 from flocksy.boxes.lanes.carried import Carried
-from flocksy.boxes.pushes import CHUNK_OVERHEAD_BYTES, Push
+from flocksy.boxes.pushes import CHUNK_OVERHEAD_BYTES, SUPERSEDED_BYTES, Push
 from flocksy.errors import FlocksyError
 from flocksy.seam.joint import BoxSeam
 from flocksy.seam.report import AgreedBurst
@@ -35,9 +36,8 @@ a lost slot does not cost much, and that no slot takes much longer to fill than 
 MESSAGE_BYTES = 64 << 10
 """More than records that share a message take. What is known of a path has no bound, as many heads
 and as long an ancestry as anybody has said; a message has one."""
-ENTRY_BYTES, SUPERSEDED_BYTES = 128, 49
-"""Of an entry without what may be long, and of each that it supersedes: about, and at most."""
-
+ENTRY_BYTES = 128
+"""Of an entry without what may be long, about."""
 
 Parts = Sequence[Buffer]
 """An encoded message, to be joined."""
@@ -92,6 +92,8 @@ class Feed:
         self._writer = StreamWriter()
         self._filled = 0
         self._room_behind = 0
+        self._whole_bytes = 0
+        """Of the burst, once that is known; heartbeats have no bound."""
         self._items = self._all(again)
         self._forgotten = False
         self._item: _Item | None = None
@@ -130,6 +132,7 @@ class Feed:
     def fill(self, seam: BoxSeam, slots: int) -> bool:
         """Fill ahead, at most so many slots. Whether there is room for more."""
         per_slot = seam.burst_payload - SLOT_HEAD_BYTES
+        self._whole_bytes = self.burst.length * per_slot
         for _ in range(min(slots, self.burst.length - self._filled)):
             slot = seam.burst_slot()
             if slot is None:
@@ -224,7 +227,10 @@ class Feed:
             self.carried.add_record(box, path)
 
     def _record_answers(self) -> Iterator[_Item]:
-        for box, path in self._answers.records():
+        # What is longer than the burst keeps nothing behind it from being said, and waits for a
+        # longer one. That is not read to be measured: every slot shall take the same work.
+        most = self._whole_bytes or inf
+        for box, path in self._answers.records(most):
             with _blaming(box):
                 entries = box.offers.answer(path)
             note = functools.partial(self._record_answered, box, path)
@@ -328,7 +334,9 @@ def versions(tag: bytes, batch: bytes, batch_size: int, entries: Sequence[Entry]
             left = MESSAGE_BYTES
         groups[-1].append(entry)
         left -= ENTRY_BYTES + len(entry.path) + len(entry.version.attributes)
-        left -= len(entry.inline or b"") + SUPERSEDED_BYTES * len(entry.superseded)
+        # The heads of a path share a past, however long, and had better come together with it.
+        past = SUPERSEDED_BYTES * len(entry.superseded)
+        left -= len(entry.inline or b"") + min(past, MESSAGE_BYTES // 2)
     return [messages.encode(Versions(tag, tuple(some), batch, batch_size)) for some in groups]
 
 

@@ -1,0 +1,129 @@
+"""What one burst says, and what the burst that repeats it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import pytest
+
+from flocksy.boxes.box import Box
+from flocksy.boxes.lanes.answers import Answers
+from flocksy.boxes.lanes.feed import Feed
+from flocksy.errors import FlocksyError
+from flocksy.seam.report import AgreedBurst
+from flocksy.sync.messages import Entry, Versions, decode
+from flocksy.sync.state import MAX_ANCESTRY
+from flocksy.sync.stream import StreamReader
+from flocksy.sync.version import Buffer, Kind, Version, version_id
+from tests.boxes.flock_of_boxes import Flock, flock, spool
+
+__all__ = ["flock", "spool"]
+
+
+def tombstone(number: int, parents: tuple[bytes, ...] = ()) -> Version:
+    return Version(Kind.TOMBSTONE, 0, 0, 0, b"", 1 + number, parents)
+
+
+def names(count: int) -> list[bytes]:
+    """Of versions that nobody knows more of."""
+    return [(1 + number).to_bytes(16, "big") for number in range(count)]
+
+
+def hear(flock: Flock, lane: int, entries: Sequence[Entry]) -> None:
+    """A lane has carried this to the box of a node."""
+    box = flock.box(lane)
+    box.receive(Versions(box.setup.tag, tuple(entries)), own=False, now=flock.now)
+
+
+def with_past(flock: Flock, path: str, heads: int, past: int) -> list[Version]:
+    """The first node knows that many heads of a path, and that many that they superseded."""
+    gone = tuple((name, b"r" * 32) for name in names(past))
+    made = [tombstone(number, (gone[number][0],)) for number in range(heads)]
+    first, *others = (Entry(path, one) for one in made)
+    hear(flock, 0, [Entry(path, first.version, gone), *others])
+    return made
+
+
+def failed(_: Box, error: OSError | FlocksyError) -> None:
+    raise error
+
+
+def burst(flock: Flock, answers: Answers, slots: int = 64) -> tuple[Feed, list[Versions]]:
+    """The first node says what it has to say in a burst; and what that is."""
+    node = flock.nodes[0]
+    agreed = AgreedBurst(b"a burst.", 0b111, 0, slots, False)
+    feed = Feed(agreed, [flock.box(0)], deque(), answers, node.spool, None, failed)
+    return feed, said_by(flock, feed)
+
+
+def said_by(flock: Flock, feed: Feed) -> list[Versions]:
+    node, reader, found = flock.nodes[0], StreamReader(), list[Buffer]()
+    header = node.wire.shape.header
+    while not feed.full:
+        feed.fill(node.seam, 1)
+        slot = node.wire.burst_cell(feed.burst.burst_id)
+        assert slot is not None
+        found += reader.feed(slot[header : header + node.seam.burst_payload], False)
+        slot.release()
+        node.wire.burst_out.release()
+    messages = [decode(one) for one in found]
+    return [one for one in messages if isinstance(one, Versions)]
+
+
+def entries_of(said: Sequence[Versions]) -> list[Entry]:
+    return [entry for message in said for entry in message.entries]
+
+
+@pytest.mark.parametrize("heads", [3, 500])
+def test_the_past_of_a_path_goes_with_one_of_its_heads(flock: Flock, heads: int) -> None:
+    """With each of them it was gigabytes, of what one hostile member can make up."""
+    made = with_past(flock, "a", heads, MAX_ANCESTRY)
+    first, *others = flock.box(0).offers.answer("a")
+    assert len(first.superseded) == MAX_ANCESTRY and not first.truncated
+    assert all(len(one.superseded) <= 1 and not one.truncated for one in others)
+    assert {version_id(one.version) for one in (first, *others)} == set(map(version_id, made))
+
+
+def test_the_heads_of_a_path_come_with_their_past(flock: Flock) -> None:
+    """In one message: of two, one can be lost. Nobody doubts what is all there is."""
+    old = tombstone(77)
+    hear(flock, 1, [Entry("a", old)])
+    with_past(flock, "a", 3, 2000)
+    hear(flock, 0, [Entry("a", tombstone(1, (names(2)[1],)), ((version_id(old), b""),))])
+    answers = Answers()
+    answers.add_record(flock.box(0), "a")
+    _, (message,) = burst(flock, answers)
+    hear(flock, 1, message.entries)
+    known = [flock.box(lane).index.flock("a") for lane in (0, 1)]
+    assert known[0] is not None and known[0] == known[1] and len(known[0].heads) == 3
+    assert not flock.box(1)._receiving.unsure
+
+
+def test_a_path_of_a_long_past_counts_as_long(flock: Flock) -> None:
+    """So that the burst that is to carry it is long enough."""
+    with_past(flock, "a", 1, 2000)
+    with_past(flock, "b", 1, 1)
+    answers, box = Answers(), flock.box(0)
+    for path in ("a", "b"):
+        answers.add_record(box, path)
+    assert answers.payload_bytes > 2000 * 48
+    answers.drop_record(box, "a")
+    assert answers.payload_bytes < 2000
+    answers.add_record(box, "a")
+    answers.forget(box)
+    assert not answers.payload_bytes
+
+
+def test_what_does_not_fit_into_a_burst_keeps_nothing_behind_it(flock: Flock) -> None:
+    with_past(flock, "a", 1, MAX_ANCESTRY)
+    with_past(flock, "b", 1, 1)
+    answers, box = Answers(), flock.box(0)
+    for path in ("a", "b"):
+        answers.add_record(box, path)
+    _, said = burst(flock, answers, 4)
+    assert [entry.path for entry in entries_of(said)] == ["b"]
+    assert answers.records() == [(box, "a")]
+    _, said = burst(flock, answers)
+    assert [entry.path for entry in entries_of(said)] == ["a"]
+    assert not answers.records()
