@@ -124,20 +124,28 @@ class Offers:
         carried = self._index.lane_state(path)
         known = carried.heads if carried is not None else {}
         names = [name for name in state.heads if name not in known]
-        return self._entries(path, state, names, first=known)
+        return self._entries(path, state, names, known, PUSH_ANCESTRY)
+
+    def repeat(self, path: str, first: Iterable[bytes]) -> list[Entry]:
+        """What `entries` said, for a burst that repeats it; whether a lane has carried it or not
+        meanwhile. `first`: of the superseded."""
+        return self.entries(path) or self._carried(path, first, PUSH_ANCESTRY)
 
     def answer(self, path: str) -> list[Entry]:
         """All heads of `path` that lanes have carried, for a member that asked; with the first, all
         they superseded. Only part of that was in lanes (`PUSH_ANCESTRY`), but all of it is past:
         unless a head here is in no lane yet. What that one superseded would show that there is
         one."""
+        return self._carried(path, (), MAX_ANCESTRY)
+
+    def _carried(self, path: str, first: Iterable[bytes], limit: int) -> list[Entry]:
         state = self._index.lane_state(path)
         if state is None:
             return []
         known = self._index.flock(path)
         if known is not None and known.heads.keys() <= state.heads.keys():
             state = known
-        return self._entries(path, state, list(state.heads), full=True)
+        return self._entries(path, state, list(state.heads), first, limit, carried=True)
 
     def answer_bytes(self, path: str) -> int:
         """Bytes of payload that `answer` will take, about. Of what no lane has carried nothing is
@@ -160,9 +168,10 @@ class Offers:
         path: str,
         state: PathState,
         names: list[bytes],
+        first: Iterable[bytes],
+        limit: int,
         *,
-        first: Iterable[bytes] = (),
-        full: bool = False,
+        carried: bool = False,
     ) -> list[Entry]:
         entries: list[Entry] = []
         for name in names:
@@ -172,16 +181,15 @@ class Offers:
                 version.kind is Kind.FILE and version.size <= INLINE_BYTES
             ):
                 inline = self.inline(path, version)
-                if inline is None and not full and not self._is_nowhere(path, version):
+                if inline is None and not carried and not self._is_nowhere(path, version):
                     self.stale.add(path)
                     continue
-            if full and entries:
+            if carried and entries:
                 # What a path's versions superseded is joined, whichever head it comes with.
                 some = [(one, state.superseded.get(one)) for one in version.parents]
                 known = tuple((one, root) for one, root in some if root is not None)
                 cut = entries[0].truncated
             else:
-                limit = MAX_ANCESTRY if full else PUSH_ANCESTRY
                 known, cut = ancestry(state, version, limit, first)
             entries.append(Entry(path, version, known, cut, inline))
         return entries

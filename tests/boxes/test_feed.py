@@ -8,12 +8,14 @@ from collections.abc import Sequence
 import pytest
 
 from flocksy.boxes.box import Box
+from flocksy.boxes.lanes import feed as feed_module
 from flocksy.boxes.lanes.answers import Answers
+from flocksy.boxes.lanes.carried import Carried
 from flocksy.boxes.lanes.feed import Feed
 from flocksy.errors import FlocksyError
 from flocksy.seam.report import AgreedBurst
 from flocksy.sync.messages import Entry, Versions, decode
-from flocksy.sync.state import MAX_ANCESTRY
+from flocksy.sync.state import MAX_ANCESTRY, PUSH_ANCESTRY
 from flocksy.sync.stream import StreamReader
 from flocksy.sync.version import Buffer, Kind, Version, version_id
 from tests.boxes.flock_of_boxes import Flock, flock, spool
@@ -49,11 +51,13 @@ def failed(_: Box, error: OSError | FlocksyError) -> None:
     raise error
 
 
-def burst(flock: Flock, answers: Answers, slots: int = 64) -> tuple[Feed, list[Versions]]:
+def burst(
+    flock: Flock, answers: Answers, slots: int = 64, again: Carried | None = None
+) -> tuple[Feed, list[Versions]]:
     """The first node says what it has to say in a burst; and what that is."""
     node = flock.nodes[0]
-    agreed = AgreedBurst(b"a burst.", 0b111, 0, slots, False)
-    feed = Feed(agreed, [flock.box(0)], deque(), answers, node.spool, None, failed)
+    agreed = AgreedBurst(b"a burst.", 0b111, 0, slots, again is not None)
+    feed = Feed(agreed, [flock.box(0)], deque(), answers, node.spool, again, failed)
     return feed, said_by(flock, feed)
 
 
@@ -127,3 +131,60 @@ def test_what_does_not_fit_into_a_burst_keeps_nothing_behind_it(flock: Flock) ->
     _, said = burst(flock, answers)
     assert [entry.path for entry in entries_of(said)] == ["a"]
     assert not answers.records()
+
+
+def push(flock: Flock, path: str, version: Version, gone: Sequence[bytes], batch: bytes) -> None:
+    """The first node has made a version that supersedes these."""
+    box, superseded = flock.box(0), dict.fromkeys(gone, b"r" * 32)
+    box.index.record(path, version_id(version), version, superseded, batch=batch, due_ms=0)
+    box.offers.add(path, version, (), batch, 1)
+
+
+def come_back(flock: Flock, said: Sequence[Versions]) -> None:
+    """Our own lane has carried it."""
+    for message in said:
+        flock.box(0).receive(message, own=True, now=flock.now)
+
+
+def test_a_repeat_says_of_a_version_what_the_burst_said_of_it(flock: Flock) -> None:
+    """Its whole past would cost its source reading that nobody else has, and room for chunks."""
+    gone, before = names(100), tombstone(7)
+    hear(flock, 0, [Entry("a", before)])
+    push(flock, "a", tombstone(200, tuple(gone[-1:])), [version_id(before), *gone], b"a batch.")
+    feed, said = burst(flock, Answers())
+    (entry,) = entries_of(said)
+    assert len(entry.superseded) == PUSH_ANCESTRY + 1
+    come_back(flock, said)
+    _, again = burst(flock, Answers(), again=feed.carried)
+    assert entries_of(again) == [entry]
+
+
+def test_a_repeat_says_of_what_was_asked_for_all_that_it_said(flock: Flock) -> None:
+    with_past(flock, "a", 2, 100)
+    answers = Answers()
+    answers.add_record(flock.box(0), "a")
+    feed, said = burst(flock, answers)
+    push(flock, "a", tombstone(200), (), b"a batch.")
+    feed, again = burst(flock, Answers(), again=feed.carried)
+    assert again[0] == said[0] and len(entries_of(said)) == 2
+    assert burst(flock, Answers(), again=feed.carried)[1][0] == said[0]
+
+
+def test_a_burst_that_ends_between_two_messages_is_repeated(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has told changes of our own, and its repeat says what it said of them."""
+    monkeypatch.setattr(feed_module, "MESSAGE_BYTES", 1)
+    push(flock, "a", tombstone(0), (), b"a batch.")
+    heads = [tombstone(number) for number in range(2000)]
+    hear(flock, 0, [Entry("b", one) for one in heads])
+    push(flock, "b", tombstone(2000), [version_id(one) for one in heads], b"a batch.")
+    feed, said = burst(flock, Answers(), 1)
+    assert [entry.path for entry in entries_of(said)] == ["a"]
+    assert feed.carried.own
+    feed, again = burst(flock, Answers(), 1, again=feed.carried)
+    assert entries_of(again) == entries_of(said) and feed.carried.own
+    assert not [one for one in flock.box(0).offers.pushes if one.told]
+    _, rest = burst(flock, Answers(), 100)
+    assert [entry.path for entry in entries_of(rest)] == ["a", "b"]
+    assert all(one.told for one in flock.box(0).offers.pushes)

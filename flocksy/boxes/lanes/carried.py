@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from flocksy.boxes.box import Box
 from flocksy.sync.version import Buffer
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """That of a path, said once: as an answer, with its past, or else with little of that, `first`
+    first."""
+
+    box: Box
+    path: str
+    is_answer: bool = False
+    first: tuple[bytes, ...] = ()
 
 
 class Carried:
@@ -15,16 +27,16 @@ class Carried:
     def __init__(self) -> None:
         self.own = False
         """Changes of our own were among it."""
-        self.records: list[tuple[Box, str]] = []
+        self.records: list[Record] = []
         self.chunks: list[tuple[Box, bytes]] = []
         self.controls: list[Sequence[Buffer]] = []
         self._records: dict[tuple[bytes, str], Box] = {}
         self._chunks: dict[bytes, Box] = {}
 
-    def add_record(self, box: Box, path: str) -> None:
-        """The record of a path was put into a slot."""
-        self.records.append((box, path))
-        self._records[box.setup.tag, path] = box
+    def add_record(self, record: Record) -> None:
+        """The record of a path was put into a slot, the beginning at least."""
+        self.records.append(record)
+        self._records[record.box.setup.tag, record.path] = record.box
 
     def add_chunk(self, box: Box, chunk_id: bytes) -> None:
         """A chunk was put into slots."""

@@ -19,13 +19,14 @@ from math import inf
 from flocksy.boxes.box import Box
 from flocksy.boxes.content.reader import Outbound, SpoolReader
 from flocksy.boxes.lanes.answers import Answers
-from flocksy.boxes.lanes.carried import Carried
+from flocksy.boxes.lanes.carried import Carried, Record
 from flocksy.boxes.pushes import CHUNK_OVERHEAD_BYTES, SUPERSEDED_BYTES, Push
 from flocksy.errors import FlocksyError
 from flocksy.seam.joint import BoxSeam
 from flocksy.seam.report import AgreedBurst
 from flocksy.sync import messages
 from flocksy.sync.messages import Content, Encoding, Entry, Versions
+from flocksy.sync.state import PUSH_ANCESTRY
 from flocksy.sync.stream import SLOT_HEAD_BYTES, StreamWriter
 from flocksy.sync.version import Buffer
 
@@ -206,25 +207,34 @@ class Feed:
     def _again(self, again: Carried) -> Iterator[_Item]:
         for parts in again.controls:
             yield _Item(parts, functools.partial(self.carried.controls.append, parts))
-        for tag, group in itertools.groupby(again.records, key=lambda one: one[0].setup.tag):
-            pairs = list(group)
-            for start in range(0, len(pairs), GROUP_ENTRIES):
-                some = pairs[start : start + GROUP_ENTRIES]
-                entries = []
-                for box, path in some:
-                    with _blaming(box):
-                        entries += box.offers.entries(path) or box.offers.answer(path)
-                if entries:
-                    note = functools.partial(self._said_again, some)
-                    yield from _noted(versions(tag, NO_BATCH, 0, entries), 0, note)
+        by_kind = itertools.groupby(
+            again.records, key=lambda one: (one.box.setup.tag, one.is_answer)
+        )
+        for (tag, is_answer), group in by_kind:
+            records = list(group)
+            step = 1 if is_answer else GROUP_ENTRIES
+            for start in range(0, len(records), step):
+                yield from self._records_again(tag, records[start : start + step])
         for box, name in again.chunks:
             item = self._chunk(box, name, functools.partial(self._answers.drop_chunk, name))
             if item is not None:
                 yield item
 
-    def _said_again(self, records: Sequence[tuple[Box, str]]) -> None:
-        for box, path in records:
-            self.carried.add_record(box, path)
+    def _records_again(self, tag: bytes, records: Sequence[Record]) -> Iterator[_Item]:
+        entries = []
+        for one in records:
+            offers = one.box.offers
+            with _blaming(one.box):
+                entries += (
+                    offers.answer(one.path) if one.is_answer else offers.repeat(one.path, one.first)
+                )
+        if entries:
+            begun = functools.partial(self._begun, records)
+            yield from _noted(versions(tag, NO_BATCH, 0, entries), begun)
+
+    def _begun(self, records: Sequence[Record]) -> None:
+        for one in records:
+            self.carried.add_record(one)
 
     def _record_answers(self) -> Iterator[_Item]:
         # What is longer than the burst keeps nothing behind it from being said, and waits for a
@@ -237,13 +247,13 @@ class Feed:
             if entries:
                 # With the first, lest what is longer than a burst begins anew in each: who lacks
                 # the rest asks again.
-                yield from _noted(versions(box.setup.tag, NO_BATCH, 0, entries), 0, note)
+                yield from _noted(versions(box.setup.tag, NO_BATCH, 0, entries), note)
             else:
                 self._answers.drop_record(box, path)
 
     def _record_answered(self, box: Box, path: str) -> None:
         self._answers.drop_record(box, path)
-        self.carried.add_record(box, path)
+        self.carried.add_record(Record(box, path, is_answer=True))
 
     def _pushes(self, box: Box) -> Iterator[_Item]:
         group: list[Push] = []
@@ -275,13 +285,17 @@ class Feed:
     def _group(self, box: Box, group: list[Push], entries: list[Entry]) -> Iterator[_Item]:
         first = group[0]
         every = versions(box.setup.tag, first.batch, first.batch_size, entries)
-        return _noted(every, -1, functools.partial(self._told, box, group))
+        records = [Record(box, push.path, first=_put_first(push.path, entries)) for push in group]
+        begun = functools.partial(self._begun_own, records)
+        return _noted(every, begun, functools.partial(self._told, box, group))
+
+    def _begun_own(self, records: Sequence[Record]) -> None:
+        self.carried.own = True
+        self._begun(records)
 
     def _told(self, box: Box, group: list[Push]) -> None:
-        self.carried.own = True
         for push in group:
             push.told = True
-            self.carried.add_record(box, push.path)
             if box.offers.pushes.get(push.path) is push:
                 box.offers.pushes.spent(push.path, push.record_bytes)
 
@@ -340,14 +354,24 @@ def versions(tag: bytes, batch: bytes, batch_size: int, entries: Sequence[Entry]
     return [messages.encode(Versions(tag, tuple(some), batch, batch_size)) for some in groups]
 
 
-def _noted(every: Sequence[Parts], at: int, note: Callable[[], None]) -> Iterator[_Item]:
-    """Messages one after the other. `note` goes with the one at this place."""
+def _noted(
+    every: Sequence[Parts], begun: Callable[[], None], told: Callable[[], None] | None = None
+) -> Iterator[_Item]:
+    """Messages one after the other. `begun` goes with the first, `told` with the last."""
     for parts in every:
-        yield _Item(parts, note if parts is every[at] else _nothing)
+        notes = [note for note, at in ((begun, 0), (told, -1)) if note and parts is every[at]]
+        yield _Item(parts, functools.partial(_note, notes))
 
 
-def _nothing() -> None:
-    pass
+def _note(notes: Sequence[Callable[[], None]]) -> None:
+    for note in notes:
+        note()
+
+
+def _put_first(path: str, entries: Sequence[Entry]) -> tuple[bytes, ...]:
+    """What these entries name of the superseded of a path before the youngest."""
+    some = (one.superseded[:-PUSH_ANCESTRY] for one in entries if one.path == path)
+    return tuple({name: None for past in some for name, _ in past})
 
 
 def content(chunk: Outbound) -> Parts:
