@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 from flocksy.boxes.content.scratch import Scratch
 from flocksy.boxes.planning import Planning
@@ -10,7 +11,7 @@ from flocksy.index.store import BoxIndex
 from flocksy.sync.content import chunk_id, small_list
 from flocksy.sync.messages import Entry, Versions
 from flocksy.sync.state import state_of
-from flocksy.sync.version import Kind
+from flocksy.sync.version import NO_ROOT, Kind, Version
 
 UNSURE_SECONDS = 5.0
 """How long a clash waits for the rest of its ancestry before it is believed."""
@@ -32,8 +33,8 @@ class Receiving:
     def take(self, message: Versions, *, own: bool, now: float) -> None:
         """Versions that a lane carried; `own`: ours, come back."""
         with self._index.transaction():
-            for entry in message.entries:
-                self._take_one(entry, message, own, now)
+            for path, entries in groupby(message.entries, key=lambda entry: entry.path):
+                self._take_path(path, list(entries), message, own, now)
 
     def left_over(self, paths: Iterable[str], now: float) -> list[str]:
         """Of paths that an earlier run left behind, those that are to be planned now. Where there
@@ -54,35 +55,54 @@ class Receiving:
                 del self.unsure[path]
                 self._planning.add((path,))
 
-    def _take_one(self, entry: Entry, message: Versions, own: bool, now: float) -> None:
-        path, version, contents = entry.path, entry.version, self._index.contents
-        state = state_of(version, dict(entry.superseded))
+    def _take_path(
+        self, path: str, entries: Sequence[Entry], message: Versions, own: bool, now: float
+    ) -> None:
+        """All that it says of a path at once: each join is held against all heads there are."""
         before = self._index.heads_of(path)
-        moved = self._index.join(path, state.heads, state.superseded)
+        heads: dict[bytes, Version] = {}
+        superseded: dict[bytes, bytes] = {}
+        for entry in entries:
+            state = state_of(entry.version, dict(entry.superseded))
+            heads.update(state.heads)
+            for name, root in state.superseded.items():
+                superseded[name] = max(superseded.get(name, NO_ROOT), root)
+        moved = self._index.join(path, heads, superseded)
+        for entry in entries:
+            self._take_content(entry, own, moved)
+        if own or not moved:
+            return
+        after = self._index.heads_of(path)
+        if after > 1:
+            for entry in entries:
+                self._keep_small(entry)
+            # A head in place of another is no new clash: to doubt that with every edit of a file
+            # that shows as a copy too would hide all edits from here as long as somebody works.
+            truncated = all(entry.truncated for entry in entries)
+            if truncated and after > before:
+                self._doubt(path, now)
+            if truncated and path in self.unsure:
+                return
+        self.unsure.pop(path, None)
+        self._planning.batch(message.batch, message.batch_size, path, now)
+
+    def _take_content(self, entry: Entry, own: bool, moved: bool) -> None:
+        path, version = entry.path, entry.version
         if version.kind is Kind.SYMLINK and entry.inline is not None:
-            contents.put(version.root, blobs=((version.root, entry.inline),))
+            self._index.contents.put(version.root, blobs=((version.root, entry.inline),))
             if not moved:
                 self._planning.add((path,))  # it, or a copy of it, may wait for just that
         if own and (version.kind is not Kind.FILE or version.metadata_only):
             self._scratch.change(path)
         elif version.kind is Kind.FILE:
             self._expect(entry, own, moved)
-        if own or not moved:
-            return
-        heads = self._index.heads_of(path)
-        if heads > 1:
-            if version.kind is Kind.FILE and entry.inline:
-                # It may have to show as a conflict copy, at a path that nothing is staged for.
-                contents.put(version.root, blobs=small_list(entry.inline).blobs())
-                contents.put(version.root, blobs=((chunk_id(entry.inline), entry.inline),))
-            # A head in place of another is no new clash: to doubt that with every edit of a file
-            # that shows as a copy too would hide all edits from here as long as somebody works.
-            if entry.truncated and heads > before:
-                self._doubt(path, now)
-            if entry.truncated and path in self.unsure:
-                return
-        self.unsure.pop(path, None)
-        self._planning.batch(message.batch, message.batch_size, path, now)
+
+    def _keep_small(self, entry: Entry) -> None:
+        """It may have to show as a conflict copy, at a path that nothing is staged for."""
+        contents = self._index.contents
+        if entry.version.kind is Kind.FILE and entry.inline:
+            contents.put(entry.version.root, blobs=small_list(entry.inline).blobs())
+            contents.put(entry.version.root, blobs=((chunk_id(entry.inline), entry.inline),))
 
     def _doubt(self, path: str, now: float) -> None:
         self.unsure[path] = now + UNSURE_SECONDS

@@ -12,7 +12,7 @@ place: its cost is that of what comes in, not of what a path has been through.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -178,11 +178,11 @@ class FlockTree:
             )
         kinds = {name: int(version.kind) for name, version in heads.items()}
         kinds |= {name: head.kind for name, head in before.items()}
-        gone = {name: self._gone_in(number, name) for name in kinds}
+        gone = self._gone(number, heads.keys() - before.keys())
         seen = dict.fromkeys(kinds, 0)
         for place in (FLOCK, LANE):
             known = _seen_as(place, before) | (heads.keys() if which & place else set())
-            left = {name for name in known if not gone[name] & place}
+            left = {name for name in known if not gone.get(name, 0) & place}
             if known and not left:
                 left = self._last(number, known, heads)
             for name in left:
@@ -191,14 +191,17 @@ class FlockTree:
         self._store(path, number, before, after, heads)
         return before, after
 
-    def _gone_in(self, number: int, version_id: bytes) -> int:
-        """Where a version is superseded: FLOCK, BOTH, or 0 for nowhere."""
-        row = self._database.row(
-            "SELECT carried FROM superseded WHERE path = ? AND id = ?", (number, version_id)
+    def _gone(self, number: int, new: Iterable[bytes]) -> dict[bytes, int]:
+        """Which of the path's heads and of the `new` ones are superseded: FLOCK or BOTH."""
+        found = self._database.pairs(
+            "SELECT id, carried FROM heads JOIN superseded USING (path, id) WHERE path = ?",
+            (number,),
         )
-        if row is None:
-            return 0
-        return BOTH if row[0] else FLOCK
+        for name in new:
+            found += self._database.pairs(
+                "SELECT id, carried FROM superseded WHERE path = ? AND id = ?", (number, name)
+            )
+        return {name: BOTH if carried else FLOCK for name, carried in found}
 
     def _last(
         self, number: int, known: Container[bytes], heads: Mapping[bytes, Version]

@@ -16,7 +16,7 @@ A copy is no version. It is the loser, seen at another path.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from flocksy.sync.names import (
@@ -186,17 +186,19 @@ class View:
         if winner is not None:
             seen.add(state.heads[winner].root)
         copies: dict[bytes, str] = {}
+        assigned: set[str] = set()
         for name, version in ranked:
             if name == winner or version.kind not in _COPIED or version.root in seen:
                 continue
             seen.add(version.root)
-            place = self._place(path, name, version, copies.values())
+            place = self._place(path, name, version, assigned)
             if place is not None:
                 copies[name] = place
+                assigned.add(place)
         return copies
 
     def _place(
-        self, path: str, name: bytes, version: Version, assigned: Iterable[str]
+        self, path: str, name: bytes, version: Version, assigned: Container[str]
     ) -> str | None:
         """The first conflict name that no real path and no other copy of `path` has."""
         for step in range(MAX_STEP + 1):

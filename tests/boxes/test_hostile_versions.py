@@ -4,7 +4,9 @@ live with it, also after a restart."""
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -131,6 +133,29 @@ def test_more_heads_than_a_message_names_are_told_in_several() -> None:
         entry for parts in versions(b"t" * 16, NO_BATCH, 0, entries) for entry in decoded(parts)
     ]
     assert told == entries
+
+
+def test_all_that_a_message_says_of_a_path_is_joined_at_once(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One after the other, each was held against all that had come before it."""
+    box, joined = flock.box(0), list[str]()
+    join = box.index.join
+
+    def counted(path: str, *state: Mapping[bytes, Any]) -> bool:
+        joined.append(path)
+        return join(path, *state)
+
+    monkeypatch.setattr(box.index, "join", counted)
+    mine = [small_tombstone(number) for number in range(20)]
+    gone = (version_id(mine[0]), b"r" * 32)
+    entries = [Entry("a", one, (gone,) if one is mine[-1] else ()) for one in mine]
+    entries.insert(7, Entry("b", mine[0]))
+    box.receive(Versions(box.setup.tag, tuple(entries)), own=False, now=flock.now)
+    assert joined == ["a", "b", "a"]
+    known = box.index.flock("a")
+    assert known is not None and known.heads.keys() == {version_id(one) for one in mine[1:]}
+    assert dict(known.superseded) == dict((gone,))
 
 
 def small_tombstone(number: int) -> Version:

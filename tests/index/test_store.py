@@ -428,3 +428,17 @@ def test_attributes_are_kept_and_forgotten(index: BoxIndex) -> None:
     synced = index.synced("h")
     assert synced is not None and synced.disk == file_entry()
     assert not index.undecided()
+
+
+def test_a_join_asks_for_all_heads_of_a_path_at_once(index: BoxIndex) -> None:
+    """However many a hostile member has made up."""
+    asked: list[int] = []
+    for number in range(3):
+        said: list[str] = []
+        index._database._connection.set_trace_callback(said.append)
+        join_one(index, "a", file_version(f"another {number}"))
+        index._database._connection.set_trace_callback(None)
+        asked.append(len(said))
+        for one in range(20):
+            join_one(index, "a", file_version(f"{number} {one}"))
+    assert asked[1] == asked[2]
