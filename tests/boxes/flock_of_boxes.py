@@ -180,8 +180,9 @@ class Flock(Lockstep):
         assert (self.said_bytes, len(self.bursts)) == (said, bursts), "still talking"
 
     def history(self, lane: int) -> list[Path]:
-        """What the history of one node holds."""
-        return [one for one in self.path(lane, ".flocksy/history").rglob("*") if not one.is_dir()]
+        """What the history of one node holds, below its days."""
+        days = self.path(lane, ".flocksy/history").glob("*/")
+        return [one for day in days for one in day.rglob("*") if not one.is_dir()]
 
     def contents(self) -> set[str]:
         """Digests of every content in any box or history, running or not: what people have."""
