@@ -39,7 +39,7 @@ class _Human(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         stamp = self.formatTime(record, "%H:%M:%S")
         level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
-        return f"{stamp} {level}{printable(record.getMessage())}"
+        return f"{stamp} {level}{printable(_words(record))}"
 
 
 class _Json(logging.Formatter):
@@ -49,10 +49,20 @@ class _Json(logging.Formatter):
                 "time": round(record.created, 3),
                 "level": record.levelname.lower(),
                 "part": record.name.removeprefix("flocksy."),
-                "message": record.getMessage(),
+                "message": _words(record),
             },
             ensure_ascii=True,
         )
+
+
+def _words(record: logging.LogRecord) -> str:
+    """What is said, also by libraries: theirs may come with an error, or be wrong."""
+    try:
+        words = record.getMessage()
+    except (TypeError, ValueError):
+        words = f"{record.msg} {record.args}"
+    error = record.exc_info[1] if record.exc_info else None
+    return words if error is None else f"{words} ({type(error).__name__}: {error})"
 
 
 class _Background(logging.Handler):
@@ -104,8 +114,7 @@ class _Background(logging.Handler):
     def _work(self) -> None:
         run_in_batches()  # like all of the box process
         while lines := self._take():
-            for line in lines:
-                self._write(line)
+            self._write(b"".join(lines))
 
     def _take(self) -> list[bytes]:
         """Wait for lines, and take all. None are left only at the end."""
@@ -145,5 +154,5 @@ def written(log_format: LogFormat) -> Iterator[None]:
     try:
         yield
     finally:
-        root.removeHandler(handler)
         handler.end()
+        root.removeHandler(handler)

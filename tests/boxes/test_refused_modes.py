@@ -15,6 +15,7 @@ from flocksy.boxes.content.staging import Staging
 from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.boxes.disk.port import Stat
 from flocksy.boxes.planning import Planning
+from flocksy.sync.attributes import encode_attributes
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.operations import DiskOperation
 from flocksy.sync.version import Kind, Version, version_id
@@ -107,6 +108,57 @@ def test_a_time_that_the_disk_rounded_before_a_crash_is_ours(
     assert coarse.capabilities.same(found.entry(root_of(b"1")), synced.disk)
 
 
+@pytest.mark.parametrize("renamed", [False, True])
+def test_an_edit_within_the_grain_before_a_crash_is_looked_at(
+    coarse: Bench, monkeypatch: pytest.MonkeyPatch, renamed: bool
+) -> None:
+    """It shows the time that the version may have shown there."""
+    coarse.apply(coarse.put("f", b"1"))
+    batch: list[DiskOperation] = [coarse.put("new", b"1", mtime_ns=177)]
+    if renamed:
+        batch = [coarse.put("new", b"1", mtime_ns=177, source="f"), coarse.remove("f")]
+    monkeypatch.setattr(coarse.applier, "_read_back", die)
+    with pytest.raises(Died):
+        coarse.apply(*batch)
+    (coarse.root / "new").write_bytes(b"2")
+    os.utime(coarse.root / "new", ns=(200, 200))
+    assert "new" in finish(coarse.applier.recover()).rescan
+
+
+@pytest.mark.parametrize("kind", [Kind.FILE, Kind.DIRECTORY])
+def test_what_was_left_open_at_a_crash_is_known_to_be_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind
+) -> None:
+    """Also where the disk refuses another mode just then: else the scan tells it to all."""
+    bench = Bench(tmp_path, None, Capabilities(attributes=True))
+    if kind is Kind.FILE:
+        bench.apply(bench.put("one", b"1", mode=0o400, attributes=encode_attributes({b"c": b"1"})))
+        bench.look_at_attributes()
+        change = bench.set_metadata("one", 0o400, attributes=encode_attributes({b"c": b"2"}))
+    else:
+        bench.apply(bench.make_directory("one", 0o555))
+        change = bench.set_metadata("one", 0o500)
+    with monkeypatch.context() as cutting:
+        cutting.setattr(bench.applier, "_dress", die)
+        with pytest.raises(Died):
+            bench.apply(change)
+    (bench.root / "one").chmod(0o700)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    if kind is Kind.FILE:
+        (bench.root / "one").chmod(0o600)
+    with monkeypatch.context() as refusing:
+        refusing.setattr(os, "chmod", refuse)
+        finish(bench.applier.recover())
+    found = bench.disk.stat("one")
+    assert found is not None and found.mode == bench.local("one").mode
+    synced = bench.index.synced("one")
+    assert synced is not None and synced.disk is not None and synced.disk.mode == found.mode
+    bench.close()
+
+
 class Clamping(RealDisk):
     """Takes no time before its own, and says nothing of it."""
 
@@ -118,23 +170,26 @@ class Clamping(RealDisk):
         return super().set_metadata(path, mode, mtime_ns, inode)
 
 
+@pytest.mark.parametrize("attributes", [b"", encode_attributes({b"c": b"red"})])
 @pytest.mark.parametrize("kind", [Coarse, Clamping])
 def test_a_mode_that_is_refused_is_tried_again_after_its_pause(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[RealDisk]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[RealDisk], attributes: bytes
 ) -> None:
     """However the disk takes the time, and although the path is planned after the look that the
     time makes necessary."""
     (tmp_path / "box").mkdir()
     disk = kind(str(tmp_path / "box"))
     grain_ns = GRAIN_NS if kind is Coarse else 1
-    bench = Bench(tmp_path, disk, Capabilities(mtime_grain_ns=grain_ns))
+    bench = Bench(tmp_path, disk, Capabilities(mtime_grain_ns=grain_ns, attributes=True))
     staging = Staging(disk, bench.index.contents)
     planning = Planning(
         bench.index, staging, bench.applier, bench.capabilities, ignore_symlinks=False
     )
-    old = Version(Kind.FILE, 0o644, MTIME_NS, 1, root_of(b"1"), 1, ())
+    root = root_of(b"1")
+    old = Version(Kind.FILE, 0o644, MTIME_NS, 1, root, 1, (), attributes=attributes)
     new = replace(old, mode=0o600, mtime_ns=177, generation=2, parents=(version_id(old),))
-    bench.apply(bench.put("f", b"1"))
+    bench.apply(bench.put("f", b"1", attributes=attributes))
+    bench.look_at_attributes()
     bench.index.join("f", {version_id(old): old}, {})
     bench.index.join("f", {version_id(new): new}, {version_id(old): old.root})
     monkeypatch.setattr(os, "chmod", refuse_mode)
@@ -153,6 +208,8 @@ def test_a_mode_that_is_refused_is_tried_again_after_its_pause(
         while not planning.free:
             planning._pause_until = now  # a flush takes no time of this clock
             planning.turn(now)
+        if planning.rescan:
+            bench.look_at_attributes()
         planning.add(planning.rescan)  # a look has found nothing new there
         planning.rescan.clear()
         if now >= 1.0:

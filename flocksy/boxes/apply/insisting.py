@@ -46,18 +46,18 @@ def insist(
         return do()
     except PermissionError:
         with ExitStack() as closing:
-            is_closed = False
+            was_opened = False
             for above in reversed(list(ancestors(path))):
                 found = disk.stat(above)
                 if found is None:
                     break
                 if found.mode & OPEN != OPEN:
-                    if before_opening is not None and not is_closed:
+                    if before_opening is not None and not was_opened:
                         before_opening()
                     disk.set_metadata(above, found.mode | OPEN, None)
                     closing.callback(_close, disk, above, found.mode)
-                    is_closed = True
-            if not is_closed:
+                    was_opened = True
+            if not was_opened:
                 raise
             return do()
 
@@ -65,7 +65,7 @@ def insist(
 def _close(disk: Disk, path: str, mode: int) -> None:
     try:
         disk.set_metadata(path, mode, None)
-    except (FileNotFoundError, PermissionError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         # Somebody has moved it away since, or it is another's by now. That undoes nothing of what
         # was done: the caller has to go on from there.
         pass

@@ -198,7 +198,8 @@ def _metadata(placer: Placer, entry: JournalEntry) -> Applied | None:
         except ModeRefusedError as error:
             found = error.shown
         except OSError:
-            if found.kind is not Kind.FILE or found.mtime_ns == before.mtime_ns:
+            is_dated = found.kind is Kind.FILE and found.mtime_ns != before.mtime_ns
+            if found.mode == before.mode and not is_dated:
                 return None  # nothing was set; it is planned once more, and then said
     brought = _brought(placer, entry.path, before.attributes, after.attributes)
     return _applied(entry, found.entry(after.root), brought, settled=found.kind is not Kind.FILE)
@@ -232,8 +233,11 @@ def _placement(
     # A renamed file gets its mtime last; it may show either.
     same_time = placer.capabilities.same_time
     brought = replace(after, mtime_ns=wanted.mtime_ns) if wanted is not None else after
+    is_rounded = False
     if there is not None and same_time(there.mtime_ns, brought.mtime_ns):
-        brought = replace(brought, mtime_ns=there.mtime_ns)  # as the disk rounds it
+        # As the disk rounds it; or as somebody wrote it since, whom only a look tells from us.
+        is_rounded = there.mtime_ns not in (after.mtime_ns, brought.mtime_ns)
+        brought = replace(brought, mtime_ns=there.mtime_ns)
     out = placer.disk.stat(entry.temporary)
     if out is not None and _brought_back(placer, entry, there, out, after):
         there, out = placer.disk.stat(entry.path), placer.disk.stat(entry.temporary)
@@ -265,7 +269,7 @@ def _placement(
         if there.kind is Kind.FILE:
             linked[there.inode] = entry.path
         if wanted is None or wanted.kind is Kind.SYMLINK:
-            return _applied(entry, there.entry(after.root), None)
+            return _applied(entry, there.entry(after.root), None, settled=not is_rounded)
         shows = _brought(placer, entry.path, after.attributes, wanted.attributes)
         dated = not same_time(there.mtime_ns, wanted.mtime_ns)
         try:
@@ -274,7 +278,7 @@ def _placement(
             there = error.shown
         except (ChangedError, OSError):
             return _applied(entry, there.entry(after.root), shows, settled=False)  # just now
-        return _applied(entry, there.entry(after.root), shows, settled=not dated)
+        return _applied(entry, there.entry(after.root), shows, settled=not (dated or is_rounded))
     if not _note_replaced(placer, entry):
         if there is None and out is None and entry.before is None:
             # The power took it, and may have left gone what was cleared out of its way.
