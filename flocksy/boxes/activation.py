@@ -246,13 +246,15 @@ def _open_rest(
         disk = FollowingDisk(box, links)
     capabilities = probe(disk, attributes=setup.attributes)
     _look_at_attributes_anew(index, capabilities)
+    secret = index.remembered("secret")
+    assert secret is not None  # the marker has been made or found by now
     history = History(
         disk,
         now_ms,
         cap_bytes=setup.history_bytes or None,
         cap_percent=setup.history_percent,
         longest_name=capabilities.names.max_bytes,
-        secret=index.remembered("secret") or b"",
+        secret=secret,
     )
     staging = Staging(disk, index.contents)
     applier = Applier(

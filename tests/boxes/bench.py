@@ -69,7 +69,11 @@ class Bench:
         self.capabilities = capabilities or Capabilities()
         self.now_ms = NOW_MS
         self.history = History(
-            self.disk, lambda: self.now_ms, cap_bytes=cap_bytes, elapsed_ms=lambda: self.now_ms
+            self.disk,
+            lambda: self.now_ms,
+            cap_bytes=cap_bytes,
+            elapsed_ms=lambda: self.now_ms,
+            secret=b"secret",
         )
         self.applier = Applier(
             self.disk, IndexJournal(self.index), self.history, self, self.capabilities

@@ -39,7 +39,7 @@ def make_old(flock: Flock, lane: int) -> Path:
     age_ms = (history.RETENTION_DAYS + 1) * 24 * 60 * 60 * 1000
     when_ms = NOW_MS - age_ms
     clock = flock.box(lane)._upkeep._opened.history._clock
-    clock._noted = clock._load()._replace(shown_ms=age_ms)
+    clock._shown_ms = age_ms
     folder = flock.path(lane, f"{history.FOLDER}/2020-01-01")
     folder.mkdir(parents=True, exist_ok=True)
     old = folder / f"{when_ms:011x}-0.1-old"

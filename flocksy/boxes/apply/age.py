@@ -1,26 +1,19 @@
 """How old what is in the history is, whatever the clock of the machine shows.
 
-Theory of operation. A wall clock is set; it stands while a machine without a battery for it is
-off, or begins in 1970, and is put right some time later; it may be wrong for years. So ages are
-told by a clock of the history's own. It goes on while flocksy runs, as the one that nobody sets
-does. What has passed between two runs only the wall clock can say, and one look at it is not
-enough: a time server may be about to put it right. So that time is added where the wall clock has
-been steady for half an hour of this run; or, for who is never on for so long, up to what it showed
-when an earlier run ended, if it shows no less now: what is wrong at a start is right at the end.
-Never more than `MOST_AWAY_MS` are added in one run, and what is kept before they are is dated that
-far ahead. So nothing looks older than it is, but by so much at the most where the wall clock was
-ahead for a whole run and nobody has put it right.
+Theory of operation. A wall clock is set, stands while a machine without a battery for it is off, or
+is wrong for years. So ages are told by a clock of the history's own, which goes on while flocksy
+runs. What passed between two runs only the wall clock can say: it is added once in a run, when the
+wall clock has been steady for a while, never more than `MOST_AWAY_MS`, and what is kept before that
+is dated so far ahead.
 
-What of the wall clock is counted never goes back: else to go wrong and right again would count
-each time. Where it was a surprise it is not believed for a week of this clock, and what it dates is
-not called old; still behind after that, it was wrong before and is followed.
+After a step that no use of the machine explains the wall clock is in doubt for `DOUBT_MS`: nothing
+more is added, so that to be wrong again and again does not add up, and nothing that it dates is
+called old. What it shows is noted as it is: to have been ahead once stops nothing for longer.
 
-The time of this clock is in the name of what is kept. All that it has to know in the next run is
-the name of an empty file beside the days of the history, so that it is where they are, whatever
-becomes of the index: `clock-` and the numbers of `_Noted`, with a check of them that only who knows
-the secret of the box can make, since people copy histories. In the first versions it was
-`clock-<shown>-<counted>`. It is written once an hour and at the end: what passed after it in a run
-that is killed counts as time between runs.
+What the next run has to know is the name of an empty file beside the days of the history, so that
+it is where they are: `clock-`, the numbers of `_Note`, and a check of them that only who knows the
+secret of the box can make, since people copy histories. What a killed run did not write down counts
+as time between runs.
 """
 
 from __future__ import annotations
@@ -37,38 +30,31 @@ from flocksy.boxes.disk.port import Disk
 HOUR_MS = 60 * 60 * 1000
 DAY_MS = 24 * HOUR_MS
 
-DRIFT_MS = HOUR_MS
-"""So much no clock goes wrong by itself, and no change of it that is less does harm."""
-
-SETTLE_MS = HOUR_MS // 2
-"""By then a time server has put right a clock that is wrong at the start, or was set wrong."""
+DRIFT_MS = HOUR_MS // 12
+"""So much a clock goes wrong by itself while the machine is off for months."""
 
 GLANCE_MS = HOUR_MS // 6
-"""By then as a rule, which is enough where the next run has to say the same."""
+"""By then a time server has put right a clock that is wrong at the start, as a rule."""
+
+SELDOM_MS = GLANCE_MS // 2
+"""Who has not looked for longer was asleep, and has seen nothing of the wall clock."""
 
 MOST_AWAY_MS = 5 * DAY_MS
 """Less than what is never taken: who was away for longer finds all a little younger."""
 
-MOST_AHEAD_MS = 2 * MOST_AWAY_MS
-"""So far ahead is what is kept dated at the most: by what this run may add, and the next."""
-
 DOUBT_MS = 7 * DAY_MS
-"""After a surprise of the wall clock nothing that is dated by it is called old for so long."""
+"""By this clock, and for each run a day at the most of what passed before it."""
 
-_PREFIX = "clock-"
-_FIRST_NAME = re.compile(r"clock-([0-9a-f]{1,11})-([0-9a-f]{1,11})")
+_NOTE = re.compile(r"clock(-[0-9a-f]+){4}")
 
 
-class _Noted(NamedTuple):
-    """`shown_ms`: what this clock shows. Of the wall clock: `counted_ms`, up to when what passed
-    between runs is in that; `seen_ms`, the same or what it showed when it was last steady for a
-    while; 0 where neither is known. `believed_ms`: when this clock shows that, the wall clock is
-    believed."""
+class _Note(NamedTuple):
+    """`shown_ms`: what this clock shows. `wall_ms`: what the wall clock shows, by when it was last
+    steady; 0 where that is not known. `doubt_ms`: for so long it is in doubt yet."""
 
     shown_ms: int
-    counted_ms: int
-    seen_ms: int
-    believed_ms: int
+    wall_ms: int
+    doubt_ms: int
 
 
 class AgeClock:
@@ -81,150 +67,102 @@ class AgeClock:
         now_ms: Callable[[], int],
         elapsed_ms: Callable[[], int],
         newest_ms: Callable[[], int],
-        secret: bytes = b"",
+        secret: bytes,
     ) -> None:
-        """`newest_ms`: the time of this clock when the newest of all was kept, by their names.
-        `secret`: of the box on this disk."""
+        """`newest_ms`: the latest time of this clock in a name. `secret`: of the box here."""
         self._disk = disk
         self._folder = folder
         self._now_ms = now_ms
         self._elapsed_ms = elapsed_ms
-        self._newest_ms = newest_ms
         self._secret = secret
-        self._opened_ms = self._steady_ms = elapsed_ms()
-        self._zero_ms = now_ms() - self._opened_ms
-        self._noted: _Noted | None = None
-        """What was known at the start."""
-        self._counted_ms = self._seen_ms = self._believed_ms = 0
-        """What is known now, as it was at the start: without what has passed since."""
-        self._away_ms = 0
-        """Of what passed before the start so much is added."""
-        self._is_settled = False
-        self._saved_ms = 0
+        self._looked_ms = self._since_ms = elapsed_ms()
+        self._due_ms = self._looked_ms + HOUR_MS
+        self._is_steady = False
+        self._is_counted = False  # what passed between the runs
+        self._shown_ms, wall_ms, self._doubt_ms = self._load(newest_ms)
+        # How far the wall clock is ahead of the one that nobody sets, now and when last steady.
+        self._ahead_ms = now_ms() - self._looked_ms
+        self._known_ms = wall_ms - self._looked_ms if wall_ms else None
 
     @property
     def believed_ms(self) -> int | None:
-        """What the wall clock shows, or less where that may be wrong still; None where it is not
-        believed."""
-        shown_ms = self.look()
-        passed_ms = self._elapsed_ms() - self._opened_ms
-        if shown_ms < self._believed_ms or not (self._is_settled or self._seen_ms):
-            return None
-        now_ms = self._now_ms()
-        return now_ms if self._is_settled else min(now_ms, self._seen_ms + passed_ms)
+        """What the wall clock shows; None where it is not believed."""
+        self.look()
+        return self._now_ms() if self._is_steady and not self._doubt_ms else None
 
     def look(self) -> int:
-        """What it shows. To be called now and then, which also writes it down."""
-        noted = self._load()
-        now_ms, elapsed_ms = self._now_ms(), self._elapsed_ms()
-        passed_ms = elapsed_ms - self._opened_ms
-        moved_ms = now_ms - elapsed_ms - self._zero_ms
-        if abs(moved_ms) > DRIFT_MS:
-            self._steady_ms, self._zero_ms = elapsed_ms, now_ms - elapsed_ms
-            if self._is_settled and not -DRIFT_MS <= moved_ms <= DAY_MS:
-                self._believed_ms = noted.shown_ms + self._away_ms + passed_ms + DOUBT_MS
-        if not self._is_settled:
-            self._count(min(now_ms - passed_ms, self._seen_ms))
-            if elapsed_ms - self._steady_ms >= SETTLE_MS:
-                self._count(now_ms - passed_ms)
-                self._take(now_ms, passed_ms)
-                self._is_settled = True
-                self._write(now_ms, elapsed_ms)
-        elif elapsed_ms - self._saved_ms >= HOUR_MS:
-            self._write(now_ms, elapsed_ms)
-        return noted.shown_ms + self._away_ms + passed_ms
+        """What it shows. To be called every few minutes, which also writes it down."""
+        elapsed_ms = self._elapsed_ms()
+        ahead_ms = self._now_ms() - elapsed_ms
+        passed_ms = elapsed_ms - self._looked_ms
+        if passed_ms > SELDOM_MS or abs(ahead_ms - self._ahead_ms) > DRIFT_MS:
+            self._since_ms = elapsed_ms
+        self._looked_ms, self._ahead_ms = elapsed_ms, ahead_ms
+        # How long it slept the system reckons by a clock that may be wrong, too.
+        self._shown_ms += min(passed_ms, MOST_AWAY_MS)
+        self._doubt_ms = max(0, self._doubt_ms - min(passed_ms, MOST_AWAY_MS))
+        self._is_steady = elapsed_ms - self._since_ms >= GLANCE_MS
+        if self._is_steady:
+            self._take(ahead_ms)
+        if elapsed_ms >= self._due_ms:
+            self._write()
+        return self._shown_ms
 
     def stamp(self) -> int:
-        """For what is kept now: what the clock shows, or will show at the most when the time
-        between the runs is added."""
-        shown_ms, noted = self.look(), self._load()
-        if self._is_settled or not noted.counted_ms:
-            return shown_ms
-        # This run may end before it is known; then there is the same once more in the next.
-        pending_ms = min(noted.seen_ms - noted.counted_ms, MOST_AWAY_MS)
-        return shown_ms - self._away_ms + pending_ms + MOST_AWAY_MS
+        """For what is kept now: what it shows, or will at the most once the time away is added."""
+        shown_ms, is_pending = self.look(), not self._is_counted and self._known_ms is not None
+        return shown_ms + MOST_AWAY_MS if is_pending else shown_ms
 
     def save(self) -> None:
         """To be called at the end, and nothing after it."""
         self.look()
-        now_ms, elapsed_ms = self._now_ms(), self._elapsed_ms()
-        if not self._is_settled and elapsed_ms - self._steady_ms >= GLANCE_MS:
-            self._take(now_ms, elapsed_ms - self._opened_ms)
-        self._write(now_ms, elapsed_ms)
+        self._write()
 
-    def _count(self, until_ms: int) -> None:
-        """Add what passed until then, before the start, if since when is known."""
-        counted_ms = self._load().counted_ms
-        if counted_ms:
-            self._away_ms = max(self._away_ms, min(until_ms - counted_ms, MOST_AWAY_MS))
-            self._counted_ms = max(self._counted_ms, until_ms)
+    def _take(self, ahead_ms: int) -> None:
+        """The wall clock is steady: learn from how far it went since it last was."""
+        step_ms = 0 if self._known_ms is None else ahead_ms - self._known_ms
+        is_odd = not -DRIFT_MS <= step_ms <= (DAY_MS if self._is_counted else MOST_AWAY_MS)
+        in_doubt = self._doubt_ms > 0
+        if not self._is_counted:
+            away_ms = min(max(0, step_ms), MOST_AWAY_MS)
+            self._shown_ms += 0 if in_doubt else away_ms
+            self._doubt_ms = max(0, self._doubt_ms - min(away_ms, DAY_MS))
+            self._is_counted, self._due_ms = True, self._looked_ms
+        # Steps ahead renew no doubt: who is away for long each time would never be believed.
+        if is_odd and (step_ms < 0 or not in_doubt):
+            self._doubt_ms = DOUBT_MS
+        self._known_ms = ahead_ms
 
-    def _take(self, now_ms: int, passed_ms: int) -> None:
-        """Note what the wall clock shows."""
-        start_ms = now_ms - passed_ms
-        if not self._counted_ms:
-            self._counted_ms = start_ms
-        elif not -DRIFT_MS <= start_ms - self._seen_ms <= MOST_AWAY_MS:
-            self._believed_ms = self._load().shown_ms + self._away_ms + passed_ms + DOUBT_MS
-        self._seen_ms = max(start_ms, self._counted_ms)
+    def _load(self, newest_ms: Callable[[], int]) -> _Note:
+        found: list[_Note] = []
+        with suppress(FileNotFoundError):
+            for name in filter(_NOTE.fullmatch, dict(self._disk.scan(self._folder))):
+                note = _Note(*(int(number, 16) for number in name.split("-")[1:-1]))
+                if self._name(note) == name:
+                    found.append(note)
+        if found:  # where there are two, a save was cut off, or somebody copied one
+            return min(found)
+        kept_ms = newest_ms()
+        return _Note(max(0, kept_ms - MOST_AWAY_MS), 0, DOUBT_MS if kept_ms else 0)
 
-    def _load(self) -> _Noted:
-        if self._noted is None:
-            if found := self._written():
-                # Where there are two, a save was cut off, or somebody copied one: younger is safe.
-                self._noted = min(found)
-            else:
-                self._noted = _Noted(max(0, self._newest_ms() - MOST_AHEAD_MS), 0, 0, 0)
-            _, self._counted_ms, self._seen_ms, self._believed_ms = self._noted
-        return self._noted
-
-    def _written(self) -> list[_Noted]:
-        try:
-            names = [name for name, _ in self._disk.scan(self._folder)]
-        except FileNotFoundError:
-            names = []
-        return [noted for name in names if (noted := self._read(name)) is not None]
-
-    def _write(self, now_ms: int, elapsed_ms: int) -> None:
+    def _write(self) -> None:
         """What cannot be written is tried again in a minute."""
-        passed_ms = elapsed_ms - self._opened_ms
-        shown_ms = self._load().shown_ms + self._away_ms + passed_ms
-        if self._is_settled:
-            start_ms = now_ms - passed_ms
-            was_wrong = self._counted_ms - start_ms > DRIFT_MS and shown_ms >= self._believed_ms
-            self._counted_ms = start_ms if was_wrong else max(start_ms, self._counted_ms)
-            self._seen_ms = self._counted_ms
-        is_known = self._counted_ms != 0
-        noted = _Noted(
-            shown_ms,
-            max(0, self._counted_ms + passed_ms) if is_known else 0,
-            max(0, self._seen_ms + passed_ms) if is_known else 0,
-            self._believed_ms,
-        )
-        name = self._name(noted)
-        self._saved_ms = elapsed_ms - HOUR_MS + 60_000
-        with suppress(OSError):
-            with suppress(FileExistsError):
-                os.close(self._disk.create(f"{self._folder}/{name}"))
-            self._disk.flush_directory(self._folder)
-            self._saved_ms = elapsed_ms
-            for other, _ in self._disk.scan(self._folder):
-                if other != name and self._read(other) is not None:
-                    with suppress(OSError):
-                        self._disk.remove_file(f"{self._folder}/{other}")
-
-    def _name(self, noted: _Noted) -> str:
-        body = _PREFIX + "-".join(f"{number:x}" for number in noted)
-        check = sha256(self._secret + body.encode("ascii")).hexdigest()[:8]
-        return f"{body}-{check}"
-
-    def _read(self, name: str) -> _Noted | None:
-        """What a name says; None where it is none of ours."""
-        if first := _FIRST_NAME.fullmatch(name):
-            shown_ms, counted_ms = (int(one, 16) for one in first.groups())
-            return _Noted(shown_ms, counted_ms, counted_ms, 0)
+        self._due_ms = self._looked_ms + HOUR_MS // 60
+        wall_ms = 0 if self._known_ms is None else max(0, self._known_ms + self._looked_ms)
+        ours = self._name(_Note(self._shown_ms, wall_ms, self._doubt_ms))
         try:
-            noted = _Noted(*(int(one, 16) for one in name.split("-")[1:-1]))
-        except (TypeError, ValueError):
-            return None
-        return noted if self._name(noted) == name else None
+            os.close(self._disk.create(f"{self._folder}/{ours}"))
+            self._disk.flush_directory(self._folder)
+            others = [name for name, _ in self._disk.scan(self._folder) if name != ours]
+            self._due_ms = self._looked_ms + HOUR_MS
+        except FileExistsError:
+            return
+        except OSError:
+            others = [ours]  # or they would pile up
+        for name in filter(_NOTE.fullmatch, others):
+            with suppress(OSError):
+                self._disk.remove_file(f"{self._folder}/{name}")
+
+    def _name(self, note: _Note) -> str:
+        body = "clock-" + "-".join(f"{number:x}" for number in note)
+        return f"{body}-{sha256(self._secret + body.encode('ascii')).hexdigest()[:12]}"

@@ -78,7 +78,7 @@ class History:
         cap_percent: int = CAP_PERCENT,
         elapsed_ms: Callable[[], int] = _elapsed_ms,
         longest_name: int = MAX_NAME_BYTES,
-        secret: bytes = b"",
+        secret: bytes,
     ) -> None:
         """`cap_bytes` None: `cap_percent` of the disk. `elapsed_ms`: milliseconds since whenever,
         by a clock that nobody sets. `longest_name`: bytes of the longest that the disk holds.
