@@ -62,10 +62,11 @@ class Upkeep:
                 return now + next(self._pruning)
             except StopIteration:
                 self._pruning = None
-                if opened.history.expired_ms is not None:
-                    with opened.index.transaction():
-                        opened.index.past.forget(opened.history.expired_ms)
-                        opened.index.journal.drop_kept_before(opened.history.expired_ms)
+                # Nothing is that old while the clock is not believed, but a path may have too much.
+                expired_ms = opened.history.expired_ms or 0
+                with opened.index.transaction():
+                    opened.index.past.forget(expired_ms)
+                    opened.index.journal.drop_kept_before(expired_ms)
         return None
 
     def finish(self) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from flocksy.boxes.apply import history
 from flocksy.boxes.upkeep import PRUNE_SECONDS
+from flocksy.index import past
 from flocksy.system import clocks
 from tests.boxes.flock_of_boxes import Flock, spool
 
@@ -65,3 +66,17 @@ def test_the_history_is_thinned_out_also_while_something_is_waited_for(
     flock.now += 2 * PRUNE_SECONDS
     flock.run_until(lambda: not old.exists(), rounds=50)
     assert flock.box(2).planning.pending
+
+
+def test_a_path_has_only_so_many_versions_also_while_the_clock_is_not_believed(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(past, "MAX_PER_PATH", 3)
+    for number in range(6):
+        flock.write(0, "file", f"content {number}")
+        flock.settle_equal()
+    box = flock.box(0)
+    assert len(box.index.past.of("file", 100)) == 5
+    box._upkeep._prune_at = flock.now
+    flock.run_until(lambda: len(box.index.past.of("file", 100)) == 3, rounds=50)
+    assert box._upkeep._opened.history.expired_ms is None
