@@ -193,10 +193,14 @@ class Missing:
         return True
 
     def _head(self, path: str, root: bytes) -> Version | None:
-        """A head of the path that has this content."""
+        """A head of the path that has this content, and does not lie about its size."""
         state = self._index.flock(path)
         heads = () if state is None else state.heads.values()
-        return next((one for one in heads if _has(one, {root: b""})), None)
+        broken = self._staging.is_broken
+        return next(
+            (one for one in heads if _has(one, {root: b""}) and not broken(path, root, one.size)),
+            None,
+        )
 
     @property
     def problems(self) -> dict[str, str]:

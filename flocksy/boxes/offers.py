@@ -150,8 +150,8 @@ class Offers:
     def answer_bytes(self, path: str) -> int:
         """Bytes of payload that `answer` will take, about. Of what no lane has carried nothing is
         counted: how long a burst is to be would show it."""
-        heads, superseded = self._index.lane_counts(path)
-        return RECORD_BYTES * heads + SUPERSEDED_BYTES * min(superseded, MAX_ANCESTRY)
+        heads, superseded = self._index.lane_counts(path, MAX_ANCESTRY)
+        return RECORD_BYTES * heads + SUPERSEDED_BYTES * superseded
 
     def lists(self, path: str) -> Fresh:
         """Ids and lengths of the lists of chunks of all heads of `path`, where they are short: who

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 
 from flocksy.boxes.content.scratch import Scratch
 from flocksy.boxes.planning import Planning
@@ -33,8 +32,11 @@ class Receiving:
     def take(self, message: Versions, *, own: bool, now: float) -> None:
         """Versions that a lane carried; `own`: ours, come back."""
         with self._index.transaction():
-            for path, entries in groupby(message.entries, key=lambda entry: entry.path):
-                self._take_path(path, list(entries), message, own, now)
+            by_path: dict[str, list[Entry]] = {}
+            for entry in message.entries:
+                by_path.setdefault(entry.path, []).append(entry)
+            for path, entries in by_path.items():
+                self._take_path(path, entries, message, own, now)
 
     def left_over(self, paths: Iterable[str], now: float) -> list[str]:
         """Of paths that an earlier run left behind, those that are to be planned now. Where there

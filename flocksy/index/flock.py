@@ -120,13 +120,14 @@ class FlockTree:
     def _superseded(self, number: int, which: int) -> Superseded:
         return Superseded(self._database, number, 1 if which == LANE else 0)
 
-    def lane_counts(self, path: str) -> tuple[int, int]:
-        """(heads, superseded) of the path's lane state."""
+    def lane_counts(self, path: str, most: int) -> tuple[int, int]:
+        """(heads, superseded) of the path's lane state, of the latter `most` at the most."""
         number = self._paths.find(path)
         row = self._database.row(
             "SELECT (SELECT count(*) FROM heads WHERE path = ? AND seen & ?),"
-            " (SELECT count(*) FROM superseded WHERE path = ? AND carried >= 1)",
-            (number, LANE, number),
+            " (SELECT count(*) FROM"
+            " (SELECT 1 FROM superseded WHERE path = ? AND carried >= 1 LIMIT ?))",
+            (number, LANE, number, most),
         )
         assert row is not None
         return int(row[0]), int(row[1])
@@ -193,8 +194,9 @@ class FlockTree:
 
     def _gone(self, number: int, new: Iterable[bytes]) -> dict[bytes, int]:
         """Which of the path's heads and of the `new` ones are superseded: FLOCK or BOTH."""
+        # CROSS: by the heads, which are few. What a path has been through may be very much.
         found = self._database.pairs(
-            "SELECT id, carried FROM heads JOIN superseded USING (path, id) WHERE path = ?",
+            "SELECT id, carried FROM heads CROSS JOIN superseded USING (path, id) WHERE path = ?",
             (number,),
         )
         for name in new:

@@ -144,10 +144,10 @@ class BoxIndex:
         row = self._database.row("SELECT heads FROM paths WHERE path = ?", (path_bytes(path),))
         return 0 if row is None else int(row[0])
 
-    def lane_counts(self, path: str) -> tuple[int, int]:
+    def lane_counts(self, path: str, most: int) -> tuple[int, int]:
         """How many heads the lanes have carried of the path, and how many superseded versions. It
         counts them."""
-        return self._flock.lane_counts(path)
+        return self._flock.lane_counts(path, most)
 
     def conflicted(self) -> Sequence[str]:
         return self._names("SELECT path FROM paths WHERE heads > 1")

@@ -441,6 +441,16 @@ def test_a_wrong_size_does_not_break_the_content(bench: Bench, heard: str) -> No
     assert staging.is_broken("a", root, 99)
 
 
+def test_a_size_that_is_given_up_is_said_to_have_moved(bench: Bench) -> None:
+    """So that one that is right, and was given up before for being nowhere, is asked for again."""
+    data = random.Random(8).randbytes(100_000)
+    root = content(data)[0].root
+    staging = bench.staging()
+    staging.expect("a", root, 99)
+    assert staging.write(root, parts(data)[root])
+    assert staging.moved() == {("a", root)}
+
+
 def test_a_list_that_lies_is_given_up(bench: Bench) -> None:
     liar = build_list([Chunk(chunk_id(b"twelve bytes"), 99)])
     staging = bench.staging()

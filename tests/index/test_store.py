@@ -442,3 +442,22 @@ def test_a_join_asks_for_all_heads_of_a_path_at_once(index: BoxIndex) -> None:
         for one in range(20):
             join_one(index, "a", file_version(f"{number} {one}"))
     assert asked[1] == asked[2]
+
+
+def test_a_join_costs_the_same_whatever_a_path_has_been_through(index: BoxIndex) -> None:
+    steps: list[int] = []
+    for known in (0, 5_000):
+        gone = {number.to_bytes(16, "big"): b"r" * 32 for number in range(known)}
+        index.join("a", {}, gone)
+        join_one(index, "a", file_version(f"first {known}"))
+        done = [0]
+
+        def count(done: list[int] = done) -> int:
+            done[0] += 1
+            return 0
+
+        index._database._connection.set_progress_handler(count, 10)
+        join_one(index, "a", file_version(f"second {known}"))
+        index._database._connection.set_progress_handler(None, 10)
+        steps.append(done[0])
+    assert steps[1] <= 2 * steps[0] + 50

@@ -248,6 +248,7 @@ class Staging(UnderWay):
     def _give_up(self, incoming: Incoming) -> None:
         self._remember_broken(incoming.key, incoming.size)
         self.release(*incoming.key)
+        self._moved.add(incoming.key)  # another size of it may be the right one
 
     def _remember_broken(self, key: Key, size: int) -> None:
         if len(self._broken) >= MAX_BROKEN:

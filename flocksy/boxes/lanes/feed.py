@@ -268,12 +268,14 @@ class Feed:
             if not push.told:
                 with _blaming(box):
                     new = box.offers.entries(push.path)
-                if not new:
+                if new:
+                    group.append(push)
+                    entries += new
+                    size += push.bytes
+                elif push.chunks:
+                    push.told = True  # by a repeat
+                else:
                     box.offers.pushes.drop(push.path)
-                    continue
-                group.append(push)
-                entries += new
-                size += push.bytes
             if push.chunks:
                 if group:
                     yield from self._group(box, group, entries)
