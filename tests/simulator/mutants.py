@@ -256,9 +256,8 @@ BOXES = tuple(
         Mutant(
             "superseded versions come back",
             "flocksy.index.flock",
-            "        gone = {name: self._gone_in(number, name) for name in kinds}\n",
-            "        gone = {name: self._gone_in(number, name) for name in before}\n"
-            "        gone |= dict.fromkeys(heads, 0)\n",
+            "        gone = self._gone(number, heads.keys() - before.keys())\n",
+            "        gone = self._gone(number, ())\n",
         ),
         Mutant(
             "removals before contents",
