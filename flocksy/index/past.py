@@ -140,7 +140,8 @@ class Past:
         ]
 
     def forget(self, before_ms: int) -> None:
-        """Drop what was superseded before that time, and of what a path has too much the oldest."""
+        """Drop what was superseded before that time, and of what a path has too much what was
+        superseded first, whatever the clock showed then."""
         with self._database.transaction():
             self._database.execute("DELETE FROM past WHERE gone_ms < ?", (before_ms,))
             crowded = self._database.rows(
@@ -149,7 +150,8 @@ class Past:
             for (number,) in crowded:
                 self._database.execute(
                     "DELETE FROM past WHERE path = ? AND id NOT IN (SELECT id FROM past"
-                    " WHERE path = ? ORDER BY gone_ms DESC, id LIMIT ?)",
+                    " LEFT JOIN superseded USING (path, id) WHERE path = ?"
+                    " ORDER BY number DESC LIMIT ?)",
                     (number, number, MAX_PER_PATH),
                 )
 

@@ -57,12 +57,12 @@ class _Json(logging.Formatter):
 
 def _words(record: logging.LogRecord) -> str:
     """What is said, also by libraries: theirs may come with an error, or be wrong."""
+    error = record.exc_info[1] if record.exc_info else None
     try:
         words = record.getMessage()
-    except (TypeError, ValueError):
-        words = f"{record.msg} {record.args}"
-    error = record.exc_info[1] if record.exc_info else None
-    return words if error is None else f"{words} ({type(error).__name__}: {error})"
+        return words if error is None else f"{words} ({type(error).__name__}: {error})"
+    except Exception as wrong:  # noqa: BLE001 - whatever their objects do to be written
+        return f"a library's message that cannot be written ({type(wrong).__name__})"
 
 
 class _Background(logging.Handler):

@@ -16,6 +16,8 @@ from flocksy.errors import FlocksyError
 ANSWER_S = 2.0
 """Whoever has more to do than that is stopped instead."""
 
+WAIT_S = 0.001
+
 _free: list[LastingScanner] = []
 
 
@@ -36,6 +38,18 @@ class LastingScanner(Scanner):
         taken = super().reports(limit)
         self._unanswered -= sum(report.last for report in taken)
         return taken
+
+    def come_to_rest(self) -> None:
+        """Wait until it looks at nothing: what is written then it never sees half done. What it
+        has found stays to be taken."""
+        end_s = time.monotonic() + ANSWER_S
+        while self._looks() and time.monotonic() < end_s:
+            time.sleep(WAIT_S)
+
+    def _looks(self) -> bool:
+        with self._reports.mutex:
+            found = sum(report is None or report.last for report in self._reports.queue)
+        return bool(self._unanswered > found)
 
     def is_free(self) -> bool:
         """Whether it has nothing more to do, soon."""

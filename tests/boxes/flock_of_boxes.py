@@ -75,6 +75,9 @@ class Flock(Lockstep):
     def write(self, lane: int, name: str, content: str | bytes) -> Path:
         """Somebody writes a file on one node, making the directories above it."""
         path = self.path(lane, name)
+        scanner = self.nodes[lane].scanner
+        if isinstance(scanner, scanners.LastingScanner) and self.nodes[lane].up:
+            scanner.come_to_rest()
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path

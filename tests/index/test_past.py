@@ -149,6 +149,19 @@ def test_age_and_number_have_an_end(
     assert not index.past.of("b", 100)
 
 
+def test_what_has_come_last_stays_whatever_the_clock_showed(
+    index: BoxIndex, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(past, "MAX_PER_PATH", 2)
+    for number in range(5):
+        clock.now_ms += 1
+        put(index, "a", f"{number:0{number + 1}}")
+    clock.now_ms = 5
+    put(index, "a", "the last")
+    index.past.forget(0)
+    assert {one.version.size for one in index.past.of("a", 100)} == {4, 5}
+
+
 def test_an_index_of_the_first_version_goes_on(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "old.sqlite"
     connection = sqlite3.connect(path, isolation_level=None)

@@ -113,7 +113,10 @@ def test_what_ends_the_node_is_said_after_all_that_was_logged() -> None:
     assert [line.split(" ", 1)[1] for line in logged] == [
         f"line {n}" for n in range(MAX_WAITING - 1)
     ]
-    assert library.endswith(" warning: %d ('of a library',)") and last == "flocksy: ends"
+    assert (
+        library.endswith(" warning: a library's message that cannot be written (TypeError)")
+        and last == "flocksy: ends"
+    )
 
 
 def test_a_reader_that_has_gone_is_no_trouble() -> None:

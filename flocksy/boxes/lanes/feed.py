@@ -268,14 +268,12 @@ class Feed:
             if not push.told:
                 with _blaming(box):
                     new = box.offers.entries(push.path)
-                if new:
-                    group.append(push)
-                    entries += new
-                    size += push.bytes
-                elif push.chunks:
-                    push.told = True  # by a repeat
-                else:
+                if not new:
                     box.offers.pushes.drop(push.path)
+                    continue
+                group.append(push)
+                entries += new
+                size += push.bytes
             if push.chunks:
                 if group:
                     yield from self._group(box, group, entries)
