@@ -66,7 +66,7 @@ class Place:
         (found,) = self.root.glob("*.conflict-*")
         return found.name
 
-    def seen(self, *, modes: bool) -> Seen:
+    def seen(self, *, modes: bool, times: bool) -> Seen:
         found = set()
         for path in self.root.rglob("*"):
             shown = str(path.relative_to(self.root))
@@ -79,6 +79,7 @@ class Place:
             else:
                 content = path.read_text()
                 content += f" {path.stat().st_mode & 0o777:o}" if modes else ""
+                content += f" {path.stat().st_mtime:.0f}" if times else ""
             found.add((shown, content))
         return frozenset(found)
 
@@ -94,7 +95,8 @@ def nothing(_: Place) -> None:
 class Row:
     """`here` and `there` as on the page; `given`: what everybody has before; `ours` and `theirs`:
     what is done. `ends`: what everybody may have then. `conflict`: before that the two have edited
-    `n` at once. `modes`: files are told apart by their mode as well."""
+    `n` at once. `modes`, `times`: files are told apart by them as well. `kept`: of these contents
+    what does not show is in the history of one of the two."""
 
     here: str
     there: str
@@ -104,6 +106,8 @@ class Row:
     ends: tuple[Seen, ...]
     conflict: bool = False
     modes: bool = False
+    times: bool = False
+    kept: frozenset[str] = frozenset()
 
 
 def has(*entries: tuple[str, str]) -> Seen:
@@ -118,8 +122,8 @@ def either(name: str, one: str, other: str, *rest: tuple[str, str]) -> tuple[See
     )
 
 
-def write(name: str, text: str) -> Act:
-    return lambda place: place.write(name, text)
+def write(name: str, text: str, mtime_s: int | None = None) -> Act:
+    return lambda place: place.write(name, text, mtime_s)
 
 
 def delete(name: str) -> Act:
@@ -132,6 +136,10 @@ def move(name: str, to: str) -> Act:
 
 def chmod(mode: int) -> Act:
     return lambda place: place.chmod("n", mode)
+
+
+def touch(mtime_s: int) -> Act:
+    return lambda place: os.utime(place.root / "n", (mtime_s, mtime_s))
 
 
 def link(name: str, text: str) -> Act:
@@ -171,6 +179,15 @@ ROWS = (
         modes=True,
     ),
     Row(
+        "edit",
+        "chmod or touch",
+        N,
+        write("n", "edited", 1_000_000_000),
+        touch(1_100_000_000),
+        (has(("n", "edited 1000000000")),),
+        times=True,
+    ),
+    Row(
         "edit, then chmod",
         "edit",
         N,
@@ -205,9 +222,10 @@ ROWS = (
         "new file",
         "new file of that name, same content",
         nothing,
-        lambda place: place.write("n", "same", 1_000_000_000),
-        lambda place: place.write("n", "same", 1_100_000_000),
-        (has(("n", "same")),),
+        write("n", "same", 1_000_000_000),
+        write("n", "same", 1_100_000_000),
+        (has(("n", "same 1000000000")), has(("n", "same 1100000000"))),
+        times=True,
     ),
     Row(
         "new directory",
@@ -549,12 +567,13 @@ ROWS = (
         "edit inside `.git`, `.hg` or `.svn`",
         "another edit",
         write(".git/refs/n", "old"),
-        write(".git/refs/n", "one"),
-        write(".git/refs/n", "two"),
+        write(".git/refs/n", "one ref"),
+        write(".git/refs/n", "other ref"),
         tuple(
             has((".git", DIRECTORY), (".git/refs", DIRECTORY), (".git/refs/n", text))
-            for text in ("one", "two")
+            for text in ("one ref", "other ref")
         ),
+        kept=frozenset(("one ref", "other ref")),
     ),
 )
 
@@ -578,11 +597,15 @@ def test_every_row(flock: Flock) -> None:
     play(lambda row: row.ours, 0)
     play(lambda row: row.theirs, 1)
     flock.settle_equal()
+    histories = {
+        one.read_text() for lane in (0, 1) for one in flock.history(lane) if not one.is_symlink()
+    }
     wrong = []
     for number, row in enumerate(ROWS):
-        seen = place(flock, 2, number).seen(modes=row.modes)
-        if seen not in row.ends:
-            wrong.append(f"{row.here} | {row.there}: {sorted(seen)}")
+        seen = place(flock, 2, number).seen(modes=row.modes, times=row.times)
+        lost = row.kept - {content for _, content in seen} - histories
+        if seen not in row.ends or lost:
+            wrong.append(f"{row.here} | {row.there}: {sorted(seen)} {sorted(lost)}")
     assert not wrong, "\n".join(wrong)
 
 
@@ -592,4 +615,4 @@ def test_the_page_has_the_rows_that_are_tested() -> None:
         for line in PAGE.read_text(encoding="utf-8").splitlines()
         if re.match(r"\| (?!here \|)[^-]", line)
     ]
-    assert told == [(row.here, row.there) for row in ROWS]
+    assert told == list(dict.fromkeys((row.here, row.there) for row in ROWS))
