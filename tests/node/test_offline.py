@@ -166,3 +166,60 @@ def test_what_is_left_out_is_asked_of_the_disk_where_it_is(
     )
     answer = offline(setup).ignored(str(elsewhere / "a.o"))
     assert "line 1 of .flockignore" in str(answer["text"])
+
+
+@pytest.mark.parametrize("kept", ["path", "copy", "both"])
+def test_a_conflict_is_shown_and_decided(tmp_path: Path, spool: Path, kept: str) -> None:
+    """On a node that has stopped; the others go on meanwhile, and learn of it when it runs."""
+    with Flock(tmp_path, spool) as flock:
+        flock.write(0, "n", "old")
+        flock.settle_equal()
+        for lane in (0, 1):
+            flock.write(lane, "n", f"by {lane}")
+        flock.settle_equal()
+        (copy,) = flock.tree(2) - {"n"}
+        shown, beside = (flock.path(2, name).read_text() for name in ("n", copy))
+        assert {shown, beside} == {"by 0", "by 1"}
+        flock.stop(2)
+        boxes = offline(flock.setup(2))
+        index = Path(flock.setup(2).index_path)
+        before = index.read_bytes()
+        for name in ("n", copy):
+            answer = boxes.conflicts_show(str(flock.path(2, name)))
+            conflict = answer["conflict"]
+            assert isinstance(conflict, dict)
+            assert [side["path"] for side in conflict["sides"]] == ["n", copy]
+            assert "does not run" in str(answer["text"])
+        assert index.read_bytes() == before, "looking changes nothing"
+
+        path = str(flock.path(2, copy if kept == "copy" else "n"))
+        answer = boxes.conflicts_resolve(path, both=kept == "both")
+        assert "the others learn of it when the node runs" in str(answer["text"])
+        expected = {"n": beside if kept == "copy" else shown}
+        if kept == "both":
+            expected[copy] = beside
+        here = {name: flock.path(2, name).read_text() for name in flock.tree(2)}
+        assert here == expected
+        assert boxes.conflicts(None)["conflicts"] == []
+        for command in (
+            lambda: boxes.conflicts_show(path),
+            lambda: boxes.conflicts_resolve(path, both=False),
+        ):
+            with pytest.raises(FlocksyError, match="has no conflict copies"):
+                command()
+        flock.write(0, "meanwhile", "x")
+        flock.settle_equal()
+        assert flock.tree(0) == {"n", copy, "meanwhile"}
+
+        flock.restart(2)
+        flock.settle_equal()
+        assert flock.tree(0) == {*expected, "meanwhile"}
+        for lane in range(3):
+            for name, text in expected.items():
+                assert flock.path(lane, name).read_text() == text
+            if kept != "both":
+                put_away = {one.read_text() for one in flock.history(lane)}
+                assert {shown, beside} - set(expected.values()) <= put_away
+        flock.path(1, "n").write_text("edited afterwards")
+        flock.settle_equal()
+        assert flock.tree(2) == {*expected, "meanwhile"}, "it is decided for good"
