@@ -15,6 +15,9 @@ __all__ = ["flock", "spool"]
 
 FILES = 300
 
+MOST_FLUSHES = 40
+"""On three nodes together, of any number of files: 300 make some 10, and 2,000 as many as 20."""
+
 
 class Flushes:
     """Counts what waits for a disk: of files, directories, file systems and transactions."""
@@ -54,12 +57,12 @@ def test_many_small_files_are_flushed_together(
     for number in range(FILES):
         flock.write(0, f"d{number % 10}/f{number}", random.Random(number).randbytes(4096))
     flock.settle_equal()
-    assert 0 < flushes.count < FILES / 4
+    assert 0 < flushes.count < MOST_FLUSHES
     new = flushes.count
     for number in range(FILES):
         flock.path(1, f"d{number % 10}/f{number}").unlink()
     flock.settle_equal()
-    assert flushes.count - new < FILES / 4
+    assert flushes.count - new < MOST_FLUSHES
 
 
 def test_one_change_asks_the_index_for_itself_alone(
