@@ -48,6 +48,17 @@ class Outgoing:
     due_ms: int
 
 
+_SUPERSEDE = (
+    "INSERT INTO superseded (path, id, root, carried) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (path, id) DO UPDATE SET root = max(root, excluded.root), carried = CASE"
+    " WHEN carried = 0 AND excluded.carried = 0 THEN 0"
+    " WHEN max(iif(carried = 1, root, x''), iif(excluded.carried = 1, excluded.root, x''))"
+    " = max(root, excluded.root) THEN 1 ELSE 2 END"
+)
+"""Nothing that lanes show must tell that a version still to be sent replaces a content, so a root
+that only follows from such a one is not carried with the rest (`carried` 2)."""
+
+
 class _Head(NamedTuple):
     kind: int
     seen: int
@@ -67,9 +78,9 @@ class Superseded(Mapping[bytes, bytes]):
         if self._loaded is None:
             self._loaded = dict(
                 self._database.pairs(
-                    "SELECT id, root FROM superseded WHERE path = ? AND carried >= ?"
-                    " ORDER BY number",
-                    (self._number, self._carried),
+                    "SELECT id, CASE WHEN carried > ? THEN x'' ELSE root END FROM superseded"
+                    " WHERE path = ? AND carried >= ? ORDER BY number",
+                    (1 if self._carried else 2, self._number, self._carried),
                 )
             )
         return self._loaded
@@ -172,9 +183,7 @@ class FlockTree:
         before = self._heads(number)
         if superseded:
             self._database.execute_many(
-                "INSERT INTO superseded (path, id, root, carried) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT (path, id) DO UPDATE SET root = max(root, excluded.root),"
-                " carried = max(carried, excluded.carried)",
+                _SUPERSEDE,
                 [(number, gone, root, which >> 1) for gone, root in superseded.items()],
             )
         kinds = {name: int(version.kind) for name, version in heads.items()}
@@ -221,7 +230,7 @@ class FlockTree:
         if _seen_as(FLOCK, before) != heads:
             return False
         self._database.execute(
-            "UPDATE superseded SET carried = 1 WHERE path = ? AND carried = 0", (number,)
+            "UPDATE superseded SET carried = 1 WHERE path = ? AND carried <> 1", (number,)
         )
         after = {head: _Head(before[head].kind, BOTH) for head in heads}
         self._store(path, number, before, after, {})

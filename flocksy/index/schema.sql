@@ -82,7 +82,8 @@ CREATE TABLE heads (
 -- Every version of a path that another one superseded, with the content that was replaced then
 -- (empty: only metadata changed, there was no content, or it is not known). Never forgotten: it is
 -- what keeps old content from coming back as news. `number` is the order in which they became
--- known. `carried` 1: a lane has carried this; 0: it follows from a version still to be sent.
+-- known. `carried` 1: a lane has carried this; 0: it follows from a version still to be sent; 2: only
+-- the root does.
 CREATE TABLE superseded (
     number  INTEGER PRIMARY KEY,
     path    INTEGER NOT NULL REFERENCES paths (id),
