@@ -9,7 +9,9 @@ carried (cover is not counted; what a lane carries goes to both others at once),
 until both others hold the same, from the moment the change was made.
 
 *rsync* is `rsync --no-whole-file` from the changed file to a copy of the earlier one, bytes sent
-and received, once for each of two receivers.
+and received, once for each of two receivers; printed is also what is carried beside one of them.
+It ends with an error where the lanes carry more than twice what rsync does for both. A change costs
+a whole chunk, which is small beside a large file: a file of a few MiB is no measure of it.
 """
 
 from __future__ import annotations
@@ -36,7 +38,13 @@ PIECE = 16 * MIB
 INSERTED_BYTES = 1024
 OVERWRITTEN_BYTES = 4096
 RECEIVERS = 2
+MOST_OF_RSYNC = 2.0
+"""Of what rsync exchanges with all receivers."""
 RSYNC_COUNTS = re.compile(r"Total bytes (?:sent|received): ([\d,]+)")
+
+
+class TooMuch(RigError):
+    """A change was everywhere, but cost more than it may."""
 
 
 def carried(rig: Rig) -> int:
@@ -91,7 +99,7 @@ def measure(rig: Rig, what: str, change: Callable[[], None], done: Callable[[Pat
 
 
 def rsync(old: Path, new: Path) -> float:
-    """MiB that rsync exchanges with two receivers of `new` that have `old`. Keeps `old`."""
+    """MiB that rsync exchanges with one receiver of `new` that has `old`. Keeps `old`."""
     with tempfile.TemporaryDirectory(dir=old.parent) as directory:
         target = Path(directory) / "target"
         shutil.copyfile(old, target)
@@ -102,11 +110,25 @@ def rsync(old: Path, new: Path) -> float:
             check=True,
         )
     counts = [int(one.replace(",", "")) for one in RSYNC_COUNTS.findall(done.stdout)]
-    return RECEIVERS * sum(counts) / MIB
+    return sum(counts) / MIB
 
 
-def compare(rig: Rig, what: str, path: Path, change: Callable[[Path], None]) -> None:
-    """A change in the large file, with rsync beside it."""
+def judged(what: str, ours: float, one: float) -> tuple[str, str]:
+    """What we carried, beside what rsync exchanges with one receiver: a line that says so, and one
+    that says that it is too much, else nothing."""
+    every = RECEIVERS * one
+    said = (
+        f"{every:9.3f} MiB by rsync; ours is {ours / every:.2f} of it,"
+        f" and {ours / one:.2f} of what it is for one receiver"
+    )
+    if ours <= MOST_OF_RSYNC * every:
+        return said, ""
+    most = f"{MOST_OF_RSYNC:g} times the {every:.3f} MiB of rsync"
+    return said, f"{what}: {ours:.3f} MiB in lanes, more than {most}"
+
+
+def compare(rig: Rig, what: str, path: Path, change: Callable[[Path], None]) -> str:
+    """A change in the large file, with rsync beside it. Returns what is too much of it."""
     old = rig.root / "old"
     shutil.copyfile(path, old)
 
@@ -115,9 +137,10 @@ def compare(rig: Rig, what: str, path: Path, change: Callable[[Path], None]) -> 
         return (found.st_size, found.st_mtime_ns) == (wanted.st_size, wanted.st_mtime_ns)
 
     cost = measure(rig, what, lambda: change(path), done) / MIB
-    theirs = rsync(old, path)
+    said, too_much = judged(what, cost, rsync(old, path))
     old.unlink()
-    print(f"{'':42} {theirs:9.3f} MiB by rsync; ours is {cost / theirs:.2f} of it", flush=True)
+    print(f"{'':42} {said}", flush=True)
+    return too_much
 
 
 def rename(node: RigNode, old: str, new: str) -> Callable[[], None]:
@@ -126,7 +149,7 @@ def rename(node: RigNode, old: str, new: str) -> Callable[[], None]:
 
 
 def run(rig: Rig, megabytes: int, files: int) -> None:
-    """All changes, one after the other."""
+    """All changes, one after the other. Raises `TooMuch` after all of them, in one line."""
     node = rig.nodes[0]
     big = node.box / "big.bin"
     size = megabytes * MIB
@@ -136,8 +159,10 @@ def run(rig: Rig, megabytes: int, files: int) -> None:
         lambda: write_noise(big, size),
         lambda box: (box / "big.bin").exists() and (box / "big.bin").stat().st_size == size,
     )
-    compare(rig, "4 KiB overwritten in its middle", big, overwrite_in_middle)
-    compare(rig, "1 KiB inserted at its front", big, insert_at_front)
+    too_much = [
+        compare(rig, "4 KiB overwritten in its middle", big, overwrite_in_middle),
+        compare(rig, "1 KiB inserted at its front", big, insert_at_front),
+    ]
     measure(
         rig,
         "renamed",
@@ -162,6 +187,8 @@ def run(rig: Rig, megabytes: int, files: int) -> None:
         rename(node, "folder", "moved"),
         lambda box: count(box / "moved") == files and not (box / "folder").exists(),
     )
+    if found := "; ".join(filter(None, too_much)):
+        raise TooMuch(found)
 
 
 def main() -> int:
@@ -180,6 +207,9 @@ def main() -> int:
             rig.wait_for_view()
             rig.wait_for_calm()
             run(rig, given.megabytes, given.files)
+        except TooMuch as error:
+            print(error, file=sys.stderr)
+            return 1
         except RigError as error:
             print(f"{error}\n{rig.log_tails()}", file=sys.stderr)
             return 1
