@@ -1,11 +1,15 @@
 """A huge file with next to nothing in it, as images of disks are: does it take memory, or room?
 
-    python -m benchmarks.sparse [--gigabytes 20]
+    python -m benchmarks.sparse [--gigabytes 2 20]
 
 Three real nodes, profile `fast`. Node 1's box gets the file, some words and holes between them; it
 counts until both others hold it, and then until they hold a word that was changed in its middle.
 Printed are seconds and processor seconds of nodes 1 and 2, the most memory that their processes
 have had at a time, the bytes that all lanes carried, and the room that the file takes elsewhere.
+
+Each size has nodes of its own, since a process has only one peak. It ends with an error where any
+process of any node has had more than 150 MiB, and where a kind of process has had much more with
+another size than with the first: memory is not to follow from the size of a file.
 """
 
 from __future__ import annotations
@@ -18,11 +22,21 @@ from pathlib import Path
 
 from benchmarks.crowd import timed
 from benchmarks.delta import carried
+from flocksy.testing import processes
 from flocksy.testing.rig import Rig, RigError
 
 HERE = Path(__file__).resolve().parent.parent
 GB = 1_000_000_000
 WORDS = 16
+MIB = 1 << 20
+MOST_MIB = 150
+"""For each process."""
+FLAT_MIB = 16
+"""What a kind of process may have had more with another size: which work was in hand at a time is
+not the same in any two runs."""
+
+Peaks = dict[str, int]
+"""The most MiB that any process of each kind has had."""
 
 
 def write_at(path: Path, offset: int, word: bytes) -> None:
@@ -75,22 +89,67 @@ def measure(rig: Rig, size: int) -> None:
         print(f"takes {found.st_blocks * 512 / 1e6:.1f} MB there", flush=True)
 
 
-def main() -> int:
-    """Run it. Returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--gigabytes", type=int, default=20)
-    given = parser.parse_args()
+def peaks(rig: Rig) -> Peaks:
+    """Of all nodes so far."""
+    found: Peaks = {}
+    for node in rig.nodes:
+        assert node.process is not None
+        for role, pid in processes.roles(node.process.pid).items():
+            found[role] = max(found.get(role, 0), processes.taken(pid).peak_bytes // MIB)
+    return found
+
+
+def beyond(found: dict[int, Peaks]) -> list[str]:
+    """What is too much, by gigabytes; the first ones are what the others are compared with."""
+    first, *others = found
+    too_much = [
+        f"{size} GB: the {role} process has had {peak} MiB, more than {MOST_MIB}"
+        for size, by_role in found.items()
+        for role, peak in by_role.items()
+        if peak > MOST_MIB
+    ]
+    for size in others:
+        for role, peak in found[size].items():
+            before = found[first].get(role, peak)
+            if peak > before + FLAT_MIB:
+                had = f"the {role} process has had {peak} MiB"
+                too_much.append(f"{size} GB: {had}, and {before} with {first} GB")
+    return too_much
+
+
+def run(size: int) -> Peaks:
+    """One flock, and a file of that many gigabytes. Raises `RigError`."""
     configs = [HERE / "test-configs" / f"node{number}" for number in (1, 2, 3)]
     with Rig(configs, HERE / "keys-example") as rig:
         try:
             rig.start_all()
             rig.wait_for_view()
             rig.wait_in_sync()
-            measure(rig, given.gigabytes * GB)
+            measure(rig, size * GB)
+            return peaks(rig)
         except RigError as error:
-            print(f"{error}\n{rig.log_tails()}", file=sys.stderr)
-            return 1
-    return 0
+            raise RigError(f"{error}\n{rig.log_tails()}") from error
+
+
+def main() -> int:
+    """Run it. Returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--gigabytes", type=int, nargs="+", default=[2, 20])
+    given = parser.parse_args()
+    found: dict[int, Peaks] = {}
+    try:
+        for size in given.gigabytes:
+            found[size] = run(size)
+    except RigError as error:
+        print(error, file=sys.stderr)
+        return 1
+    for size, by_role in found.items():
+        said = ", ".join(f"{role} {peak}" for role, peak in by_role.items())
+        print(f"{size} GB: peak MiB of any node's processes: {said}")
+    too_much = beyond(found)
+    for line in too_much:
+        print(line, file=sys.stderr)
+    return 1 if too_much else 0
 
 
 if __name__ == "__main__":
