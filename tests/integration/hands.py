@@ -4,18 +4,21 @@ At every rest all boxes are equal and in sync, every file is one that somebody w
 what nobody touched after writing it is where it was written, and no content is gone that no hand
 took away.
 
-Hands write and rename. What a hand moves away from a path while no node looks (it was killed, or it
-is still starting) and then overwrites where it came to, is a deletion that the node asks a person
-about. The hands are that person's, too: whoever asks gets a yes or a no, and it is counted. After a
-no it may turn out that nobody has what is to come back, since its maker was killed before it had
-told the content to anybody: the nodes say so. Where some of them show what was there before, and
-others have nothing to show, the hands dismiss it where it shows.
+Hands write and rename, delete files and folders, and put a folder where a file was. What a hand
+deletes while no node looks (it was killed, or it is still starting), or moves away and then
+overwrites where it came to, is a deletion that the node may ask a person about. The hands are that
+person's, too: whoever asks gets a yes or a no, and it is counted. After a no it may turn out that
+nobody has what is to come back, since its maker was killed before it had told the content to
+anybody: the nodes say so. Where some of them show what was there before, and others have nothing to
+show, the hands dismiss it where it shows.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import random
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -54,6 +57,8 @@ class Hands:
         """Path and digest of what is written once and never touched again."""
         self.answers = 0
         """How often a node was given a person's word."""
+        self.deletions = 0
+        """How often something was taken away, a file or a folder with all that is in it."""
         self._count = 0
         self.known(b"")  # seen between the opening and the writing of a file
 
@@ -118,14 +123,14 @@ class Hands:
         return found
 
     def change(self, away: RigNode | None = None) -> None:
-        """One thing that somebody does in one box; where the node is `away`, nothing is deleted,
-        since that would wait for a person's word."""
+        """One thing that somebody does in one box, which may be that of a node that is away."""
         node = away or self.draw.choice(self.rig.nodes)
-        hand = self.draw.choices((self.write, self.keep, self.rename), (6, 2, 2))[0]
-        # flocksy works on the same paths: what a hand wanted may just have gone.
+        every = (self.write, self.keep, self.rename, self.delete, self.clear, self.replace)
+        hand = self.draw.choices(every, (12, 4, 4, 2, 1, 1))[0]
+        # flocksy works on the same paths: what a hand wanted may just have gone, and something may
+        # just have come into what it empties.
         with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError):
-            if away is None or hand is not self.rename:
-                hand(node.box)
+            hand(node.box)
 
     def content(self, size: int | None = None) -> bytes:
         """Bytes that nobody has written before."""
@@ -166,14 +171,54 @@ class Hands:
 
     def rename(self, box: Path) -> None:
         """Move one file over another, or to a new name."""
-        every = [path for path in self.files(box) if "kept" not in path.relative_to(box).parts]
-        if not every:
+        if (path := self.some_file(box)) is None:
             return
-        path = self.draw.choice(every)
         target = path.with_name(self.draw.choice(NAMES))
         if path != target and not target.is_dir():
             self.untouched.discard(digest_of(target))
             path.rename(target)
+
+    def delete(self, box: Path) -> None:
+        """Delete one file."""
+        if path := self.some_file(box):
+            self.untouched.discard(digest_of(path))
+            path.unlink()
+            self.deletions += 1
+
+    def clear(self, box: Path) -> None:
+        """Delete a folder with all that is in it. Raises `FileExistsError` where something came
+        into it meanwhile."""
+        every = [path for path in sorted(box.iterdir()) if path.is_dir() and not is_kept(path, box)]
+        if not every:
+            return
+        folder = self.draw.choice(every)
+        self.untouched -= visible(folder)
+        self.deletions += 1
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
+            raise FileExistsError(folder) from error
+
+    def replace(self, box: Path) -> None:
+        """A folder of the same name takes the place of a file."""
+        path = self.some_file(box)
+        if path is None:
+            return
+        content = self.content()
+        digest = self.known(content)
+        self.untouched.discard(digest_of(path))
+        path.unlink()
+        self.deletions += 1
+        path.mkdir()
+        (path / self.draw.choice(NAMES)).write_bytes(content)
+        self.untouched.add(digest)
+
+    def some_file(self, box: Path) -> Path | None:
+        """One that may be touched again."""
+        every = [path for path in self.files(box) if not is_kept(path, box)]
+        return self.draw.choice(every) if every else None
 
     def files(self, box: Path) -> Iterator[Path]:
         for path in sorted(box.rglob("*")):
@@ -185,6 +230,11 @@ class Hands:
         digest = hashlib.blake2b(content, digest_size=16).hexdigest()
         self.written.add(digest)
         return digest
+
+
+def is_kept(path: Path, box: Path) -> bool:
+    """Whether no hand may touch it: what is written once, and what is flocksy's."""
+    return path.relative_to(box).parts[0] in ("kept", ".flocksy")
 
 
 def missing(node: RigNode) -> list[str]:

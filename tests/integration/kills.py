@@ -82,10 +82,11 @@ def main() -> int:
     print(f"seed {options.seed}", flush=True)
     began = time.monotonic()
     killing = run(options.kills, options.seed)
+    hands = killing.hands
     print(
-        f"{killing.kills} kills in {time.monotonic() - began:.0f} s,"
-        f" {len(killing.hands.written)} contents written, {len(killing.hands.precious)} never"
-        f" touched again, {killing.hands.answers} answers given: all boxes equal, nothing lost"
+        f"{killing.kills} kills in {time.monotonic() - began:.0f} s, {len(hands.written)} contents"
+        f" written, {len(hands.precious)} never touched again, {hands.deletions} deletions,"
+        f" {hands.answers} answers given: all boxes equal, nothing lost"
     )
     return 0
 
