@@ -19,7 +19,7 @@ from flocksy.node.offline import _working
 from flocksy.testing.lockstep import PERIOD_S
 from tests.boxes.flock_of_boxes import Flock
 from tests.boxes.flock_of_boxes import spool as spool  # a fixture
-from tests.boxes.mounts import Drive, mounted, run
+from tests.boxes.mounts import Drive, mounted, need_root, run
 
 ROUNDS = 600
 
@@ -54,8 +54,7 @@ def rounds_until(flock: Flock, condition: Callable[[], bool]) -> int:
 
 @pytest.fixture(params=["ext4", "exfat", "fat"])
 def drive(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Drive]:
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
-        pytest.skip("only root can mount")
+    need_root()
     made = Drive(tmp_path / "drive.image", request.param)
     made.make()
     with ExitStack() as stack:
@@ -268,8 +267,7 @@ def test_what_is_mounted_over_files_of_a_box_hides_them_and_deletes_nothing(
 
 def test_an_ext4_inside_a_box_comes_back(tmp_path: Path, spool: Path) -> None:
     drive = Drive(tmp_path / "inner.image", "ext4")
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
-        pytest.skip("only root can mount")
+    need_root()
     drive.make()
     photos = tmp_path / "box0/photos"
     photos.parent.mkdir()
