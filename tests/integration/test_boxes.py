@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from flocksy.testing.rig import Rig, RigNode, wait_until
+from tests.boxes.mounts import Drive, need_root
 from tests.boxes.test_attributes import RED, set_tags, skip_without, tags
 from tests.integration.flock import command, flying, rig_of_three, wait_for_files
 
@@ -147,6 +148,45 @@ def test_once_runs_until_all_is_equal(rig: Rig) -> None:
         (three.box.parent / "marker away").rename(marker)
     rig.start(three)
     rig.wait_for_view()
+    rig.wait_in_sync()
+
+
+def test_once_for_a_drive_out_of_the_drawer(rig: Rig) -> None:
+    """It is found where it is mounted now; and without it, nothing is called equal."""
+    need_root()
+    three = rig.nodes[2]
+    drive = Drive(rig.root / "drive.image", "ext4")
+    drive.make()
+    drive.plug(rig.root / "plugged")
+    try:
+        folders = [rig.root / "stick0", rig.root / "stick1", rig.root / "plugged" / "backup"]
+        for node, folder in zip(rig.nodes, folders, strict=True):
+            folder.mkdir()
+            removable = ("--removable",) if node is three else ()
+            command(node, "box", "add", f"stick@{folder}", *removable)
+        command(three, "box", "adopt", "stick")
+        (folders[0] / "letter").write_text("old")
+        wait_until(lambda: (folders[2] / "letter").exists(), "the drive has it", SOON)
+        wait_until(lambda: is_in_sync(three, "stick"), "it is in sync", SOON)
+        assert rig.stop(three) == 0
+        drive.unplug()
+        (folders[0] / "letter").write_text("new")
+        done = three.run("--once", timeout_seconds=ONCE_SECONDS)
+        assert done.returncode == 1, "its drive is in the drawer"
+        assert not any((rig.root / "plugged").iterdir()), "nothing is written to its mount point"
+        now = rig.root / "plugged elsewhere"
+        drive.plug(now)
+        (now / "backup" / "mine").write_text("made on another machine")
+        done = three.run("--once", timeout_seconds=ONCE_SECONDS)
+        assert done.returncode == 0, done.stderr
+        assert (now / "backup" / "letter").read_text() == "new"
+        wait_until(lambda: (folders[1] / "mine").exists(), "the others have its file", SOON)
+    finally:
+        drive.unplug()
+    rig.start(three)
+    rig.wait_for_view()
+    for node in rig.nodes:
+        command(node, "box", "remove", "stick")
     rig.wait_in_sync()
 
 
