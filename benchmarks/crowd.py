@@ -32,6 +32,7 @@ FILE_BYTES = 100
 PATIENCE_S = 1800.0
 POLL_S = 0.01
 MANY_ROUNDS = 100_000
+CHANGES = 3
 
 
 def fill(box: Path, files: int, directories: int) -> None:
@@ -156,11 +157,12 @@ def alone(files: int, directories: int) -> None:
     def timed(what: str, work: Callable[[], object]) -> None:
         started, cpu = time.monotonic(), time.process_time()
         work()
+        seconds, cpu = time.monotonic() - started, time.process_time() - cpu
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         scanner = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
         print(
-            f"{what:34} {time.monotonic() - started:8.2f} s; CPU s here"
-            f" {time.process_time() - cpu:7.1f}; peak MiB {peak} (a child that ended: {scanner})",
+            f"{what:34} {seconds:8.2f} s; CPU s here {cpu:8.3f}; peak MiB {peak}"
+            f" (a child that ended: {scanner})",
             flush=True,
         )
 
@@ -177,10 +179,18 @@ def alone(files: int, directories: int) -> None:
             changes = itertools.count()
 
             def notice() -> None:
-                some_file(root / "box0").write_bytes(b"%d" % next(changes))
+                changed = some_file(root / "box0")
+                changed.write_bytes(b"%d" % next(changes))
+                wanted = changed.stat().st_mtime_ns
+                path = str(changed.relative_to(root / "box0"))
+
+                def noticed() -> bool:
+                    kept = box.nodes[0].keeper.boxes[0].box
+                    known = None if kept is None else kept.index.local(path)
+                    return known is not None and known.mtime_ns == wanted and box.settled()
+
                 time.sleep(0.2)  # the kernel tells of it, and the path has to be quiet for a while
-                box.step()
-                settle()
+                box.run_until(noticed, MANY_ROUNDS)
 
             def start() -> None:
                 box.restart(0)
@@ -188,10 +198,13 @@ def alone(files: int, directories: int) -> None:
 
             # Applying goes through its last steps at the source too, some time after all is told.
             timed("one file changed, and the rest", notice)
-            timed("one file changed", notice)
-            timed("one file changed", notice)
+            for _ in range(CHANGES):
+                timed("one file changed", notice)
             timed("stopped", lambda: box.stop(0))
             timed("started with nothing changed", start)
+            timed("one file changed, and the rest", notice)
+            for _ in range(CHANGES):
+                timed("one file changed", notice)
 
 
 def main() -> int:
