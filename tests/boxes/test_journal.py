@@ -23,6 +23,7 @@ ENTRIES = [
     JournalEntry(NAME, f"t/{NAME}", f"h/{NAME}", FILE, FILE, SYNCED),
     JournalEntry("new", "t", "", None, FILE, SyncedEntry(frozenset(), None)),
     JournalEntry("gone", "", "h", FILE, None, None),
+    JournalEntry.look("closed", 0),
     JournalEntry("tagged", "", "", replace(FILE, attributes=b""), TAGGED, None),
 ]
 
@@ -34,11 +35,20 @@ def test_entries_come_back_as_they_were() -> None:
 @pytest.mark.parametrize(
     "data",
     [b"", b"[]", b"{}", b"[" * 9999, b"\xff", b'{"synced": {"heads": 1}}']
+    + [encode(ENTRIES[3]).replace(b'"mode":0', b'"mode":"0"')]
     + [encode(ENTRIES[0]).replace(old, b"null") for old in (b"420", b'"owner"', b"7", b'"t/')],
 )
 def test_what_was_not_written_here_is_damage(data: bytes) -> None:
     with pytest.raises(IndexDamaged):
         decode("a", data)
+
+
+def test_a_look_that_knew_no_mode_is_read() -> None:
+    """As an older flocksy has left it."""
+    entry = replace(ENTRIES[3], mode=None)
+    assert b"mode" not in encode(entry)
+    assert decode(entry.path, encode(entry)) == entry
+    assert entry.is_look
 
 
 def test_a_batch_stays_open_until_it_is_committed(tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ def kept_batch(data: bytes) -> None:
 
 
 def batches() -> Iterable[bytes]:
-    """A new file, a change, a removal, a copy in conflict."""
+    """A new file, a change, a removal, a copy in conflict, a look."""
     entry = DiskEntry(Kind.FILE, 0o644, 1, 2, b"r" * 32, 2**64 - 5, 4, 5)
     synced = SyncedEntry(frozenset((b"h" * 16, b"i" * 16)), entry, ("a", b"h" * 16), 3)
     tagged = replace(entry, attributes=encode_attributes({b"tag": b"red"}))
@@ -226,6 +226,7 @@ def batches() -> Iterable[bytes]:
     )
     for before, after, kept in kinds:
         yield journal.encode(JournalEntry("a/b", ".flocksy/incoming/x", "", before, after, kept))
+    yield journal.encode(JournalEntry.look("a", 0o500))
 
 
 LANES = 3

@@ -11,7 +11,8 @@ Theory of operation. A batch is done in this order, and the order is the whole p
    the journal.
 
 So the index may lag the disk and never leads it. After a crash before 3 nothing has happened, save
-that a directory which is closed to ourselves may be open for a look: the journal says of it before.
+that a directory which is closed to ourselves may be open for a look: the journal says of it before
+(see `openings`).
 Between 3 and 6 the journal says which paths to look at, and each of them shows either the old or
 the new content (see `recovery`); no path of an open batch is ever read as an edit or a deletion.
 
@@ -50,8 +51,8 @@ from flocksy.boxes.apply.batch import (
 from flocksy.boxes.apply.flushing import flush_contents, flush_places
 from flocksy.boxes.apply.folders import make_folders, remake_folders
 from flocksy.boxes.apply.history import History
-from flocksy.boxes.apply.insisting import insist, is_closed
 from flocksy.boxes.apply.journal import Applied, Journal, JournalEntry
+from flocksy.boxes.apply.openings import Openings
 from flocksy.boxes.apply.pace import SLICE_S, each
 from flocksy.boxes.apply.placing import (
     INCOMING,
@@ -68,7 +69,6 @@ from flocksy.boxes.apply.skipped import Skipped
 from flocksy.boxes.disk.port import PARKED, Disk, ModeRefusedError, Stat
 from flocksy.boxes.disk.spelling import Spelling
 from flocksy.sync.capabilities import Capabilities
-from flocksy.sync.names import ancestors
 from flocksy.sync.operations import (
     DiskOperation,
     MakeDirectory,
@@ -111,12 +111,13 @@ class Applier:
         linked: dict[int, str] = {}
         noted = self._journal.recover()
         entries = [entry for entry in noted if not entry.is_look]
+        Openings(placer, self._journal, [entry.path for entry in noted]).journalled(noted)
         self._history.remake(entry.kept_as for entry in entries)
         spelling = Spelling(self._disk) if self._capabilities.respelling else None
         # Placements first: whether a removal is half of a rename is only known then.
         for entry in sorted(entries, key=lambda one: one.after is None):
             anew = partial(recover, placer, entry, linked, spelling)
-            done = insist(self._disk, entry.path, anew)
+            done = placer.insist(entry.path, anew)
             if done is None or not done.settled:
                 rescan.append(entry.path)
             if not entry.path.startswith(SCRATCH):
@@ -149,22 +150,22 @@ class Applier:
         """
         remake_folders(self._disk)
         placer = self._placer()
-        placer.before_opening = partial(self._note_looks, placer, operations)
+        openings = Openings(placer, self._journal, [one.path for one in operations])
         batch = self._preparer.begin(placer, operations)
         yield from self._make_room(batch)
         yield from self._preparer.prepare(placer, batch)
         fresh = [step for step in batch.alive(PutFile) if step.source is None]
         yield from flush_contents(self._disk, fresh)
         open_steps = batch.alive(*ALL)
-        has_looked, placer.before_opening = placer.before_opening is None, None
         if open_steps:
+            openings.journalled([step.entry for step in open_steps])
             self._journal.open([step.entry for step in open_steps if not step.is_shadowed])
             yield from self._place(placer, batch)
             undone = [s.entry for s in open_steps if not s.placed or s.wanted is None]
             yield from keep_stranded(placer, undone)
             yield from flush_places(self._disk, placer)
             self._journal.commit([applied(step) for step in batch.alive(*ALL)], placer.kept)
-        elif has_looked:
+        elif openings.has_noted:
             self._journal.commit((), ())
         for step in batch.steps:
             if step.own and not step.placed and step.entry.temporary:
@@ -177,15 +178,6 @@ class Applier:
             tuple(sorted(batch.rescan)),
             any(step.full for step in batch.steps),
         )
-
-    def _note_looks(self, placer: Placer, operations: Sequence[DiskOperation]) -> None:
-        """Before the first directory is opened for a look at what is in it: the batch is not in the
-        journal yet, so a crash in that instant would leave it open for good."""
-        folders = {above for operation in operations for above in ancestors(operation.path)}
-        closed = [path for path in folders if is_closed(self._journal.local(path))]
-        if closed:
-            self._journal.open([JournalEntry(path, "", "", None, None, None) for path in closed])
-        placer.before_opening = None  # once for all of them
 
     def rehearse(self, temporaries: Sequence[str]) -> Generator[float, None, None]:
         """Take complete temporaries through the same steps as `apply`, into the scratch directory,
@@ -365,7 +357,7 @@ class Applier:
             return found, placer.same(found, step.shown, at=step.path)
 
         try:
-            found, is_same = insist(self._disk, step.path, look)
+            found, is_same = placer.insist(step.path, look)
         except OSError:
             # It was brought all the same. Unsaid, the next scan would take it for somebody's.
             found, is_same = None, False

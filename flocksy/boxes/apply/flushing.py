@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import partial
 
 from flocksy.boxes.apply.batch import Step, guarded
-from flocksy.boxes.apply.insisting import insist
+from flocksy.boxes.apply.insisting import OPEN, insist
 from flocksy.boxes.apply.pace import in_thread
 from flocksy.boxes.apply.placing import Placer
 from flocksy.boxes.disk.port import Disk
@@ -45,7 +45,7 @@ def flush_places(disk: Disk, placer: Placer) -> Generator[float, None, None]:
     if is_much and (yield from in_thread(disk.flush_all)):
         return
 
-    def flush() -> None:
+    def flush() -> bool:
         try:
             for folder in folders:
                 # One that is gone again has nothing to keep.
@@ -55,10 +55,10 @@ def flush_places(disk: Disk, placer: Placer) -> Generator[float, None, None]:
                 _flush_file(disk, path)
         except PermissionError:
             # A mode closes it to ourselves. Opened for that instant it would be durable as open.
-            if not disk.flush_all():
-                insisting(folders, files)
+            return disk.flush_all()
+        return True
 
-    def insisting(folders: Sequence[str], files: Sequence[str]) -> None:
+    def insisting() -> None:
         for folder in folders:
             with suppress(FileNotFoundError):
                 insist(disk, f"{folder}/", partial(disk.flush_directory, folder))
@@ -66,8 +66,18 @@ def flush_places(disk: Disk, placer: Placer) -> Generator[float, None, None]:
             with suppress(PermissionError):  # its own mode: there is no other call
                 insist(disk, path, partial(_flush_file, disk, path))
 
-    if folders or files:
-        yield from in_thread(flush)
+    if (folders or files) and not (yield from in_thread(flush)):
+        _note_closed(placer, folders)
+        yield from in_thread(insisting)
+
+
+def _note_closed(placer: Placer, folders: Sequence[str]) -> None:
+    """For the journal, which no other thread may write to, of those that are to be opened there."""
+    for folder in folders:
+        found = placer.look(folder)
+        is_closed = found and found.kind is Kind.DIRECTORY and found.mode & OPEN != OPEN
+        if found and is_closed and placer.before_opening is not None:
+            placer.before_opening(folder, found.mode)
 
 
 def _flush_file(disk: Disk, path: str) -> None:

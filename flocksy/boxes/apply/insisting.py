@@ -2,7 +2,8 @@
 
 A directory that the flock has may well be read-only, or closed altogether. What is in it still has
 to follow the flock, and to be flushed, and looked at after a crash. So it is opened for that
-instant. Who dies in it leaves it open: `recovery.close_again`, which asks the journal where.
+instant. Who dies in it leaves it open: `recovery.close_again`, which asks the journal where, and
+`openings`, by which the journal knows.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ def insist(
     disk: Disk,
     path: str,
     do: Callable[[], _Value],
-    before_opening: Callable[[], None] | None = None,
+    before_opening: Callable[[str, int], None] | None = None,
 ) -> _Value:
     """Do something to what is at `path`, and once more, with the directories above it open, where
-    the disk denied it. `do` must be fit to be begun anew. `before_opening` is called before any of
-    them is, where the journal does not speak of them yet.
+    the disk denied it. `do` must be fit to be begun anew. `before_opening` is called before each of
+    them is, with the mode that it was found with: to be given where a batch may be open by it.
 
     Raises what `do` raises, and `PermissionError` where no mode of those directories is why; and
     `FlocksyError` where one of them cannot be closed again, so that the batch has to stay open.
@@ -52,8 +53,8 @@ def insist(
                 if found is None:
                     break
                 if found.mode & OPEN != OPEN:
-                    if before_opening is not None and not was_opened:
-                        before_opening()
+                    if before_opening is not None:
+                        before_opening(above, found.mode)
                     disk.set_metadata(above, found.mode | OPEN, None)
                     closing.callback(_close, disk, above, found.mode)
                     was_opened = True

@@ -32,8 +32,8 @@ class JournalEntry:
     the path, empty for directories. `synced` is what the path's synced entry becomes when it was
     done.
 
-    With neither `before` nor `after` it is a *look*: nothing is done there, but a batch that is
-    being prepared may have opened that directory to see what is in it.
+    With neither `before` nor `after` it is a *look*: nothing is done there, but that directory may
+    have been opened for an instant, and `mode` is what it was found with.
     """
 
     path: str
@@ -42,10 +42,19 @@ class JournalEntry:
     before: DiskEntry | None
     after: DiskEntry | None
     synced: SyncedEntry | None
+    mode: int | None = None
+
+    @classmethod
+    def look(cls, path: str, mode: int) -> JournalEntry:
+        return cls(path, "", "", None, None, None, mode)
 
     @property
     def is_look(self) -> bool:
         return self.before is None and self.after is None
+
+    @property
+    def brings_directory(self) -> bool:
+        return self.after is not None and self.after.kind is Kind.DIRECTORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +73,8 @@ class Journal(Protocol):
     """The open batch of a box. There is at most one."""
 
     def open(self, entries: Sequence[JournalEntry]) -> None:
-        """Remember the batch, durably: when this returns, a power cut does not forget it."""
+        """Remember the batch, durably: when this returns, a power cut does not forget it. Where
+        one is open, these are added to it."""
         ...
 
     def commit(self, applied: Sequence[Applied], kept: Sequence[Kept]) -> None:
@@ -147,21 +157,22 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"))
 def encode(entry: JournalEntry) -> bytes:
     """One entry, without its path, for the index of this node (it never travels)."""
     synced = entry.synced
-    return _ENCODER.encode(
-        {
-            "temporary": entry.temporary,
-            "kept_as": entry.kept_as,
-            "before": _disk_out(entry.before),
-            "after": _disk_out(entry.after),
-            "synced": synced
-            and {
-                "heads": [_text(head) for head in sorted(synced.heads)],
-                "disk": _disk_out(synced.disk),
-                "copy_of": synced.copy_of and [synced.copy_of[0], _text(synced.copy_of[1])],
-                "generation": synced.generation,
-            },
-        }
-    ).encode("ascii")
+    row: dict[str, Any] = {
+        "temporary": entry.temporary,
+        "kept_as": entry.kept_as,
+        "before": _disk_out(entry.before),
+        "after": _disk_out(entry.after),
+        "synced": synced
+        and {
+            "heads": [_text(head) for head in sorted(synced.heads)],
+            "disk": _disk_out(synced.disk),
+            "copy_of": synced.copy_of and [synced.copy_of[0], _text(synced.copy_of[1])],
+            "generation": synced.generation,
+        },
+    }
+    if entry.mode is not None:
+        row["mode"] = entry.mode
+    return _ENCODER.encode(row).encode("ascii")
 
 
 def decode(path: str, data: bytes) -> JournalEntry:
@@ -191,6 +202,7 @@ def _entry(path: str, row: dict[str, Any]) -> JournalEntry:
         _disk_in(row["before"]),
         _disk_in(row["after"]),
         synced,
+        _of(int, row["mode"]) if "mode" in row else None,
     )
 
 

@@ -71,8 +71,8 @@ class Placer:
         self.touched: set[str] = set()
         self.dressed: set[str] = set()
         """Files whose metadata was set where people see it: no flush of a directory keeps that."""
-        self.before_opening: Callable[[], None] | None = None
-        """To be called before a directory is opened for an instant, while no batch is open."""
+        self.before_opening: Callable[[str, int], None] | None = None
+        """To be called before a directory is opened for an instant: see `openings`."""
 
     def same(
         self,

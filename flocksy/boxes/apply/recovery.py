@@ -21,8 +21,9 @@ from contextlib import suppress
 from dataclasses import replace
 
 from flocksy.boxes.apply.attributes import bring
-from flocksy.boxes.apply.insisting import OPEN, insist, is_closed
+from flocksy.boxes.apply.insisting import OPEN, is_closed
 from flocksy.boxes.apply.journal import Applied, JournalEntry
+from flocksy.boxes.apply.openings import modes_found
 from flocksy.boxes.apply.pace import each
 from flocksy.boxes.apply.placing import (
     INCOMING,
@@ -108,25 +109,28 @@ def close_again(
     placer: Placer, entries: Sequence[JournalEntry], local: Callable[[str], DiskEntry | None]
 ) -> Generator[float, None, None]:
     """Give back their modes to directories that were open for an instant when we died: for the scan
-    somebody would have changed them, and all others would follow. `local`: what the disk is known
-    to show. Somebody who has set the very same mode is indeed undone, once.
+    somebody would have changed them, and all others would follow. That is the mode in the journal,
+    and where it has none what the disk is known to show by `local`. Somebody who has set the very
+    same mode is indeed undone, once.
 
     To be done last, since it is for the entries that they are open.
     """
     if not placer.capabilities.mode_bits:
         return
     # Of a directory that the batch itself brings the mode has been set with its entry.
-    brought = {one.path for one in entries if one.after and one.after.kind is Kind.DIRECTORY}
+    brought = {one.path for one in entries if one.brings_directory}
+    found_with = modes_found(entries)
     above = {one for entry in entries for one in (entry.path, *ancestors(entry.path))} - brought
 
     def close(folder: str) -> None:
         known = local(folder)
-        if known is None or not is_closed(known):
+        mode = found_with.get(folder, known.mode if known and is_closed(known) else OPEN)
+        if mode & OPEN == OPEN:
             return  # nobody has to open it for an instant
         with suppress(ChangedError, PermissionError):  # not ours, so it was not we who opened it
             found = placer.look(folder)
-            if found and found.kind is Kind.DIRECTORY and found.mode == known.mode | OPEN:
-                placer.dress(folder, found, known)
+            if found and found.kind is Kind.DIRECTORY and found.mode == mode | OPEN:
+                placer.dress(folder, found, replace(found.entry(b""), mode=mode))
 
     yield from each(sorted(above, reverse=True), close)  # deepest first
 
@@ -325,7 +329,7 @@ def _brought_back(
     if is_own and out.kind is after.kind is Kind.FILE and placer.same_inode(out, after):
         return False  # it may be the other name of a file that somebody has written into there
     try:
-        insist(placer.disk, entry.path, lambda: placer.disk.exchange(entry.temporary, entry.path))
+        placer.insist(entry.path, lambda: placer.disk.exchange(entry.temporary, entry.path))
     except (FileNotFoundError, PermissionError):
         return False
     return True
