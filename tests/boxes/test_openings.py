@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from flocksy.boxes.apply.applier import Applier, Result
 from flocksy.boxes.apply.insisting import insist
+from flocksy.boxes.apply.journal import IndexJournal, JournalEntry
 from tests.boxes.bench import Bench, finish
 from tests.boxes.disks import Died, Dying
+from tests.boxes.power_cut import PowerRecord, RecordedDisk, RestoredDisk
+from tests.boxes.test_flushing import Noting, noting
 from tests.boxes.test_permissions import Listing, all_done, ordinarily, own_place
+from tests.boxes.test_power_cut import RecordedJournal
 
 __all__ = ["own_place"]
 
@@ -132,6 +139,117 @@ def test_what_somebody_has_opened_meanwhile_is_not_taken_for_closed(own_place: P
         bench.applier._journal = journal = Listing(bench.index)
         assert all_done(bench.apply(bench.put("d/f", b"2"), bench.put("e/f", b"2")))
         assert journal.paths == [["d"], ["d/f", "e/f"]]
+        bench.close()
+
+    ordinarily(do)
+
+
+# -- what is flushed -------------------------------------------------------------------------------
+
+
+def only_looks(bench: Bench) -> None:
+    """A batch of which nothing is left once it has been looked at what is there."""
+    report = bench.apply(replace(bench.put("d/f", b"2"), expected=None))
+    assert [one.result for one in report.outcomes] == [Result.CHANGED]
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o600])
+def test_what_was_opened_for_a_look_is_flushed_before_the_journal_forgets_it(
+    own_place: Path, mode: int
+) -> None:
+    def do() -> None:
+        bench, done = noting(own_place)
+        bench.apply(bench.make_directory("d", mode), bench.put("d/f", b"1"))
+        done.clear()
+        only_looks(bench)
+        assert done[-1] == ("index", 0)
+        assert ("all", 0) in done or ("d", mode) in done
+        bench.close()
+
+    ordinarily(do)
+
+
+def test_the_power_goes_once_the_journal_has_forgotten_a_look(own_place: Path) -> None:
+    """Box and index lie on different disks, and that of the index was the quicker."""
+
+    def do() -> None:
+        (own_place / "box").mkdir()
+        disk = RecordedDisk(str(own_place / "box"))
+        bench = Bench(own_place, disk)
+        bench.apply(bench.make_directory("d", 0o000), bench.put("d/f", b"1"))
+        record = PowerRecord(own_place / "box", own_place / "index.sqlite", random.Random(1))
+        journal = RecordedJournal(bench.index)
+        disk.record = journal.record = record
+        bench.applier = Applier(disk, journal, bench.history, bench, bench.capabilities)
+        only_looks(bench)
+        for number in range(30):
+            cut, place = record.cut(), own_place / str(number)
+            place.mkdir()
+            cut.restore(place / "box", place / "index.sqlite")
+            again = Bench(place, RestoredDisk(str(place / "box"), cut))
+            finish(again.applier.recover())
+            assert shown(again, "d") == 0o000, number
+            again.close()
+        bench.close()
+
+    ordinarily(do)
+
+
+def test_so_it_is_where_another_path_of_the_batch_is_done(own_place: Path) -> None:
+    def do() -> None:
+        bench, done = noting(own_place)
+        bench.apply(bench.make_directory("d", 0o600), bench.put("d/f", b"1"))
+        done.clear()
+        bench.apply(replace(bench.put("d/f", b"2"), expected=None), bench.put("a", b"2"))
+        assert ("d", 0o600) in done[: done.index(("index", 0))]
+        bench.close()
+
+    ordinarily(do)
+
+
+def test_so_it_is_when_a_crash_is_recovered_from(own_place: Path) -> None:
+    """Who died had closed it again, perhaps, and flushed nothing."""
+
+    def do() -> None:
+        bench, done = noting(own_place)
+        unseen(bench, 0o755, 0o600, "d")
+
+        class Fatal(IndexJournal):
+            def open(self, entries: Sequence[JournalEntry]) -> None:
+                super().open(entries)
+                assert not any(entry.after for entry in entries) or self._die()
+
+            def _die(self) -> bool:
+                raise Died
+
+        recovering = bench.applier
+        bench.applier = Applier(
+            bench.disk, Fatal(bench.index), bench.history, bench, bench.capabilities
+        )
+        with pytest.raises(Died):
+            bench.apply(bench.put("d/f", b"2"))
+        done.clear()
+        finish(recovering.recover())
+        assert ("d", 0o600) in done[: done.index(("index", 0))]
+        bench.close()
+
+    ordinarily(do)
+
+
+def test_where_nothing_is_closed_nothing_more_is_flushed(own_place: Path) -> None:
+    def do() -> None:
+        bench, done = noting(own_place)
+        bench.apply(bench.make_directory("d"), bench.make_directory("d/e"))
+        bench.apply(bench.put("d/f", b"1"), bench.put("d/e/f", b"1"))
+        done.clear()
+        only_looks(bench)
+        assert not done
+        bench.apply(bench.put("d/e/f", b"2"))
+        assert isinstance(bench.disk, Noting)
+        paths = [path for path, _ in done]
+        assert paths.count("index") == 1
+        assert "d" not in paths
+        assert "d/e" in paths
         bench.close()
 
     ordinarily(do)

@@ -166,6 +166,7 @@ class Applier:
             yield from flush_places(self._disk, placer)
             self._journal.commit([applied(step) for step in batch.alive(*ALL)], placer.kept)
         elif openings.has_noted:
+            yield from flush_places(self._disk, placer)
             self._journal.commit((), ())
         for step in batch.steps:
             if step.own and not step.placed and step.entry.temporary:

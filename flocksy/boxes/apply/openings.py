@@ -46,7 +46,9 @@ class Openings:
         self._said |= modes_found(entries)
 
     def note(self, folder: str, mode: int) -> None:
-        """To be called before a directory that shows this mode is opened."""
+        """To be called before a directory that shows this mode is opened. It is closed again, and
+        that has to be durable before the journal forgets it."""
+        self._placer.touched.add(folder)
         if self._is_enough(folder, mode):
             return
         found = {folder: mode}

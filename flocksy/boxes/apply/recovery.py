@@ -129,7 +129,10 @@ def close_again(
             return  # nobody has to open it for an instant
         with suppress(ChangedError, PermissionError):  # not ours, so it was not we who opened it
             found = placer.look(folder)
-            if found and found.kind is Kind.DIRECTORY and found.mode == mode | OPEN:
+            if found is None or found.kind is not Kind.DIRECTORY:
+                return
+            placer.touched.add(folder)  # closed again or not, nobody has flushed it yet
+            if found.mode == mode | OPEN:
                 placer.dress(folder, found, replace(found.entry(b""), mode=mode))
 
     yield from each(sorted(above, reverse=True), close)  # deepest first
