@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ import pytest
 from flocksy.boxes.apply.applier import Applier, Result
 from flocksy.boxes.apply.insisting import insist
 from flocksy.boxes.apply.journal import IndexJournal, JournalEntry
+from flocksy.boxes.disk.port import Stat
 from tests.boxes.bench import Bench, finish
 from tests.boxes.disks import Died, Dying
 from tests.boxes.power_cut import PowerRecord, RecordedDisk, RestoredDisk
@@ -98,6 +100,34 @@ def test_death_while_a_directory_is_open_to_be_flushed(
         bench.apply(bench.put("d/f", b"2"), bench.put("d/e/f", b"2"))
 
     ordinarily(lambda: all_deaths(own_place, batch, 0o755, mode))
+
+
+def test_a_directory_of_somebody_else_keeps_no_box_shut(
+    own_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody here may open it, so nobody has: neither a batch nor a recovery ends of that."""
+    monkeypatch.setattr(Dying, "flush_all", lambda _: False)
+    chmod = Dying.set_metadata
+
+    def refused(
+        disk: Dying, path: str, mode: int | None, mtime_ns: int | None, inode: int | None = None
+    ) -> Stat:
+        if path == "d":
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        return chmod(disk, path, mode, mtime_ns, inode)
+
+    def do() -> None:
+        (own_place / "box").mkdir(parents=True)
+        bench = Bench(own_place, Dying(str(own_place / "box")))
+        unseen(bench, 0o755, 0o000, "d")
+        monkeypatch.setattr(Dying, "set_metadata", refused)
+        report = bench.apply(bench.put("d/f", b"2"))
+        assert [outcome.result for outcome in report.outcomes] == [Result.PROBLEM]
+        bench.applier._journal.open([JournalEntry.look("d", 0)])
+        finish(bench.applier.recover())
+        assert not bench.applier._journal.recover()
+
+    ordinarily(do)
 
 
 def test_many_that_nobody_has_seen_closed_are_journalled_at_once(own_place: Path) -> None:

@@ -60,7 +60,7 @@ def flush_places(disk: Disk, placer: Placer) -> Generator[float, None, None]:
 
     def insisting() -> None:
         for folder in folders:
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError, PermissionError):  # another's: we did not open it
                 insist(disk, f"{folder}/", partial(disk.flush_directory, folder))
         for path in files:
             with suppress(PermissionError):  # its own mode: there is no other call
@@ -74,7 +74,9 @@ def flush_places(disk: Disk, placer: Placer) -> Generator[float, None, None]:
 def _note_closed(placer: Placer, folders: Sequence[str]) -> None:
     """For the journal, which no other thread may write to, of those that are to be opened there."""
     for folder in folders:
-        found = placer.look(folder)
+        found = None
+        with suppress(PermissionError):
+            found = placer.look(folder)
         is_closed = found and found.kind is Kind.DIRECTORY and found.mode & OPEN != OPEN
         if found and is_closed and placer.before_opening is not None:
             placer.before_opening(folder, found.mode)

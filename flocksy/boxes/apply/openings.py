@@ -75,7 +75,7 @@ class Openings:
         modes = {}
         for folder in {above for path in self._paths for above in ancestors(path)}:
             found: Stat | None = None
-            with suppress(PermissionError):
+            with suppress(OSError):  # that one path of the batch cannot be seen is its own affair
                 found = self._placer.disk.stat(folder)
                 if found is None:
                     continue
