@@ -120,13 +120,14 @@ class Scanner:
         self._process: multiprocessing.process.BaseProcess | None = None
         self._threads: list[threading.Thread] = []
         self._stopping = False
+        self._run = run
 
     def start(self) -> None:
         """Start the process, from the thread that lives longest."""
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(
-            target=run, args=(theirs, os.getpid()), name="flocksy-scanner", daemon=True
+            target=self._run, args=(theirs, os.getpid()), name="flocksy-scanner", daemon=True
         )
         process.start()
         theirs.close()
@@ -224,12 +225,17 @@ class Scanner:
 
 
 def run(pipe: Connection, parent_pid: int) -> None:
-    """The life of the scanner process: until it is told to end, or the pipe is closed."""
-    processes.leave_to_parent()
-    processes.die_with_parent(parent_pid)
+    """The scanner process of a node, which makes way for whatever else runs there."""
     processes.set_nice(NICENESS)
     processes.run_in_batches()
     processes.set_idle_io()
+    scan(pipe, parent_pid)
+
+
+def scan(pipe: Connection, parent_pid: int) -> None:
+    """The life of a scanner process: until it is told to end, or the pipe is closed."""
+    processes.leave_to_parent()
+    processes.die_with_parent(parent_pid)
     requests: queue.SimpleQueue[ScanRequest | None] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, requests), daemon=True).start()
     # A closed pipe: the node is gone, and nothing here is worth keeping.
