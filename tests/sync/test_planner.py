@@ -93,6 +93,19 @@ def test_chmod_against_edit_is_no_conflict() -> None:
     assert settled(flock) == {"n": file("new").root}
 
 
+def test_an_edit_where_a_mode_was_refused_brings_the_mode_that_is_shown() -> None:
+    flock = flock_with(("n", file("old")))
+    left, right = flock.nodes
+    left.disk["n"] = replace(left.disk["n"], mode=0o755)
+    flock.settle()
+    shown = replace(right.disk["n"], mode=0o644)
+    right.disk["n"] = right.trees.locals["n"] = shown
+    right.trees.synceds["n"] = replace(right.trees.synceds["n"], disk=shown)
+    right.write("n", file("new"))
+    assert settled(flock) == {"n": file("new").root}
+    assert {node.disk["n"].mode for node in flock.nodes} == {0o644}
+
+
 def test_many_chmods_are_still_no_edit() -> None:
     flock = flock_with(("n", file("old")))
     left, right = flock.nodes
