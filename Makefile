@@ -5,7 +5,7 @@ BIN     = $(VENV)/bin
 
 .PHONY: rig test fuzz soak soak-crash soak-long soak-many soak-million soak-planner soak-sparse \
 	lint bench adversary adversary-quick explore-deep adversary-single adversary-active adversary-report \
-	play soak-faults lock clean
+	play soak-faults test-mounts lock clean
 
 rig: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.rig
@@ -75,6 +75,14 @@ soak-crash: $(VENV)/.installed-dev
 # Whole flocks in memory by the hundred thousand; some minutes. The figures are in docs/boxes.md.
 soak-planner: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.sync.soak_planner
+
+# Every test that mounts a file system, and the play below: fails where one cannot be mounted. Needs root, e2fsprogs,
+# dosfstools, exfatprogs, ntfs-3g and fuse3, and where the kernel has no exFAT or FAT exfat-fuse and fusefat.
+test-mounts: $(VENV)/.installed-dev
+	FLOCKSY_TESTS_MUST_MOUNT=1 $(BIN)/python -m pytest tests/boxes/test_attributes.py \
+		tests/boxes/test_damaged_index.py tests/boxes/test_mac_disk.py tests/boxes/test_names.py \
+		tests/boxes/test_removable.py tests/boxes/test_sick_disks.py tests/integration/test_boxes.py
+	FLOCKSY_TESTS_MUST_MOUNT=1 $(BIN)/python -m tests.integration.play --rounds 1
 
 # Git, photos, mail, a build and a drive that comes and goes, as people have them; some minutes.
 play: $(VENV)/.installed-dev

@@ -160,6 +160,7 @@ class Drive:
     def __init__(self, image: Path, kind: str, *, size: int = 48 * MIB) -> None:
         self.image = image
         self.kind = kind
+        self.what = f"a mounted image with {kind}"
         self.at: Path | None = None
         self._size = size
         self._device = ""

@@ -30,7 +30,7 @@ import pytest
 from flocksy.status.model import BoxState
 from flocksy.testing.rig import Rig, RigError, RigNode, wait_until
 from tests.boxes.flock_of_boxes import digest_of, visible
-from tests.boxes.mounts import MIB, Drive
+from tests.boxes.mounts import MIB, Drive, need_root
 from tests.integration.flock import KIB, box_status, command, rig_of_three
 
 BOX = "shared"
@@ -62,6 +62,9 @@ clean:
 class Stick(Protocol):
     """What the third node's box is on."""
 
+    what: str
+    """For people."""
+
     def plug(self, point: Path) -> None:
         """Plug it in."""
 
@@ -74,6 +77,8 @@ class Stick(Protocol):
 
 class Drawer:
     """Stands for a drive where nobody may mount: a directory that is moved away and back."""
+
+    what = "a folder that is moved away, since nothing can be mounted here"
 
     def __init__(self, place: Path) -> None:
         self._away = place
@@ -392,11 +397,11 @@ def run_git(place: Path, home: Path, *words: str) -> str:
 
 
 def a_stick(place: Path) -> Stick:
-    """A drive; where this user may not mount one, a directory that is moved about."""
+    """A drive; where this user may not mount one, a directory that is moved about, unless the
+    environment says that there must be a drive (`tests.boxes.mounts`)."""
     drive = Drive(place / "drive.image", "ext4", size=600 * MIB)
     try:
-        if os.geteuid() != 0:
-            return Drawer(place / "drawer")
+        need_root()
         drive.make()
         drive.plug(place / "trial")
         drive.unplug()
@@ -420,6 +425,7 @@ def run(rounds: int, seed: int) -> None:
     """Play it. Raises `RigError` where something does not hold."""
     with rig_of_three() as rig:
         stick = a_stick(rig.root)
+        print(f"the third node's box is on {stick.what}", flush=True)
         try:
             Play(rig, stick, seed).run(rounds)
         except RigError as error:
@@ -441,7 +447,7 @@ def main(words: Sequence[str] | None = None) -> int:
     started = time.monotonic()
     try:
         run(given.rounds, given.seed)
-    except RigError as error:
+    except (RigError, pytest.fail.Exception) as error:
         print(error, file=sys.stderr)
         return 1
     print(f"all equal, nothing lost: {given.rounds} rounds, {time.monotonic() - started:.0f} s")
