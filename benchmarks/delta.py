@@ -9,9 +9,9 @@ carried (cover is not counted; what a lane carries goes to both others at once),
 until both others hold the same, from the moment the change was made.
 
 *rsync* is `rsync --no-whole-file` from the changed file to a copy of the earlier one, bytes sent
-and received, once for each of two receivers; printed is also what is carried beside one of them.
-It ends with an error where the lanes carry more than twice what rsync does for both. A change costs
-a whole chunk, which is small beside a large file: a file of a few MiB is no measure of it.
+and received, for one receiver; printed is also what is carried beside both of them. It ends with an
+error where the lanes carry more than twice what rsync does for one. A change costs a whole chunk,
+which is small beside a large file: a file of a few MiB is no measure of it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ INSERTED_BYTES = 1024
 OVERWRITTEN_BYTES = 4096
 RECEIVERS = 2
 MOST_OF_RSYNC = 2.0
-"""Of what rsync exchanges with all receivers."""
+"""Of what rsync exchanges with one receiver."""
 RSYNC_COUNTS = re.compile(r"Total bytes (?:sent|received): ([\d,]+)")
 
 
@@ -118,12 +118,12 @@ def judged(what: str, ours: float, one: float) -> tuple[str, str]:
     that says that it is too much, else nothing."""
     every = RECEIVERS * one
     said = (
-        f"{every:9.3f} MiB by rsync; ours is {ours / every:.2f} of it,"
-        f" and {ours / one:.2f} of what it is for one receiver"
+        f"{one:9.3f} MiB by rsync; ours is {ours / one:.2f} of it,"
+        f" and {ours / every:.2f} of what it is for both receivers"
     )
-    if ours <= MOST_OF_RSYNC * every:
+    if ours <= MOST_OF_RSYNC * one:
         return said, ""
-    most = f"{MOST_OF_RSYNC:g} times the {every:.3f} MiB of rsync"
+    most = f"{MOST_OF_RSYNC:g} times the {one:.3f} MiB of rsync"
     return said, f"{what}: {ours:.3f} MiB in lanes, more than {most}"
 
 
