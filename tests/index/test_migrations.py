@@ -32,8 +32,8 @@ RELEASED = (
     "756e6b16f7c2fb0b97920eaafe7eb484e3b2a16338cf1075c79079b85ee600d2",
     "04ac48440b752bc0b3c764336e108d4c5d17e74b9d156587b091b66eec39445a",
 )
-"""Digests of the steps as people have run them, comments and spaces aside. A new step adds one; none
-is ever changed, since what it made stands on people's disks."""
+"""Digests of the steps as people have run them, comments and spaces aside. A new step adds one;
+none is ever changed: what it made stands on disks."""
 PATHS = ("", "d", "d/f", "gone", "new", os.fsdecode(b"caf\xe9"))
 
 
