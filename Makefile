@@ -88,13 +88,14 @@ test-mounts: $(VENV)/.installed-dev
 play: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.integration.play --rounds 5
 
-# 100,000 files on three nodes: ten minutes on two laden cores. The figures are in docs/performance.md.
+# 100,000 files on three nodes: ten minutes on two laden cores. This and the next fail where memory or the cost of one
+# change is beyond what docs/performance.md allows.
 soak-many: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.crowd
 
-# 1,000,000 files in one box without a wire; some 6 GB of disk, and no more than an hour.
+# 1,000,000 files in one box without a wire; some 6 GB of disk, and no more than two hours.
 soak-million: $(VENV)/.installed
-	timeout 3600 $(BIN)/python -m benchmarks.crowd --alone --files 1000000 --directories 10000
+	timeout 7200 $(BIN)/python -m benchmarks.crowd --alone --files 1000000 --directories 10000
 
 # Files of 2 GB and 20 GB of holes on three nodes: fails where memory follows from the size, or any process
 # has had more than 150 MiB. Some minutes. The figures are in docs/performance.md.

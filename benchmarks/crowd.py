@@ -9,6 +9,9 @@ they are in sync, and the most memory that their processes have had at a time.
 
 `--alone`: one box in this process, without a wire (`flocksy.testing.lockstep`): everything but the
 cells. For numbers of files that three nodes on one disk would take hours for.
+
+It ends with an error where a process has had more memory than so many files may take, or one change
+has taken more processor time than it may once all is settled.
 """
 
 from __future__ import annotations
@@ -17,10 +20,11 @@ import argparse
 import itertools
 import os
 import resource
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from flocksy.testing import processes
@@ -33,6 +37,29 @@ PATIENCE_S = 1800.0
 POLL_S = 0.01
 MANY_ROUNDS = 100_000
 CHANGES = 3
+BASE_MIB = 100
+FILES_PER_MIB = 1_000
+"""A box process of 100,000 files has had 162 MiB, one of 1,000,000 829."""
+MOST_CHANGE_S = 0.25
+"""Processor seconds of one changed file: 0.02 were measured."""
+FILES_PER_LOOK_S = 25_000
+"""Three nodes are asked whether they are in sync, which looks at all: 1.3 s for 100,000."""
+
+
+def beyond(
+    files: int, peak_mib: int, changes_s: Sequence[float], *, looks: bool = False
+) -> list[str]:
+    """What is too much of memory and of the processor seconds that single changes took, of which
+    the middle one counts. `looks`: there was a look at the whole box in each."""
+    too_much = []
+    most_mib = BASE_MIB + files // FILES_PER_MIB
+    if peak_mib > most_mib:
+        too_much.append(f"{files} files: a process has had {peak_mib} MiB, more than {most_mib}")
+    most_s = MOST_CHANGE_S + (files / FILES_PER_LOOK_S if looks else 0.0)
+    if changes_s and (change_s := statistics.median(changes_s)) > most_s:
+        took = f"one change has taken {change_s:.3f} CPU seconds"
+        too_much.append(f"{files} files: {took}, more than {most_s:g}")
+    return too_much
 
 
 def fill(box: Path, files: int, directories: int) -> None:
@@ -69,15 +96,14 @@ def cpu_seconds(node: RigNode) -> float:
     return sum(processes.taken(pid).cpu_seconds for pid in node_processes(node))
 
 
-def peak_mib(node: RigNode) -> str:
+def peaks_mib(node: RigNode) -> list[int]:
     """The most resident memory that each of them has had."""
-    return "+".join(
-        str(processes.taken(pid).peak_bytes // (1 << 20)) for pid in node_processes(node)
-    )
+    return [processes.taken(pid).peak_bytes // (1 << 20) for pid in node_processes(node)]
 
 
-def timed(rig: Rig, what: str, change: Callable[[], None], done: Callable[[], bool]) -> None:
-    """Print what a change costs until it is done, and until all are in sync."""
+def timed(rig: Rig, what: str, change: Callable[[], None], done: Callable[[], bool]) -> float:
+    """Print what a change costs until it is done, and until all are in sync. Returns the processor
+    seconds of the node that it cost most."""
     nodes = rig.nodes[:2]
     before = [cpu_seconds(node) if node.running else 0.0 for node in nodes]
     started = time.monotonic()
@@ -90,15 +116,17 @@ def timed(rig: Rig, what: str, change: Callable[[], None], done: Callable[[], bo
     rig.wait_in_sync(PATIENCE_S)
     in_sync = time.monotonic() - started
     cpu = [cpu_seconds(node) - was for node, was in zip(nodes, before, strict=True)]
+    peaks = ["+".join(map(str, peaks_mib(node))) for node in nodes]
     print(
         f"{what:34} {seconds:8.2f} s, in sync {in_sync:8.2f} s; CPU s {cpu[0]:7.1f} {cpu[1]:7.1f};"
-        f" peak MiB {peak_mib(nodes[0])} and {peak_mib(nodes[1])}",
+        f" peak MiB {peaks[0]} and {peaks[1]}",
         flush=True,
     )
+    return max(cpu)
 
 
-def flock(files: int, directories: int) -> None:
-    """Three nodes. Raises `RigError`."""
+def flock(files: int, directories: int) -> list[str]:
+    """Three nodes. Returns what is too much of it. Raises `RigError`."""
     configs = [HERE / "test-configs" / f"node{number}" for number in (1, 2, 3)]
     with Rig(configs, HERE / "keys-example") as rig:
         try:
@@ -131,10 +159,11 @@ def flock(files: int, directories: int) -> None:
                 raise RigError("\n".join(found))
             print(f"index: {index_mib(rig.root / 'home-node1'):.0f} MiB", flush=True)
             timed(rig, "one file changed", written(b"one"), changed(b"one"))
+            peak = max(max(peaks_mib(node)) for node in rig.nodes)
             for node in rig.nodes:
                 rig.stop(node)
             timed(rig, "started with nothing changed", start, lambda: True)
-            timed(rig, "one file changed", written(b"two"), changed(b"two"))
+            cost = timed(rig, "one file changed", written(b"two"), changed(b"two"))
             if directories > 100:
                 box = rig.nodes[0].box
                 timed(
@@ -144,6 +173,8 @@ def flock(files: int, directories: int) -> None:
                     moved,
                 )
             timed(rig, "at rest for 10 s", lambda: time.sleep(10), lambda: True)
+            peak = max(peak, *(max(peaks_mib(node)) for node in rig.nodes))
+            return beyond(files, peak, [cost], looks=True)
         except RigError as error:
             raise RigError(f"{error}\n{rig.log_tails()}") from error
 
@@ -151,10 +182,12 @@ def flock(files: int, directories: int) -> None:
 # -- alone -----------------------------------------------------------------------------------------
 
 
-def alone(files: int, directories: int) -> None:
-    """One box, in this process."""
+def alone(files: int, directories: int) -> list[str]:
+    """One box, in this process. Returns what is too much of it."""
+    peak = 0
 
-    def timed(what: str, work: Callable[[], object]) -> None:
+    def timed(what: str, work: Callable[[], object]) -> float:
+        nonlocal peak
         started, cpu = time.monotonic(), time.process_time()
         work()
         seconds, cpu = time.monotonic() - started, time.process_time() - cpu
@@ -165,6 +198,7 @@ def alone(files: int, directories: int) -> None:
             f" (a child that ended: {scanner})",
             flush=True,
         )
+        return cpu
 
     with tempfile.TemporaryDirectory(prefix="flocksy-crowd-", dir=os.getcwd()) as directory:
         root = Path(directory)
@@ -198,13 +232,12 @@ def alone(files: int, directories: int) -> None:
 
             # Applying goes through its last steps at the source too, some time after all is told.
             timed("one file changed, and the rest", notice)
-            for _ in range(CHANGES):
-                timed("one file changed", notice)
+            before = [timed("one file changed", notice) for _ in range(CHANGES)]
             timed("stopped", lambda: box.stop(0))
             timed("started with nothing changed", start)
             timed("one file changed, and the rest", notice)
-            for _ in range(CHANGES):
-                timed("one file changed", notice)
+            after = [timed("one file changed", notice) for _ in range(CHANGES)]
+    return beyond(files, peak, before + after)
 
 
 def main() -> int:
@@ -215,11 +248,13 @@ def main() -> int:
     parser.add_argument("--alone", action="store_true")
     given = parser.parse_args()
     try:
-        (alone if given.alone else flock)(given.files, given.directories)
+        too_much = (alone if given.alone else flock)(given.files, given.directories)
     except RigError as error:
         print(error, file=sys.stderr)
         return 1
-    return 0
+    for line in too_much:
+        print(line, file=sys.stderr)
+    return 1 if too_much else 0
 
 
 if __name__ == "__main__":
