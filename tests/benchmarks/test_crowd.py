@@ -25,6 +25,6 @@ def test_one_change_that_costs_more_than_it_may_in_any_box() -> None:
 
 
 def test_a_look_at_the_whole_box_costs_more_in_a_larger_one() -> None:
-    assert beyond(100_000, 162, [4.25], looks=True) == []
-    (line,) = beyond(100_000, 162, [4.3], looks=True)
-    assert line == "100000 files: one change has taken 4.300 CPU seconds, more than 4.25"
+    assert beyond(100_000, 162, [5.0], looks=True) == []
+    (line,) = beyond(100_000, 162, [5.1], looks=True)
+    assert line == "100000 files: one change has taken 5.100 CPU seconds, more than 5"
