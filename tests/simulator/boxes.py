@@ -40,10 +40,10 @@ from flocksy.sync.attributes import encode_attributes
 from flocksy.sync.content import chunk_id
 from flocksy.sync.operations import PutFile, Remove
 from flocksy.sync.version import Kind, Version
-from tests.simulator.checks import BrokenPromiseError, is_ready
+from tests.simulator.checks import BrokenPromiseError
 from tests.simulator.disk import Inode, OpenDisk, PowerCutError, SimulatedDisk
 from tests.simulator.faults import MS, Fault, Plan, S, box_plan
-from tests.simulator.flock import Flock
+from tests.simulator.flock import Flock, rest_mean_ms
 from tests.simulator.hands import Hands
 from tests.simulator.node import BoxSide, Node
 from tests.simulator.runs import Outcome, tell
@@ -174,7 +174,7 @@ class RealBoxes:
             flock.spool,  # type: ignore[arg-type]
             Timing(
                 0.05,
-                plan.rest_mean_ms / 1000,
+                rest_mean_ms(plan) / 1000,
                 plan.period_ms / 1000,
                 outside_mean_s=2.0 * (plan.programme and plan.seed % 4 == 1),
             ),
@@ -378,13 +378,14 @@ class BoxFlock(Flock):
         if not node.up:
             return
         self._disturbed[lane] = True
+        self.counts["power cut"] += power
         self._enter(node)
         if not disk.dead:
             self._freeze(lane)
             disk.dead = True
         self._dead.append(node.box)
         box = node.box.box if isinstance(node.box, RealBoxes) else None
-        super().kill(lane)
+        self._stop(lane)
         if box is not None:
             with suppress(PowerCutError, sqlite3.Error, FlocksyError, OSError):
                 box._opened.reader.close()
@@ -420,6 +421,7 @@ class BoxFlock(Flock):
 
     def kill(self, lane: int) -> None:
         """A node is killed: its disk stays as it is."""
+        self.counts["crash"] += self.nodes[lane].up
         self._fall(lane, power=False)
 
     def cut_power(self, lane: int) -> None:
@@ -773,7 +775,7 @@ class BoxFlock(Flock):
             for node in self.nodes
             if isinstance(node.box, RealBoxes)
         )
-        return carried, len(self.checks.bursts)
+        return carried, 0 if self.plan.is_public else len(self.checks.bursts)
 
     def _same(self) -> None:
         first = self.visible(0)
@@ -825,10 +827,8 @@ class BoxFlock(Flock):
 
     def at_rest(self) -> bool:
         """Whether the wire is at rest, and every box has nothing to do and agrees."""
-        everybody = (1 << self.plan.nodes) - 1
-        for node in self.nodes:
-            if not is_ready(node, everybody):
-                return False
+        if not self.are_ready():
+            return False
         for node in self.nodes:
             side = node.box
             assert isinstance(side, RealBoxes)

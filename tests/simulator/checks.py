@@ -12,9 +12,13 @@
 * **Equal reactions.** Who has heard that another left a burst emits nothing more of it.
 * **Latch.** A need that is shown does not change until a burst has ended or the view has (4.4), or
   a repeat turns out to have been left or to have had a gap: then it is taken back (rule 7).
+* **Timetable.** Where bursts are on a timetable, or follow each other all the time, all ask for the
+  same public number of cells whatever they wish to send, at the instants of the timetable and at no
+  other time, and every burst is as long as that.
 * **Programme.** Who sees somebody join its view, or hears of a repeat that was left or had a gap,
   is in as many bursts afterwards as a programme has, and no more of them are run without anybody's
-  need. None is asked for before its time (rules 7 and 9), and none of them is longer.
+  need. None is asked for before its time (rules 7 and 9), and none of them is longer. Where bursts
+  happen anyway there is no programme.
 """
 
 from __future__ import annotations
@@ -27,9 +31,12 @@ from flocksy.protocol.cell import glance
 from flocksy.protocol.draws import pause_rounds, rest_rounds
 from flocksy.protocol.fsm_table import Mode
 from flocksy.protocol.header import Gear
+from flocksy.protocol.padding import padded
 from flocksy.protocol.programme import PROGRAMME_BURSTS
 from flocksy.protocol.shown import NO_EPOCH, Epoch, Kind, Outcome, Proposal, Shown
+from flocksy.protocol.timing import SLOT_ROUNDS
 from flocksy.protocol.views import members_of
+from tests.simulator.faults import Plan
 from tests.simulator.node import Node
 
 REAL = b"REAL"
@@ -63,11 +70,12 @@ class BrokenPromiseError(AssertionError):
 class Checks:
     """Looks over the shoulders of all nodes."""
 
-    def __init__(self, nodes: list[Node], *, hostile: bool, programme: bool) -> None:
+    def __init__(self, nodes: list[Node], plan: Plan) -> None:
         self._nodes = nodes
-        self._bursts = PROGRAMME_BURSTS if programme else 0
+        self._bursts = PROGRAMME_BURSTS if plan.programme and not plan.is_public else 0
         """That follow a join."""
-        self._hostile = hostile
+        self._plan = plan
+        self._hostile = plan.hostile
         """Cells may be forged: then views need not be real ones."""
         self._states: list[State | None] = [None] * len(nodes)
         self._shown: list[Shown | None] = [None] * len(nodes)
@@ -282,6 +290,8 @@ class Checks:
         if before is None or not _is_told_of_spoilt_repeat(before, state):
             self._latch(node, shown, old)
         self._rest(node, shown, before)
+        if self._plan.is_public and not self._hostile:
+            self._public_need(node, shown, before)
         if before is not None and not self._hostile:
             self._programme(node, shown, before)
         self._shown[lane] = shown
@@ -346,6 +356,25 @@ class Checks:
             f"node {node.lane}: its need changed from {old.need} to {shown.need} while shown"
         )
 
+    def _public_need(self, node: Node, shown: Shown, before: State | None) -> None:
+        """Bursts happen anyway: nothing of a need hangs on what anybody wishes to send."""
+        plan = self._plan
+        if not shown.need:
+            return
+        length = padded(plan.cells)
+        if shown.need != (length if shown.repeat_of is not None else plan.cells):
+            raise BrokenPromiseError(f"node {node.lane}: a need of {shown.need} of {plan.cells}")
+        is_new = before is None or before.needs.latch is None
+        if (
+            plan.timing == "timetable"
+            and shown.repeat_of is None
+            and is_new
+            and shown.round % plan.every >= SLOT_ROUNDS
+        ):
+            raise BrokenPromiseError(
+                f"node {node.lane}: a need in round {shown.round}, which is not on the timetable"
+            )
+
     def _programme(self, node: Node, shown: Shown, before: State) -> None:
         emitter, lane = node.emitter, node.lane
         assert emitter is not None
@@ -407,6 +436,10 @@ class Checks:
         if burst.id in self._agreed:
             return
         self._agreed.add(burst.id)
+        if self._plan.is_public:
+            if burst.length != padded(self._plan.cells):
+                raise BrokenPromiseError(f"burst {burst} is not of {self._plan.cells} cells")
+            return  # needed or not
         if any(self._wanted[lane] for lane in members_of(burst.members)):
             return
         flight = burst.epoch, self._flights[burst.epoch]
@@ -459,6 +492,13 @@ class Checks:
             )
         self.finished[burst] += 1
 
+    def bursts_of_all(self, since_ns: int) -> int:
+        """How many that began since then all nodes have finished."""
+        return sum(
+            count == len(self._nodes) and self.began_ns[burst] >= since_ns
+            for burst, count in self.finished.items()
+        )
+
 
 def _is_told_of_spoilt_repeat(before: State, state: State) -> bool:
     """Whether a node has left a repeat in this step, or has come to know of a gap in it."""
@@ -468,12 +508,19 @@ def _is_told_of_spoilt_repeat(before: State, state: State) -> bool:
     return before.last.burst != burst or before.last.is_whole
 
 
-def is_ready(node: Node, members: int) -> bool:
-    """Whether a node has all that it could wish for."""
+def is_ready(node: Node, members: int, *, public: bool = False) -> bool:
+    """Whether a node has all that it could wish for. `public`: bursts happen anyway."""
     emitter = node.emitter
     if emitter is None or emitter._output is None:
         return False
     state = emitter._state
+    if public:
+        return (
+            state.epoch.members == members
+            and emitter._output.real_allowed
+            and state.needs.owed is None
+            and state.needs.programme is None
+        )
     return (
         state.mode is Mode.READY
         and state.epoch.members == members

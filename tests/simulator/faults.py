@@ -21,6 +21,16 @@ SPOILT = (0.003, 0.03, 0.2)
 
 HOSTILE_WISHES = 5
 
+PUBLIC = 1 / 6
+"""Share of runs whose bursts are on a timetable, or follow each other all the time."""
+EVERY = (12, 24, 40)
+"""Rounds from one instant of a timetable to the next; the least that may be set is 9."""
+PUBLIC_CELLS = (64, 64, 100)
+"""Cells asked for by a burst of these: the last is padded."""
+PUBLIC_GAPS_MS = (10, 20, 40)
+"""Between two cells of a burst there: a `max_rate` is required."""
+BURST_CELL = 4096
+
 BRIEF = 1_000_000
 """From this seed on runs are brief: few nodes, few faults, for where there is little time."""
 
@@ -60,6 +70,17 @@ class Plan:
     """Bytes per second and link; 0: as many as go through."""
     floor: int = 0
     """The `possinymity_floor` of every node; 0: none."""
+    timing: str = "on-demand"
+    """When bursts happen: or on a "timetable", or all the time ("constant")."""
+    every: int = 1
+    """Rounds from one instant of a timetable to the next."""
+    cells: int = 0
+    """That every member asks for where bursts are not on demand."""
+
+    @property
+    def is_public(self) -> bool:
+        """Whether bursts happen anyway, and are as long whatever anybody wishes to send."""
+        return self.timing != "on-demand"
 
 
 class _Drawing:
@@ -296,8 +317,26 @@ CROWDED: tuple[tuple[Callable[[_Drawing], None], int], ...] = (
 )
 
 
+def timed(plan: Plan) -> Plan:
+    """Perhaps with bursts that are not on demand. What else is drawn does not hang on it."""
+    draw = random.Random(plan.seed * 13 + 7)
+    if draw.random() >= PUBLIC:
+        return plan
+    return replace(
+        plan,
+        timing=draw.choice(("timetable", "constant")),
+        every=draw.choice(EVERY),
+        cells=draw.choice(PUBLIC_CELLS),
+        max_rate=BURST_CELL * 1000 // draw.choice(PUBLIC_GAPS_MS),
+    )
+
+
 def box_plan(seed: int) -> Plan:
     """The plan of a run with boxes."""
+    return timed(_box_plan(seed))
+
+
+def _box_plan(seed: int) -> Plan:
     draw = random.Random(seed)
     nodes = draw.choice((3, 3, 3, 4, 5))
     brief = seed >= BRIEF
@@ -339,6 +378,10 @@ def box_plan(seed: int) -> Plan:
 
 def wire_plan(seed: int) -> Plan:
     """The plan of a run without boxes."""
+    return timed(_wire_plan(seed))
+
+
+def _wire_plan(seed: int) -> Plan:
     draw = random.Random(seed)
     brief = seed >= BRIEF
     nodes = draw.choice((3, 3, 4) if brief else (3, 3, 3, 4, 4, 5, 6, 9))

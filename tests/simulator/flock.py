@@ -18,12 +18,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from flocksy.protocol.schedule import rate_delta_us
+from flocksy.protocol.timing import BurstTiming
 from flocksy.seam.joint import BoxSeam
 from flocksy.testing.flock import with_hashes
 from flocksy.wire.limits import EXACT_NS
 from flocksy.wire.settings import Member, WireSettings
 from tests.simulator.checks import BrokenPromiseError, Checks, is_ready
-from tests.simulator.faults import MS, Fault, Plan, S
+from tests.simulator.faults import BURST_CELL, MS, Fault, Plan, S
 from tests.simulator.network import Network
 from tests.simulator.node import BoxSide, Node
 from tests.simulator.trivial import TrivialBox, Wish
@@ -39,10 +40,17 @@ CALM_BURSTS = 4
 under way, its repeat, and what is wanted then, with a repeat where somebody has missed the end."""
 LONGEST_CELLS = 512
 """What the largest wish of a node is padded to."""
+PUBLIC_BURSTS = 2
+"""Where bursts happen anyway: so many that begin after the last fault are finished by all."""
 TURNS = 100_000
 """A node that wants to be turned so often in one instant turns for ever."""
 
 _CELL, _WIRE, _BOX, _FAULT, _CALL = range(5)
+
+
+def rest_mean_ms(plan: Plan) -> int:
+    """Of all members: as a configuration has it, none where bursts never end."""
+    return 0 if plan.timing == "constant" else plan.rest_mean_ms
 
 
 def settings_of(plan: Plan) -> list[WireSettings]:
@@ -65,15 +73,16 @@ def settings_of(plan: Plan) -> list[WireSettings]:
         flock_settings=(),
         period_ms=plan.period_ms,
         idle_cell=1024,
-        burst_cell=4096,
+        burst_cell=BURST_CELL,
         pace=plan.pace,  # type: ignore[arg-type]
         min_view=plan.min_view,
         settle_ms=20,
-        rest_mean_ms=plan.rest_mean_ms,
+        rest_mean_ms=rest_mean_ms(plan),
         stall_timeout_ms=2000,
         window=plan.window,
         max_rate=plan.max_rate,
-        programme_bytes=64 * 4096 * plan.programme,
+        programme_bytes=64 * BURST_CELL * plan.programme,
+        timing=BurstTiming(plan.timing, plan.every, plan.cells),  # type: ignore[arg-type]
     )
     return [with_hashes(replace(base, own_uid=member.uid)) for member in members]
 
@@ -89,6 +98,7 @@ class Flock:
         self.now_ns = S
         self.counts: Counter[str] = Counter()
         self.calm = False
+        self._calm_ns = 0
         self.observed: list[tuple[int, int, int]] = []
         """(instant, lane, size) of every cell: what who watches the network has."""
         self.view_changes = 0
@@ -104,7 +114,7 @@ class Flock:
             Node(lane, settings, random.Random(draw.random()))
             for lane, settings in enumerate(settings_of(plan))
         ]
-        self.checks = Checks(self.nodes, hostile=plan.hostile, programme=plan.programme)
+        self.checks = Checks(self.nodes, plan)
         self._shown: list[object] = [None] * plan.nodes
         self._digest = hashlib.blake2b(digest_size=8)
 
@@ -155,6 +165,7 @@ class Flock:
     def end_faults(self) -> None:
         """From now on nothing goes wrong."""
         self.calm = True
+        self._calm_ns = self.now_ns
         self.say("the faults end")
         self.network.calm()
         for node in self.nodes:
@@ -198,12 +209,20 @@ class Flock:
 
     def at_rest(self) -> bool:
         """Whether everybody has all that it could wish for."""
-        everybody = (1 << self.plan.nodes) - 1
         return (
-            all(is_ready(node, everybody) for node in self.nodes)
+            self.are_ready()
             and not any(wish.cells for wish in self.wishes)
             and not any(self.checks.owes)
         )
+
+    def are_ready(self) -> bool:
+        """Whether every wire process has all that it could wish for."""
+        everybody = (1 << self.plan.nodes) - 1
+        public = self.plan.is_public
+        if not all(is_ready(node, everybody, public=public) for node in self.nodes):
+            return False
+        # Where bursts happen anyway they have to.
+        return not public or self.checks.bursts_of_all(self._calm_ns) >= PUBLIC_BURSTS
 
     def unrest(self) -> str:
         """Who is not at rest, in words for who mends it."""
@@ -330,7 +349,12 @@ class Flock:
 
     def make_box(self, node: Node, seam: BoxSeam) -> BoxSide:
         """The box side of a node that starts."""
-        return TrivialBox(seam, self.wishes[node.lane], trusting=not self.plan.hostile)
+        return TrivialBox(
+            seam,
+            self.wishes[node.lane],
+            trusting=not self.plan.hostile,
+            in_parts=self.plan.is_public,
+        )
 
     def begin(self, lane: int) -> None:
         """A node starts, if it is down."""
@@ -351,6 +375,10 @@ class Flock:
 
     def kill(self, lane: int) -> None:
         """A node is killed: what it knew is gone."""
+        self.counts["crash"] += self.nodes[lane].up
+        self._stop(lane)
+
+    def _stop(self, lane: int) -> None:
         self.nodes[lane].stop(killed=True)
         self.checks.fell(self.nodes[lane])
 
@@ -407,8 +435,11 @@ class Flock:
 
     def cut(self, links: Sequence[tuple[int, int]]) -> None:
         """Links are down."""
-        for pair in links:
-            self.network.links[pair].up = False
+        for a, b in links:
+            both = (b, a) in links
+            if a < b or not both:
+                self.counts["link cut both ways" if both else "link cut one way"] += 1
+            self.network.links[a, b].up = False
 
     def mend(self, links: Sequence[tuple[int, int]]) -> None:
         """Links are up again."""

@@ -84,6 +84,13 @@ WIRE = (
         plan="slow_burst_to_come",
     ),
     Mutant(
+        "a need shows on a timetable",
+        "flocksy.protocol.timing",
+        "        return self.cells if round_ % self.every < SLOT_ROUNDS else 0\n",
+        "        return self.cells if round_ % self.every < SLOT_ROUNDS or wanted else 0\n",
+        sign="which is not on the timetable",
+    ),
+    Mutant(
         "no rest",
         "flocksy.protocol.needs",
         "        quiet_until = since + rest",

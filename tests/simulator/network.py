@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 MS = 1_000_000
+DELAY_NS = 2 * MS
+"""What a cell takes at least where nothing is wrong."""
 FLIPS = 0.7
 """Where cells are spoilt so that they may still look like cells: how often only bits flip."""
 FLIGHT_CELLS = 64
@@ -23,7 +25,7 @@ class Link:
     """One direction between two nodes."""
 
     up: bool = True
-    delay_ns: int = 2 * MS
+    delay_ns: int = DELAY_NS
     jitter_ns: int = MS
     loss: float = 0.0
     twice: float = 0.0
@@ -75,11 +77,15 @@ class Network:
                 counts["cells lost"] += 1
                 continue
             arrival_ns = now_ns + link.delay_ns + draw.randrange(link.jitter_ns + 1)
+            is_late = link.delay_ns > DELAY_NS
             if agreeing and self.garbles:
                 if draw.random() < self.garbles:
                     counts["cells lost while agreeing"] += 1
                     continue
-                arrival_ns += draw.randrange(self.garbled_ns + 1)
+                late_ns = draw.randrange(self.garbled_ns + 1)
+                arrival_ns += late_ns
+                is_late |= late_ns > 0
+            counts["cells delayed"] += is_late
             if link.overtake and draw.random() < link.overtake:
                 counts["cells overtaking"] += 1
             else:

@@ -99,5 +99,6 @@ def tell(flock: Flock, outcome: Outcome) -> None:
     counts["cells"] += checks.cells
     counts["cells with real bytes"] += checks.real_cells
     counts["bursts"] += len(checks.bursts)
+    counts["bytes of cells checked"] += sum(wish.checked_bytes for wish in flock.wishes)
     counts.update(flock.network.counts)
     counts.update({f"fault: {name}": count for name, count in flock.counts.items()})

@@ -15,13 +15,31 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.simulator.runs import Outcome, is_with_boxes, replay, run_seed
 
 ROOT = Path(__file__).parents[2]
+FAULTS = {
+    "cells lost": ("cells lost", "cells lost while agreeing"),
+    "cells delayed": ("cells delayed",),
+    "cells reordered": ("cells overtaking",),
+    "cells duplicated": ("cells twice",),
+    "cells corrupted": ("cells spoilt",),
+    "links cut one way": ("fault: link cut one way",),
+    "links cut both ways": ("fault: link cut both ways",),
+    "crashes": ("fault: crash",),
+    "power cuts": ("fault: power cut",),
+    "clocks skewed (speed, or wrong at a start)": ("fault: drift", "fault: set_clock"),
+    "clocks jumped": ("fault: jump_clock",),
+    "disks full": ("fault: fill_disk",),
+    "edits": ("fault: edit", "fault: acts between two steps"),
+}
+"""Every kind of fault there has to be, and the counts that tell how often it was there."""
+CHECKED = ("bytes of contents checked", "bytes of cells checked")
+
 SAVE_S = 20.0
 SAY_S = 60.0
 
@@ -87,10 +105,19 @@ class Progress:
     def report(self) -> str:
         """The figures, in words."""
         lines = [f"{len(self.done)} seeds, {len(self.failures)} failed, {self.cpu_s:.0f} s of CPU"]
-        lines += [f"  {count:>14,}  {name}" for name, count in sorted(self.counts.items())]
+        lines += self._lines(FAULTS)
+        lines += self._lines({"bytes checked": CHECKED})
+        lines.append("in detail:")
+        lines += self._lines({name: (name,) for name in sorted(self.counts)})
         if self.failures:
             lines.append("failed: " + " ".join(map(str, sorted(self.failures))))
         return "\n".join(lines)
+
+    def _lines(self, kinds: Mapping[str, tuple[str, ...]]) -> list[str]:
+        return [
+            f"  {sum(self.counts[name] for name in names):>14,}  {kind}"
+            for kind, names in kinds.items()
+        ]
 
 
 def one(seed: int) -> tuple[Outcome, float]:

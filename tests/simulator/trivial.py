@@ -17,21 +17,24 @@ class Wish:
 
     def __init__(self) -> None:
         self.cells = 0
+        self.checked_bytes = 0
 
 
 class TrivialBox:
     """See the head of this module."""
 
-    def __init__(self, seam: BoxSeam, wish: Wish, *, trusting: bool) -> None:
+    def __init__(self, seam: BoxSeam, wish: Wish, *, trusting: bool, in_parts: bool) -> None:
+        """`in_parts`: what does not fit in one burst waits for the next (bursts are of a public
+        length). Else one that is shorter than the wish has served nothing."""
         self._seam = seam
         self._wish = wish
         self._trusting = trusting
+        self._in_parts = in_parts
         self._filled: tuple[bytes, int] = (b"", 0)
         self._next: dict[tuple[int, bytes], int] = {}
         self._last = b""
         self.leaving = False
         self.filling = True
-        self.checked_bytes = 0
 
     def turn(self, now_ns: int) -> int | None:
         """Take what came, fill what is free, say what is wanted."""
@@ -46,7 +49,7 @@ class TrivialBox:
                 real = REAL + inbound.lane.to_bytes(4, "little") + inbound.burst_id
                 if head not in (bytes(16), real):
                     raise BrokenPromiseError(f"lane {inbound.lane} carried {head!r}")
-                self.checked_bytes += len(inbound.payload)
+                self._wish.checked_bytes += len(inbound.payload)
             inbound.payload.release()
             seam.done()
         if self.filling:
@@ -54,8 +57,11 @@ class TrivialBox:
         last, wish = report.last_burst, self._wish
         if last is not None and last.burst_id != self._last:
             self._last = last.burst_id
-            if last.finished and self._filled[0] == self._last and self._filled[1] >= wish.cells:
-                wish.cells = 0
+            if last.finished and self._filled[0] == self._last:
+                if self._filled[1] >= wish.cells:
+                    wish.cells = 0
+                elif self._in_parts:
+                    wish.cells -= self._filled[1]
         seam.state(BoxReport(need=wish.cells, known=REAL * 8, leaving=self.leaving))
         return None
 
