@@ -21,6 +21,13 @@ SPOILT = (0.003, 0.03, 0.2)
 
 HOSTILE_WISHES = 5
 
+BLIND = 1 / 8
+"""Share of the runs of the wire that have a twin though things go wrong in them."""
+
+LARGE = 1 / 20
+"""Share of the long runs with boxes that have as many nodes as the large ones of the wire."""
+LARGE_NODES = (6, 7, 8, 9)
+
 PUBLIC = 1 / 6
 """Share of runs whose bursts are on a timetable, or follow each other all the time."""
 EVERY = (12, 24, 40)
@@ -76,6 +83,15 @@ class Plan:
     """Rounds from one instant of a timetable to the next."""
     cells: int = 0
     """That every member asks for where bursts are not on demand."""
+
+    blind: bool = False
+    """What goes wrong hits cells, whoever sent them and whatever is in them, and those who lack
+    anybody wait: so a twin run must look the same as well."""
+
+    @property
+    def has_twin(self) -> bool:
+        """Whether the run is to be the same whoever wishes to send."""
+        return self.gentle or self.blind
 
     @property
     def is_public(self) -> bool:
@@ -197,6 +213,12 @@ class _Drawing:
         self.add(at_ns, "hang", lane, what)
         self.add(at_ns + self.length(), "go_on", lane, what)
 
+    def stop(self) -> None:
+        """A machine, or the wire process alone, stands still."""
+        at_ns, lane, what = self.instant(), self.lane(), self.draw.choice(("wire", "both"))
+        self.add(at_ns, "hang", lane, what)
+        self.add(at_ns + self.length(), "go_on", lane, what)
+
     def sleep(self) -> None:
         """A machine is suspended; what it counts time with goes on (`clocks.elapsed_ns`)."""
         at_ns, lane = self.instant(), self.lane()
@@ -237,6 +259,20 @@ HARSH: tuple[tuple[Callable[[_Drawing], None], int], ...] = (
     (_Drawing.wrong_clock, 1),
     (_Drawing.laden, 2),
 )
+
+ROLE_BLIND: tuple[tuple[Callable[[_Drawing], None], int], ...] = (
+    (_Drawing.lossy, 5),
+    (_Drawing.slow_link, 3),
+    (_Drawing.disorder, 3),
+    (_Drawing.cut_one_way, 3),
+    (_Drawing.cut, 3),
+    (_Drawing.halves, 2),
+    (_Drawing.crash, 3),
+    (_Drawing.stop, 3),
+    (_Drawing.sleep, 1),
+)
+"""Not `rough_talk`, which picks cells by what they show, nor what slows or stops the boxes of one
+node alone: where that one has something to say it says it later."""
 
 GENTLE: tuple[tuple[Callable[[_Drawing], None], int], ...] = ((_Drawing.need, 1),)
 
@@ -340,6 +376,9 @@ def _box_plan(seed: int) -> Plan:
     draw = random.Random(seed)
     nodes = draw.choice((3, 3, 3, 4, 5))
     brief = seed >= BRIEF
+    aside = random.Random(seed * 23 + 9)
+    if aside.random() < LARGE:
+        nodes = aside.choice(LARGE_NODES)
     if brief:
         nodes = 3
     until_ns = draw.randrange(4, 10 if brief else 25) * S
@@ -378,7 +417,51 @@ def _box_plan(seed: int) -> Plan:
 
 def wire_plan(seed: int) -> Plan:
     """The plan of a run without boxes."""
+    if random.Random(seed * 19 + 5).random() < BLIND:
+        return timed(_blind_plan(seed))
     return timed(_wire_plan(seed))
+
+
+def _blind_plan(seed: int) -> Plan:
+    """Everything happens to a link or to a machine, and would happen whoever wishes to send."""
+    draw = random.Random(seed)
+    nodes = draw.choice((3, 3, 4))
+    until_ns = draw.randrange(8, 16) * S
+    drawing = _Drawing(draw, nodes, until_ns)
+    for _ in range(draw.choice((1, 2, 3, 5))):
+        # No more than a burst of a programme takes: what is over is needed afterwards.
+        drawing.add(drawing.instant(), "wish", drawing.lane(), draw.choice((1, 20, 64)))
+    for _ in range(draw.randrange(2, 6)):
+        (kind,) = draw.choices([one for one, _ in ROLE_BLIND], [share for _, share in ROLE_BLIND])
+        kind(drawing)
+    period_ms = draw.choice((50, 100, 250))
+    faults = sorted(
+        (_in_mid_round(fault, period_ms) for fault in drawing.faults),
+        key=lambda fault: fault.at_ns,
+    )
+    return Plan(
+        seed=seed,
+        nodes=nodes,
+        period_ms=period_ms,
+        pace=draw.choice(("max", "max", "grid")),
+        window=draw.choice((2, 4, 8)),
+        rest_mean_ms=draw.choice((50, 500, 2000)),
+        min_view=nodes,
+        hostile=False,
+        gentle=False,
+        faults=tuple(faults),
+        calm_ns=max([until_ns, *(fault.at_ns for fault in faults)]),
+        programme=True,
+        blind=True,
+    )
+
+
+def _in_mid_round(fault: Fault, period_ms: int) -> Fault:
+    """Not all clocks are quite equal: at the instant of a round one might be in time and another
+    one late."""
+    period_ns = period_ms * MS
+    at_ns = fault.at_ns // period_ns * period_ns + period_ns // 2
+    return replace(fault, at_ns=at_ns) if fault.name == "wish" else fault
 
 
 def _wire_plan(seed: int) -> Plan:
@@ -405,12 +488,9 @@ def _wire_plan(seed: int) -> Plan:
         kind(drawing)
     faults = drawing.faults
     if gentle:
-        # Once all are there: before, it matters who is. In the middle of a round: not all clocks
-        # are quite equal, and at its instant one might be in time and another one late.
-        period_ns = period_ms * MS
+        # Once all are there: before, it matters who is.
         faults = [
-            replace(fault, at_ns=fault.at_ns // period_ns * period_ns + 8 * S + period_ns // 2)
-            for fault in faults
+            _in_mid_round(replace(fault, at_ns=fault.at_ns + 8 * S), period_ms) for fault in faults
         ]
     if hostile:
         faults.append(Fault(S, "flip_bits"))

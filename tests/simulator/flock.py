@@ -276,7 +276,7 @@ class Flock:
     def _sent(self, node: Node, cell: bytes) -> None:
         self.checks.sent(node, cell, self.now_ns)
         self._digest.update(b"%d %d %d;" % (self.now_ns, node.lane, len(cell)))
-        if self.plan.gentle:
+        if self.plan.has_twin:
             self.observed.append((self.now_ns, node.lane, len(cell)))
         emitter = node.emitter
         shown = emitter._output.shown if emitter is not None and emitter._output else None

@@ -156,6 +156,13 @@ WIRE = (
         sign="who wished to send",
     ),
     Mutant(
+        "who has something to say gives a burst up sooner",
+        "flocksy.wire.emitter",
+        "            if run.stalled(now_ns):\n",
+        "            if run.stalled(now_ns + 500_000_000 * (self._seam.box().need > 0)):\n",
+        sign="who wished to send",
+    ),
+    Mutant(
         "who has left a burst leaves a heartbeat out",
         "flocksy.wire.emitter",
         "        beats = self._round >= self._resume and not self._begins_burst()\n",

@@ -107,6 +107,19 @@ def test_one_run_in_six_has_bursts_that_are_not_on_demand() -> None:
     )
 
 
+def test_some_long_runs_with_boxes_have_as_many_nodes_as_there_may_be() -> None:
+    of = Counter(box_plan(seed).nodes for seed in range(2, 3000, 3))
+    assert set(of) == set(range(3, 10)) and 20 < of[6] + of[7] + of[8] + of[9] < 80
+
+
+def test_some_runs_with_faults_have_a_twin() -> None:
+    blind = [seed for seed in range(400) if wire_plan(seed).blind]
+    assert 25 < len(blind) < 75
+    seen = {fault.name for seed in blind for fault in wire_plan(seed).faults}
+    assert {"wish", "lose", "delay", "cut", "kill", "hang"} <= seen
+    assert not seen & {"garble", "busy"}
+
+
 @pytest.mark.parametrize("path", sorted(plans.FOUND.glob("*.json")), ids=lambda path: path.stem)
 def test_what_was_found_had_bursts_on_demand(path: Path) -> None:
     plan, _ = plans.read(path)
