@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -16,15 +17,47 @@ import pytest
 from flocksy.boxes.apply.applier import Applier, Result
 from flocksy.boxes.apply.insisting import insist
 from flocksy.boxes.apply.journal import IndexJournal, JournalEntry
+from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.boxes.disk.port import Stat
 from tests.boxes.bench import Bench, finish
 from tests.boxes.disks import Died, Dying
 from tests.boxes.power_cut import PowerRecord, RecordedDisk, RestoredDisk
+from tests.boxes.test_attributes import BLUE, RED, WANTING, results, skip_without
 from tests.boxes.test_flushing import Noting, noting
-from tests.boxes.test_permissions import Listing, all_done, ordinarily, own_place
+from tests.boxes.test_permissions import (
+    Listing,
+    all_done,
+    nothing_is_lost,
+    ordinarily,
+    own_place,
+)
 from tests.boxes.test_power_cut import RecordedJournal
 
 __all__ = ["own_place"]
+
+
+class Modes(RealDisk):
+    """Notes each mode that is set."""
+
+    def __init__(self, root: str) -> None:
+        super().__init__(root)
+        self.set_to: list[tuple[str, int | None]] = []
+
+    def set_metadata(
+        self, path: str, mode: int | None, mtime_ns: int | None, inode: int | None = None
+    ) -> Stat:
+        self.set_to.append((path, mode))
+        return super().set_metadata(path, mode, mtime_ns, inode)
+
+
+class FatalBatch(IndexJournal):
+    """Who has opened it for more than looks dies."""
+
+    def open(self, entries: Sequence[JournalEntry]) -> None:
+        super().open(entries)
+        if not all(entry.is_look for entry in entries):
+            raise Died
+
 
 KNOWN = [(0o755, 0o000), (0o755, 0o555), (0o755, 0o300), (0o555, 0o000), (0o600, 0o500)]
 """What the index has of a directory, and what somebody has given it since."""
@@ -45,7 +78,7 @@ def unseen(bench: Bench, known: int, mode: int, *paths: str) -> None:
 
 
 def shown(bench: Bench, path: str) -> int:
-    found = insist(bench.disk, path, partial(bench.disk.stat, path))
+    found = insist(bench.disk, path, partial(bench.disk.stat, path), None)
     assert found is not None
     return found.mode
 
@@ -70,6 +103,7 @@ def all_deaths(own_place: Path, batch: Callable[[Bench], None], known: int, mode
         finish(bench.applier.recover())
         assert not bench.index.journal.open_rows()
         assert [shown(bench, path) for path in ("d", "d/e")] == [mode, mode], calls
+        nothing_is_lost(bench, "d/f", "d/g", "d/e/f", "d/e/g")
         bench.close()
         if done:
             assert calls > 10
@@ -174,6 +208,120 @@ def test_what_somebody_has_opened_meanwhile_is_not_taken_for_closed(own_place: P
     ordinarily(do)
 
 
+def test_death_while_a_directory_is_open_for_the_attributes_of_a_file(own_place: Path) -> None:
+    """Those of a file that nobody may read are denied by its own mode, and no directory helps."""
+    skip_without(own_place)
+
+    def do() -> None:
+        for calls in range(30):
+            place = own_place / str(calls)
+            (place / "box").mkdir(parents=True)
+            disk = Dying(str(place / "box"))
+            bench = Bench(place, disk, WANTING)
+            bench.apply(bench.make_directory("d"), bench.put("d/f", b"1", attributes=RED))
+            bench.look_at_attributes()
+            bench.apply(bench.set_metadata("d/f", 0o200, attributes=RED))
+            synced = bench.index.synced("d/f")
+            bench.index.set_local("d/f", synced and synced.disk)
+            os.chmod(bench.root / "d", 0o555)
+            batch = bench.set_metadata("d/f", 0o200, attributes=BLUE)
+            disk.calls_left = calls
+            with suppress(Died):
+                assert results(bench.apply(batch)) == [Result.BLOCKED]
+                assert calls > 1
+                return
+            assert bench.index.journal.open_rows()
+            disk.calls_left = 4 + calls % 3
+            with suppress(Died):
+                finish(bench.applier.recover())
+            disk.calls_left = None
+            finish(bench.applier.recover())
+            assert not bench.index.journal.open_rows()
+            assert shown(bench, "d") == 0o555, calls
+            bench.close()
+        raise AssertionError("there is no end to it")
+
+    ordinarily(do)
+
+
+# -- what somebody puts where a directory was ------------------------------------------------------
+
+
+def in_its_place(bench: Bench, make: Callable[[Path], None], mode: int = 0o000) -> None:
+    """Somebody closes a directory in which another has become something else."""
+    os.chmod(bench.root / "d", 0o700)
+    shutil.rmtree(bench.root / "d/e")
+    make(bench.root / "d/e")
+    os.chmod(bench.root / "d/e", 0o644)
+    os.chmod(bench.root / "d", mode)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.touch])
+def test_what_is_no_directory_is_not_opened(own_place: Path, make: Callable[[Path], None]) -> None:
+    """Who died then would leave a file that can be run."""
+
+    def do() -> None:
+        (own_place / "box").mkdir()
+        disk = Modes(str(own_place / "box"))
+        bench = Bench(own_place, disk)
+        folders = bench.make_directory("d", 0o000), bench.make_directory("d/e")
+        bench.apply(*folders, bench.put("d/e/f", b"1"))
+        in_its_place(bench, make)
+        disk.set_to.clear()
+        report = bench.apply(bench.put("d/e/f", b"2"))
+        assert results(report)[0] in (Result.CHANGED, Result.BLOCKED)
+        assert {path for path, _ in disk.set_to if not path.startswith(".")} == {"d"}
+        bench.close()
+
+    ordinarily(do)
+
+
+def test_a_fifo_in_place_of_a_directory_keeps_no_box_shut(own_place: Path) -> None:
+    def do() -> None:
+        bench = Bench(own_place)
+        folders = bench.make_directory("d", 0o000), bench.make_directory("d/e")
+        bench.apply(*folders, bench.put("d/e/f", b"1"))
+        bench.applier._journal = FatalBatch(bench.index)
+        with pytest.raises(Died):
+            bench.apply(bench.put("d/e/f", b"2"))
+        in_its_place(bench, os.mkfifo)
+        bench.applier._journal = IndexJournal(bench.index)
+        finish(bench.applier.recover())
+        assert not bench.index.journal.open_rows()
+        assert (shown(bench, "d"), shown(bench, "d/e")) == (0o000, 0o644)
+        bench.close()
+
+    ordinarily(do)
+
+
+def test_an_opening_that_takes_effect_and_reports_an_error(own_place: Path) -> None:
+    """As a disk across a network may."""
+
+    class Late(RealDisk):
+        is_sick = True
+
+        def set_metadata(
+            self, path: str, mode: int | None, mtime_ns: int | None, inode: int | None = None
+        ) -> Stat:
+            found = super().set_metadata(path, mode, mtime_ns, inode)
+            if self.is_sick and path == "d" and mode is not None and mode & 0o700 == 0o700:
+                raise OSError(errno.EIO, "Input/output error")
+            return found
+
+    def do() -> None:
+        (own_place / "box").mkdir()
+        disk = Late(str(own_place / "box"))
+        disk.is_sick = False
+        bench = Bench(own_place, disk)
+        unseen(bench, 0o755, 0o500, "d")
+        disk.is_sick = True
+        assert results(bench.apply(bench.put("d/f", b"2"))) == [Result.PROBLEM]
+        assert shown(bench, "d") == 0o500
+        bench.close()
+
+    ordinarily(do)
+
+
 # -- what is flushed -------------------------------------------------------------------------------
 
 
@@ -243,18 +391,9 @@ def test_so_it_is_when_a_crash_is_recovered_from(own_place: Path) -> None:
     def do() -> None:
         bench, done = noting(own_place)
         unseen(bench, 0o755, 0o600, "d")
-
-        class Fatal(IndexJournal):
-            def open(self, entries: Sequence[JournalEntry]) -> None:
-                super().open(entries)
-                assert not any(entry.after for entry in entries) or self._die()
-
-            def _die(self) -> bool:
-                raise Died
-
         recovering = bench.applier
         bench.applier = Applier(
-            bench.disk, Fatal(bench.index), bench.history, bench, bench.capabilities
+            bench.disk, FatalBatch(bench.index), bench.history, bench, bench.capabilities
         )
         with pytest.raises(Died):
             bench.apply(bench.put("d/f", b"2"))

@@ -307,7 +307,7 @@ class Applier:
                 is_file = step.wanted.kind is Kind.FILE
                 step.is_sure = not is_file or same_time(expected.mtime_ns, step.wanted.mtime_ns)
                 is_alone = differs_alone(step, self._capabilities)
-                self._bring(step, expected.attributes, alone=is_alone)
+                self._bring(placer, step, expected.attributes, alone=is_alone)
             step.placed = True
         else:
             assert step.shown is not None
@@ -320,7 +320,7 @@ class Applier:
             try:
                 if not placer.same(placer.look(step.path), step.shown):
                     return  # edited already: what is there is dressed as its editor wants
-                self._bring(step, step.brought, alone=False)
+                self._bring(placer, step, step.brought, alone=False)
                 found = placer.dress(step.path, step.shown, step.wanted, dated=late_mtime)
             except ChangedError:
                 return  # just now
@@ -332,7 +332,7 @@ class Applier:
             step.shown = found.entry(step.wanted.root)
             step.is_sure = not late_mtime
 
-    def _bring(self, step: Step, before: bytes | None, *, alone: bool) -> None:
+    def _bring(self, placer: Placer, step: Step, before: bytes | None, *, alone: bool) -> None:
         """The extended attributes of a file that people may edit already. `alone`: nothing else is
         wrong with the path."""
         step.brought = before
@@ -340,7 +340,7 @@ class Applier:
         if before is None or wanted is None or before == wanted:
             return
         try:
-            bring(self._disk, step.path, before, wanted)
+            bring(placer, step.path, before, wanted)
         except ChangedError:
             return  # somebody's change: the scan finds it
         except (BlockedError, OSError):

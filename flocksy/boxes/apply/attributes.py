@@ -11,8 +11,7 @@ import errno
 import os
 from contextlib import suppress
 
-from flocksy.boxes.apply.insisting import insist
-from flocksy.boxes.apply.placing import INCOMING, OWN_PREFIX, BlockedError, ChangedError
+from flocksy.boxes.apply.placing import INCOMING, OWN_PREFIX, BlockedError, ChangedError, Placer
 from flocksy.boxes.disk.port import Disk
 from flocksy.sync.attributes import AttributesError, is_between
 
@@ -48,21 +47,22 @@ def bring_fresh(disk: Disk, temporary: str, wanted: bytes) -> bool:
     return True
 
 
-def bring(disk: Disk, path: str, before: bytes, wanted: bytes) -> None:
+def bring(placer: Placer, path: str, before: bytes, wanted: bytes) -> None:
     """Have the file at `path`, which showed `before`, show `wanted`.
 
     Raises `ChangedError` where it shows something else by now, which is then left as it is, and
     `BlockedError` where the disk refuses.
     """
+    disk = placer.disk
     try:
-        found = insist(disk, path, lambda: disk.read_attributes(path))
+        found = placer.insist(path, lambda: disk.read_attributes(path))
         if found == wanted:
             return
         if not is_between(found, before, wanted):
             raise ChangedError
         # On another file first: to try it here and to take it back would look like an edit.
         _try(disk, wanted)
-        insist(disk, path, lambda: disk.set_attributes(path, wanted))
+        placer.insist(path, lambda: disk.set_attributes(path, wanted))
     except (FileNotFoundError, AttributesError):
         raise ChangedError from None
     except OSError as error:

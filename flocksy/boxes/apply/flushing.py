@@ -61,10 +61,10 @@ def flush_places(disk: Disk, placer: Placer) -> Generator[float, None, None]:
     def insisting() -> None:
         for folder in folders:
             with suppress(FileNotFoundError, PermissionError):  # another's: we did not open it
-                insist(disk, f"{folder}/", partial(disk.flush_directory, folder))
+                insist(disk, f"{folder}/", partial(disk.flush_directory, folder), None)
         for path in files:
             with suppress(PermissionError):  # its own mode: there is no other call
-                insist(disk, path, partial(_flush_file, disk, path))
+                insist(disk, path, partial(_flush_file, disk, path), None)
 
     if (folders or files) and not (yield from in_thread(flush)):
         _note_closed(placer, folders)

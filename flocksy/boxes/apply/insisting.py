@@ -34,11 +34,12 @@ def insist(
     disk: Disk,
     path: str,
     do: Callable[[], _Value],
-    before_opening: Callable[[str, int], None] | None = None,
+    before_opening: Callable[[str, int], None] | None,
 ) -> _Value:
     """Do something to what is at `path`, and once more, with the directories above it open, where
     the disk denied it. `do` must be fit to be begun anew. `before_opening` is called before each of
-    them is, with the mode that it was found with: to be given where a batch may be open by it.
+    them is, with the mode that it was found with; None is for what is no batch's alone: whoever
+    dies while one is open leaves it open for good where nothing was noted.
 
     Raises what `do` raises, and `PermissionError` where no mode of those directories is why; and
     `FlocksyError` where one of them cannot be closed again, so that the batch has to stay open.
@@ -50,13 +51,14 @@ def insist(
             was_opened = False
             for above in reversed(list(ancestors(path))):
                 found = disk.stat(above)
-                if found is None:
-                    break
+                if found is None or found.kind is not Kind.DIRECTORY:
+                    break  # somebody's, in its place: there is nothing to open, nor below it
                 if found.mode & OPEN != OPEN:
                     if before_opening is not None:
                         before_opening(above, found.mode)
-                    disk.set_metadata(above, found.mode | OPEN, None)
+                    # First: a call that reports an error may have taken effect all the same.
                     closing.callback(_close, disk, above, found.mode)
+                    disk.set_metadata(above, found.mode | OPEN, None)
                     was_opened = True
             if not was_opened:
                 raise

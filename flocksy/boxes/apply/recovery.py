@@ -226,7 +226,7 @@ def _brought(placer: Placer, path: str, before: bytes | None, wanted: bytes | No
     if before is None or wanted is None or before == wanted:
         return before
     try:
-        bring(placer.disk, path, before, wanted)
+        bring(placer, path, before, wanted)
     except (ChangedError, BlockedError):
         return before  # somebody's change, or planned once more
     return wanted
