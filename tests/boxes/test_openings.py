@@ -17,10 +17,12 @@ import pytest
 from flocksy.boxes.apply.applier import Applier, Result
 from flocksy.boxes.apply.insisting import insist
 from flocksy.boxes.apply.journal import IndexJournal, JournalEntry
+from flocksy.boxes.apply.placing import INCOMING
 from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.boxes.disk.port import Stat
+from flocksy.sync.capabilities import Capabilities
 from tests.boxes.bench import Bench, finish
-from tests.boxes.disks import Died, Dying
+from tests.boxes.disks import Died, Dying, Folding
 from tests.boxes.power_cut import PowerRecord, RecordedDisk, RestoredDisk
 from tests.boxes.test_attributes import BLUE, RED, WANTING, results, skip_without
 from tests.boxes.test_flushing import Noting, noting
@@ -289,6 +291,49 @@ def test_a_fifo_in_place_of_a_directory_keeps_no_box_shut(own_place: Path) -> No
         finish(bench.applier.recover())
         assert not bench.index.journal.open_rows()
         assert (shown(bench, "d"), shown(bench, "d/e")) == (0o000, 0o644)
+        bench.close()
+
+    ordinarily(do)
+
+
+class Going(Folding):
+    """Its program dies right after a directory has gone from its path to get another case."""
+
+    def move(self, source: str, target: str) -> None:
+        super().move(source, target)
+        if source == "d":
+            raise Died
+
+
+@pytest.mark.parametrize("mode", [0o555, 0o000])
+@pytest.mark.parametrize("closed", ["d/s", "d"])
+def test_a_closed_directory_on_its_way_to_another_case_keeps_no_box_shut(
+    own_place: Path, closed: str, mode: int
+) -> None:
+    """Somebody takes the name, so what was in it goes to the history."""
+
+    def do() -> None:
+        (own_place / "box").mkdir()
+        disk = Going(str(own_place / "box"))
+        bench = Bench(own_place, disk, Capabilities(case_folding=True))
+        bench.apply(
+            bench.make_directory("d"), bench.make_directory("d/s"), bench.put("d/s/f", b"1")
+        )
+        bench.apply(bench.set_metadata(closed, mode))
+        batch = [bench.make_directory("D"), bench.make_directory("D/s")]
+        batch += [bench.put("D/s/f", b"1", source="d/s/f")]
+        batch += [bench.remove(path) for path in ("d/s/f", "d/s", "d")]
+        with pytest.raises(Died):
+            bench.apply(*batch)
+        (bench.root / "D").write_bytes(b"somebody's")
+        if closed == "d":  # who has closed it in that very instant
+            (moved,) = (one for one in (bench.root / INCOMING).iterdir() if one.is_dir())
+            os.chmod(moved, mode)
+        finish(bench.applier.recover())
+        assert not bench.index.journal.open_rows()
+        assert bench.paths() == {"D"}
+        assert not bench.temporaries()
+        assert set(bench.kept().values()) == {b"1"}
         bench.close()
 
     ordinarily(do)

@@ -23,6 +23,7 @@ from flocksy.boxes.disk.port import Stat
 from flocksy.errors import FlocksyError
 from flocksy.index.store import BoxIndex
 from flocksy.sync.capabilities import Capabilities
+from flocksy.sync.operations import DiskOperation
 from flocksy.sync.version import Kind
 from tests.boxes.bench import Bench, finish
 from tests.boxes.disks import Died, Dying, Folding, folding_bench
@@ -34,6 +35,16 @@ NOBODY = 65534
 def own_place() -> Iterator[Path]:
     """A directory that `ordinarily` can use; pytest's own are closed to other users."""
     with tempfile.TemporaryDirectory() as name:
+        if os.geteuid() == 0:
+            os.chown(name, NOBODY, NOBODY)
+        yield Path(name)
+
+
+@pytest.fixture
+def quick_place() -> Iterator[Path]:
+    """The same in memory, where flushes cost nothing."""
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    with tempfile.TemporaryDirectory(dir=memory) as name:
         if os.geteuid() == 0:
             os.chown(name, NOBODY, NOBODY)
         yield Path(name)
@@ -208,7 +219,7 @@ def test_what_is_in_a_closed_directory_follows_the_flock(own_place: Path) -> Non
 
 def test_a_closed_directory_on_a_disk_that_folds_case(own_place: Path) -> None:
     def do() -> None:
-        for mode in CLOSED:
+        for mode in (*CLOSED, 0o555):
             name = f"d{mode:o}"
             (own_place / name).mkdir()
             bench, disk = folding_bench(own_place / name)
@@ -228,10 +239,66 @@ def test_a_closed_directory_on_a_disk_that_folds_case(own_place: Path) -> None:
             )
             assert all_done(report), report
             assert os.stat(bench.root / name).st_mode & 0o777 == mode
-            disk.set_metadata(name, 0o700, None)
-            inside = {f"{name}/f", f"{name}/E", f"{name}/E/f"}
-            assert bench.paths() == {name, *inside}
+            other = name.upper()
+            report = bench.apply(*to_another_case(bench, name, other, mode))
+            assert all_done(report), report
+            assert os.stat(bench.root / other).st_mode & 0o777 == mode
+            disk.set_metadata(other, 0o700, None)
+            inside = {f"{other}/f", f"{other}/E", f"{other}/E/f"}
+            assert bench.paths() == {other, *inside}
+            assert bench.read(f"{other}/f") == b"2"
             bench.close()
+
+    ordinarily(do)
+
+
+def to_another_case(bench: Bench, old: str, new: str, mode: int) -> list[DiskOperation]:
+    return [
+        bench.make_directory(new, mode),
+        bench.make_directory(f"{new}/E"),
+        bench.put(f"{new}/f", b"2", source=f"{old}/f"),
+        bench.put(f"{new}/E/f", b"1", source=f"{old}/E/f"),
+        *(bench.remove(f"{old}/{path}") for path in ("f", "E/f", "E")),
+        bench.remove(old),
+    ]
+
+
+@pytest.mark.parametrize(("mode", "wanted"), [(0o555, 0o555), (0o555, 0o755)])
+def test_death_while_a_closed_directory_gets_another_case(
+    quick_place: Path, mode: int, wanted: int
+) -> None:
+    """It has one of its names with its mode, or what was in it is in the history."""
+
+    def do() -> None:
+        for calls in range(100):
+            (quick_place / str(calls)).mkdir()
+            disk = DyingAndFolding(str(_made(quick_place / str(calls))))
+            bench = Bench(quick_place / str(calls), disk, Capabilities(case_folding=True))
+            files = [bench.put(path, b"2" if path == "d/f" else b"1") for path in ("d/f", "d/E/f")]
+            bench.apply(bench.make_directory("d", mode), bench.make_directory("d/E"), *files)
+            batch = to_another_case(bench, "d", "D", wanted)
+            disk.calls_left = calls
+            with suppress(Died):
+                assert all_done(bench.apply(*batch))
+                assert calls > 10
+                return
+            disk.calls_left = 4 + calls % 7
+            with suppress(Died):
+                finish(bench.applier.recover())
+            disk.calls_left = None
+            finish(bench.applier.recover())
+            assert not bench.index.journal.open_rows()
+            found, known = disk.stat("D"), bench.index.local("D")
+            if known is not None:
+                assert found is not None and found.mode == known.mode == wanted, calls
+            elif found is not None:
+                assert found.mode == mode, calls
+            if found is not None:
+                disk.set_metadata("D", 0o700, None)
+            files_there = {bench.read(p) for p in bench.paths() if (bench.root / p).is_file()}
+            assert files_there | set(bench.kept().values()) == {b"1", b"2"}, calls
+            bench.close()
+        raise AssertionError("there is no end to it")
 
     ordinarily(do)
 

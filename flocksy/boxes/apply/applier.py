@@ -65,6 +65,7 @@ from flocksy.boxes.apply.placing import (
 from flocksy.boxes.apply.preparing import Preparer
 from flocksy.boxes.apply.recovery import close_again, keep_stranded, recover
 from flocksy.boxes.apply.remedies import describe
+from flocksy.boxes.apply.respelling import rename_directory
 from flocksy.boxes.apply.skipped import Skipped
 from flocksy.boxes.disk.port import PARKED, Disk, ModeRefusedError, Stat
 from flocksy.boxes.disk.spelling import Spelling
@@ -261,7 +262,7 @@ class Applier:
         if twin is not None and is_directory(twin.entry.before):
             if not is_directory(step.wanted):
                 raise ChangedError  # it was not empty
-            placer.rename_directory(twin.path, step.entry)
+            rename_directory(placer, twin.path, step.entry)
             twin.placed = True
         else:
             if twin is not None:

@@ -57,7 +57,7 @@ def insist(
                     if before_opening is not None:
                         before_opening(above, found.mode)
                     # First: a call that reports an error may have taken effect all the same.
-                    closing.callback(_close, disk, above, found.mode)
+                    closing.callback(close, disk, above, found.mode, before_opening)
                     disk.set_metadata(above, found.mode | OPEN, None)
                     was_opened = True
             if not was_opened:
@@ -65,9 +65,13 @@ def insist(
             return do()
 
 
-def _close(disk: Disk, path: str, mode: int) -> None:
+def close(
+    disk: Disk, path: str, mode: int, before_opening: Callable[[str, int], None] | None
+) -> None:
+    """Give its mode back to a directory that was opened for an instant. Raises `FlocksyError` where
+    the disk does not let us."""
     try:
-        disk.set_metadata(path, mode, None)
+        insist(disk, path, lambda: disk.set_metadata(path, mode, None), before_opening)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         # Somebody has moved it away since, or it is another's by now. That undoes nothing of what
         # was done: the caller has to go on from there.

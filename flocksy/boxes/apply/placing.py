@@ -15,19 +15,18 @@ before the rename only, since the rename itself moves it.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from flocksy.boxes.apply.history import FOLDER as HISTORY
 from flocksy.boxes.apply.history import History
-from flocksy.boxes.apply.insisting import insist
+from flocksy.boxes.apply.insisting import OPEN, insist
 from flocksy.boxes.apply.journal import JournalEntry
-from flocksy.boxes.apply.remedies import describe
+from flocksy.boxes.apply.remedies import unfinished
 from flocksy.boxes.apply.skipped import Skipped
 from flocksy.boxes.disk.port import PARKED, PRIVATE, Disk, ModeRefusedError, Stat
 from flocksy.boxes.scan.looking import says
-from flocksy.errors import FlocksyError
 from flocksy.index.journal import Kept
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.names import ancestors
@@ -152,21 +151,6 @@ class Placer:
         if entry.before is not None:
             self.dispose(entry)
 
-    def rename_directory(self, old: str, entry: JournalEntry) -> None:
-        """Give the directory at `old` the path of `entry`, which is one name with it to this disk,
-        so it goes by way of the temporary. Where somebody takes the name in between, what is in the
-        directory goes to the history: they have put something else in its place."""
-        self.insist(old, lambda: self.disk.move(old, entry.temporary))
-        try:
-            self.put(entry)
-        except (ChangedError, BlockedError, OSError):
-            with unfinished(old, entry.temporary):
-                try:
-                    self.insist(old, lambda: self.disk.move(entry.temporary, old))
-                except (FileExistsError, FileNotFoundError):
-                    self.keep_temporary(entry)
-            raise
-
     def settle(self, entry: JournalEntry) -> None:
         """After an exchange that failed or was cut: back with what had been taken from the path;
         where somebody's is there by now it goes to the history.
@@ -234,7 +218,12 @@ class Placer:
     def is_filled(self, entry: JournalEntry) -> bool:
         """Whether the temporary is a directory that somebody has filled: ours are empty."""
         found = self.disk.stat(entry.temporary)
-        return bool(found and found.kind is Kind.DIRECTORY and self.disk.scan(entry.temporary))
+        if found is None or found.kind is not Kind.DIRECTORY:
+            return False
+        try:
+            return bool(self.disk.scan(entry.temporary))
+        except PermissionError:
+            return True  # to be dealt with as if it were: whoever keeps it opens it
 
     def keep_temporary(self, entry: JournalEntry) -> None:
         """Move to the history what stands under the temporary's name, which nobody has hashed."""
@@ -363,6 +352,8 @@ class Placer:
         """Move what was taken from `path` to the history; of a directory, which the history does
         not hold, all that is in it."""
         if found.kind is Kind.DIRECTORY:
+            if found.mode & OPEN != OPEN:  # and it goes nowhere else
+                self.disk.set_metadata(temporary, found.mode | OPEN, None)
             for name, below in self.disk.scan(temporary):
                 self.keep(f"{temporary}/{name}", f"{path}/{name}", below, b"")
             self.disk.remove_directory(temporary)
@@ -380,19 +371,3 @@ class Placer:
     def touch(self, path: str) -> None:
         """The name of `path` may have changed: its directory is to be flushed."""
         self.touched.add(path.rpartition("/")[0])
-
-
-@contextmanager
-def unfinished(path: str, at: str) -> Iterator[None]:
-    """While what stood at `path` is at `at`, a place from which it may be cleared away: where the
-    disk refuses, the batch has to stay open, so that the next recovery deals with it.
-
-    Raises `FlocksyError` for every `OSError`.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise FlocksyError(
-            f"{path}: what stood there is at {at} in the box and has to stay there for now:"
-            f" {describe(error)}"
-        ) from error

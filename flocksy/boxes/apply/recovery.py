@@ -31,8 +31,8 @@ from flocksy.boxes.apply.placing import (
     BlockedError,
     ChangedError,
     Placer,
-    unfinished,
 )
+from flocksy.boxes.apply.remedies import unfinished
 from flocksy.boxes.disk.port import ModeRefusedError, Stat, is_one_file
 from flocksy.boxes.disk.spelling import Spelling
 from flocksy.boxes.scan.looking import says
@@ -119,6 +119,7 @@ def close_again(
         return
     # Of a directory that the batch itself brings the mode has been set with its entry.
     brought = {one.path for one in entries if one.brings_directory}
+    made = {one.after.inode for one in entries if one.after and one.brings_directory}
     found_with = modes_found(entries)
     above = {one for entry in entries for one in (entry.path, *ancestors(entry.path))} - brought
 
@@ -131,6 +132,8 @@ def close_again(
             found = placer.look(folder)
             if found is None or found.kind is not Kind.DIRECTORY:
                 return
+            if placer.capabilities.stable_inodes and found.inode in made:
+                return  # its old name, to this disk
             placer.touched.add(folder)  # closed again or not, nobody has flushed it yet
             if found.mode == mode | OPEN:
                 placer.dress(folder, found, replace(found.entry(b""), mode=mode))

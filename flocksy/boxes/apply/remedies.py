@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flocksy.errors import FlocksyError
 
 
 def describe(error: OSError) -> str:
@@ -14,6 +18,22 @@ def describe(error: OSError) -> str:
 def is_full(error: OSError) -> bool:
     """Whether there is no room: then everything that needs room has to wait."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def unfinished(path: str, at: str) -> Iterator[None]:
+    """While what stood at `path` is at `at`, a place from which it may be cleared away: where the
+    disk refuses, the batch has to stay open, so that the next recovery deals with it.
+
+    Raises `FlocksyError` for every `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise FlocksyError(
+            f"{path}: what stood there is at {at} in the box and has to stay there for now:"
+            f" {describe(error)}"
+        ) from error
 
 
 UNFIT = frozenset((errno.ENAMETOOLONG, errno.EILSEQ, errno.EXDEV))
