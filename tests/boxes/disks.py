@@ -74,6 +74,15 @@ class Dying(RealDisk):
         self._step()
         super().flush_directory(path)
 
+    def flush_later(self, path: str) -> Callable[[], None]:
+        flush = super().flush_later(path)
+
+        def stepping() -> None:
+            self._step()
+            flush()
+
+        return stepping
+
 
 class Steps(Dying):
     """The same on a file system that cannot exchange in one step."""

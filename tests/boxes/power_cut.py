@@ -25,6 +25,7 @@ from pathlib import Path
 
 from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.boxes.disk.port import Stat
+from flocksy.sync.version import Kind
 
 MAX_INDEXES = 6
 """Copies kept of the index since its last durable transaction."""
@@ -281,6 +282,17 @@ class RecordedDisk(RealDisk):
         super().flush_directory(path)
         if self.record is not None:
             self.record.flushed_directory(path)
+
+    def flush_later(self, path: str) -> Callable[[], None]:
+        found, flush = self.stat(path), super().flush_later(path)
+
+        def recording() -> None:
+            flush()
+            if self.record is not None and found is not None:
+                is_file = found.kind is Kind.FILE
+                (self.record.flushed_file if is_file else self.record.flushed_directory)(path)
+
+        return recording
 
     def flush_all(self) -> bool:
         done = super().flush_all()

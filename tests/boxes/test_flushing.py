@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -38,6 +38,15 @@ class Noting(RealDisk):
     def flush_directory(self, path: str) -> None:
         super().flush_directory(path)
         self._note(path)
+
+    def flush_later(self, path: str) -> Callable[[], None]:
+        flush = super().flush_later(path)
+
+        def noting() -> None:
+            flush()
+            self._note(path)
+
+        return noting
 
     def flush_all(self) -> bool:
         self.done.append(("all", 0))

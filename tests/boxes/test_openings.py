@@ -32,10 +32,11 @@ from tests.boxes.test_permissions import (
     nothing_is_lost,
     ordinarily,
     own_place,
+    quick_place,
 )
 from tests.boxes.test_power_cut import RecordedJournal
 
-__all__ = ["own_place"]
+__all__ = ["own_place", "quick_place"]
 
 
 class Modes(RealDisk):
@@ -115,19 +116,19 @@ def all_deaths(own_place: Path, batch: Callable[[Bench], None], known: int, mode
 
 @pytest.mark.parametrize(("known", "mode"), KNOWN)
 def test_death_while_a_directory_is_open_that_somebody_had_closed(
-    own_place: Path, known: int, mode: int
+    quick_place: Path, known: int, mode: int
 ) -> None:
     """It gets back what it was found with, and not what the index knows."""
 
     def batch(bench: Bench) -> None:
         bench.apply(bench.put("d/f", b"2"), bench.put("d/e/f", b"2"), bench.remove("d/g"))
 
-    ordinarily(lambda: all_deaths(own_place, batch, known, mode))
+    ordinarily(lambda: all_deaths(quick_place, batch, known, mode))
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o300])
 def test_death_while_a_directory_is_open_to_be_flushed(
-    own_place: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+    quick_place: Path, monkeypatch: pytest.MonkeyPatch, mode: int
 ) -> None:
     """Where the system cannot flush a disk as a whole."""
     monkeypatch.setattr(Dying, "flush_all", lambda _: False)
@@ -135,7 +136,31 @@ def test_death_while_a_directory_is_open_to_be_flushed(
     def batch(bench: Bench) -> None:
         bench.apply(bench.put("d/f", b"2"), bench.put("d/e/f", b"2"))
 
-    ordinarily(lambda: all_deaths(own_place, batch, 0o755, mode))
+    ordinarily(lambda: all_deaths(quick_place, batch, 0o755, mode))
+
+
+def test_what_is_above_is_opened_to_flush_what_is_below_and_journalled(own_place: Path) -> None:
+    """Also where somebody has closed it since all else was done."""
+
+    class Late(RealDisk):
+        mode = 0o755
+
+        def flush_all(self) -> bool:
+            os.chmod(os.path.join(self.root, "d"), self.mode)
+            return False
+
+    def do() -> None:
+        (own_place / "box").mkdir()
+        bench = Bench(own_place, disk := Late(str(own_place / "box")))
+        bench.apply(bench.make_directory("d"), bench.make_directory("d/e", 0o300))
+        disk.mode = 0o555
+        bench.applier._journal = journal = Listing(bench.index)
+        assert all_done(bench.apply(bench.put("d/e/f", b"2")))
+        assert journal.paths == [["d/e"], ["d/e/f"], ["d"]]
+        assert shown(bench, "d") == 0o555
+        bench.close()
+
+    ordinarily(do)
 
 
 def test_a_directory_of_somebody_else_keeps_no_box_shut(
@@ -412,6 +437,37 @@ def test_the_power_goes_once_the_journal_has_forgotten_a_look(own_place: Path) -
             again = Bench(place, RestoredDisk(str(place / "box"), cut))
             finish(again.applier.recover())
             assert shown(again, "d") == 0o000, number
+            again.close()
+        bench.close()
+
+    ordinarily(do)
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o300])
+def test_what_cannot_be_read_is_flushed_once_it_is_closed_again(
+    own_place: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    """Where the system cannot flush a disk as a whole: flushed while it is open, it may be open
+    after a power cut, and the index, which has learnt of the end of the batch, knows of nothing."""
+    monkeypatch.setattr(RecordedDisk, "flush_all", lambda _: False)
+
+    def do() -> None:
+        (own_place / "box").mkdir()
+        disk = RecordedDisk(str(own_place / "box"))
+        bench = Bench(own_place, disk)
+        bench.apply(bench.make_directory("d", mode), bench.put("d/f", b"1"))
+        record = PowerRecord(own_place / "box", own_place / "index.sqlite", random.Random(1))
+        journal = RecordedJournal(bench.index)
+        disk.record = journal.record = record
+        bench.applier = Applier(disk, journal, bench.history, bench, bench.capabilities)
+        assert all_done(bench.apply(bench.put("d/f", b"2")))
+        for number in range(20):
+            cut, place = record.cut(), own_place / str(number)
+            place.mkdir()
+            cut.restore(place / "box", place / "index.sqlite")
+            again = Bench(place, RestoredDisk(str(place / "box"), cut))
+            finish(again.applier.recover())
+            assert shown(again, "d") == mode, number
             again.close()
         bench.close()
 

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, NoReturn
 
@@ -472,6 +473,10 @@ class SimulatedDisk:
         number = directory.number
         self._commit([change for change in self._changes if number in change.directories])
         self._durable(directory)
+
+    def flush_later(self, path: str) -> Callable[[], None]:
+        is_file = self._existing(path).kind is Kind.FILE
+        return partial(self.flush_file if is_file else self.flush_directory, path)
 
     def flush_all(self) -> bool:
         self._step("")

@@ -8,12 +8,10 @@ reads as a change that somebody has made here, and is undone for the whole flock
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
-from functools import partial
 
 from flocksy.boxes.apply.batch import Step, guarded
-from flocksy.boxes.apply.insisting import OPEN, insist
 from flocksy.boxes.apply.pace import in_thread
 from flocksy.boxes.apply.placing import Placer
 from flocksy.boxes.disk.port import Disk
@@ -58,28 +56,35 @@ def flush_places(disk: Disk, placer: Placer) -> Generator[float, None, None]:
             return disk.flush_all()
         return True
 
-    def insisting() -> None:
-        for folder in folders:
-            with suppress(FileNotFoundError, PermissionError):  # another's: we did not open it
-                insist(disk, f"{folder}/", partial(disk.flush_directory, folder), None)
-        for path in files:
-            with suppress(PermissionError):  # its own mode: there is no other call
-                insist(disk, path, partial(_flush_file, disk, path), None)
-
     if (folders or files) and not (yield from in_thread(flush)):
-        _note_closed(placer, folders)
-        yield from in_thread(insisting)
+        yield from _flush_closed(placer)
 
 
-def _note_closed(placer: Placer, folders: Sequence[str]) -> None:
-    """For the journal, which no other thread may write to, of those that are to be opened there."""
-    for folder in folders:
-        found = None
-        with suppress(PermissionError):
-            found = placer.look(folder)
-        is_closed = found and found.kind is Kind.DIRECTORY and found.mode & OPEN != OPEN
-        if found and is_closed and placer.before_opening is not None:
-            placer.before_opening(folder, found.mode)
+def _flush_closed(placer: Placer) -> Generator[float, None, None]:
+    """All of them, where a mode denies some to ourselves: opened for the instant in which a handle
+    of one is opened, and flushed by that once what is above it is closed again. Deepest first: what
+    was opened for the others is to be flushed in its turn."""
+    done: set[str] = set()
+    for path in sorted(placer.dressed):
+        yield from _flush_by_handle(placer, path, path)
+    while left := placer.touched - done:
+        folder = max(left)
+        done.add(folder)
+        yield from _flush_by_handle(placer, folder, f"{folder}/" if folder else folder)
+
+
+def _flush_by_handle(placer: Placer, path: str, inside: str) -> Generator[float, None, None]:
+    def opened() -> Callable[[], None] | None:
+        found = placer.disk.stat(path)
+        is_ours = found is not None and found.kind in (Kind.FILE, Kind.DIRECTORY)
+        return placer.disk.flush_later(path) if is_ours else None
+
+    flush = None
+    # Gone; another's; or a file that its own mode closes, for which there is no other call.
+    with suppress(FileNotFoundError, PermissionError):
+        flush = placer.insist(inside, opened)
+    if flush is not None:
+        yield from in_thread(flush)
 
 
 def _flush_file(disk: Disk, path: str) -> None:

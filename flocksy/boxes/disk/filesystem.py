@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 
@@ -246,6 +246,19 @@ class RealDisk:
     def flush_directory(self, path: str) -> None:
         with self._directory(path) as handle:
             files.flush_directory(handle)
+
+    def flush_later(self, path: str) -> Callable[[], None]:
+        flags = os.O_RDONLY | opening.O_NOFOLLOW | opening.O_NONBLOCK | opening.O_CLOEXEC
+        descriptor = self._open(path or ".", flags)
+
+        def flush() -> None:
+            try:
+                is_directory = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+                (files.flush_directory if is_directory else os.fsync)(descriptor)
+            finally:
+                os.close(descriptor)
+
+        return flush
 
     def flush_all(self) -> bool:
         return files.sync_filesystem(self._root_fd)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -213,6 +213,11 @@ class Disk(Protocol):
 
     def flush_directory(self, path: str) -> None:
         """Make the names in a directory, and its mode, durable."""
+        ...
+
+    def flush_later(self, path: str) -> Callable[[], None]:
+        """Open a file or directory; what is returned flushes it, whatever closes it meanwhile, and
+        closes the handle. To be called once."""
         ...
 
     def flush_all(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from flocksy.boxes.disk.filesystem import RealDisk
@@ -164,6 +164,10 @@ class FollowingDisk:
     def flush_directory(self, path: str) -> None:
         self._refuse(path)
         self._box.flush_directory(path)
+
+    def flush_later(self, path: str) -> Callable[[], None]:
+        self._refuse(path)
+        return self._box.flush_later(path)
 
     def _refuse(self, *paths: str) -> None:
         for path in paths:
