@@ -126,6 +126,17 @@ def test_death_while_a_directory_is_open_that_somebody_had_closed(
     ordinarily(lambda: all_deaths(quick_place, batch, known, mode))
 
 
+def test_death_while_a_directory_is_open_that_gets_a_mode_and_had_got_another(
+    quick_place: Path,
+) -> None:
+    """Without the death theirs stays."""
+
+    def batch(bench: Bench) -> None:
+        bench.apply(bench.set_metadata("d", 0o750), bench.put("d/f", b"2"))
+
+    ordinarily(lambda: all_deaths(quick_place, batch, 0o755, 0o000))
+
+
 @pytest.mark.parametrize("mode", [0o000, 0o300])
 def test_death_while_a_directory_is_open_to_be_flushed(
     quick_place: Path, monkeypatch: pytest.MonkeyPatch, mode: int

@@ -52,7 +52,7 @@ from flocksy.boxes.apply.flushing import flush_contents, flush_places
 from flocksy.boxes.apply.folders import make_folders, remake_folders
 from flocksy.boxes.apply.history import History
 from flocksy.boxes.apply.journal import Applied, Journal, JournalEntry
-from flocksy.boxes.apply.openings import Openings
+from flocksy.boxes.apply.openings import Openings, closed_by_others
 from flocksy.boxes.apply.pace import SLICE_S, each
 from flocksy.boxes.apply.placing import (
     INCOMING,
@@ -111,7 +111,9 @@ class Applier:
         finished: list[Applied] = []
         linked: dict[int, str] = {}
         noted = self._journal.recover()
-        entries = [entry for entry in noted if not entry.is_look]
+        theirs = closed_by_others(noted)
+        rescan.extend(theirs)
+        entries = [entry for entry in noted if not (entry.is_look or entry.path in theirs)]
         Openings(placer, self._journal, [entry.path for entry in noted]).journalled(noted)
         self._history.remake(entry.kept_as for entry in entries)
         spelling = Spelling(self._disk) if self._capabilities.respelling else None

@@ -87,6 +87,20 @@ class Openings:
         return modes
 
 
+def closed_by_others(entries: Sequence[JournalEntry]) -> set[str]:
+    """Directories that the batch was to give a mode, and that had another one already than whoever
+    planned it saw: without the crash it would have left them alone."""
+    modes = modes_found([one for one in entries if one.is_look])
+    return {
+        one.path
+        for one in entries
+        if one.brings_directory
+        and not one.temporary  # what may lie there is dealt with in any case
+        and one.before is not None
+        and modes.get(one.path, one.before.mode) != one.before.mode
+    }
+
+
 def modes_found(entries: Sequence[JournalEntry]) -> dict[str, int]:
     """The modes that directories were last found with before they were opened."""
     return {one.path: one.mode for one in entries if one.mode is not None}

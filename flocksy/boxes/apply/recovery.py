@@ -23,7 +23,7 @@ from dataclasses import replace
 from flocksy.boxes.apply.attributes import bring
 from flocksy.boxes.apply.insisting import OPEN, is_closed
 from flocksy.boxes.apply.journal import Applied, JournalEntry
-from flocksy.boxes.apply.openings import modes_found
+from flocksy.boxes.apply.openings import closed_by_others, modes_found
 from flocksy.boxes.apply.pace import each
 from flocksy.boxes.apply.placing import (
     INCOMING,
@@ -118,7 +118,7 @@ def close_again(
     if not placer.capabilities.mode_bits:
         return
     # Of a directory that the batch itself brings the mode has been set with its entry.
-    brought = {one.path for one in entries if one.brings_directory}
+    brought = {one.path for one in entries if one.brings_directory} - closed_by_others(entries)
     made = {one.after.inode for one in entries if one.after and one.brings_directory}
     found_with = modes_found(entries)
     above = {one for entry in entries for one in (entry.path, *ancestors(entry.path))} - brought
