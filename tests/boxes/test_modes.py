@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -152,6 +153,109 @@ def test_an_archive_receives_and_never_deletes(flock: Choosing) -> None:
     flock.write(0, "b", "again")
     flock.settle()
     assert flock.path(2, "b").read_text() == "again"
+
+
+class Keeping:
+    """A flock whose third node is an archive that keeps what the others have deleted."""
+
+    LEFT = frozenset({"moved", "here"})
+    """What the others still have."""
+    ALL = LEFT | {"folder", "folder/a", "folder/deep", "folder/deep/b", "c", "link", "renamed"}
+
+    def __init__(self, flock: Choosing) -> None:
+        self.flock = flock
+        for name in ("folder/a", "folder/deep/b", "c", "renamed", "here"):
+            flock.write(0, name, name)
+        flock.path(0, "link").symlink_to("here")
+        flock.settle_equal()
+        take_mode(flock, 2, Mode.ARCHIVE)
+        shutil.rmtree(flock.path(0, "folder"))
+        flock.path(0, "c").unlink()
+        flock.path(0, "link").unlink()
+        flock.path(0, "renamed").rename(flock.path(0, "moved"))
+        flock.settle()
+        self.check()
+
+    def check(self) -> None:
+        """Nothing has gone here, nothing has come back elsewhere, and nothing is left to do."""
+        flock = self.flock
+        assert flock.tree(0) == flock.tree(1) == self.LEFT
+        assert flock.tree(2) == self.ALL
+        for name in ("folder/a", "folder/deep/b", "c", "renamed", "here"):
+            assert flock.path(2, name).read_text() == name
+        assert flock.box(2).settled
+        assert not flock.box(2).problems
+        assert not flock.box(2).set_aside.changes(10), "nobody has changed anything here"
+        assert not flock.history(2)
+        flock.stay_settled()
+
+
+def test_an_archive_keeps_over_a_restart(flock: Choosing) -> None:
+    keeping = Keeping(flock)
+    for end in (flock.stop, flock.kill):
+        end(2)
+        flock.restart(2)
+        flock.settle()
+        keeping.check()
+
+
+def test_an_archive_keeps_when_it_is_adopted(flock: Choosing) -> None:
+    """Its disk is of unknown past then, and the flock says of what it keeps that it was deleted."""
+    keeping = Keeping(flock)
+    flock.nodes[2].keeper.adopt("box", flock.now)
+    flock.settle()
+    keeping.check()
+    flock.write(1, "folder/a", "made anew")
+    flock.settle()
+    assert flock.path(2, "folder/a").read_text() == "made anew"
+    assert [one.read_text() for one in flock.history(2)] == ["folder/a"]
+
+
+@pytest.mark.parametrize("lost", ["gone", "damaged"])
+def test_an_archive_keeps_when_its_index_is_lost(flock: Choosing, lost: str) -> None:
+    keeping = Keeping(flock)
+    flock.stop(2)
+    for found in (flock.root / "state2").glob("box.sqlite*"):
+        found.unlink()
+    if lost == "damaged":
+        (flock.root / "state2" / "box.sqlite").write_bytes(b"no database" * 1000)
+    flock.restart(2)
+    if lost == "gone":
+        assert flock.kept(2).box is None
+        flock.nodes[2].keeper.adopt("box", flock.now)
+    flock.settle()
+    keeping.check()
+
+
+@pytest.mark.parametrize(("adopted", "whole"), [(False, False), (True, True)])
+def test_a_file_where_an_archive_keeps_a_folder(
+    flock: Choosing, adopted: bool, whole: bool
+) -> None:
+    """It is held back, until somebody clears the way on the archive."""
+    Keeping(flock)
+    flock.write(1, "folder", "a file now")
+    flock.settle()
+    if adopted:
+        flock.nodes[2].keeper.adopt("box", flock.now)
+        flock.settle()
+    assert flock.tree(0) == flock.tree(1) == {*Keeping.LEFT, "folder"}
+    assert flock.tree(2) == Keeping.ALL
+    assert flock.path(2, "folder/deep/b").read_text() == "folder/deep/b"
+    assert flock.box(2).problems.keys() == {"folder"}
+    assert "still has something in it" in flock.box(2).problems["folder"]
+    assert not flock.history(2)
+    if whole:
+        # A change made here, which is set aside like any other.
+        flock.path(2, "folder").rename(flock.root / "elsewhere")
+        flock.settle()
+        assert flock.box(2).set_aside.changes(10) == [Change("folder", "deleted")]
+        flock.box(2).revert(None)
+    else:
+        for below in flock.path(2, "folder").iterdir():
+            below.rename(flock.root / below.name)
+    flock.settle()
+    assert flock.path(2, "folder").read_text() == "a file now"
+    assert not flock.box(2).problems
 
 
 def test_a_mode_that_changed_asks_and_then_adopts(flock: Choosing) -> None:

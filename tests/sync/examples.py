@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from flocksy.sync.capabilities import Capabilities
+from tests.sync.archive_lives import archive_life
 from tests.sync.canopy import canopy, wander
 from tests.sync.flock_in_memory import FULL, Node
 from tests.sync.laws import join_laws, view_laws
@@ -77,4 +78,5 @@ EXAMPLES: tuple[Example, ...] = (
     own_corners,
     tagged_life,
     tags_one_at_a_time,
+    archive_life,
 )

@@ -433,4 +433,17 @@ MUTANTS = (
         "        is_news = merged != version.attributes",
         "        is_news = False",
     ),
+    # What a node does that only receives.
+    Mutant(
+        "an archive deletes what the flock has deleted",
+        "planner",
+        "if self._keeps or (self._ignore_symlinks and",
+        "if (self._ignore_symlinks and",
+    ),
+    Mutant(
+        "who only receives tells what was changed there",
+        "commit",
+        "        if self._receives_only:\n            return\n        if attributes is None:",
+        "        if attributes is None:",
+    ),
 )
