@@ -17,13 +17,14 @@ from flocksy.boxes.apply.applier import Applier
 from flocksy.boxes.apply.attributes import ATTRIBUTES, NO_ATTRIBUTES
 from flocksy.boxes.apply.history import History
 from flocksy.boxes.apply.journal import IndexJournal
+from flocksy.boxes.apply.placing import INCOMING, SCRATCH
 from flocksy.boxes.apply.probe import probe
 from flocksy.boxes.content.reader import ChunkReader
 from flocksy.boxes.content.scratch import Scratch
 from flocksy.boxes.content.staging import Staging
 from flocksy.boxes.disk import marker
 from flocksy.boxes.disk.filesystem import RealDisk
-from flocksy.boxes.disk.port import Disk
+from flocksy.boxes.disk.port import PRIVATE, Disk
 from flocksy.boxes.guard import MET
 from flocksy.boxes.scan.following import FollowingDisk
 from flocksy.boxes.scan.links import LINKS, SINCE, Links
@@ -31,10 +32,11 @@ from flocksy.boxes.scan.watcher import Watcher
 from flocksy.boxes.setup import BoxSetup, Mode, change_words
 from flocksy.errors import BoxError, FlocksyError, IndexDamaged
 from flocksy.index.database import note_damage
+from flocksy.index.journal import HISTORY
 from flocksy.index.renewal import renew
 from flocksy.index.store import BoxIndex
 from flocksy.sync.capabilities import Capabilities
-from flocksy.sync.version import Version
+from flocksy.sync.version import Kind, Version
 
 MODE = "mode"
 """Name under which the index remembers the mode that the box was opened in."""
@@ -123,6 +125,8 @@ def open_box(
     try:
         index = _open_index(setup, disk, words, now_ms)
         try:
+            if (reason := _no_folder_of_ours(disk, setup)) is not None:
+                raise BoxPausedError(reason)
             found = marker.look(
                 disk, setup.name, setup.path, setup.box_id, index, removable=setup.removable
             )
@@ -186,6 +190,21 @@ def _forgets_links(setup: BoxSetup, index: BoxIndex) -> bool:
     """Whether links were followed, and are not any more: then what the index knows of this disk
     speaks of something else than what is looked at from now on."""
     return not setup.follow_symlinks and index.remembered(LINKS) is not None
+
+
+def _no_folder_of_ours(disk: Disk, setup: BoxSetup) -> str | None:
+    """Why the box has to rest: something stands where a directory of ours is to be. Nothing is ever
+    written through a link, so that each path would fail, with words that lead nobody to the cause.
+    Raises `OSError`."""
+    for folder in (PRIVATE, INCOMING, SCRATCH, HISTORY):
+        found = disk.stat(folder)
+        if found is not None and found.kind is not Kind.DIRECTORY:
+            what = "a symbolic link" if found.kind is Kind.SYMLINK else "no directory"
+            return (
+                f"box {setup.name}: {setup.path}/{folder} is {what}, and has to be a directory of"
+                " its own: remove it, and put back what was there; the box goes on by itself"
+            )
+    return None
 
 
 def _mode(setup: BoxSetup, index: BoxIndex) -> Mode:
@@ -302,6 +321,8 @@ def still_ours(disk: Disk, setup: BoxSetup, index: BoxIndex) -> str | None:
         return str(error)
     with fresh:
         try:
+            if (reason := _no_folder_of_ours(fresh, setup)) is not None:
+                return reason
             found = marker.look(fresh, setup.name, setup.path, setup.box_id, index)
             if found.pauses or found.adopts:
                 return found.message or f"box {setup.name}: {setup.path} has lost its marker"

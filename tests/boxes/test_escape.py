@@ -10,16 +10,23 @@ from pathlib import Path
 
 import pytest
 
+from flocksy.boxes.content.reader import ChunkReader
 from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.boxes.scan.findings import Seen
 from flocksy.boxes.scan.looking import Look
 from flocksy.boxes.scan.walk import Walk
 from flocksy.errors import FlocksyError
+from flocksy.index.contents import Piece
 from flocksy.index.known import KnownTree
+from flocksy.sync.content import Chunk, build_list, chunk_id
 from flocksy.sync.operations import DiskOperation
+from flocksy.sync.trees import DiskEntry
+from flocksy.sync.version import Kind
+from flocksy.system import files
 from tests.boxes.bench import Bench, finish
 
 ROUNDS = 60
+READS = 2_000
 SECRET = b"nobody in the flock may ever see this"
 
 
@@ -147,6 +154,44 @@ def test_the_scanner_reads_nothing_outside(
             known.close()
     assert b"ours" in seen
     assert SECRET not in seen
+    bench.close()
+
+
+@pytest.mark.parametrize("kind", [RealDisk, Walking])
+def test_what_is_served_is_never_read_outside(
+    tmp_path: Path, outside: Path, kind: type[RealDisk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even to be found other than its id says, which is what would be left to hide it."""
+    (tmp_path / "box").mkdir()
+    bench = Bench(tmp_path, kind(str(tmp_path / "box")))
+    (bench.root / "d" / "deep").mkdir(parents=True)
+    ours = b"ours".ljust(len(SECRET))
+    piece = Piece(0, len(ours), chunk_id(ours))
+    root = build_list([Chunk(piece.id, piece.length)]).root
+    for name in ("d/f", "d/deep/f", "d/deep/g"):
+        (bench.root / name).write_bytes(ours)
+        bench.index.set_local(name, DiskEntry(Kind.FILE, 0o644, 1, len(ours), root))
+    bench.index.contents.put(root, [piece])
+    read: set[bytes] = set()
+    read_at = files.read_at
+
+    def noting(descriptor: int, length: int, offset: int) -> bytes:
+        data = read_at(descriptor, length, offset)
+        read.add(data)
+        return data
+
+    monkeypatch.setattr("flocksy.boxes.content.reader.files.read_at", noting)
+    reader = ChunkReader(bench.disk, bench.index.contents)
+    served: set[bytes] = set()
+    with swapping(bench.root, outside, "d", "d/deep"):
+        for _ in range(READS):
+            chunk = reader.read(piece.id)
+            if chunk is not None:
+                served.add(chunk.data)
+            reader.close()  # to be opened anew
+    assert served == {ours}
+    assert read == {ours}
+    assert reader.changed() <= {"d/f", "d/deep/f", "d/deep/g"}
     bench.close()
 
 
