@@ -172,12 +172,15 @@ def test_with_no_node_running(rig: Rig) -> None:
     assert "does not run" in told["note"]
     assert len(told["versions"]) == 3
     assert "does not run" in command(three, "deleted")
-    assert "no conflicts" in command(three, "conflicts")
+    listed = command(three, "conflicts")
+    assert "no conflicts" in listed
+    assert "does not run" in listed
     assert "not on this disk" in command(three, "restore", str(three.box / "only there"), status=1)
     assert "nothing waited" in command(three, "approve")
     before = os.stat(one.box / "offline.txt").st_mode
-    command(three, "restore", str(three.box / "gone.bin"))
-    command(three, "restore", str(path), "--at", told["versions"][2]["id"])
+    for words in ((str(three.box / "gone.bin"),), (str(path), "--at", told["versions"][2]["id"])):
+        said = command(three, "restore", *words)
+        assert "does not run: the others get it when it does" in said
     assert path.read_text() == "first"
     assert (three.box / "gone.bin").read_bytes() == random_bytes(50 * KIB, 7)
     rig.start(three)
