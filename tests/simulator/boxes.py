@@ -264,6 +264,9 @@ class BoxFlock(Flock):
         self._had: list[set[bytes]] = [set() for _ in range(plan.nodes)]
         """Contents that were in box or history of a node for good, and that no hand has taken away.
         (What a batch brings is not promised before it is flushed.)"""
+        self._left: list[set[bytes]] = [set() for _ in range(plan.nodes)]
+        """Those that came there while the node was down: a crash has left what a batch had brought,
+        and the recovery may take it from there again."""
         self._digests: dict[tuple[int, int, int], bytes] = {}
         self._handled: list[set[tuple[str, tuple[object, ...] | None]]] = [
             set() for _ in range(plan.nodes)
@@ -705,12 +708,24 @@ class BoxFlock(Flock):
 
     def _look(self, *, everywhere: bool = True) -> None:
         for lane, had in enumerate(self._had):
+            node = self.nodes[lane]
+            is_open = isinstance(node.box, RealBoxes) and node.box.box is not None
+            kept = self._contents(lane, everywhere=False)
             gone = had - self._contents(lane, everywhere=everywhere)
+            if taken := gone & self._left[lane]:
+                # It was the flock's, and others have replaced it since.
+                others = (one for one in range(self.plan.nodes) if one != lane)
+                taken &= set().union(*(self._contents(one, everywhere=False) for one in others))
+                had -= taken
+                gone -= taken
             if gone:
                 raise BrokenPromiseError(
                     f"node {lane} has lost content: {[one.hex() for one in gone]}"
                 )
-            had |= self._durable_contents(lane) & self._contents(lane, everywhere=False)
+            found = self._durable_contents(lane) & kept
+            self._left[lane] -= kept if is_open else set()
+            self._left[lane] |= set() if node.up else found - had
+            had |= found
 
     def _watch_contents(self) -> None:
         self._look()

@@ -59,6 +59,7 @@ class Inode:
     changes: int = 0
     taken_from: str = ""
     """The path from which an exchange took it last, unless one has brought it back."""
+    durable_taken_from: str = ""
 
 
 @dataclass(slots=True)
@@ -67,6 +68,8 @@ class _Change:
 
     directories: frozenset[int]
     entries: tuple[tuple[Inode, str, Inode | None], ...]
+    taken: tuple[tuple[Inode, str], ...] = ()
+    """What an exchange has taken, and from where, as in `Inode.taken_from`."""
 
 
 class SimulatedDisk:
@@ -182,6 +185,8 @@ class SimulatedDisk:
         self._dressed.clear()
         self._restore(self._top)
         self._sweep()
+        for _, inode in self.walk():
+            inode.taken_from = inode.durable_taken_from
 
     def _restore(self, directory: Inode) -> None:
         directory.entries = dict(directory.durable_entries)
@@ -379,8 +384,14 @@ class SimulatedDisk:
         if ours is theirs:
             return
         ours.ctime_ns = theirs.ctime_ns = self._wall_ns()
-        ours.taken_from, theirs.taken_from = "", path
-        self._change([(first, first_name, theirs), (second, second_name, ours)], temporary, path)
+        taken = ((ours, ""), (theirs, path))
+        for inode, taken_from in taken:
+            inode.taken_from = taken_from
+        entries: list[tuple[Inode, str, Inode | None]] = [
+            (first, first_name, theirs),
+            (second, second_name, ours),
+        ]
+        self._change(entries, temporary, path, taken=taken)
 
     def settle(self, temporary: str, path: str) -> str | None:
         del temporary, path
@@ -558,7 +569,11 @@ class SimulatedDisk:
         self._change([(directory, name, inode)], path)
 
     def _change(
-        self, entries: list[tuple[Inode, str, Inode | None]], *paths: str, also: int = 0
+        self,
+        entries: list[tuple[Inode, str, Inode | None]],
+        *paths: str,
+        also: int = 0,
+        taken: tuple[tuple[Inode, str], ...] = (),
     ) -> None:
         numbers = {also} if also else set()
         now_ns = self._wall_ns()
@@ -571,7 +586,7 @@ class SimulatedDisk:
                 directory.entries[name] = inode
                 if inode.kind is Kind.DIRECTORY:
                     numbers.add(inode.number)
-        self._changes.append(_Change(frozenset(numbers), tuple(entries)))
+        self._changes.append(_Change(frozenset(numbers), tuple(entries), taken))
         for path in paths:
             self._happened(path)
 
@@ -595,6 +610,8 @@ class SimulatedDisk:
                     directory.durable_entries[name] = inode
                     if inode.is_fresh:
                         inode.is_fresh, inode.durable_looks = False, None
+            for taken, taken_from in change.taken:
+                taken.durable_taken_from = taken_from
         self._changes = left[::-1]
 
     def _happened(self, path: str) -> None:
