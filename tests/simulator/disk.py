@@ -22,8 +22,10 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, NoReturn
 
+from flocksy.boxes.apply.placing import INCOMING, SCRATCH
 from flocksy.boxes.disk.port import MODE_BITS, PRIVATE, Stat
 from flocksy.errors import BoxError
+from flocksy.index.journal import HISTORY
 from flocksy.sync.attributes import decode_attributes, encode_attributes
 from flocksy.sync.version import Kind
 
@@ -60,6 +62,9 @@ class Inode:
     taken_from: str = ""
     """The path from which an exchange took it last, unless one has brought it back."""
     durable_taken_from: str = ""
+
+
+OUR_FOLDERS = (PRIVATE, INCOMING, SCRATCH, HISTORY)
 
 
 @dataclass(slots=True)
@@ -288,7 +293,8 @@ class SimulatedDisk:
     # ── the port ─────────────────────────────────────────────────────────────────────────────
 
     def stat(self, path: str) -> Stat | None:
-        self._glance(path)
+        if path not in OUR_FOLDERS:  # looked at all the time, and people have no hand in them
+            self._glance(path)
         inode = self.find(path)
         return None if inode is None else self.stat_of(inode)
 

@@ -15,6 +15,7 @@ from flocksy.boxes.apply.batch import Step, guarded
 from flocksy.boxes.apply.pace import in_thread
 from flocksy.boxes.apply.placing import Placer
 from flocksy.boxes.disk.port import Disk
+from flocksy.errors import FlocksyError
 from flocksy.sync.version import Kind
 
 FLUSH_SINGLY = 8
@@ -74,16 +75,22 @@ def _flush_closed(placer: Placer) -> Generator[float, None, None]:
 
 
 def _flush_by_handle(placer: Placer, path: str, inside: str) -> Generator[float, None, None]:
-    def opened() -> Callable[[], None] | None:
-        found = placer.disk.stat(path)
-        is_ours = found is not None and found.kind in (Kind.FILE, Kind.DIRECTORY)
-        return placer.disk.flush_later(path) if is_ours else None
+    flushes: list[Callable[[], None]] = []
 
-    flush = None
-    # Gone; another's; or a file that its own mode closes, for which there is no other call.
-    with suppress(FileNotFoundError, PermissionError):
-        flush = placer.insist(inside, opened)
-    if flush is not None:
+    def opened() -> None:
+        found = placer.disk.stat(path)
+        if found is not None and found.kind in (Kind.FILE, Kind.DIRECTORY):
+            flushes.append(placer.disk.flush_later(path))
+
+    try:
+        # Gone; another's; or a file that its own mode closes, for which there is no other call.
+        with suppress(FileNotFoundError, PermissionError):
+            placer.insist(inside, opened)
+    except FlocksyError:
+        for flush in flushes:
+            flush()  # else its handle would stay open
+        raise
+    for flush in flushes:
         yield from in_thread(flush)
 
 

@@ -66,12 +66,16 @@ def insist(
 
 
 def close(
-    disk: Disk, path: str, mode: int, before_opening: Callable[[str, int], None] | None
+    disk: Disk,
+    path: str,
+    mode: int,
+    before_opening: Callable[[str, int], None] | None,
+    inode: int | None = None,
 ) -> None:
-    """Give its mode back to a directory that was opened for an instant. Raises `FlocksyError` where
-    the disk does not let us."""
+    """Give its mode back to a directory that was opened for an instant, and to nothing else where
+    its `inode` is known. Raises `FlocksyError` where the disk does not let us."""
     try:
-        insist(disk, path, lambda: disk.set_metadata(path, mode, None), before_opening)
+        insist(disk, path, lambda: disk.set_metadata(path, mode, None, inode), before_opening)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         # Somebody has moved it away since, or it is another's by now. That undoes nothing of what
         # was done: the caller has to go on from there.

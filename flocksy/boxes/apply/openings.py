@@ -97,8 +97,15 @@ def closed_by_others(entries: Sequence[JournalEntry]) -> set[str]:
         if one.brings_directory
         and not one.temporary  # what may lie there is dealt with in any case
         and one.before is not None
-        and modes.get(one.path, one.before.mode) != one.before.mode
+        and modes.get(one.path, one.before.mode) not in (one.before.mode, _given(one))
     }
+
+
+def _given(entry: JournalEntry) -> int | None:
+    """The mode that the batch itself gives to a directory, which it may have opened once more since
+    (`after` is what was seen there while it was placed)."""
+    wanted = entry.synced.disk if entry.synced is not None else entry.after
+    return None if wanted is None else wanted.mode
 
 
 def modes_found(entries: Sequence[JournalEntry]) -> dict[str, int]:

@@ -253,6 +253,9 @@ def _placement(
         there, out = placer.disk.stat(entry.path), placer.disk.stat(entry.temporary)
     if there is None and entry.before is None and _is(placer, entry.temporary, out, after):
         # A new path, or one whose other spelling had to go first: its content may be nowhere else.
+        if out is not None and is_closed(out.entry(b"")):
+            # To move it changes its "..". The mode follows with the rest.
+            placer.disk.set_metadata(entry.temporary, out.mode | OPEN, None)
         try:
             placer.put(entry)
         except (ChangedError, BlockedError, OSError) as error:

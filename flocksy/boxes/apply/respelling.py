@@ -24,6 +24,7 @@ def rename_directory(placer: Placer, old: str, entry: JournalEntry) -> None:
     if found is None or found.kind is not Kind.DIRECTORY or found.mode & OPEN == OPEN:
         _rename(placer, old, entry)
         return
+    inode = found.inode if placer.capabilities.stable_inodes else None
     if placer.before_opening is not None:
         placer.before_opening(old, found.mode)
     try:
@@ -31,9 +32,7 @@ def rename_directory(placer: Placer, old: str, entry: JournalEntry) -> None:
         _rename(placer, old, entry)
         at = entry.path
     finally:
-        there = placer.look(at)
-        if there and there.kind is Kind.DIRECTORY and there.mode == found.mode | OPEN:
-            close(placer.disk, at, found.mode, placer.before_opening)
+        close(placer.disk, at, found.mode, placer.before_opening, inode)
 
 
 def _rename(placer: Placer, old: str, entry: JournalEntry) -> None:
