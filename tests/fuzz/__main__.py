@@ -2,9 +2,9 @@
 
     python -m tests.fuzz --minutes 60 --processes 2 [NAME ...]
 
-Keeps its growing corpus, the counts and what was found in `build/fuzz`. A target has one process at
-a time. An input that does harm ends the run of its target, until it is mended and its file is taken
-away.
+Keeps its growing corpus, the counts and what was found in `build/fuzz`. A target whose code has
+changed since (`sources.py`) is counted anew. A target has one process at a time. An input that does
+harm ends the run of its target, until it is mended and its file is taken away.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.fuzz import corpus
+from tests.fuzz import corpus, sources
 from tests.fuzz.table import TARGETS
 from tests.fuzz.target import Target
 
@@ -40,8 +40,13 @@ _EXECUTED = re.compile(r"(?m)^(?:stat::number_of_executed_units:\s+|#)(\d+)")
 
 @dataclass
 class Count:
-    """What became of one target so far."""
+    """What became of one target so far.
 
+    Args:
+        code: the digest of what was run; empty where that is not known.
+    """
+
+    code: str = ""
     executions: int = 0
     seconds: float = 0.0
     inputs: int = 0
@@ -55,10 +60,15 @@ class Count:
 
 
 def counts() -> dict[str, Count]:
-    """Of all targets, from earlier calls."""
+    """Of all targets as they are now, from earlier calls."""
     path = PLACE / "counts.json"
     kept = json.loads(path.read_text()) if path.exists() else {}
-    return {name: Count(**kept.get(name, {})) for name in TARGETS}
+    known = {}
+    for name, target in TARGETS.items():
+        code = sources.digest(target)
+        before = Count(**kept.get(name, {}))
+        known[name] = before if before.code == code else Count(code)
+    return known
 
 
 def sow(target: Target) -> Path:

@@ -16,7 +16,7 @@ from flocksy.config.settings import BoxSettings, Options, Symlinks
 from flocksy.errors import ConfigError
 from flocksy.sync import ignore as ignore_files
 from flocksy.sync.ignore import IGNORE_FILE, Ignore
-from tests.fuzz.target import DEEPER, Feed, Target, instead
+from tests.fuzz.target import Feed, Target, instead
 
 PLACE = "/nowhere/config"
 OPTIONS = Options(config=PLACE)
@@ -255,7 +255,7 @@ _SIGNS = (b"**/", b"/**", b"[!", b"\\", b"!")
 
 TARGETS = (
     Target("pattern", "sync/ignore.py", ignore, ignored_lines, 80, _SIGNS),
-    Target("ignore", "sync/ignore.py", ignore, ignores, 400, _SIGNS, DEEPER),
+    Target("ignore", "sync/ignore.py", ignore, ignores, 400, _SIGNS),
     Target("config", "config/load.py, original.py, toml_file.py", config, configs, 1000, _WORDS),
     Target("config_edit", "config/edit.py", edits, config_edits, 800, _WORDS),
 )

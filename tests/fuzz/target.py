@@ -11,8 +11,7 @@ DECODER = 10_000_000
 
 DEEPER = 1_000_000
 """Of a target that takes 0.1 to 2 ms for one input, since more than a decoder runs on it: an
-honest peer afterwards, many rounds, a key agreement, a file of many lines. The decoder in it has a
-target of its own."""
+honest peer afterwards, many rounds, a key agreement. The decoder in it has a target of its own."""
 
 
 GUIDES = {

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz import __main__ as runner
+from tests.fuzz import sources
 from tests.fuzz.table import TARGETS
 from tests.fuzz.target import Target
 
@@ -63,6 +64,21 @@ def test_each_has_what_it_needs_and_nothing_is_done_again(runs: Runs, tmp_path: 
     assert runs.slices.total() == 7
     assert runner.main((*ARGUMENTS, "--executions", "11000000")) == 0
     assert runs.slices == {"cell": 4, "record": 4, "stream": 4}
+
+
+def test_what_was_counted_for_other_code_counts_no_more(runs: Runs, tmp_path: Path) -> None:
+    assert runner.main(ARGUMENTS) == 0
+    path = tmp_path / "counts.json"
+    kept = json.loads(path.read_text())
+    kept["cell"]["code"] = "of another decoder"
+    del kept["stream"]["code"]  # as it was written before code was looked at
+    path.write_text(json.dumps(kept))
+    assert runner.main(ARGUMENTS) == 0
+    assert runs.slices == {"cell": 6, "record": 3, "stream": 2}
+    kept = json.loads(path.read_text())
+    for name in ("cell", "record", "stream"):
+        assert kept[name]["executions"] == TARGETS[name].goal
+        assert kept[name]["code"] == sources.digest(TARGETS[name])
 
 
 def test_what_does_harm_is_told_and_not_run_again(runs: Runs, tmp_path: Path) -> None:
