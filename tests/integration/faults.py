@@ -22,6 +22,7 @@ from flocksy.testing.rig import RigNode, wait_until
 from flocksy.testing.stage import missing
 from flocksy.testing.switch import Switch
 from tests.integration.flock import rig_of_three
+from tests.integration.membership import CHANGES, flock_before
 from tests.integration.world import (
     BURST_BYTES,
     CATCH_SECONDS,
@@ -363,6 +364,9 @@ def main() -> int:
             with networked(count, given.seed) as (world, switch):
                 for fault in some:
                     _tell(world, fault.__name__, lambda w, f=fault, s=switch: f(w, s))
+    for change in (change for change in CHANGES if _chosen(change.__name__, given.words)):
+        with flock_before(change, given.seed) as (world, flock):
+            _tell(world, change.__name__, lambda w, c=change, f=flock: c(w, f))
     print("all well")
     return 0
 
