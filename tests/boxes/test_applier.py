@@ -652,6 +652,32 @@ class Failing(RealDisk):
         super().flush_file(path)
 
 
+def test_what_was_brought_and_cannot_be_looked_at_is_noted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unsaid, the next scan would take it for somebody's."""
+    stat, move = bench.disk.stat, bench.disk.move
+    refuses: set[str] = set()
+
+    def refuse(path: str) -> object:
+        if path in refuses:
+            raise OSError(errno.EIO, "Input/output error")
+        return stat(path)
+
+    def moved(source: str, target: str) -> None:
+        move(source, target)
+        refuses.add(target)
+
+    monkeypatch.setattr(bench.disk, "stat", refuse)
+    monkeypatch.setattr(bench.disk, "move", moved)
+    operation = bench.put("f", b"1")
+    report = bench.apply(operation)
+    assert "f" in report.rescan
+    synced = bench.index.synced("f")
+    assert synced is not None and synced.heads == operation.synced_heads
+    assert synced.disk is not None and synced.disk.root == root_of(b"1")
+
+
 @pytest.mark.parametrize(
     ("number", "words"),
     [

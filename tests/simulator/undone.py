@@ -70,13 +70,6 @@ UNDONE = (
         plan="edited_between_two_cuts",
     ),
     Mutant(
-        "what was brought and cannot be read back is not noted",
-        "flocksy.boxes.apply.applier",
-        "            found, is_same = None, False\n",
-        "            raise\n",
-        plan="brought_and_not_read_back",
-    ),
-    Mutant(
         "a change of what was brought passes for one of what the history refused",
         "flocksy.boxes.apply.placing",
         "            if found and before and entry.kept_as and self.same(",
