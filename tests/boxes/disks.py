@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from flocksy.boxes.apply.journal import Applied, IndexJournal
@@ -13,7 +14,7 @@ from flocksy.boxes.disk.port import Stat
 from flocksy.index.journal import Kept
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.version import Kind
-from tests.boxes.bench import Bench
+from tests.boxes.bench import Bench, finish
 
 
 class Died(BaseException):
@@ -82,6 +83,16 @@ class Dying(RealDisk):
             flush()
 
         return stepping
+
+
+def recover_in_two(bench: Bench, disk: Dying, calls: int) -> None:
+    """Recover, dying in it at one of several calls, and once more."""
+    disk.calls_left = 4 + calls % 7  # four make the folders
+    with suppress(Died):
+        finish(bench.applier.recover())
+    disk.calls_left = None
+    finish(bench.applier.recover())
+    assert not bench.index.journal.open_rows()
 
 
 class Steps(Dying):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,23 +10,13 @@ import pytest
 from flocksy.boxes.apply.age import DAY_MS, MOST_AWAY_MS, SELDOM_MS
 from flocksy.boxes.apply.history import RETENTION_DAYS
 from flocksy.boxes.upkeep import PRUNE_SECONDS
-from flocksy.system import clocks
 from tests.boxes.flock_of_boxes import Flock, spool
 from tests.boxes.test_lockstep import copies, noise
-from tests.boxes.test_upkeep import FlockOfOneClock
+from tests.boxes.test_upkeep import flock
 
-__all__ = ["spool"]
+__all__ = ["flock", "spool"]
 
 AWAY_DAYS = RETENTION_DAYS + 10
-
-
-@pytest.fixture
-def flock(tmp_path: Path, spool: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flock]:
-    flocks: list[Flock] = []
-    monkeypatch.setattr(clocks, "elapsed_ns", lambda: int(flocks[0].now * 1e9) if flocks else 0)
-    with FlockOfOneClock(tmp_path, spool) as made:
-        flocks.append(made)
-        yield made
 
 
 def let_days_pass(flock: Flock, days: int) -> None:

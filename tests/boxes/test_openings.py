@@ -20,9 +20,11 @@ from flocksy.boxes.apply.journal import IndexJournal, JournalEntry
 from flocksy.boxes.apply.placing import INCOMING
 from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.boxes.disk.port import Stat
+from flocksy.errors import FlocksyError
 from flocksy.sync.capabilities import Capabilities
+from flocksy.sync.operations import DiskOperation
 from tests.boxes.bench import Bench, finish
-from tests.boxes.disks import Died, Dying, Folding
+from tests.boxes.disks import Died, Dying, Folding, recover_in_two
 from tests.boxes.power_cut import PowerRecord, RecordedDisk, RestoredDisk
 from tests.boxes.test_attributes import BLUE, RED, WANTING, results, skip_without
 from tests.boxes.test_flushing import Noting, noting
@@ -99,12 +101,7 @@ def all_deaths(own_place: Path, batch: Callable[[Bench], None], known: int, mode
         with suppress(Died):
             batch(bench)
             done = True
-        disk.calls_left = 4 + calls % 7  # four make the folders
-        with suppress(Died):
-            finish(bench.applier.recover())
-        disk.calls_left = None
-        finish(bench.applier.recover())
-        assert not bench.index.journal.open_rows()
+        recover_in_two(bench, disk, calls)
         assert [shown(bench, path) for path in ("d", "d/e")] == [mode, mode], calls
         nothing_is_lost(bench, "d/f", "d/g", "d/e/f", "d/e/g")
         bench.close()
@@ -370,6 +367,142 @@ def test_a_closed_directory_on_its_way_to_another_case_keeps_no_box_shut(
         assert bench.paths() == {"D"}
         assert not bench.temporaries()
         assert set(bench.kept().values()) == {b"1"}
+        bench.close()
+
+    ordinarily(do)
+
+
+def on_its_way(place: Path, disk: Folding) -> tuple[Bench, list[DiskOperation]]:
+    """A closed directory, and what gives it another case."""
+    bench = Bench(place, disk, Capabilities(case_folding=True))
+    bench.apply(bench.make_directory("d"), bench.put("d/f", b"1"))
+    bench.apply(bench.set_metadata("d", 0o555))
+    batch: list[DiskOperation] = [bench.make_directory("D"), bench.put("D/f", b"2")]
+    return bench, [*batch, bench.remove("d/f"), bench.remove("d")]
+
+
+def everything(bench: Bench) -> set[bytes]:
+    """The contents of the box and of its history."""
+    files = [path for path in bench.paths() if (bench.root / path).is_file()]
+    return {bench.read(path) for path in files} | set(bench.kept().values())
+
+
+def test_a_closed_directory_on_its_way_comes_to_its_name(own_place: Path) -> None:
+    """Also where it shows its mode again, since the power took the opening and not the move."""
+
+    def do() -> None:
+        (own_place / "box").mkdir()
+        bench, batch = on_its_way(own_place, Going(str(own_place / "box")))
+        with pytest.raises(Died):
+            bench.apply(*batch)
+        (moved,) = (one for one in (bench.root / INCOMING).iterdir() if one.is_dir())
+        os.chmod(moved, 0o555)
+        finish(bench.applier.recover())
+        assert not bench.index.journal.open_rows()
+        assert "D" in bench.paths()
+        assert b"1" in everything(bench)
+        bench.close()
+
+    ordinarily(do)
+
+
+class Breaking(Folding):
+    """Fails at everything once a directory has gone from its path to get another case."""
+
+    broken = False
+
+    def move(self, source: str, target: str) -> None:
+        self._check()
+        super().move(source, target)
+        self.broken = self.broken or source == "d"
+
+    def stat(self, path: str) -> Stat | None:
+        self._check()
+        return super().stat(path)
+
+    def _check(self) -> None:
+        if self.broken:
+            raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_directory_that_can_neither_go_on_nor_back_keeps_its_batch_open(own_place: Path) -> None:
+    """Else it would be cleared away with the temporaries, or stay among them for good."""
+
+    def do() -> None:
+        (own_place / "box").mkdir()
+        disk = Breaking(str(own_place / "box"))
+        bench, batch = on_its_way(own_place, disk)
+        with pytest.raises(FlocksyError, match="has to stay there for now"):
+            bench.apply(*batch)
+        assert bench.index.journal.open_rows()
+        disk.broken = False
+        finish(bench.applier.recover())
+        assert not bench.index.journal.open_rows()
+        assert b"1" in everything(bench)
+        bench.close()
+
+    ordinarily(do)
+
+
+def test_a_mode_that_the_batch_itself_gave_is_nobody_elses_after_a_crash(own_place: Path) -> None:
+    """It is opened once more with it, so the journal has it like what somebody has set."""
+
+    def do() -> None:
+        for calls in range(300):
+            place = own_place / str(calls)
+            (place / "box").mkdir(parents=True)
+            disk = Dying(str(place / "box"))
+            bench = Bench(place, disk)
+            bench.apply(bench.make_directory("d", 0o000), bench.put("d/f", b"1"))
+            disk.calls_left = calls
+            done = False
+            with suppress(Died):
+                bench.apply(bench.set_metadata("d", 0o400), bench.put("d/f", b"2"))
+                done = True
+            recover_in_two(bench, disk, calls)
+            assert shown(bench, "d") == bench.local("d").mode, calls
+            bench.close()
+            if done:
+                assert calls > 10
+                return
+        raise AssertionError("there is no end to it")
+
+    ordinarily(do)
+
+
+class Unclosable(RealDisk):
+    """Flushes one by one, and refuses a mode once "d" has been opened to be flushed."""
+
+    opened = False
+
+    def flush_all(self) -> bool:
+        return False
+
+    def flush_later(self, path: str) -> Callable[[], None]:
+        flush = super().flush_later(path)
+        self.opened = self.opened or path == "d"
+        return flush
+
+    def set_metadata(
+        self, path: str, mode: int | None, mtime_ns: int | None, inode: int | None = None
+    ) -> Stat:
+        if self.opened and mode is not None:
+            raise OSError(errno.EIO, "Input/output error")
+        return super().set_metadata(path, mode, mtime_ns, inode)
+
+
+def test_no_handle_stays_open_where_a_directory_cannot_be_closed(own_place: Path) -> None:
+    def do() -> None:
+        (own_place / "box").mkdir()
+        disk = Unclosable(str(own_place / "box"))
+        bench = Bench(own_place, disk)
+        bench.apply(bench.make_directory("d"), bench.put("d/f", b"1"))
+        os.chmod(bench.root / "d", 0o300)
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(FlocksyError, match="opened for an instant"):
+            bench.apply(bench.put("d/f", b"2"))
+        assert disk.opened
+        assert len(os.listdir("/proc/self/fd")) == before
         bench.close()
 
     ordinarily(do)

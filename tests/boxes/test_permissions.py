@@ -26,7 +26,7 @@ from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.operations import DiskOperation
 from flocksy.sync.version import Kind
 from tests.boxes.bench import Bench, finish
-from tests.boxes.disks import Died, Dying, Folding, folding_bench
+from tests.boxes.disks import Died, Dying, Folding, folding_bench, recover_in_two
 
 NOBODY = 65534
 
@@ -445,12 +445,7 @@ def test_death_while_a_closed_directory_is_open_for_an_instant(
                 bench.apply(*batch)
                 assert calls > 10
                 return
-            disk.calls_left = 4 + calls % 7  # four make the folders
-            with suppress(Died):
-                finish(bench.applier.recover())
-            disk.calls_left = None
-            finish(bench.applier.recover())
-            assert not bench.index.journal.open_rows()
+            recover_in_two(bench, disk, calls)
             assert _modes_of_folders(bench) <= {mode}, calls
             nothing_is_lost(bench, "d/f", "d/g", "d/e/f")
             bench.close()
