@@ -156,11 +156,16 @@ class FlockClock:
         if shown_us:
             self._base_ns += middle(shown_us) * 1000
 
-    def lost(self, now_ns: int) -> bool:
-        """Whether most members agree that it is *this* clock that is wrong, as after a suspend."""
-        offsets = {lane: self.offset_ns(lane, now_ns) for lane in range(len(self._samples))}
-        known = {lane: offset for lane, offset in offsets.items() if offset is not None}
-        return abs(middle(known)) > self._period_ns // 4
+    def wrong_by_ns(self, now_ns: int) -> int:
+        """What *this* clock lacks, where most members agree that it is wrong, as after a suspend;
+        0 where they do not. Nobody is followed to a time that no cell of ours could show."""
+        known = {self._own: 0}
+        for lane in range(len(self._samples)):
+            offset = self.offset_ns(lane, now_ns)
+            if offset is not None and 0 < self.flock_ns(now_ns) + offset < MAX_STEP_US * 1000:
+                known[lane] = offset
+        wrong_by = middle(known)
+        return wrong_by if abs(wrong_by) > self._period_ns // 4 else 0
 
 
 def middle(values: Mapping[int, int]) -> int:

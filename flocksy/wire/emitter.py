@@ -390,11 +390,12 @@ class Emitter:
             self._clock.slew(now_ns, elapsed_ns)
 
     def _watch_clock(self, now_ns: int, in_view: bool) -> None:
-        """After a suspend all others agree that our clock is wrong: start anew, silently first."""
-        if in_view or self._run is not None or not self._clock.lost(now_ns):
+        """After a suspend all others agree that our clock is wrong: start anew, silently first, and
+        from the time that was measured: where bursts follow each other, silence may tell none."""
+        wrong_by_ns = self._clock.wrong_by_ns(now_ns)
+        if in_view or self._run is not None or not wrong_by_ns:
             self._lost_rounds = 0
             return
         self._lost_rounds += 1
         if self._lost_rounds >= LOST_ROUNDS:
-            wall_ns = self._clock.flock_ns(now_ns)
-            self._begin(now_ns, wall_ns)
+            self._begin(now_ns, self._clock.flock_ns(now_ns) + wrong_by_ns)

@@ -92,7 +92,8 @@ def test_a_clock_that_is_wrong_is_told_from_those_that_are_right() -> None:
     for _ in range(3):
         world.round()
     assert [clock.right(2, world.now_ns) for clock in world.clocks] == [False, False, True]
-    assert [clock.lost(world.now_ns) for clock in world.clocks] == [False, False, True]
+    found = [clock.wrong_by_ns(world.now_ns) for clock in world.clocks]
+    assert found[:2] == [0, 0] and abs(found[2] + 69.5 * MS) < MS
 
 
 def test_before_the_first_cell_a_clock_steps_to_the_others() -> None:
@@ -127,6 +128,16 @@ def test_no_clock_steps_to_a_time_that_its_cells_cannot_show(shown: tuple[int, i
     assert clock.flock_ns(0) == START_NS + 90_000 * MS
 
 
+def test_no_clock_is_found_wrong_by_a_time_that_its_cells_cannot_show() -> None:
+    ours, theirs = (FlockClock(2, own, PERIOD_NS, START_NS) for own in (1, 0))
+    theirs.heard(1, ours.times(0), MS)
+    shown = theirs.times(PERIOD_NS)
+    ours.heard(0, shown._replace(correction_us=90_000_000), PERIOD_NS + MS)
+    assert ours.wrong_by_ns(PERIOD_NS) == 90_000 * MS
+    ours.heard(0, shown._replace(correction_us=MAX_TIME_US // 2), PERIOD_NS + MS)
+    assert ours.wrong_by_ns(PERIOD_NS) == 0
+
+
 def test_two_clocks_alone_meet_in_the_middle() -> None:
     world = World(0, 30)
     for _ in range(700):
@@ -155,7 +166,9 @@ def test_of_two_equal_camps_one_gives_way() -> None:
     world = World(0, 0, 90_000, 90_000)
     for _ in range(3):
         world.round()
-    assert [clock.lost(world.now_ns) for clock in world.clocks] == [False, False, True, True]
+    found = [clock.wrong_by_ns(world.now_ns) for clock in world.clocks]
+    assert found[:2] == [0, 0]
+    assert all(abs(wrong_by + 90_000 * MS) < MS for wrong_by in found[2:])
     world.clocks[2].step()
     assert world.clocks[2].flock_ns(0) < START_NS + 3 * MS + PERIOD_NS
 
