@@ -293,7 +293,9 @@ def test_death_while_a_closed_directory_gets_another_case(
             finish(bench.applier.recover())
             assert not bench.index.journal.open_rows()
             found, known = disk.stat("D"), bench.index.local("D")
+            listed = {name for name, _ in disk.scan("")}
             if known is not None:
+                assert "D" in listed, f"{calls}: what has not got its name is not done"
                 assert found is not None and found.mode == known.mode == wanted, calls
             elif found is not None:
                 assert found.mode == mode, calls
@@ -301,6 +303,9 @@ def test_death_while_a_closed_directory_gets_another_case(
                 disk.set_metadata("D", 0o700, None)
             files_there = {bench.read(p) for p in bench.paths() if (bench.root / p).is_file()}
             assert files_there | set(bench.kept().values()) == {b"1", b"2"}, calls
+            if "d" in listed:
+                assert len(files_there) == 2 and not bench.kept(), calls
+                assert bench.index.local("d/f") is not None, calls
             bench.close()
         raise AssertionError("there is no end to it")
 

@@ -59,23 +59,21 @@ def recover(
         if not entry.temporary:
             return _metadata(placer, entry)
         placer.settle(entry)
-        _end_move(placer, entry)
-        return _placement(placer, entry, entry.after, linked)
+        _end_move(placer, entry, spelling)
+        return _placement(placer, entry, entry.after, linked, spelling)
     except ChangedError:
         return None
 
 
-def _end_move(placer: Placer, entry: JournalEntry) -> None:
+def _end_move(placer: Placer, entry: JournalEntry, spelling: Spelling | None) -> None:
     """A disk without better renames moves in two steps. Where we died between them, the temporary
     is a second name of what is at the path or in the history already, and goes: what is written
     into the one would be in the other as well."""
     ours = placer.disk.stat(entry.temporary)
-    if is_one_file(ours, placer.disk.stat(entry.path)):
-        # A name that this disk cannot tell from the old one of a rename finds that, too.
-        spelling = Spelling(placer.disk) if placer.capabilities.respelling else None
-        if spelling is None or spelling.first_unlisted(entry.path) is None:
-            placer.disk.remove_file(entry.temporary)
-    elif entry.kept_as and is_one_file(ours, placer.disk.stat(entry.kept_as)):
+    others = [_stands(placer, entry.path, spelling)]
+    if entry.kept_as:
+        others.append(placer.disk.stat(entry.kept_as))
+    if any(is_one_file(ours, other) for other in others):
         placer.disk.remove_file(entry.temporary)
 
 
@@ -119,7 +117,7 @@ def close_again(
         return
     # Of a directory that the batch itself brings the mode has been set with its entry.
     brought = {one.path for one in entries if one.brings_directory} - closed_by_others(entries)
-    made = {one.after.inode for one in entries if one.after and one.brings_directory}
+    spelling = Spelling(placer.disk) if placer.capabilities.respelling else None
     found_with = modes_found(entries)
     above = {one for entry in entries for one in (entry.path, *ancestors(entry.path))} - brought
 
@@ -129,11 +127,9 @@ def close_again(
         if mode & OPEN == OPEN:
             return  # nobody has to open it for an instant
         with suppress(ChangedError, PermissionError):  # not ours, so it was not we who opened it
-            found = placer.look(folder)
+            found = placer.insist(folder, lambda: _stands(placer, folder, spelling))
             if found is None or found.kind is not Kind.DIRECTORY:
                 return
-            if placer.capabilities.stable_inodes and found.inode in made:
-                return  # its old name, to this disk
             placer.touched.add(folder)  # closed again or not, nobody has flushed it yet
             if found.mode == mode | OPEN:
                 placer.dress(folder, found, replace(found.entry(b""), mode=mode))
@@ -152,12 +148,19 @@ def _is_there(placer: Placer, removal: JournalEntry, taken: Stat) -> bool:
     return False
 
 
+def _stands(placer: Placer, path: str, spelling: Spelling | None) -> Stat | None:
+    """What stands at the path, by that very name: of a rename to another case, such a disk finds
+    either name by the other."""
+    there = placer.disk.stat(path)
+    if there is not None and spelling and spelling.first_unlisted(path) is not None:
+        return None
+    return there
+
+
 def _removal(
     placer: Placer, entry: JournalEntry, linked: dict[int, str], spelling: Spelling | None
 ) -> Applied | None:
-    there = placer.disk.stat(entry.path)
-    if there is not None and spelling and spelling.first_unlisted(entry.path) is not None:
-        there = None  # it has another name: as a rule the new one of a rename to another case
+    there = _stands(placer, entry.path, spelling)
     taken = placer.disk.stat(entry.kept_as) if entry.kept_as else None
     if is_one_file(taken, there):
         placer.disk.remove_file(entry.kept_as)  # as in `_end_move`
@@ -236,9 +239,13 @@ def _brought(placer: Placer, path: str, before: bytes | None, wanted: bytes | No
 
 
 def _placement(
-    placer: Placer, entry: JournalEntry, after: DiskEntry, linked: dict[int, str]
+    placer: Placer,
+    entry: JournalEntry,
+    after: DiskEntry,
+    linked: dict[int, str],
+    spelling: Spelling | None,
 ) -> Applied | None:
-    there = placer.disk.stat(entry.path)
+    there = _stands(placer, entry.path, spelling)
     wanted = entry.synced.disk if entry.synced is not None else None
     # A renamed file gets its mtime last; it may show either.
     same_time = placer.capabilities.same_time
@@ -267,7 +274,9 @@ def _placement(
                     raise
                 placer.keep_temporary(entry)
             return Applied(entry.path, None, None, settled=False)
-        there, out = placer.disk.stat(entry.path), None
+        if spelling is not None:
+            spelling.forget(entry.path)
+        there, out = _stands(placer, entry.path, spelling), None
     if there is not None and there.kind is Kind.FILE and there.inode == after.inode:
         linked[there.inode] = entry.path  # also where somebody has written into it since
     arrived = _is(placer, entry.path, there, after) or _is(placer, entry.path, there, brought)
@@ -294,6 +303,8 @@ def _placement(
         return _applied(entry, there.entry(after.root), shows, settled=not (dated or is_rounded))
     if not _note_replaced(placer, entry):
         if there is None and out is None and entry.before is None:
+            if after.kind is Kind.DIRECTORY and spelling is not None:
+                return None  # it still has its name in another case
             # The power took it, and may have left gone what was cleared out of its way.
             return Applied(entry.path, None, None, settled=False)
         if out is None:

@@ -10,7 +10,8 @@ from flocksy.boxes.disk.port import Disk
 
 
 class Spelling:
-    """The names in the directories of one box. For one look at it: each is listed once at most."""
+    """The names in the directories of one box. For one look at it: each is listed once at most,
+    until it is said that a name has come."""
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
@@ -26,6 +27,14 @@ class Spelling:
                 return here
             above = here
         return None
+
+    def forget(self, path: str) -> None:
+        """What stands at the path has just got that name."""
+        self._names = {
+            folder: names
+            for folder, names in self._names.items()
+            if folder != path.rpartition("/")[0] and not f"{folder}/".startswith(f"{path}/")
+        }
 
     def _listed(self, folder: str) -> frozenset[str]:
         if folder not in self._names:
