@@ -60,11 +60,20 @@ class FlockClock:
         self._period_ns = period_ns
         self._base_ns = base_ns
         self._correction_ns = 0
+        self._measured = False
         self._samples: list[deque[Sample]] = [deque(maxlen=SAMPLES) for _ in range(lanes)]
         self._best: list[Sample | None] = [None] * lanes
         self._their_correction_us = [0] * lanes
         self._one_way_us: list[int | None] = [None] * lanes
         self._newest: list[Echo | None] = [None] * lanes
+
+    def anew(self, wrong_by_ns: int = 0) -> FlockClock:
+        """The clock of a new session: it knows nobody, and shows what this one does, and so much
+        more. The raw clock is the same, so stamps that others still give back stay true."""
+        clock = FlockClock(len(self._samples), self._own, self._period_ns, self._base_ns)
+        clock._correction_ns = self._correction_ns + wrong_by_ns
+        clock._measured = wrong_by_ns != 0
+        return clock
 
     def flock_ns(self, monotonic_ns: int) -> int:
         """Flock time at that instant."""
@@ -144,11 +153,14 @@ class FlockClock:
         self._correction_ns += max(-most, min(wanted, most))
 
     def step(self) -> None:
-        """Before the first cell: jump to what the others show (one-way, so a delay late).
+        """Before the first cell: jump to what the others show (one-way, so a delay late), unless
+        that has been measured both ways.
 
         The own clock has a voice among two or more others; a single one is right against it,
         because it has a flock already and we do not.
         """
+        if self._measured:
+            return
         own_us = self._correction_ns // 1000
         shown_us = {lane: o - own_us for lane, o in enumerate(self._one_way_us) if o is not None}
         if len(shown_us) > 1:

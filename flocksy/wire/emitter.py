@@ -58,8 +58,7 @@ class Emitter:
         draw: Callable[[int], bytes],
         parent: Parent | None = None,
     ) -> None:
-        """`now_ns` on the monotonic clock is `wall_ns` on the wall clock; `draw` gives random
-        bytes."""
+        """`now_ns` is monotonic, `wall_ns` the same instant by the wall; `draw`: random bytes."""
         self._settings = settings
         self._seam = seam
         self._port = port
@@ -78,12 +77,13 @@ class Emitter:
         self._stopping = False
         self.ended = False
         """The last cell is out: leave."""
-        self._begin(now_ns, wall_ns)
+        clock = FlockClock(self._lanes, self._own, settings.period_ns, wall_ns - now_ns)
+        self._begin(now_ns, clock)
 
-    def _begin(self, now_ns: int, wall_ns: int) -> None:
+    def _begin(self, now_ns: int, clock: FlockClock) -> None:
         """A new session: listen what time it is, know nothing."""
         settings = self._settings
-        self._clock = FlockClock(self._lanes, self._own, settings.period_ns, wall_ns - now_ns)
+        self._clock = clock
         self._longest = most_cells(settings.burst_cell)
         session, slowest_us = self._draw(SESSION_BYTES), self._sustain.slowest_us
         self._codec = Codec(self._lanes, self._hashes, session, self._longest, slowest_us)
@@ -146,7 +146,7 @@ class Emitter:
         if self._run is not None:
             self._run.real = False
         if self._listening:
-            self._begin(now_ns, self._clock.flock_ns(now_ns))
+            self._begin(now_ns, self._clock.anew())
         else:
             passed = round_at(self._clock.flock_ns(now_ns), self._settings.period_ns)
             self._round, self._prepared = max(self._round, passed + 1), False
@@ -390,12 +390,11 @@ class Emitter:
             self._clock.slew(now_ns, elapsed_ns)
 
     def _watch_clock(self, now_ns: int, in_view: bool) -> None:
-        """After a suspend all others agree that our clock is wrong: start anew, silently first, and
-        from the time that was measured: where bursts follow each other, silence may tell none."""
+        """Where all others agree that our clock is wrong: start anew, in silence first."""
         wrong_by_ns = self._clock.wrong_by_ns(now_ns)
         if in_view or self._run is not None or not wrong_by_ns:
             self._lost_rounds = 0
             return
         self._lost_rounds += 1
         if self._lost_rounds >= LOST_ROUNDS:
-            self._begin(now_ns, self._clock.flock_ns(now_ns) + wrong_by_ns)
+            self._begin(now_ns, self._clock.anew(wrong_by_ns))

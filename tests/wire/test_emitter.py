@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from flocksy.protocol.clock import FlockClock
 from flocksy.protocol.header import Times
 from flocksy.protocol.programme import PROGRAMME_BURSTS
 from flocksy.protocol.timing import SLOT_ROUNDS, BurstTiming
@@ -267,6 +268,30 @@ def test_a_wrong_clock_is_named_and_stays_out() -> None:
     assert flock.run(20, lambda: "clock wrong" in flock.boxes[0].report().lanes[2].state)
     assert flock.views()[:2] == [0b011] * 2
     assert flock.run(20, lambda: flock.views() == [7] * 3), "it starts anew by itself"
+    flock.close()
+
+
+def test_who_is_far_away_begins_anew_once_with_the_time_that_was_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One way takes more than a quarter of a period: what is heard one way is wrong for ever."""
+    flock = Simulation()
+    flock.network.delay = lambda *_: flock.settings[0].period_ns * 2 // 5
+    assert flock.run(20, lambda: flock.views() == [7] * 3)
+    flock.start(2, clock_error_ns=700 * MS)
+    assert flock.run(3, lambda: flock.views()[:2] == [0b011] * 2)
+    begun: list[int] = []
+    emitter = flock.emitters[2]
+    assert emitter is not None
+    begin = emitter._begin
+
+    def noted(now_ns: int, clock: FlockClock) -> None:
+        begun.append(now_ns)
+        begin(now_ns, clock)
+
+    monkeypatch.setattr(emitter, "_begin", noted)
+    assert flock.run(40, lambda: flock.views() == [7] * 3)
+    assert len(begun) == 1
     flock.close()
 
 
