@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 
 from flocksy.sync.name_rules import EVERY_NAME, NameRules
@@ -31,6 +32,13 @@ class Capabilities:
     def respelling(self) -> bool:
         """Whether this disk finds entries under other names than they are listed with."""
         return self.case_folding or self.normalising
+
+    def folded(self, path: str) -> str:
+        """The same for paths that are one to this disk. What is one letter to us may be two to it,
+        so where these are equal the paths need not be one."""
+        if self.normalising:
+            path = unicodedata.normalize("NFC", path)
+        return path.casefold() if self.case_folding else path
 
     def same(self, left: DiskEntry | None, right: DiskEntry | None) -> bool:
         """Whether two looks at this disk, the later one first, showed the same."""

@@ -48,6 +48,7 @@ from flocksy.boxes.apply.batch import (
     is_directory,
     over_directory,
 )
+from flocksy.boxes.apply.cut import Cut
 from flocksy.boxes.apply.flushing import flush_contents, flush_places
 from flocksy.boxes.apply.folders import make_folders, remake_folders
 from flocksy.boxes.apply.history import History
@@ -63,12 +64,12 @@ from flocksy.boxes.apply.placing import (
     Placer,
 )
 from flocksy.boxes.apply.preparing import Preparer
-from flocksy.boxes.apply.recovery import close_again, keep_stranded, recover
+from flocksy.boxes.apply.recovery import close_again, recover
 from flocksy.boxes.apply.remedies import describe
 from flocksy.boxes.apply.respelling import rename_directory
 from flocksy.boxes.apply.skipped import Skipped
+from flocksy.boxes.apply.stranded import keep_stranded
 from flocksy.boxes.disk.port import PARKED, Disk, ModeRefusedError, Stat
-from flocksy.boxes.disk.spelling import Spelling
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.operations import (
     DiskOperation,
@@ -109,17 +110,16 @@ class Applier:
         rescan: list[str] = []
         began = time.monotonic()
         finished: list[Applied] = []
-        linked: dict[int, str] = {}
         noted = self._journal.recover()
         theirs = closed_by_others(noted)
         rescan.extend(theirs)
         entries = [entry for entry in noted if not (entry.is_look or entry.path in theirs)]
         Openings(placer, self._journal, [entry.path for entry in noted]).journalled(noted)
         self._history.remake(entry.kept_as for entry in entries)
-        spelling = Spelling(self._disk) if self._capabilities.respelling else None
+        cut = Cut.of(placer, entries)
         # Placements first: whether a removal is half of a rename is only known then.
-        for entry in sorted(entries, key=lambda one: one.after is None):
-            anew = partial(recover, placer, entry, linked, spelling)
+        for entry in sorted(entries, key=lambda e: (e.after is None, not e.brings_directory)):
+            anew = partial(recover, placer, entry, cut)
             done = placer.insist(entry.path, anew)
             if done is None or not done.settled:
                 rescan.append(entry.path)

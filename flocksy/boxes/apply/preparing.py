@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import unicodedata
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -60,11 +59,11 @@ class Preparer:
             batch.steps.append(step)
             if isinstance(operation, Remove):
                 batch.removals[operation.path] = step
-                folded[self._folded(operation.path)] = step
+                folded[self._capabilities.folded(operation.path)] = step
             elif isinstance(operation, MakeDirectory):
                 batch.directories[operation.path] = step
         for step in batch.steps:
-            twin = folded.get(self._folded(step.path))
+            twin = folded.get(self._capabilities.folded(step.path))
             if twin is None or twin is step or step.operation.expected is not None:
                 continue
             if twin.path == step.path or self._finds(placer, step.path):
@@ -78,12 +77,6 @@ class Preparer:
             return placer.look(path) is not None
         except OSError:
             return True  # the step fails by itself
-
-    def _folded(self, path: str) -> str:
-        """The same for names that are one entry to this disk."""
-        if self._capabilities.normalising:
-            path = unicodedata.normalize("NFC", path)
-        return path.casefold() if self._capabilities.case_folding else path
 
     def prepare(self, placer: Placer, batch: Batch) -> Generator[float, None, None]:
         """Make every temporary, and look at every path before anything is touched."""

@@ -21,6 +21,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from flocksy.boxes.apply.attributes import bring
+from flocksy.boxes.apply.cut import Cut
 from flocksy.boxes.apply.insisting import OPEN, is_closed
 from flocksy.boxes.apply.journal import Applied, JournalEntry
 from flocksy.boxes.apply.openings import closed_by_others, modes_found
@@ -32,75 +33,47 @@ from flocksy.boxes.apply.placing import (
     ChangedError,
     Placer,
 )
-from flocksy.boxes.apply.remedies import unfinished
+from flocksy.boxes.apply.respelling import rename_directory
 from flocksy.boxes.disk.port import ModeRefusedError, Stat, is_one_file
-from flocksy.boxes.disk.spelling import Spelling
 from flocksy.boxes.scan.looking import says
 from flocksy.sync.names import ancestors
 from flocksy.sync.trees import DiskEntry
 from flocksy.sync.version import Kind
 
 
-def recover(
-    placer: Placer, entry: JournalEntry, linked: dict[int, str], spelling: Spelling | None
-) -> Applied | None:
+def recover(placer: Placer, entry: JournalEntry, cut: Cut) -> Applied | None:
     """Finish or undo one operation. None: it was not done, scan the path. Not `settled`: it was
     done, and the path has to be scanned all the same.
 
-    `linked`: inode to path of files that have reached it; a removal of such a file is the second
-    half of a rename, and two live names of one file must not stay. So placements come first.
-    `spelling`: of a disk that finds entries under other names too, as it is after them.
+    Placements come first, and of these directories: they find out what is in `cut`.
     Raises `OSError` or `FlocksyError` where the disk does not let us; the batch then stays open.
     What it refuses at the path itself counts as not done where nothing is left to be lost by that.
     """
     try:
         if entry.after is None:
-            return _removal(placer, entry, linked, spelling)
+            return _removal(placer, entry, cut)
         if not entry.temporary:
             return _metadata(placer, entry)
         placer.settle(entry)
-        _end_move(placer, entry, spelling)
-        return _placement(placer, entry, entry.after, linked, spelling)
+        _end_move(placer, entry, cut)
+        done = _placement(placer, entry, entry.after, cut)
     except ChangedError:
         return None
+    if done is not None and done.local is not None:
+        cut.brought.add(placer.capabilities.folded(entry.path))
+    return done
 
 
-def _end_move(placer: Placer, entry: JournalEntry, spelling: Spelling | None) -> None:
+def _end_move(placer: Placer, entry: JournalEntry, cut: Cut) -> None:
     """A disk without better renames moves in two steps. Where we died between them, the temporary
     is a second name of what is at the path or in the history already, and goes: what is written
     into the one would be in the other as well."""
     ours = placer.disk.stat(entry.temporary)
-    others = [_stands(placer, entry.path, spelling)]
+    others = [cut.stands(placer, entry.path)]
     if entry.kept_as:
         others.append(placer.disk.stat(entry.kept_as))
     if any(is_one_file(ours, other) for other in others):
         placer.disk.remove_file(entry.temporary)
-
-
-def keep_stranded(placer: Placer, entries: Sequence[JournalEntry]) -> Generator[float, None, None]:
-    """Keep what was to be renamed and has neither name. The new one was not to be had, or the power
-    took it; the old one may have gone before, by our hand or by that of somebody who saw the new.
-
-    Raises `FlocksyError` where the disk does not let us; the batch then stays open.
-    """
-    sources: dict[tuple[Kind, bytes], list[JournalEntry]] = {}
-    for entry in entries:
-        if entry.after is None and entry.before and entry.before.kind is not Kind.DIRECTORY:
-            sources.setdefault((entry.before.kind, entry.before.root), []).append(entry)
-
-    def keep(entry: JournalEntry) -> None:
-        made = entry.after
-        if made is None or not entry.temporary.startswith(f"{INCOMING}/{OWN_PREFIX}"):
-            return
-        removals = sources.get((made.kind, made.root), ())
-        found = placer.disk.stat(entry.temporary)
-        if found is None or not removals or any(_is_there(placer, one, found) for one in removals):
-            return
-        root = made.root if placer.same(found, made, at=entry.temporary) else b""
-        with unfinished(removals[0].path, entry.temporary):
-            placer.keep(entry.temporary, entry.path, found, root)
-
-    yield from each(entries, keep)
 
 
 def close_again(
@@ -117,8 +90,8 @@ def close_again(
         return
     # Of a directory that the batch itself brings the mode has been set with its entry.
     brought = {one.path for one in entries if one.brings_directory} - closed_by_others(entries)
-    spelling = Spelling(placer.disk) if placer.capabilities.respelling else None
     found_with = modes_found(entries)
+    cut = Cut.of(placer, entries)
     above = {one for entry in entries for one in (entry.path, *ancestors(entry.path))} - brought
 
     def close(folder: str) -> None:
@@ -127,7 +100,7 @@ def close_again(
         if mode & OPEN == OPEN:
             return  # nobody has to open it for an instant
         with suppress(ChangedError, PermissionError):  # not ours, so it was not we who opened it
-            found = placer.insist(folder, lambda: _stands(placer, folder, spelling))
+            found = placer.insist(folder, lambda: cut.stands(placer, folder))
             if found is None or found.kind is not Kind.DIRECTORY:
                 return
             placer.touched.add(folder)  # closed again or not, nobody has flushed it yet
@@ -137,41 +110,26 @@ def close_again(
     yield from each(sorted(above, reverse=True), close)  # deepest first
 
 
-def _is_there(placer: Placer, removal: JournalEntry, taken: Stat) -> bool:
-    """Whether what was to be removed stands where it stood, or is in the history. `taken`: what was
-    made of it for its new name, which may be the very same file."""
-    for at in filter(None, (removal.path, removal.kept_as)):
-        found = placer.look(at)
-        is_same_file = placer.capabilities.stable_inodes and found and found.inode == taken.inode
-        if is_same_file or (found and placer.same(found, removal.before, at=at)):
-            return True
-    return False
-
-
-def _stands(placer: Placer, path: str, spelling: Spelling | None) -> Stat | None:
-    """What stands at the path, by that very name: of a rename to another case, such a disk finds
-    either name by the other."""
-    there = placer.disk.stat(path)
-    if there is not None and spelling and spelling.first_unlisted(path) is not None:
-        return None
-    return there
-
-
-def _removal(
-    placer: Placer, entry: JournalEntry, linked: dict[int, str], spelling: Spelling | None
-) -> Applied | None:
-    there = _stands(placer, entry.path, spelling)
+def _removal(placer: Placer, entry: JournalEntry, cut: Cut) -> Applied | None:
+    if entry.path in cut.cleared:
+        return Applied(entry.path, None, entry.synced)
+    there = placer.disk.stat(entry.path)
+    moved = there is not None and cut.is_otherwise_spelt(entry.path)
+    if moved and placer.capabilities.folded(entry.path) in cut.brought:
+        there, moved = None, False  # the new name of a rename to another case
     taken = placer.disk.stat(entry.kept_as) if entry.kept_as else None
     if is_one_file(taken, there):
         placer.disk.remove_file(entry.kept_as)  # as in `_end_move`
         taken = None
-    if there is not None and taken is None and there.inode in linked:
+    if there is not None and taken is None and (moved or there.inode in cut.linked):
+        # The second half of a rename; or it has come along with a directory above it.
+        new_name = cut.linked.get(there.inode)
         try:
-            placer.remove(entry, (there.inode, linked[there.inode]))
-        except OSError:
+            placer.remove(entry, (there.inode, new_name) if new_name else None)
+        except (BlockedError, OSError):
             return None  # it is where it was
         return Applied(entry.path, None, entry.synced)
-    new_name = linked.get(taken.inode) if taken is not None else None
+    new_name = cut.linked.get(taken.inode) if taken is not None else None
     if taken is not None and new_name and placer.is_named(taken.inode, new_name):
         placer.disk.remove_file(entry.kept_as)
     elif taken is not None:
@@ -238,14 +196,8 @@ def _brought(placer: Placer, path: str, before: bytes | None, wanted: bytes | No
     return wanted
 
 
-def _placement(
-    placer: Placer,
-    entry: JournalEntry,
-    after: DiskEntry,
-    linked: dict[int, str],
-    spelling: Spelling | None,
-) -> Applied | None:
-    there = _stands(placer, entry.path, spelling)
+def _placement(placer: Placer, entry: JournalEntry, after: DiskEntry, cut: Cut) -> Applied | None:
+    there = cut.stands(placer, entry.path)
     wanted = entry.synced.disk if entry.synced is not None else None
     # A renamed file gets its mtime last; it may show either.
     same_time = placer.capabilities.same_time
@@ -258,13 +210,16 @@ def _placement(
     out = placer.disk.stat(entry.temporary)
     if out is not None and _brought_back(placer, entry, there, out, after):
         there, out = placer.disk.stat(entry.path), placer.disk.stat(entry.temporary)
-    if there is None and entry.before is None and _is(placer, entry.temporary, out, after):
+    comes = _is(placer, entry.temporary, out, after)
+    if out is None and entry.brings_directory and cut.twin(placer, entry.path) is not None:
+        comes = _is(placer, entry.path, placer.disk.stat(entry.path), after)  # by its old name
+    if there is None and entry.before is None and comes:
         # A new path, or one whose other spelling had to go first: its content may be nowhere else.
         if out is not None and is_closed(out.entry(b"")):
             # To move it changes its "..". The mode follows with the rest.
             placer.disk.set_metadata(entry.temporary, out.mode | OPEN, None)
         try:
-            placer.put(entry)
+            _bring(placer, entry, out, cut)
         except (ChangedError, BlockedError, OSError) as error:
             # What it was to stand in is gone, or another's by now; and what was cleared out of its
             # way may have gone with the power. In a directory that was to get another case there
@@ -274,11 +229,9 @@ def _placement(
                     raise
                 placer.keep_temporary(entry)
             return Applied(entry.path, None, None, settled=False)
-        if spelling is not None:
-            spelling.forget(entry.path)
-        there, out = _stands(placer, entry.path, spelling), None
+        there, out = placer.disk.stat(entry.path), None
     if there is not None and there.kind is Kind.FILE and there.inode == after.inode:
-        linked[there.inode] = entry.path  # also where somebody has written into it since
+        cut.linked[there.inode] = entry.path  # also where somebody has written into it since
     arrived = _is(placer, entry.path, there, after) or _is(placer, entry.path, there, brought)
     if there is not None and arrived and not _is(placer, entry.temporary, out, after):
         if out is not None:
@@ -289,7 +242,7 @@ def _placement(
         else:
             _note_replaced(placer, entry)
         if there.kind is Kind.FILE:
-            linked[there.inode] = entry.path
+            cut.linked[there.inode] = entry.path
         if wanted is None or wanted.kind is Kind.SYMLINK:
             return _applied(entry, there.entry(after.root), None, settled=not is_rounded)
         shows = _brought(placer, entry.path, after.attributes, wanted.attributes)
@@ -303,8 +256,6 @@ def _placement(
         return _applied(entry, there.entry(after.root), shows, settled=not (dated or is_rounded))
     if not _note_replaced(placer, entry):
         if there is None and out is None and entry.before is None:
-            if after.kind is Kind.DIRECTORY and spelling is not None:
-                return None  # it still has its name in another case
             # The power took it, and may have left gone what was cleared out of its way.
             return Applied(entry.path, None, None, settled=False)
         if out is None:
@@ -331,6 +282,34 @@ def _placement(
         shown = replace(brought, mode=wanted.mode)
     shows = shown.attributes if placer.capabilities.attributes else None
     return _applied(entry, replace(shown, attributes=None), shows, settled=False)
+
+
+def _bring(placer: Placer, entry: JournalEntry, out: Stat | None, cut: Cut) -> None:
+    """Bring what is new to its path. On a disk that finds entries under other names too, what has
+    its old name goes before, or gets the new one, as in a batch.
+
+    Raises as `Placer.put`; and `ChangedError` where it would come into a directory that has not got
+    its other case: nobody wants it there.
+    """
+    if cut.spelling is not None:
+        above = entry.path.rpartition("/")[0]
+        if above and cut.is_otherwise_spelt(above) and not placer.is_filled(entry):
+            raise ChangedError
+        twin = cut.twin(placer, entry.path)
+        there = placer.disk.stat(entry.path)
+        if out is None and twin is not None:
+            rename_directory(placer, twin.path, entry)
+        elif twin is not None and there is not None and there.kind is not Kind.DIRECTORY:
+            placer.remove(twin, (there.inode, entry.temporary) if is_one_file(out, there) else None)
+        else:
+            twin = None
+        if twin is not None:
+            cut.cleared.add(twin.path)
+            cut.spelling.forget()
+    if out is not None:
+        placer.put(entry)
+    if cut.spelling is not None:
+        cut.spelling.came(entry.path)
 
 
 def _brought_back(

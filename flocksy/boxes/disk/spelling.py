@@ -15,7 +15,7 @@ class Spelling:
 
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
-        self._names: dict[str, frozenset[str]] = {}
+        self._names: dict[str, set[str]] = {}
 
     def first_unlisted(self, path: str) -> str | None:
         """The first of the directories above `path`, or `path` itself, that is not listed by the
@@ -28,19 +28,21 @@ class Spelling:
             above = here
         return None
 
-    def forget(self, path: str) -> None:
+    def came(self, path: str) -> None:
         """What stands at the path has just got that name."""
-        self._names = {
-            folder: names
-            for folder, names in self._names.items()
-            if folder != path.rpartition("/")[0] and not f"{folder}/".startswith(f"{path}/")
-        }
+        folder, _, name = path.rpartition("/")
+        if folder in self._names:
+            self._names[folder].add(name)
 
-    def _listed(self, folder: str) -> frozenset[str]:
+    def forget(self) -> None:
+        """Some entry has another name now, or none."""
+        self._names.clear()
+
+    def _listed(self, folder: str) -> set[str]:
         if folder not in self._names:
             try:
                 listing = self._disk.scan(folder)
             except FileNotFoundError:
                 listing = []  # no directory
-            self._names[folder] = frozenset(name for name, _ in listing)
+            self._names[folder] = {name for name, _ in listing}
         return self._names[folder]
