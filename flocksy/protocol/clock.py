@@ -72,7 +72,7 @@ class FlockClock:
         more. The raw clock is the same, so stamps that others still give back stay true."""
         clock = FlockClock(len(self._samples), self._own, self._period_ns, self._base_ns)
         clock._correction_ns = self._correction_ns + wrong_by_ns
-        clock._measured = wrong_by_ns != 0
+        clock._measured = self._measured or wrong_by_ns != 0
         return clock
 
     def flock_ns(self, monotonic_ns: int) -> int:

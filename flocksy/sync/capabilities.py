@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
+from functools import partial
 
 from flocksy.sync.name_rules import EVERY_NAME, NameRules
 from flocksy.sync.trees import DiskEntry
@@ -36,9 +37,8 @@ class Capabilities:
     def folded(self, path: str) -> str:
         """The same for paths that are one to this disk. What is one letter to us may be two to it,
         so where these are equal the paths need not be one."""
-        if self.normalising:
-            path = unicodedata.normalize("NFC", path)
-        return path.casefold() if self.case_folding else path
+        form = partial(unicodedata.normalize, "NFC") if self.normalising else str
+        return form(form(path).casefold()) if self.case_folding else form(path)
 
     def same(self, left: DiskEntry | None, right: DiskEntry | None) -> bool:
         """Whether two looks at this disk, the later one first, showed the same."""

@@ -118,7 +118,11 @@ class Applier:
         self._history.remake(entry.kept_as for entry in entries)
         cut = Cut.of(placer, entries)
         # Placements first: whether a removal is half of a rename is only known then.
-        for entry in sorted(entries, key=lambda e: (e.after is None, not e.brings_directory)):
+        placements = [entry for entry in entries if entry.after is not None]
+        placements.sort(key=lambda entry: not entry.brings_directory)
+        removals = [entry for entry in entries if entry.after is None]
+        removals.sort(key=lambda entry: entry.path, reverse=True)  # deepest first
+        for entry in (*placements, *removals):
             anew = partial(recover, placer, entry, cut)
             done = placer.insist(entry.path, anew)
             if done is None or not done.settled:
@@ -235,7 +239,7 @@ class Applier:
     def _place(self, placer: Placer, batch: Batch) -> Generator[float, None, None]:
         def put(step: Step) -> None:
             batch.check_directory(step)
-            self._put(placer, step)
+            self._put(placer, batch, step)
 
         def remove(step: Step) -> None:
             self._remove(placer, batch, step)
@@ -259,7 +263,7 @@ class Applier:
             guarded(lambda step: self._read_back(placer, batch, step)),
         )
 
-    def _put(self, placer: Placer, step: Step) -> None:
+    def _put(self, placer: Placer, batch: Batch, step: Step) -> None:
         twin = step.twin if step.twin is not None and not step.twin.placed else None
         if twin is not None and is_directory(twin.entry.before):
             if not is_directory(step.wanted):
@@ -268,9 +272,7 @@ class Applier:
             twin.placed = True
         else:
             if twin is not None:
-                linked = step.entry.after if step.source is not None else None
-                new_name = (linked.inode, step.entry.temporary) if linked is not None else None
-                placer.remove(twin.entry, new_name)
+                placer.remove(twin.entry, batch.second_name(twin.path))
                 twin.placed = True
             if step.entry.temporary:
                 placer.put(step.entry)
@@ -283,12 +285,7 @@ class Applier:
         users = batch.users.get(step.path, ())
         if not all(user.placed for user in users):
             raise ChangedError  # the content has not got its new place
-        linked = [
-            (user.entry.after.inode, user.path)
-            for user in users
-            if user.source and user.entry.after
-        ]
-        placer.remove(step.entry, linked[0] if linked else None)
+        placer.remove(step.entry, batch.second_name(step.path))
         step.placed = True
 
     def _dress(self, placer: Placer, step: Step) -> None:

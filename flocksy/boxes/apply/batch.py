@@ -149,6 +149,15 @@ class Batch:
         if made is not None and not made.placed:
             raise ChangedError
 
+    def second_name(self, source: str) -> tuple[int, str] | None:
+        """Of what stands there and is to get a new name by a link: its inode, and where that link
+        is now."""
+        for user in self.users.get(source, ()):
+            if user.result is Result.DONE and user.source and user.entry.after:
+                at = user.path if user.placed else user.entry.temporary
+                return user.entry.after.inode, at
+        return None
+
     def parted_removals(self, over: Iterable[Step]) -> tuple[list[Step], list[Step]]:
         """Those that make way for what comes `over` a directory, and the rest; deepest first."""
         paths = {one.path for step in over for one in (step, step.twin) if one is not None}

@@ -18,27 +18,36 @@ class Cut:
     Args:
         linked: inode to path of files that have reached it; a removal of such a file is the second
             half of a rename, and two live names of one file must not stay.
+        on_their_way: inode to the temporary from which a file is to reach its path.
         spelling: of a disk that finds entries under other names too.
-        brought: the paths that have what the batch brings, as such a disk folds them.
+        brought: the paths that have what the batch brings, as such a disk folds them, and their
+            last names as they are.
         twins: by such a path the removal of what has it: the old name of a rename, as a rule.
         cleared: the paths of twins that were dealt with for the sake of the new name.
     """
 
     linked: dict[int, str]
+    on_their_way: dict[int, str]
     spelling: Spelling | None
-    brought: set[str]
+    brought: dict[str, str]
     twins: dict[str, JournalEntry]
     cleared: set[str]
 
     @classmethod
     def of(cls, placer: Placer, entries: Sequence[JournalEntry]) -> Cut:
         """Of these entries."""
-        capabilities = placer.capabilities
-        spelling = Spelling(placer.disk) if capabilities.respelling else None
-        removals = [one for one in entries if one.before is not None and one.after is None]
-        return cls(
-            {}, spelling, set(), {capabilities.folded(one.path): one for one in removals}, set()
-        )
+        folded, twins, on_their_way = placer.capabilities.folded, {}, {}
+        for entry in entries:
+            if entry.after is not None:
+                on_their_way[entry.after.inode] = entry.temporary
+            elif entry.before is not None:
+                twins[folded(entry.path)] = entry
+        spelling = Spelling(placer.disk) if placer.capabilities.respelling else None
+        return cls({}, on_their_way, spelling, {}, twins, set())
+
+    def note_brought(self, placer: Placer, path: str) -> None:
+        """What the batch brings there is there."""
+        self.brought[placer.capabilities.folded(path)] = path.rpartition("/")[2]
 
     def is_otherwise_spelt(self, path: str) -> bool:
         """Whether what the disk finds there has another name, itself or a directory above it."""
@@ -52,3 +61,18 @@ class Cut:
     def twin(self, placer: Placer, path: str) -> JournalEntry | None:
         """The removal of what has the old name, where `path` is a new name for the same entry."""
         return self.twins.get(placer.capabilities.folded(path)) if self.spelling else None
+
+    def came_along(self, placer: Placer, path: str) -> bool:
+        """Whether what the disk finds there is what had that path before: in a directory to which
+        the batch has given its other case, by its own name, and not brought."""
+        first = self.spelling.first_unlisted(path) if self.spelling is not None else None
+        if self.spelling is None or first is None or first == path:
+            return False
+        folded = placer.capabilities.folded
+        is_new = self.brought.get(folded(path)) == path.rpartition("/")[2]
+        return folded(first) in self.brought and not is_new and self.spelling.lists(path)
+
+    def new_name(self, inode: int) -> str | None:
+        """Where else the file of this inode is, as half of a rename: its new path or, before that,
+        its temporary."""
+        return self.linked.get(inode) or self.on_their_way.get(inode)

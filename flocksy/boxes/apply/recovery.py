@@ -60,7 +60,7 @@ def recover(placer: Placer, entry: JournalEntry, cut: Cut) -> Applied | None:
     except ChangedError:
         return None
     if done is not None and done.local is not None:
-        cut.brought.add(placer.capabilities.folded(entry.path))
+        cut.note_brought(placer, entry.path)
     return done
 
 
@@ -114,9 +114,9 @@ def _removal(placer: Placer, entry: JournalEntry, cut: Cut) -> Applied | None:
     if entry.path in cut.cleared:
         return Applied(entry.path, None, entry.synced)
     there = placer.disk.stat(entry.path)
-    moved = there is not None and cut.is_otherwise_spelt(entry.path)
-    if moved and placer.capabilities.folded(entry.path) in cut.brought:
-        there, moved = None, False  # the new name of a rename to another case
+    moved = there is not None and cut.came_along(placer, entry.path)
+    if there is not None and not moved and cut.is_otherwise_spelt(entry.path):
+        there = None  # the new name of a rename to another case, or one that somebody gave it since
     taken = placer.disk.stat(entry.kept_as) if entry.kept_as else None
     if is_one_file(taken, there):
         placer.disk.remove_file(entry.kept_as)  # as in `_end_move`
@@ -213,7 +213,14 @@ def _placement(placer: Placer, entry: JournalEntry, after: DiskEntry, cut: Cut) 
     comes = _is(placer, entry.temporary, out, after)
     if out is None and entry.brings_directory and cut.twin(placer, entry.path) is not None:
         comes = _is(placer, entry.path, placer.disk.stat(entry.path), after)  # by its old name
+    old = cut.twin(placer, entry.path) if comes and out is not None else None
+    if there is not None and old is not None and placer.same(there, old.before, at=entry.path):
+        there = None  # it came along with a directory above it, and makes way as in the batch
     if there is None and entry.before is None and comes:
+        above = entry.path.rpartition("/")[0]
+        if above and cut.is_otherwise_spelt(above) and not placer.is_filled(entry):
+            # It would come into a directory that has not got its other case: nobody wants it there.
+            return Applied(entry.path, None, None, settled=False)
         # A new path, or one whose other spelling had to go first: its content may be nowhere else.
         if out is not None and is_closed(out.entry(b"")):
             # To move it changes its "..". The mode follows with the rest.
@@ -288,19 +295,16 @@ def _bring(placer: Placer, entry: JournalEntry, out: Stat | None, cut: Cut) -> N
     """Bring what is new to its path. On a disk that finds entries under other names too, what has
     its old name goes before, or gets the new one, as in a batch.
 
-    Raises as `Placer.put`; and `ChangedError` where it would come into a directory that has not got
-    its other case: nobody wants it there.
+    Raises as `Placer.put`.
     """
     if cut.spelling is not None:
-        above = entry.path.rpartition("/")[0]
-        if above and cut.is_otherwise_spelt(above) and not placer.is_filled(entry):
-            raise ChangedError
         twin = cut.twin(placer, entry.path)
         there = placer.disk.stat(entry.path)
         if out is None and twin is not None:
             rename_directory(placer, twin.path, entry)
         elif twin is not None and there is not None and there.kind is not Kind.DIRECTORY:
-            placer.remove(twin, (there.inode, entry.temporary) if is_one_file(out, there) else None)
+            new_name = cut.new_name(there.inode)
+            placer.remove(twin, (there.inode, new_name) if new_name else None)
         else:
             twin = None
         if twin is not None:

@@ -28,6 +28,11 @@ class Spelling:
             above = here
         return None
 
+    def lists(self, path: str) -> bool:
+        """Whether its directory, whatever that is called, lists it by its last name."""
+        folder, _, name = path.rpartition("/")
+        return name in self._listed(folder)
+
     def came(self, path: str) -> None:
         """What stands at the path has just got that name."""
         folder, _, name = path.rpartition("/")
