@@ -28,6 +28,12 @@ LARGE = 1 / 20
 """Share of the long runs with boxes that have as many nodes as the large ones of the wire."""
 LARGE_NODES = (6, 7, 8, 9)
 
+FAR = 1 / 12
+"""Share of runs whose nodes are far apart."""
+DISTANCES = (30, 60, 95)
+"""What one way takes longer then, in percent of a period: from a quarter on nobody is told the
+time by what is heard one way."""
+
 PUBLIC = 1 / 6
 """Share of runs whose bursts are on a timetable, or follow each other all the time."""
 EVERY = (12, 24, 40)
@@ -83,6 +89,9 @@ class Plan:
     """Rounds from one instant of a timetable to the next."""
     cells: int = 0
     """That every member asks for where bursts are not on demand."""
+
+    distance_ms: int = 0
+    """What one way takes longer, from everybody to everybody, also when all is calm."""
 
     blind: bool = False
     """What goes wrong hits cells, whoever sent them and whatever is in them, and those who lack
@@ -353,8 +362,12 @@ CROWDED: tuple[tuple[Callable[[_Drawing], None], int], ...] = (
 )
 
 
-def timed(plan: Plan) -> Plan:
-    """Perhaps with bursts that are not on demand. What else is drawn does not hang on it."""
+def settled(plan: Plan) -> Plan:
+    """Perhaps with bursts that are not on demand, or far apart. What else is drawn does not hang
+    on it."""
+    draw = random.Random(plan.seed * 29 + 3)
+    if draw.random() < FAR:
+        plan = replace(plan, distance_ms=plan.period_ms * draw.choice(DISTANCES) // 100)
     draw = random.Random(plan.seed * 13 + 7)
     if draw.random() >= PUBLIC:
         return plan
@@ -369,7 +382,7 @@ def timed(plan: Plan) -> Plan:
 
 def box_plan(seed: int) -> Plan:
     """The plan of a run with boxes."""
-    return timed(_box_plan(seed))
+    return settled(_box_plan(seed))
 
 
 def _box_plan(seed: int) -> Plan:
@@ -418,8 +431,8 @@ def _box_plan(seed: int) -> Plan:
 def wire_plan(seed: int) -> Plan:
     """The plan of a run without boxes."""
     if random.Random(seed * 19 + 5).random() < BLIND:
-        return timed(_blind_plan(seed))
-    return timed(_wire_plan(seed))
+        return settled(_blind_plan(seed))
+    return settled(_wire_plan(seed))
 
 
 def _blind_plan(seed: int) -> Plan:

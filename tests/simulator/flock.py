@@ -108,7 +108,9 @@ class Flock:
         self._serial = 0
         draw = random.Random(plan.seed * 7 + 1)
         self.draw = draw
-        self.network = Network(plan.nodes, random.Random(draw.random()), self._deliver)
+        self.network = Network(
+            plan.nodes, random.Random(draw.random()), self._deliver, plan.distance_ms * MS
+        )
         self.wishes = [Wish() for _ in range(plan.nodes)]
         self.nodes = [
             Node(lane, settings, random.Random(draw.random()))

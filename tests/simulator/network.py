@@ -43,7 +43,10 @@ Deliver = Callable[[int, int, int, bytes], None]
 class Network:
     """All links of a flock."""
 
-    def __init__(self, lanes: int, draw: random.Random, deliver: Deliver) -> None:
+    def __init__(
+        self, lanes: int, draw: random.Random, deliver: Deliver, distance_ns: int = 0
+    ) -> None:
+        """`distance_ns`: what one way takes longer on every link, whatever happens to it."""
         self.links = {(a, b): Link() for a in range(lanes) for b in range(lanes) if a != b}
         self.counts: Counter[str] = Counter()
         self.bitflips = False
@@ -52,6 +55,7 @@ class Network:
         """How often a cell gets lost that the flock agrees by; such cells are late as well, by up
         to `garbled_ns`."""
         self.garbled_ns = 0
+        self._distance_ns = distance_ns
         self._lanes = lanes
         self._draw = draw
         self._deliver = deliver
@@ -76,7 +80,9 @@ class Network:
             if link.loss and draw.random() < link.loss:
                 counts["cells lost"] += 1
                 continue
-            arrival_ns = now_ns + link.delay_ns + draw.randrange(link.jitter_ns + 1)
+            arrival_ns = (
+                now_ns + self._distance_ns + link.delay_ns + draw.randrange(link.jitter_ns + 1)
+            )
             is_late = link.delay_ns > DELAY_NS
             if agreeing and self.garbles:
                 if draw.random() < self.garbles:
