@@ -32,6 +32,9 @@ MANY_AT_ONCE = 2 * FEW_WANTED
 MAX_WANTED_RECORDS = 65_536
 """Records asked for at a time; the next reconciliation finds the rest."""
 
+ATTEMPTS = 256
+"""Attempts that a message can name: of them all each member serves about equally many."""
+
 TIMES_ASKED = 2
 """Every member that is here is asked so often before its word that content is gone is believed: by
 then it has applied, or scanned again, what it was about to."""
@@ -296,8 +299,10 @@ class Repair:
         new = set(keys) - mending.wanted
         if new and len(mending.wanted) < MAX_WANTED_RECORDS:
             mending.wanted |= new
+            # Whoever served the last time may have no more than we have, and nobody can tell.
+            attempt = self._draw.randrange(ATTEMPTS)
             for some in _groups(sorted(new), MANY_WANTED):
-                self._say(WantRecords(tag, 0, some))
+                self._say(WantRecords(tag, attempt, some))
 
     def _offer(self, box: Box, key: bytes, attempt: int, asker: int, view: int) -> None:
         if self._serves(key, attempt, asker, view):
