@@ -767,7 +767,8 @@ class BoxFlock(Flock):
         self._look(everywhere=False)
         self._same()
         said = self._said()
-        self.pass_until(self.now_ns + QUIET_NS)
+        # What was still to be said waits for its burst, where that does not wait for it.
+        self.pass_until(self.now_ns + QUIET_NS * (3 if self.plan.is_public else 1))
         before = self._said()
         self.pass_until(self.now_ns + QUIET_NS)
         # What nobody has is asked for once a minute, for good.
