@@ -109,7 +109,8 @@ class Hands:
             for node in self.rig.nodes:
                 for path in missing(node):
                     if (node.box / path).exists():
-                        done = node.run("dismiss", path, timeout_seconds=COMMAND_SECONDS)
+                        there = str(node.box / path)
+                        done = node.run("dismiss", there, timeout_seconds=COMMAND_SECONDS)
                         self.answers += done.returncode == 0
             self.finish()
 
