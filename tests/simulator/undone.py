@@ -14,7 +14,7 @@ UNDONE = (
     ),
     Mutant(
         "a renamed file that stands under neither name is dropped",
-        "flocksy.boxes.apply.recovery",
+        "flocksy.boxes.apply.stranded",
         "    yield from each(entries, keep)\n",
         "    yield from ()\n",
         plan="renamed_to_no_name",
@@ -89,6 +89,20 @@ UNDONE = (
         "                        self.unread.failed(path, now, finding.hashing_s)\n",
         "                        pass\n",
         plan="not_read_for_a_moment",
+    ),
+    Mutant(
+        "who starts anew with a wrong clock has forgotten what was measured",
+        "flocksy.wire.emitter",
+        "self._clock.anew(wrong_by_ns)",
+        "self._clock.anew()",
+        plan="a_clock_mended_between_bursts",
+    ),
+    Mutant(
+        "the same member is always the first that is asked for records",
+        "flocksy.boxes.lanes.repair",
+        "attempt = self._draw.randrange(ATTEMPTS)",
+        "attempt = 0",
+        plan="asked_of_who_has_no_more",
     ),
 )
 """The other two of the first eleven plans show what was wrong with the simulator."""
