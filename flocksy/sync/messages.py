@@ -123,7 +123,8 @@ class Want:
 
 @dataclass(frozen=True, slots=True)
 class WantRecords:
-    """Paths (by key) whose heads and whole ancestry somebody lacks."""
+    """Paths (by key) whose heads and whole ancestry somebody lacks. `attempt` as in `Want`, but
+    drawn at random where a comparison has just shown them."""
 
     box: bytes
     attempt: int

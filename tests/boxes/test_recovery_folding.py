@@ -18,7 +18,7 @@ from flocksy.boxes.disk.port import Stat
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.operations import DiskOperation
 from tests.boxes.bench import Bench, finish
-from tests.boxes.disks import Died, Dying, Folding
+from tests.boxes.disks import Died, Dying, Folding, Links
 
 FOLDING = Capabilities(case_folding=True)
 BEFORE = {
@@ -68,10 +68,17 @@ class WithoutLinks(DyingAndFolding):
         return False
 
 
+class InTwoSteps(Folding, Links):
+    """As a disk that renames over everything: a move is a link, and a removal."""
+
+
 class Lowering(DyingAndFolding):
     """One that knows fewer letters than we: "ss" and "ß" are two names to it."""
 
     fold = staticmethod(str.lower)
+
+
+Kind = DyingAndFolding | InTwoSteps
 
 
 def another_case(bench: Bench) -> list[DiskOperation]:
@@ -83,13 +90,13 @@ def another_case(bench: Bench) -> list[DiskOperation]:
     ]
 
 
-def made_bench(place: Path, kind: type[DyingAndFolding]) -> tuple[Bench, DyingAndFolding]:
+def made_bench(place: Path, kind: type[Kind]) -> tuple[Bench, Kind]:
     (place / "box").mkdir(parents=True)
     disk = kind(str(place / "box"))
     return Bench(place, disk, FOLDING), disk
 
 
-def die(bench: Bench, disk: DyingAndFolding, calls: int, batch: Sequence[DiskOperation]) -> bool:
+def die(bench: Bench, disk: Kind, calls: int, batch: Sequence[DiskOperation]) -> bool:
     """Whether the batch did not get to its end in so many calls of the disk."""
     disk.calls_left = calls
     try:
@@ -118,11 +125,11 @@ def check_is_whole(bench: Bench, about: object, *, links: bool) -> None:
 
 
 @pytest.mark.parametrize("again", [None, 4, 7, 11, 20])
-@pytest.mark.parametrize("kind", [DyingAndFolding, WithoutLinks])
+@pytest.mark.parametrize("kind", [DyingAndFolding, WithoutLinks, InTwoSteps])
 def test_death_at_any_call_leaves_one_case_or_the_other(
-    tmp_path: Path, kind: type[DyingAndFolding], again: int | None
+    tmp_path: Path, kind: type[Kind], again: int | None
 ) -> None:
-    links = kind is DyingAndFolding
+    links = kind is not WithoutLinks
     for calls in range(200):
         bench, disk = made_bench(tmp_path / str(calls), kind)
         bench.apply(
@@ -187,6 +194,46 @@ def test_what_somebody_calls_by_another_case_since_the_crash_stays(
         theirs = (bench.root / "F").exists()
         finish(bench.applier.recover())
         assert (bench.root / "F").exists() == theirs, calls
+        bench.close()
+    raise AssertionError("there is no end to it")
+
+
+def test_an_edit_of_what_was_to_make_way_stays(tmp_path: Path) -> None:
+    """One of two files gets the other's name, in another case; that one is on its way."""
+    for calls in range(100):
+        bench, disk = made_bench(tmp_path / str(calls), DyingAndFolding)
+        bench.apply(bench.put("b", b"1"), bench.put("c", b"22"))
+        batch: list[DiskOperation] = [
+            bench.put("C", b"1", source="b"),
+            bench.put("N", b"22", source="c"),
+            bench.remove("b"),
+            bench.remove("c"),
+        ]
+        if not die(bench, disk, calls, batch):
+            assert calls > 10 and bench.paths() == {"C", "N"}
+            return
+        is_there = "c" in bench.paths()
+        if is_there:
+            (bench.root / "c").write_bytes(b"theirs")
+        finish(bench.applier.recover())
+        if is_there:
+            assert b"theirs" in {bench.read(path) for path in bench.paths()}, calls
+        bench.close()
+    raise AssertionError("there is no end to it")
+
+
+def test_no_file_has_two_names_where_somebody_respells_its_directory(tmp_path: Path) -> None:
+    for calls in range(100):
+        bench, disk = made_bench(tmp_path / str(calls), DyingAndFolding)
+        bench.apply(bench.make_directory("d"), bench.put("d/f", b"1"))
+        batch: list[DiskOperation] = [bench.put("g", b"1", source="d/f"), bench.remove("d/f")]
+        if not die(bench, disk, calls, batch):
+            assert calls > 5
+            return
+        os.rename(bench.root / "d", bench.root / "D")
+        finish(bench.applier.recover())
+        files = [bench.root / path for path in bench.paths() if (bench.root / path).is_file()]
+        assert files and all(file.stat().st_nlink == 1 for file in files), calls
         bench.close()
     raise AssertionError("there is no end to it")
 

@@ -72,7 +72,10 @@ class Cut:
         is_new = self.brought.get(folded(path)) == path.rpartition("/")[2]
         return folded(first) in self.brought and not is_new and self.spelling.lists(path)
 
-    def new_name(self, inode: int) -> str | None:
-        """Where else the file of this inode is, as half of a rename: its new path or, before that,
-        its temporary."""
-        return self.linked.get(inode) or self.on_their_way.get(inode)
+    def second_name(self, placer: Placer, removal: JournalEntry, there: Stat) -> str | None:
+        """Where the file that is to be removed, and stands `there`, is as well, as half of a
+        rename: its new path or, where nobody has worked on it, the temporary on its way to that."""
+        at = self.linked.get(there.inode)
+        if at is None and placer.same(there, removal.before, at=removal.path):
+            at = self.on_their_way.get(there.inode)
+        return at

@@ -115,6 +115,10 @@ def _removal(placer: Placer, entry: JournalEntry, cut: Cut) -> Applied | None:
         return Applied(entry.path, None, entry.synced)
     there = placer.disk.stat(entry.path)
     moved = there is not None and cut.came_along(placer, entry.path)
+    if there is not None and there.inode in cut.linked:
+        # It has its new name, and here it may not stay, however somebody has spelt that since.
+        folded = placer.capabilities.folded
+        moved |= folded(cut.linked[there.inode]) != folded(entry.path)
     if there is not None and not moved and cut.is_otherwise_spelt(entry.path):
         there = None  # the new name of a rename to another case, or one that somebody gave it since
     taken = placer.disk.stat(entry.kept_as) if entry.kept_as else None
@@ -214,8 +218,9 @@ def _placement(placer: Placer, entry: JournalEntry, after: DiskEntry, cut: Cut) 
     if out is None and entry.brings_directory and cut.twin(placer, entry.path) is not None:
         comes = _is(placer, entry.path, placer.disk.stat(entry.path), after)  # by its old name
     old = cut.twin(placer, entry.path) if comes and out is not None else None
-    if there is not None and old is not None and placer.same(there, old.before, at=entry.path):
-        there = None  # it came along with a directory above it, and makes way as in the batch
+    came_along = old is not None and old.path.rpartition("/")[2] == entry.path.rpartition("/")[2]
+    if old and came_along and placer.same(there, old.before, at=entry.path):
+        there = None  # with a directory above it; it makes way as in the batch
     if there is None and entry.before is None and comes:
         above = entry.path.rpartition("/")[0]
         if above and cut.is_otherwise_spelt(above) and not placer.is_filled(entry):
@@ -303,7 +308,9 @@ def _bring(placer: Placer, entry: JournalEntry, out: Stat | None, cut: Cut) -> N
         if out is None and twin is not None:
             rename_directory(placer, twin.path, entry)
         elif twin is not None and there is not None and there.kind is not Kind.DIRECTORY:
-            new_name = cut.new_name(there.inode)
+            if is_one_file(placer.disk.stat(twin.kept_as), there):
+                placer.disk.remove_file(twin.kept_as)  # as in `_end_move`
+            new_name = cut.second_name(placer, twin, there)
             placer.remove(twin, (there.inode, new_name) if new_name else None)
         else:
             twin = None
