@@ -159,6 +159,10 @@ class Folding(RealDisk):
         return super().link(self._found(source), target)
 
 
+class DyingAndFolding(Folding, Dying):
+    """Both."""
+
+
 def folding_bench(place: Path) -> tuple[Bench, Folding]:
     """A box on a disk that folds case, and the disk."""
     (place / "box").mkdir()

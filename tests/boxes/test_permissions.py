@@ -26,7 +26,7 @@ from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.operations import DiskOperation
 from flocksy.sync.version import Kind
 from tests.boxes.bench import Bench, finish
-from tests.boxes.disks import Died, Dying, Folding, folding_bench, recover_in_two
+from tests.boxes.disks import Died, Dying, DyingAndFolding, folding_bench, recover_in_two
 
 NOBODY = 65534
 
@@ -489,10 +489,6 @@ def test_a_look_is_journalled_once_and_only_where_a_directory_is_opened_for_it(
         bench.close()
 
     ordinarily(do)
-
-
-class DyingAndFolding(Folding, Dying):
-    """Both."""
 
 
 def nothing_is_lost(bench: Bench, *paths: str) -> None:

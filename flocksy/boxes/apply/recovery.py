@@ -91,7 +91,7 @@ def close_again(
     # Of a directory that the batch itself brings the mode has been set with its entry.
     brought = {one.path for one in entries if one.brings_directory} - closed_by_others(entries)
     found_with = modes_found(entries)
-    cut = Cut.of(placer, entries)
+    cut = Cut.of(placer, ())  # names are listed anew
     above = {one for entry in entries for one in (entry.path, *ancestors(entry.path))} - brought
 
     def close(folder: str) -> None:
