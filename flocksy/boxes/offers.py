@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 from flocksy.boxes.disk.filesystem import Disk
 from flocksy.boxes.intake import Fresh
@@ -18,7 +18,7 @@ from flocksy.sync.content import INLINE_BYTES, inline_fits
 from flocksy.sync.messages import Entry
 from flocksy.sync.state import MAX_ANCESTRY, PUSH_ANCESTRY, ancestry
 from flocksy.sync.trees import PathState
-from flocksy.sync.version import Kind, Version
+from flocksy.sync.version import Kind, Version, version_id
 
 MAX_OUTGOING_LOADED = 100_000
 """Outgoing paths taken up from the index at start; what is beyond waits for the next start."""
@@ -138,14 +138,31 @@ class Offers:
         one."""
         return self._carried(path, (), MAX_ANCESTRY)
 
+    def is_all_of(self, path: str, entries: Sequence[Entry]) -> bool:
+        """Whether what a lane has carried of `path` is no less than `answer` would say. A past that
+        only we know all of, it never is: digests do not show that it is missing elsewhere."""
+        past = {pair for one in entries for pair in one.superseded}
+        if self._index.lane_counts(path, len(past) + 1)[1] > len(past):
+            return False  # and was not read, however long it is
+        state = self._to_answer(path)
+        if state is None or any(one.truncated for one in entries):
+            return False
+        whole = [one for one in entries if one.inline is not None or not _has_inline(one.version)]
+        heads = {version_id(one.version) for one in whole}
+        return state.heads.keys() <= heads and state.superseded.items() <= past
+
     def _carried(self, path: str, first: Iterable[bytes], limit: int) -> list[Entry]:
-        state = self._index.lane_state(path)
+        state = self._to_answer(path)
         if state is None:
             return []
-        known = self._index.flock(path)
-        if known is not None and known.heads.keys() <= state.heads.keys():
-            state = known
         return self._entries(path, state, list(state.heads), first, limit, carried=True)
+
+    def _to_answer(self, path: str) -> PathState | None:
+        """What lanes have carried of `path`, with all of its past where that names nothing else."""
+        state, known = self._index.lane_state(path), self._index.flock(path)
+        if state is not None and known is not None and known.heads.keys() <= state.heads.keys():
+            return known
+        return state
 
     def answer_bytes(self, path: str) -> int:
         """Bytes of payload that `answer` will take, about. Of what no lane has carried nothing is
@@ -177,9 +194,7 @@ class Offers:
         for name in names:
             version = state.heads[name]
             inline = None
-            if version.kind is Kind.SYMLINK or (
-                version.kind is Kind.FILE and version.size <= INLINE_BYTES
-            ):
+            if _has_inline(version):
                 inline = self.inline(path, version)
                 if inline is None and not carried and not self._is_nowhere(path, version):
                     self.stale.add(path)
@@ -240,6 +255,12 @@ def _heads(state: PathState | None) -> Iterable[Version]:
 
 def _is_large(version: Version) -> bool:
     return version.kind is Kind.FILE and version.size > INLINE_BYTES
+
+
+def _has_inline(version: Version) -> bool:
+    return version.kind is Kind.SYMLINK or (
+        version.kind is Kind.FILE and version.size <= INLINE_BYTES
+    )
 
 
 def _has_chunks(version: Version) -> bool:

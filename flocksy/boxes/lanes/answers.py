@@ -22,6 +22,8 @@ class Answers:
         self._chunks: dict[bytes, tuple[Box, int]] = {}
         self._records: dict[tuple[bytes, str], tuple[Box, int]] = {}
         self._bytes = 0
+        self._left: dict[tuple[bytes, str], None] = {}
+        """Records left to another lane, and not said since; the youngest last."""
 
     @property
     def payload_bytes(self) -> int:
@@ -47,6 +49,21 @@ class Answers:
             self._records[key] = (box, size)
             self._bytes += size
 
+    def waits(self, box: Box, path: str) -> bool:
+        """Whether the record of a path is still to be said."""
+        return (box.setup.tag, path) in self._records
+
+    def carried(self, box: Box, path: str) -> None:
+        """Another lane has carried the record, which is left to that. Once: who asks for it again
+        has not heard that lane as we have."""
+        key = box.setup.tag, path
+        if key in self._left:
+            return
+        self.drop_record(box, path)
+        self._left[key] = None
+        if len(self._left) > MAX_ANSWERS:
+            del self._left[next(iter(self._left))]
+
     def chunks(self) -> Sequence[tuple[bytes, Box]]:
         """All chunks, oldest first."""
         return [(name, box) for name, (box, _) in self._chunks.items()]
@@ -64,6 +81,7 @@ class Answers:
 
     def drop_record(self, box: Box, path: str) -> None:
         """Served, or not known any more."""
+        self._left.pop((box.setup.tag, path), None)
         found = self._records.pop((box.setup.tag, path), None)
         if found is not None:
             self._bytes -= found[1]

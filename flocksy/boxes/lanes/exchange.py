@@ -323,6 +323,8 @@ class Exchange:
         elif self.peers.standing(tag, digest, live, round_):
             first = self._seam.own_lane < min(shared, default=self._seam.lanes)
             self.repair.differs(box, self._now, first=first)
+        if self.agrees(box):
+            self.repair.agreed(box)
         self.repair.ask(box, self._now, live, shared, soon=self._report.programme > 0)
 
     def _say(self, message: Message) -> None:

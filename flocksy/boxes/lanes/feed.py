@@ -241,6 +241,8 @@ class Feed:
         # longer one. That is not read to be measured: every slot shall take the same work.
         most = self._whole_bytes or inf
         for box, path in self._answers.records(most):
+            if not self._answers.waits(box, path):
+                continue  # another lane has carried it meanwhile
             with _blaming(box):
                 entries = box.offers.answer(path)
             note = functools.partial(self._record_answered, box, path)

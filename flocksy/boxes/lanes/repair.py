@@ -69,6 +69,8 @@ class _Mending:
     """Wanted chunk or list -> lanes that said that it is gone there."""
     wanted: set[bytes] = field(default_factory=set)
     """Keys of paths whose records somebody else has, and we have not, or not so."""
+    differing: set[bytes] = field(default_factory=set)
+    """Of `wanted`, those that only a comparison has shown, and no lane has brought anything of."""
     refused_until: float = 0.0
     """The disk takes nothing: do not ask before."""
     opened_at: float | None = None
@@ -141,7 +143,9 @@ class Repair:
         self._ask_content(box, mending, now, live, shared, soon_s)
         self._ask_missing(box, mending, now)
         # Nothing brings these by itself: the lanes have said what they had to say of them.
-        self._ask_records(mending, box.setup.tag, map(reconcile.path_key, box.unknown))
+        unknown = set(map(reconcile.path_key, box.unknown))
+        mending.differing -= unknown
+        self._ask_records(mending, box.setup.tag, unknown)
         box.unknown.clear()
         if mending.records.due(now, mending.awaited_records.left(mending.wanted)):
             attempt = mending.records.attempt
@@ -150,6 +154,7 @@ class Repair:
                 unanswered = mending.awaited_records.take()
                 self._give_up_texts(box, mending, unanswered, shared)
                 mending.wanted -= unanswered  # nobody has them; a difference that stands asks anew
+                mending.differing -= unanswered
                 return
             keys = tuple(itertools.islice(mending.wanted, MANY_WANTED))
             self._say(WantRecords(box.setup.tag, attempt, keys))
@@ -169,14 +174,28 @@ class Repair:
             mending.opened_at = now
             self._say(reconcile.opening(box.setup.tag, box.index.items))
 
+    def agreed(self, box: Box) -> None:
+        """All members say the same of the box as we do: what a comparison has shown has come
+        otherwise, or who had it has forgotten it (its power went)."""
+        mending = self._boxes[box.setup.tag]
+        mending.wanted -= mending.differing
+        mending.differing.clear()
+
     def arrived(self, box: Box, entries: Sequence[Entry]) -> None:
         """Records came in a lane. Those of links whose text is missing here, and came with none,
-        are asked for on: another member may have it."""
-        wanted = self._boxes[box.setup.tag].wanted
-        if wanted:
+        are asked for on: another member may have it. What was to be answered and has been said is
+        not said once more."""
+        by_path: dict[str, list[Entry]] = {}
+        for entry in entries:
+            by_path.setdefault(entry.path, []).append(entry)
+        for path, said in by_path.items():
+            if self._answers.waits(box, path) and box.offers.is_all_of(path, said):
+                self._answers.carried(box, path)
+        mending = self._boxes[box.setup.tag]
+        if mending.wanted:
             lacking = {one.path for one in entries if _lacks_text(box, one.path, one.version)}
-            paths = {one.path for one in entries} - lacking
-            wanted.difference_update(map(reconcile.path_key, paths))
+            mending.differing.difference_update(map(reconcile.path_key, by_path))
+            mending.wanted.difference_update(map(reconcile.path_key, by_path.keys() - lacking))
 
     def heard(self, box: Box, lane: int, message: Message, view: int) -> None:
         """Another member asks or compares; `view` is the bitmap of who might answer."""
@@ -293,16 +312,20 @@ class Repair:
             self._say(answer)
         for key in response.offered:
             self._offer(box, key, mending.openings, lane, view)
-        self._ask_records(mending, message.box, response.wanted)
+        mending.differing |= self._ask_records(mending, message.box, response.wanted)
 
-    def _ask_records(self, mending: _Mending, tag: bytes, keys: Iterable[bytes]) -> None:
+    def _ask_records(self, mending: _Mending, tag: bytes, keys: Iterable[bytes]) -> set[bytes]:
+        """Returns those of them that were not asked for before."""
         new = set(keys) - mending.wanted
-        if new and len(mending.wanted) < MAX_WANTED_RECORDS:
-            mending.wanted |= new
+        if len(mending.wanted) >= MAX_WANTED_RECORDS:
+            return set()
+        mending.wanted |= new
+        if new:
             # Whoever served the last time may have no more than we have, and nobody can tell.
             attempt = self._draw.randrange(ATTEMPTS)
             for some in _groups(sorted(new), MANY_WANTED):
                 self._say(WantRecords(tag, attempt, some))
+        return new
 
     def _offer(self, box: Box, key: bytes, attempt: int, asker: int, view: int) -> None:
         if self._serves(key, attempt, asker, view):
