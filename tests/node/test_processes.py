@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import threading
+from multiprocessing import shared_memory
 from multiprocessing.process import BaseProcess
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
@@ -32,9 +33,23 @@ MANY = BlockingIOError, errno.EAGAIN, "Resource temporarily unavailable"
 SPACE = FileNotFoundError, errno.ENOENT, "No such file or directory", "/dev/shm/psm_1"
 
 
-def shared() -> set[str]:
-    """What shared memory there is, where the system shows that."""
-    return set(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else set()
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the shared memory that a test makes, while others make theirs."""
+    names: list[str] = []
+    new_name = shared_memory._make_filename  # type: ignore[attr-defined]
+
+    def noted() -> str:
+        names.append(new_name())
+        return names[-1]
+
+    monkeypatch.setattr(shared_memory, "_make_filename", noted)
+    return names
+
+
+def left(made: list[str]) -> list[str]:
+    """What of it is still there, where the system shows that."""
+    return [name for name in made if os.path.exists("/dev/shm/" + name.lstrip("/"))]
 
 
 def fail(error: type[Exception], *said: object) -> object:
@@ -78,10 +93,9 @@ def test_a_scanner_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("where", [BaseProcess, SharedMemory])
 def test_a_wire_process_is_refused_in_one_line(
-    place: Place, monkeypatch: pytest.MonkeyPatch, where: type
+    place: Place, monkeypatch: pytest.MonkeyPatch, made: list[str], where: type
 ) -> None:
     settings = load(place.write(PLAIN))
-    before = shared()
     with monkeypatch.context() as patched:
         if where is BaseProcess:
             patched.setattr(BaseProcess, "start", fail(*MANY))
@@ -90,16 +104,15 @@ def test_a_wire_process_is_refused_in_one_line(
         with pytest.raises(FlocksyError, match="wire process cannot be started") as refused:
             WireProcess(settings)
     assert "\n" not in str(refused.value)
-    assert shared() == before
+    assert not left(made)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="shared memory of Linux")
 def test_a_wire_process_is_refused_where_its_memory_has_no_room(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: Place, monkeypatch: pytest.MonkeyPatch, made: list[str]
 ) -> None:
     """Else it would be killed at the first page that is not there, without a word."""
     settings = load(place.write(PLAIN))
-    before = shared()
     with monkeypatch.context() as patched:
         patched.setattr(os, "posix_fallocate", fail(OSError, errno.ENOSPC, "No space left"))
         with pytest.raises(FlocksyError, match="wire process cannot be started") as refused:
@@ -107,7 +120,7 @@ def test_a_wire_process_is_refused_where_its_memory_has_no_room(
     words = str(refused.value)
     assert re.search(r"/dev/shm has no room for \d+ MiB", words) and "make room" in words
     assert "\n" not in words
-    assert shared() == before
+    assert made and not left(made)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="classes and slices of Linux")

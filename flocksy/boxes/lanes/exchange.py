@@ -151,11 +151,8 @@ class Exchange:
 
     def live(self) -> list[int]:
         """Lanes of the other members of the view."""
-        return [
-            lane
-            for lane in range(self._seam.lanes)
-            if self._report.view >> lane & 1 and lane != self._seam.own_lane
-        ]
+        others = self._report.view & ~(1 << self._seam.own_lane)
+        return [lane for lane in range(self._seam.lanes) if others >> lane & 1]
 
     def agrees(self, box: Box) -> bool:
         """Whether all members of the view say the same of the box as we do."""
