@@ -33,6 +33,8 @@ FAR = 1 / 12
 DISTANCES = (30, 60, 95)
 """What one way takes longer then, in percent of a period: from a quarter on nobody is told the
 time by what is heard one way."""
+FAR_ROUNDS = 120
+"""So much later all of them are there: whose first clock was wrong finds out, and starts anew."""
 
 PUBLIC = 1 / 6
 """Share of runs whose bursts are on a timetable, or follow each other all the time."""
@@ -368,6 +370,8 @@ def settled(plan: Plan) -> Plan:
     draw = random.Random(plan.seed * 29 + 3)
     if draw.random() < FAR:
         plan = replace(plan, distance_ms=plan.period_ms * draw.choice(DISTANCES) // 100)
+        if plan.gentle:
+            plan = _later(plan, FAR_ROUNDS * plan.period_ms * MS)
     draw = random.Random(plan.seed * 13 + 7)
     if draw.random() >= PUBLIC:
         return plan
@@ -467,6 +471,11 @@ def _blind_plan(seed: int) -> Plan:
         programme=True,
         blind=True,
     )
+
+
+def _later(plan: Plan, by_ns: int) -> Plan:
+    faults = tuple(replace(fault, at_ns=fault.at_ns + by_ns) for fault in plan.faults)
+    return replace(plan, faults=faults, calm_ns=plan.calm_ns + by_ns)
 
 
 def _in_mid_round(fault: Fault, period_ms: int) -> Fault:
