@@ -20,9 +20,9 @@ def rig() -> Iterator[Rig]:
 
 
 @pytest.mark.timeout(300)
-def test_killed_while_100_mib_are_moving(rig: Rig) -> None:
+def test_killed_while_40_mib_are_moving(rig: Rig) -> None:
     one, two, three = rig.nodes
-    content = random_bytes(100 * MIB, 1)
+    content = random_bytes(40 * MIB, 1)
     (one.box / "large").write_bytes(content)
     wait_until(lambda: _cells_done(three) > 100, "the burst has begun", 60)
     rig.kill(three)

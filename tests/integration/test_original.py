@@ -71,8 +71,8 @@ def test_all_kinds_of_things_become_equal(rig: Rig) -> None:
         (two / "1 KiB").chmod(0o640)
         (three / NAMES[2]).unlink()
         shutil.rmtree(three / "many")
-        with (one / "100 MiB").open("r+b") as file:
-            file.seek(50 * MIB)
+        with (one / "20 MiB").open("r+b") as file:
+            file.seek(10 * MIB)
             file.write(b"in the middle")
         rig.wait_equal()
         for box in BOXES:
@@ -86,9 +86,7 @@ def test_all_kinds_of_things_become_equal(rig: Rig) -> None:
 
 
 def _fill(box: Path) -> None:
-    for number, (name, size) in enumerate(
-        (("1 KiB", 1024), ("1 MiB", MIB), ("100 MiB", 100 * MIB))
-    ):
+    for number, (name, size) in enumerate((("1 KiB", 1024), ("1 MiB", MIB), ("20 MiB", 20 * MIB))):
         (box / name).write_bytes(random_bytes(size, number))
     os.utime(box / "1 KiB", (1_500_000_000, 1_500_000_000))
     (box / "empty file").touch()

@@ -87,7 +87,7 @@ def test_all_links_look_the_same_whoever_sends(watched: Watched) -> None:
     for number, node in enumerate(rig.nodes):
         (node.box / f"in heartbeats {number}").write_text("little")
         rig.wait_equal()
-        (node.box / f"in bursts {number}").write_bytes(random_bytes(2 * MIB, number))
+        (node.box / f"in bursts {number}").write_bytes(random_bytes(MIB, number))
         for size in range(20):
             (node.box / f"compressible {number} {size}").write_bytes(bytes(size * KIB))
         rig.wait_equal()

@@ -8,7 +8,7 @@ from flocksy.testing.cells import cells_since, check_cells, count_cells
 from flocksy.testing.rig import Rig
 from tests.integration.flock import KIB, random_bytes, wait_for_files
 
-TIMES = 50
+TIMES = 24
 SIZES = (700, 1500, 40 * KIB, 300)
 """What rides in heartbeats and what needs a burst, in turns."""
 
