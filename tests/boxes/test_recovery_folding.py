@@ -88,10 +88,12 @@ def another_case(bench: Bench) -> list[DiskOperation]:
     ]
 
 
-def made_bench(place: Path, kind: type[Kind]) -> tuple[Bench, Kind]:
+def made_bench(
+    place: Path, kind: type[Kind], capabilities: Capabilities = FOLDING
+) -> tuple[Bench, Kind]:
     (place / "box").mkdir(parents=True)
     disk = kind(str(place / "box"))
-    return Bench(place, disk, FOLDING), disk
+    return Bench(place, disk, capabilities), disk
 
 
 def die(bench: Bench, disk: Kind, calls: int, batch: Sequence[DiskOperation]) -> bool:
