@@ -248,8 +248,7 @@ def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("disk", DISKS)
 def test_a_batch_that_dies_is_as_it_was_or_as_it_was_to_be(disk: str) -> None:
-    seeds = *SEEDS, random.randrange(1 << 32)
-    assert sum(sweep(seed, disk, STEP) for seed in seeds) > 2 * len(SEEDS)
+    assert sum(sweep(seed, disk, STEP) for seed in SEEDS) > 2 * len(SEEDS)
 
 
 @pytest.mark.parametrize(
