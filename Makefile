@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 
+# Compiled once, whatever the machine has set, and not by each of the thousand processes that the tests start.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: rig test fuzz soak soak-crash soak-long soak-many soak-million soak-planner soak-sparse \
 	lint bench adversary adversary-quick explore-deep adversary-single adversary-active adversary-report \
 	play soak-faults test-mounts lock clean
