@@ -54,7 +54,8 @@ TURNS_AT_ONCE = 24
 LOOK_NS = S // 2
 """Between two looks whether content has gone."""
 QUIET_NS = 6 * S
-"""So long nothing may move in a flock that says it has settled."""
+"""So long nothing may move in a flock that says it has settled; and until the next instant, where
+bursts are on a timetable."""
 COVER_BYTES = 16 << 10
 
 
@@ -768,9 +769,10 @@ class BoxFlock(Flock):
         self._same()
         said = self._said()
         # What was still to be said waits for its burst, where that does not wait for it.
-        self.pass_until(self.now_ns + QUIET_NS * (3 if self.plan.is_public else 1))
+        quiet_ns = QUIET_NS + self.plan.every_ns
+        self.pass_until(self.now_ns + quiet_ns * (3 if self.plan.is_public else 1))
         before = self._said()
-        self.pass_until(self.now_ns + QUIET_NS)
+        self.pass_until(self.now_ns + quiet_ns)
         # What nobody has is asked for once a minute, for good.
         if self._said() != before and not any(map(self._missing, self.nodes)):
             raise BrokenPromiseError(f"still talking: {said} {before} {self._said()}")

@@ -109,6 +109,11 @@ class Plan:
         """Whether bursts happen anyway, and are as long whatever anybody wishes to send."""
         return self.timing != "on-demand"
 
+    @property
+    def every_ns(self) -> int:
+        """From one instant of the timetable to the next; one round where there is none."""
+        return self.every * self.period_ms * MS
+
 
 class _Drawing:
     """Draws the faults of one run."""
