@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
 from tests.simulator.runs import Outcome, is_with_boxes, replay, run_seed
@@ -45,12 +46,21 @@ SAY_S = 60.0
 
 
 def code() -> str:
-    """What the runs are runs of: a digest of flocksy and of the simulator."""
+    """What the runs are runs of: a digest of all that they import of flocksy and the simulator."""
     digest = hashlib.blake2b(digest_size=8)
-    for folder in (ROOT / "flocksy", ROOT / "tests" / "simulator"):
-        for path in sorted(folder.rglob("*.py")):
-            digest.update(path.read_bytes())
+    for path in sorted(imported()):
+        digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def imported() -> set[Path]:
+    """The files that any run rests on."""
+    for late in ("boxes", "crowds"):
+        import_module(f"tests.simulator.{late}")
+    files = {Path(one.__file__) for one in sys.modules.values() if getattr(one, "__file__", None)}
+    runs = {path for path in files if path.is_relative_to(ROOT / "flocksy")}
+    runs |= {path for path in files if path.parent == ROOT / "tests" / "simulator"}
+    return runs - {Path(__file__)}  # which seeds there are, and what is told of them
 
 
 @dataclass(slots=True)
