@@ -19,7 +19,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("seed", type=int, nargs="?", help="one run, told line by line")
     parser.add_argument("--seeds", metavar="A:B", help="the runs from A on and before B")
     parser.add_argument("--seed-list", type=int, nargs="+", help="these runs")
-    parser.add_argument("--plan", type=Path, help="the run of a file in tests/simulator/found")
+    parser.add_argument(
+        "--plan", type=Path, nargs="+", help="the runs of files in tests/simulator/found"
+    )
     parser.add_argument("--kind", choices=("all", "wire", "boxes"), default="all")
     parser.add_argument("--mutant", default="", help="with this line of flocksy wrong")
     parser.add_argument("--quiet", action="store_true", help="tell only what fails")
@@ -34,7 +36,9 @@ def main(arguments: Sequence[str]) -> int:
 
         mutants.install(options.mutant)
     from tests.simulator.runs import is_with_boxes, replay, run_seed
+    from tests.simulator.soak import collect_seldom
 
+    collect_seldom()
     if options.seed is not None:
         outcome = run_seed(options.seed, None if options.quiet else print)
         print(f"seed {options.seed}: {outcome.failure or 'fine'}; digest {outcome.digest}")
@@ -42,10 +46,13 @@ def main(arguments: Sequence[str]) -> int:
     if options.plan is not None:
         from tests.simulator import plans
 
-        plan, boxes = plans.read(options.plan)
-        outcome = plans.run_any(plan, boxes=boxes, trace=None if options.quiet else print)
-        print(f"{options.plan}: {outcome.failure or 'fine'}")
-        return 1 if outcome.failure else 0
+        failed = 0
+        for path in options.plan:
+            plan, boxes = plans.read(path)
+            outcome = plans.run_any(plan, boxes=boxes, trace=None if options.quiet else print)
+            print(f"{path}: {outcome.failure or 'fine'}")
+            failed += bool(outcome.failure)
+        return 1 if failed else 0
     first, _, last = (options.seeds or "0:100").partition(":")
     failed = 0
     for seed in options.seed_list or range(int(first), int(last)):
