@@ -14,13 +14,16 @@ only a *hold* after the cell before, and the hold doubles with every such round.
 
 So a slow box process slows all lanes alike. Who may send cell k has the very cells that it is
 judged by, and nothing newer counts, least of all the own credit, which its node knows before all
-others: all nodes wait at the same cells, and whose rings were short goes on with the others. The
+others: all nodes wait at the same cells, and whose rings were short goes on with the others. A hold
+counts from the instant at which the cell before could leave, not from when this node has woken for
+it, and ends at a tick: how late a node wakes adds up for nobody. The
 flock cannot block itself, because cells go on and show new credits. What an empty out ring lacks is
 cover, what a full in ring drops is a gap.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from flocksy.protocol.programme import PROGRAMME_BYTES, PROGRAMME_SECONDS, programme_cells
@@ -63,6 +66,22 @@ def rate_delta_us(cell_bytes: int, max_rate: int) -> int:
     return -(-cell_bytes * 1_000_000 // max_rate) if max_rate else 0
 
 
+@dataclass(frozen=True, slots=True)
+class BurstPace:
+    """How the cells of bursts leave.
+
+    Args:
+        window: cells of a lane that may be under way at pace `max`.
+        stall_timeout_ns: so long a lane may stand there.
+        tick_ns: from one look there at what may leave to the next, counted from the start.
+    """
+
+    kind: Literal["max", "grid"]
+    window: int
+    stall_timeout_ns: int
+    tick_ns: int
+
+
 class BurstRun:
     """Where all lanes of one burst stand. Instants in monotonic ns of this host."""
 
@@ -74,9 +93,7 @@ class BurstRun:
         start_ns: int,
         length: int,
         delta_ns: int,
-        pace: Literal["max", "grid"],
-        window: int,
-        stall_timeout_ns: int,
+        pace: BurstPace,
     ) -> None:
         self.burst_id = burst_id
         self.length = length
@@ -86,16 +103,17 @@ class BurstRun:
         self._members = [own, *self._others]
         self._own = own
         self._delta_ns = delta_ns
-        self._window = window if pace == "max" else length
-        self._kept = 3 * window
-        self._timeout_ns = stall_timeout_ns
-        self._stalls = pace == "max"
+        self._stalls = pace.kind == "max"
+        self._window = pace.window if self._stalls else length
+        self._kept = 3 * pace.window
+        self._timeout_ns = pace.stall_timeout_ns
+        self._tick_ns = pace.tick_ns
         lanes = max(members.bit_length(), own + 1)
         self._next = [0] * lanes
         self._credits = [[0] * self._kept for _ in range(lanes)]
         """Those that the last cells have shown, by number of the cell."""
         # Rings are filled ahead when a burst begins: a window is sure.
-        self._allowed = window + 1
+        self._allowed = pace.window + 1
         """Rounds that all lanes allow, by the cells that the next own one is judged by."""
         self._last_ns = start_ns
         self._short_rounds = 0
@@ -136,16 +154,23 @@ class BurstRun:
         self._judge()
         if self._is_short:
             hold_ns = min(HOLD_NS << min(self._short_rounds, 20), self._timeout_ns // HOLD_SHARE)
-            return max(due_ns, self._last_ns + hold_ns)
+            ticks = -(-(self._last_ns + hold_ns - self.start_ns) // self._tick_ns)
+            return max(due_ns, self.start_ns + ticks * self._tick_ns)
         return due_ns
+
+    @property
+    def holds(self) -> bool:
+        """Whether the next own cell waits for credit: it may leave before `due_ns` after all."""
+        self._judge()
+        return self._is_short
 
     def emitted(self, credit: int, now_ns: int) -> None:
         """The next own cell has left and showed `credit`."""
-        self._judge()
+        tick_ns = now_ns - (now_ns - self.start_ns) % self._tick_ns
+        self._last_ns = max(self.due_ns, tick_ns)
         self._short_rounds = self._short_rounds + 1 if self._is_short else 0
         self._credits[self._own][self.sent % self._kept] = credit
         self.sent += 1
-        self._last_ns = now_ns
 
     def _judge(self) -> None:
         """What the cells a window before the next own one allow, and where that is too little those

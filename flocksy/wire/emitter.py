@@ -99,13 +99,12 @@ class Emitter:
         self._plan: Plan | None = None
         self._resume = 0
         self._outcome: Outcome | None = None
-        self._slewed_ns = now_ns
+        self._slewed_ns = self._served_ns = now_ns
         self._lost_rounds = 0
         self._eligible = 0
-        self._served_ns = now_ns
         self._moved = False
         self._woken_ns = self._look_ns = now_ns
-        self._turned_ns = now_ns
+        self._awaited_ns = now_ns  # when `turn` was to be called, at the latest
 
     @property
     def in_burst(self) -> bool:
@@ -119,11 +118,15 @@ class Emitter:
 
     def turn(self, now_ns: int) -> int:
         """Do what is due at that instant; returns the next one. Call earlier if something came."""
-        if now_ns - self._turned_ns > self._settings.period_ns:
-            self._was_away(now_ns)
-        self._turned_ns = now_ns
-        moved = self._intake.drain(now_ns, self._run)
-        deadline_ns = self._listen(now_ns) if self._listening else self._keep_rounds(now_ns)
+        late_ns = now_ns - self._awaited_ns
+        if late_ns > self._settings.period_ns:
+            self._was_away(now_ns, late_ns)
+        if self._prepared and now_ns >= self._instant_ns(self._round):
+            deadline_ns = self._keep_rounds(now_ns)  # whatever has come must not delay the cell
+            moved = self._intake.drain(now_ns, self._run)
+        else:
+            moved = self._intake.drain(now_ns, self._run)
+            deadline_ns = self._listen(now_ns) if self._listening else self._keep_rounds(now_ns)
         run = self._run
         if run is not None:
             if now_ns >= self._look_ns:
@@ -131,14 +134,14 @@ class Emitter:
                 self._look_ns = self._look_again(run, now_ns)
             deadline_ns = min(deadline_ns, self._look_ns)
         self._moved |= moved
-        if not self._moved:
-            return deadline_ns
-        if now_ns - self._woken_ns >= BOX_WAKE_NS:
+        if self._moved and now_ns - self._woken_ns >= BOX_WAKE_NS:
             self._wake_box(now_ns)
-            return deadline_ns
-        return min(deadline_ns, self._woken_ns + BOX_WAKE_NS)
+        if self._moved:
+            deadline_ns = min(deadline_ns, self._woken_ns + BOX_WAKE_NS)
+        self._awaited_ns = max(now_ns, deadline_ns)
+        return deadline_ns
 
-    def _was_away(self, now_ns: int) -> None:
+    def _was_away(self, now_ns: int, late_ns: int) -> None:
         """The process stood still for more than a round (SIGSTOP, a suspend): that round is passed
         over, and nothing real leaves before a step has seen who is there now (rule 12)."""
         self._withhold()
@@ -146,7 +149,7 @@ class Emitter:
         if self._run is not None:
             self._run.real = False
         if self._listening:
-            self._begin(now_ns, self._clock.anew())
+            self._listen_until_ns += late_ns
         else:
             passed = round_at(self._clock.flock_ns(now_ns), self._settings.period_ns)
             self._round, self._prepared = max(self._round, passed + 1), False
@@ -251,7 +254,6 @@ class Emitter:
         beats = self._round >= self._resume and not self._begins_burst()
         if beats:
             self._outlet.beat(self._clock.raw_us(now_ns))
-        self._wake_box(now_ns)
         if self._stopping and beats:
             self.ended = True
         if self._last_burst is not None and output.shown.gap_of == self._last_burst.burst_id:
@@ -267,6 +269,7 @@ class Emitter:
             self._run.sent if self._run is not None else 0,
             self._last_burst,
         )
+        self._wake_box(now_ns)  # it reads what has just been reported
         self._port.serve()
         self._watch_clock(now_ns, output.real_allowed)
 
@@ -278,7 +281,6 @@ class Emitter:
     # Bursts
 
     def _start(self, plan: Plan, now_ns: int) -> None:
-        settings = self._settings
         start_ns = self._instant_ns(plan.start_round)
         self._plan, self._resume, self._look_ns = plan, 0, start_ns
         self._run = run = BurstRun(
@@ -288,9 +290,7 @@ class Emitter:
             start_ns,
             plan.length,
             plan.delta_us * 1000,
-            settings.pace,
-            settings.window,
-            settings.stall_timeout_ms * 1_000_000,
+            self._settings.burst_pace,
         )
         for index, lane in enumerate(self._intake.lanes):
             if lane.burst_id == plan.id and plan.members >> index & 1 and index != self._own:
@@ -343,8 +343,8 @@ class Emitter:
         """When to see next whether cells may leave. Earlier would tell when others came in."""
         if self._run is not run:
             return now_ns
-        due_ns = run.due_ns
-        if self._settings.pace == "grid" and not run.all_sent:
+        due_ns, is_grid = run.due_ns, self._settings.pace == "grid"
+        if not run.all_sent and (is_grid or (due_ns > now_ns and not run.holds)):
             return due_ns
         tick_ns = self._settings.tick_ns
         next_ns = now_ns + tick_ns - (now_ns - run.start_ns) % tick_ns

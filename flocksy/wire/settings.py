@@ -7,6 +7,7 @@ from typing import Literal
 
 from flocksy.protocol.parameters import Parameters
 from flocksy.protocol.programme import PROGRAMME_BYTES, programme_cells
+from flocksy.protocol.schedule import BurstPace
 from flocksy.protocol.timing import ON_DEMAND, BurstTiming
 from flocksy.wire.limits import LEAST_TICK_NS, TICK_BYTES_PER_SECOND, TICK_NS, WINDOW
 
@@ -75,6 +76,12 @@ class WireSettings:
         """How often a burst at pace `max` looks whether cells may leave."""
         window_ns = self.window * self.burst_cell * 1_000_000_000 // TICK_BYTES_PER_SECOND
         return max(LEAST_TICK_NS, min(TICK_NS, window_ns))
+
+    @property
+    def burst_pace(self) -> BurstPace:
+        """How the cells of bursts leave."""
+        timeout_ns = self.stall_timeout_ms * 1_000_000
+        return BurstPace(self.pace, self.window, timeout_ns, self.tick_ns)
 
     @property
     def programme_cells(self) -> int:

@@ -100,7 +100,7 @@ def _heard(feed: Feed, most: int) -> None:
     sockets = Sockets()
     intake = Intake(WIRE, SETTINGS, wire, sockets)
     clock = FlockClock(LANES, 0, WIRE.period_ns, ROUND * WIRE.period_ns)
-    run = BurstRun(BURST, 0b111, 0, 0, LENGTH, 0, "max", WIRE.window, 10**9)
+    run = BurstRun(BURST, 0b111, 0, 0, LENGTH, 0, WIRE.burst_pace)
     readers = defaultdict[tuple[int, int], StreamReader](StreamReader)
     now_ns = 0
     for _ in range(most):

@@ -13,6 +13,7 @@ from flocksy.protocol.programme import PROGRAMME_BYTES, programme_cells
 from flocksy.protocol.schedule import (
     HOLD_NS,
     HOLD_SHARE,
+    BurstPace,
     BurstRun,
     Sustain,
     instant_ns,
@@ -31,7 +32,8 @@ TIMEOUT_NS = 5 * S
 def burst(
     own: int = 0, pace: Literal["max", "grid"] = "max", delta_ns: int = 0, length: int = LENGTH
 ) -> BurstRun:
-    return BurstRun(b"burst-01", 0b111, own, S, length, delta_ns, pace, WINDOW, TIMEOUT_NS)
+    kind = BurstPace(pace, WINDOW, TIMEOUT_NS, MS)
+    return BurstRun(b"burst-01", 0b111, own, S, length, delta_ns, kind)
 
 
 def test_rounds_and_instants_belong_together() -> None:
@@ -143,6 +145,19 @@ def test_a_hold_is_never_as_long_as_a_stall() -> None:
         now = max(now, run.due_ns)
         assert not run.stalled(now)
         run.emitted(0, now)
+
+
+@pytest.mark.parametrize("delta_ns", [0, 3_650_000, 10_950_000])
+def test_how_late_a_node_wakes_shows_in_no_later_cell(delta_ns: int) -> None:
+    """Holds follow each other; if they were counted from the waking, its lateness would add up."""
+    punctual, late = (burst(delta_ns=delta_ns, length=40) for _ in range(2))
+    for k in range(40):
+        assert punctual.due_ns == late.due_ns
+        assert delta_ns or (late.due_ns - S) % MS == 0
+        for run, late_ns in ((punctual, 20_000), (late, 990_000)):
+            run.emitted(k % 7, run.due_ns + late_ns)
+            for lane in (1, 2):
+                run.took(lane, k, k % 7, S)
 
 
 def test_what_may_leave_in_one_go_keeps_to_window_and_credits() -> None:
