@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from collections.abc import Sequence
 
@@ -188,3 +189,18 @@ def test_a_burst_that_ends_between_two_messages_is_repeated(
     _, rest = burst(flock, Answers(), 100)
     assert [entry.path for entry in entries_of(rest)] == ["a", "b"]
     assert all(one.told for one in flock.box(0).offers.pushes)
+
+
+def test_the_repeat_of_a_burst_without_us_says_nothing_of_an_earlier_one(flock: Flock) -> None:
+    """Real bytes were not allowed when it was agreed, so this node had nothing to say in it."""
+    flock.write(0, "large", bytes(100_000))
+    flock.settle()
+    exchange = flock.nodes[0].exchange
+    assert exchange._carried is not None and exchange._carried.records
+    calm = dataclasses.replace(exchange.report, burst=None)
+    for burst_id, repeat in ((b"without ", False), (b"the next", True)):
+        agreed = AgreedBurst(burst_id, calm.view, 0, 64, repeat)
+        exchange._follow(dataclasses.replace(calm, burst=agreed, real_allowed=repeat))
+        if repeat:
+            assert exchange._feed is not None and next(exchange._feed._items, None) is None
+        exchange._follow(calm)

@@ -201,10 +201,12 @@ class Exchange:
         if feed is not None and (burst is None or burst.burst_id != feed.burst.burst_id):
             self._carried = self._unchecked = feed.carried
             self._feed = None
+        if burst is not None and self._feed is None and not burst.repeat:
+            self._carried = None  # that of the last one, and not what this one's repeat is to say
         if burst is not None and self._feed is None and report.real_allowed:
-            members, again = burst.members, self._carried if burst.repeat else None
+            again = self._carried
             own = again is not None and again.own
-            tellers = self._tellers(members, own=own)
+            tellers = self._tellers(burst.members, own=own)
             self._feed = Feed(
                 burst,
                 tellers,
@@ -293,8 +295,6 @@ class Exchange:
                 self._heartbeats.add(parts)
         except BoxFailedError as failure:
             self.on_failure(failure.box, failure.error)
-
-    # -- once per round ---------------------------------------------------------------------
 
     def _once_per_round(self, report: WireReport) -> None:
         live = self.live()
