@@ -73,7 +73,8 @@ class Box:
         self._opened = opened
         self._now_ms = now_ms
         self.adopting = opened.adopting
-        known = (opened.index, opened.disk, opened.capabilities, opened.links)
+        self.offers = Offers(opened.index, opened.disk)
+        known = (opened.index, opened.disk, opened.capabilities, opened.links, self.offers)
         self.held = Held(setup, *known, adopting=opened.adopting)
         opened.applier.skipped.ignored = self.held.why_ignored
         self.intake = Intake(opened.index, opened.links, self.held.why_not)
@@ -81,7 +82,6 @@ class Box:
         self.set_aside = SetAside(opened.index, self.capabilities, setup.mode)
         self.guard = Guard(opened.index, setup.guard_percent, self.intake.changed)
         self._standing = Standing(opened.disk, opened.links, self.capabilities)
-        self.offers = Offers(opened.index, opened.disk)
         self.planning = Planning(
             opened.index,
             opened.staging,

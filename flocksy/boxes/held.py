@@ -8,6 +8,10 @@ held is neither read nor written, and its absence is never a deletion.
 paths out and in. Of a path that is not held any more the index forgets what this disk held, page by
 page, before anything else is done. So a path that is held again is of unknown past and is adopted,
 path by path (`Box._commit`), whatever happened to it meanwhile.
+
+What this node alone has, and has not said yet, is the exception. In a folder that is not chosen any
+more its content is found until it is said: nobody else could serve it. What is ignored is not said
+at all.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from collections.abc import Mapping
 from flocksy.boxes.disk.mounts import SEND_ONLY as MOUNTED
 from flocksy.boxes.disk.mounts import Mounts
 from flocksy.boxes.disk.port import Disk, Stat
+from flocksy.boxes.offers import Offers
 from flocksy.boxes.scan.links import Links
 from flocksy.boxes.setup import BoxSetup, Mode
 from flocksy.boxes.unread import Unread
@@ -58,10 +63,12 @@ class Held:
         disk: Disk,
         capabilities: Capabilities,
         links: Links | None,
+        offers: Offers,
         *,
         adopting: bool,
     ) -> None:
         self._setup = setup
+        self._offers = offers
         self._index = index
         self._disk = disk
         self._capabilities = capabilities
@@ -77,6 +84,8 @@ class Held:
         self._trouble: str | None = None
         self._unread = Unread()
         self._after: str | None = None
+        self._owed: set[str] = set()
+        """Paths that are not held any more, of which something is still to be said."""
         self.moving = False
         """Whether the choice has moved, and `move` is to be called until it has not."""
         self.look()
@@ -137,6 +146,10 @@ class Held:
             problems[IGNORE_FILE] = "; ".join(said[:3])
         return problems
 
+    def _is_ignored(self, path: str) -> bool:
+        is_directory = self.choice.depends_on_kind(path) and self._is_directory(path)
+        return self.choice.ignored(path, is_directory=is_directory) is not None
+
     def _is_directory(self, path: str) -> bool:
         local = self._index.local(path)
         if local is not None:
@@ -153,6 +166,7 @@ class Held:
     def look(self, now: float = 0.0, *, sure: bool = False) -> bool:
         """Look at `.flockignore` and, now and then or when one has to be `sure`, at what is
         mounted. Whether the box is to be watched and scanned anew. Not while `moving`."""
+        self._forget_said()
         moved = False
         if sure or now >= self._mounts_at:
             self._mounts_at = now + MOUNTS_SECONDS
@@ -170,27 +184,52 @@ class Held:
 
     def move(self) -> bool:
         """Forget some of what is held no more. Whether that is done, and the box can go on."""
-        index = self._index
-        paths = index.known_paths(self._after, PATHS_PER_TURN)
-        with index.transaction():
+        paths = self._index.known_paths(self._after, PATHS_PER_TURN)
+        with self._index.transaction():
             for path in paths:
-                if (self.holds(path) and self._former_holds(path)) or not path:
+                is_held = self.holds(path)
+                if not path or (is_held and self._former_holds(path)):
                     continue
-                if index.local(path) is not None:
-                    index.set_local(path, None)
-                if index.synced(path) is not None:
-                    index.set_synced(path, None)
+                if self._is_ignored(path):
+                    self._offers.unsay(path)
+                if not is_held and self._offers.owes(path):
+                    self._owed.add(path)
+                else:
+                    self._forget(path)
             if paths:
                 self._after = paths[-1]
                 return False
-            index.remember(CHOICE, _plain(self.choice))
-            index.remember(CHOOSING, None)
+            if not self._owed:
+                self._remember()
         self._in_force = self._former = self.choice
         self.moving = False
         return True
 
+    def _forget_said(self) -> None:
+        """Forget what had to be said first. A choice is not remembered as one that is in force
+        before that: a start in between moves it once more."""
+        if not self._owed or self.moving:
+            return
+        with self._index.transaction():
+            while self._owed and not self._offers.owes(path := next(iter(self._owed))):
+                self._owed.discard(path)
+                self._forget(path)
+            if not self._owed:
+                self._remember()
+
+    def _forget(self, path: str) -> None:
+        if self._index.local(path) is not None:
+            self._index.set_local(path, None)
+        if self._index.synced(path) is not None:
+            self._index.set_synced(path, None)
+
+    def _remember(self) -> None:
+        self._index.remember(CHOICE, _plain(self.choice))
+        self._index.remember(CHOOSING, None)
+
     def _begin(self) -> None:
         self.moving, self._after = True, None
+        self._owed.clear()
         with self._index.transaction():
             if self._index.remembered(CHOOSING) is None:
                 self._former = self.choice

@@ -62,6 +62,17 @@ class Offers:
             self.pushes.add(push)
             self.held.drop(push.path)
 
+    def owes(self, path: str) -> bool:
+        """Whether something of `path` is still to be said: for that its content has to be found."""
+        return path in self.pushes or path in self.held or self._index.is_outgoing(path)
+
+    def unsay(self, path: str) -> None:
+        """What no lane has carried of `path` is not to be said any more: it is ignored now."""
+        self.pushes.drop(path)
+        self.held.drop(path)
+        if self._index.is_outgoing(path):
+            self._index.forget_unsaid(path)
+
     def all_chunks(self, version: Version) -> Fresh:
         """Ids and lengths of all chunks and lists of a version's content."""
         if not _is_large(version):

@@ -221,20 +221,23 @@ class FlockTree:
         versions = {**(self._read_heads((number, BOTH)) or {}), **heads}
         return set(last_of({name: one for name, one in versions.items() if name in known}))
 
-    def mark_sent(self, path: str, heads: frozenset[bytes]) -> bool:
-        """A lane carried these heads and all they supersede. False: there are others by now."""
+    def forget_unsaid(self, path: str) -> None:
         number = self._paths.find(path)
         if number is None:
-            return False
+            return
+        execute = self._database.execute
         before = self._heads(number)
-        if _seen_as(FLOCK, before) != heads:
-            return False
-        self._database.execute(
-            "UPDATE superseded SET carried = 1 WHERE path = ? AND carried <> 1", (number,)
+        execute("DELETE FROM superseded WHERE path = ? AND carried = 0", (number,))
+        execute(
+            "UPDATE superseded SET root = x'', carried = 1 WHERE path = ? AND carried = 2",
+            (number,),
         )
-        after = {head: _Head(before[head].kind, BOTH) for head in heads}
+        said = {name: head for name, head in before.items() if head.seen & LANE}
+        after = {name: _Head(head.kind, BOTH) for name, head in said.items()}
         self._store(path, number, before, after, {})
-        return True
+        # What never was to the others is not past, nor is what stands again.
+        for name in before:
+            execute("DELETE FROM past WHERE path = ? AND id = ?", (number, name))
 
     def since_ms(self, path: str, head: bytes) -> int:
         """Since when a head is known; 0, not known."""
@@ -291,10 +294,6 @@ class FlockTree:
 
     # -- what is to be sent --------------------------------------------------------------------
 
-    def postpone(self, path: str, due_ms: int) -> None:
-        number = self._paths.find(path)
-        self._database.execute("UPDATE outgoing SET due_ms = ? WHERE path = ?", (due_ms, number))
-
     def outgoing(self, now_ms: int, limit: int) -> Sequence[Outgoing]:
         return [
             Outgoing(path_text(path), batch, due_ms)
@@ -306,11 +305,10 @@ class FlockTree:
             )
         ]
 
-    def next_due_ms(self) -> int | None:
-        """When something in the queue is due next; None when it is empty."""
-        row = self._database.row("SELECT min(due_ms) FROM outgoing")
-        assert row is not None
-        return row[0] if row[0] is None else int(row[0])
+    def is_outgoing(self, path: str) -> bool:
+        number = self._paths.find(path)
+        row = self._database.row("SELECT 1 FROM outgoing WHERE path = ?", (number,))
+        return row is not None
 
     def outgoing_count(self) -> int:
         row = self._database.row("SELECT count(*) FROM outgoing")

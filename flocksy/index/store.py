@@ -238,23 +238,14 @@ class BoxIndex:
         """How many paths wait to be sent, due or not."""
         return self._flock.outgoing_count()
 
-    def outgoing_due_ms(self) -> int | None:
-        """When something is due next; None when nothing waits."""
-        return self._flock.next_due_ms()
+    def is_outgoing(self, path: str) -> bool:
+        """Whether a version of `path` waits to be sent."""
+        return self._flock.is_outgoing(path)
 
-    def postpone(self, path: str, due_ms: int) -> None:
-        """Offer an outgoing path later."""
+    def forget_unsaid(self, path: str) -> None:
+        """Of `path` know only what lanes have carried: nobody else has heard of the rest."""
         with self.transaction():
-            self._flock.postpone(path, due_ms)
-
-    def mark_sent(self, path: str, heads: frozenset[bytes]) -> bool:
-        """A lane carried the state of `path` with these heads: it enters the digest.
-
-        Our own lane comes back to us, so `join` does the same; this is for who does not listen to
-        itself. False: the path has other heads by now and stays outgoing.
-        """
-        with self.transaction():
-            return self._flock.mark_sent(path, heads)
+            self._flock.forget_unsaid(path)
 
     # -- look-ups ------------------------------------------------------------------------------
 

@@ -57,7 +57,10 @@ class Choosing:
         if chosen:
             text = f"{name}: held here: {', '.join(chosen)}"
         if folders:
-            text += "; what was here of the rest stays, and is not synchronised any more"
+            text += (
+                "; what was here of the rest stays, and is not synchronised any more (to delete it"
+                " for the room, wait until every member says that it is in sync)"
+            )
         return {"folders": list(chosen), "text": text}
 
     def _xattrs(self, arguments: Arguments) -> Answer:

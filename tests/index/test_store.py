@@ -6,6 +6,7 @@ import os
 import random
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -145,14 +146,14 @@ def test_a_version_made_here_shows_in_no_digest_until_it_was_sent(index: BoxInde
     assert index.items.digest() == digest
     assert list(index.outgoing(49, 10)) == []
     assert [(one.path, one.batch) for one in index.outgoing(50, 10)] == [("p", BATCH)]
-    assert index.outgoing_due_ms() == 50
+    assert index.is_outgoing("p") and not index.is_outgoing("q")
 
     # Our own lane brings it back to us.
     assert not index.join("p", {version_id(new): new}, {old: b"o" * 32})
     assert as_plain(index.lane_state("p")) == as_plain(index.flock("p"))
     assert index.items.digest() != digest
     assert index.outgoing_count() == 0
-    assert index.outgoing_due_ms() is None
+    assert not index.is_outgoing("p")
 
 
 def test_what_arrives_meanwhile_is_in_the_digest_beside_what_is_not_sent(index: BoxIndex) -> None:
@@ -168,19 +169,27 @@ def test_what_arrives_meanwhile_is_in_the_digest_beside_what_is_not_sent(index: 
     assert index.outgoing_count() == 1
 
 
-def test_mark_sent_does_the_same_as_our_own_lane(index: BoxIndex, tmp_path: Path) -> None:
-    old = join_one(index, "p", file_version("old"))
-    new = file_version("new", parents=(old,), generation=2)
-    index.record("p", version_id(new), new, {old: b""}, batch=BATCH, due_ms=0)
-    assert not index.mark_sent("p", frozenset((old,)))
-    assert index.outgoing_count() == 1
-    assert index.mark_sent("p", frozenset((version_id(new),)))
-    assert index.outgoing_count() == 0
-    other = BoxIndex.open(tmp_path / "other.sqlite")
-    join_one(other, "p", file_version("old"))
-    other.join("p", {version_id(new): new}, {old: b""})
-    assert other.items.digest() == index.items.digest()
-    other.close()
+def test_what_was_not_sent_can_be_forgotten(index: BoxIndex, tmp_path: Path) -> None:
+    first = join_one(index, "p", file_version("first"))
+    old = file_version("old", parents=(first,), generation=2)
+    index.join("p", {version_id(old): old}, {first: b""})
+    known = as_plain(index.flock("p"))
+    newer = file_version("newer", parents=(version_id(old),), generation=3)
+    newest = file_version("newest", parents=(version_id(newer),), generation=4)
+    superseded = {first: b"f" * 32, version_id(old): b"o" * 32}
+    index.record("p", version_id(newer), newer, superseded, batch=BATCH, due_ms=0)
+    superseded[version_id(newer)] = b"n" * 32
+    index.record("p", version_id(newest), newest, superseded, batch=BATCH, due_ms=0)
+    index.record("q", version_id(newest), newest, {}, batch=BATCH, due_ms=0)
+    for path in ("p", "q", "nothing"):
+        index.forget_unsaid(path)
+    assert as_plain(index.flock("p")) == as_plain(index.lane_state("p")) == known
+    assert index.flock("q") is None and not index.outgoing_count()
+    assert [one.id for one in index.past.of("p", 9)] == [version_id(newer), first]
+    with closing(BoxIndex.open(tmp_path / "other.sqlite")) as other:
+        join_one(other, "p", file_version("first"))
+        other.join("p", {version_id(old): old}, {first: b""})
+        assert other.items.digest() == index.items.digest()
 
 
 def test_a_version_known_as_superseded_does_not_come_back(index: BoxIndex) -> None:
@@ -267,7 +276,7 @@ def test_what_is_kept_in_memory_is_what_the_tables_have(
         versions[path] += 1
         version = file_version(
             f"{path} {versions[path]}",
-            parents=tuple(draw.sample(sorted(heads), draw.randint(0, len(heads)))),
+            parents=tuple(draw.sample(sorted(heads), draw.randint(0, min(4, len(heads))))),
             generation=versions[path],
         )
         name, gone = version_id(version), dict.fromkeys(version.parents, b"")
@@ -282,7 +291,7 @@ def test_what_is_kept_in_memory_is_what_the_tables_have(
             case 3:
                 index.record(path, name, version, gone, batch=BATCH, due_ms=0)
             case _:
-                index.mark_sent(path, frozenset(heads))
+                index.forget_unsaid(path)
 
     def check() -> None:
         for path in draw.sample(paths, 3):

@@ -1,0 +1,95 @@
+"""Changes that nobody has been told of, in folders that are not chosen any more, or ignored now."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flocksy.boxes.held import CHOOSING
+from flocksy.sync.ignore import IGNORE_FILE
+from tests.boxes.flock_of_boxes import spool
+from tests.boxes.test_held import Choosing
+
+__all__ = ["spool"]
+
+LARGE = random.Random(5).randbytes(200_000)
+ROUNDS = 60
+
+
+@pytest.fixture
+def flock(tmp_path: Path, spool: Path) -> Iterator[Choosing]:
+    """The first node has a large new file and an edit that it could not tell anybody of."""
+    with Choosing(tmp_path, spool) as made:
+        made.write(0, "photos/edited", "old")
+        made.settle_equal()
+        made.quorum = False
+        made.write(0, "photos/new", LARGE)
+        made.write(0, "photos/edited", "edited")
+        made.run_until(lambda: made.box(0).index.outgoing_count() == 2, ROUNDS)
+        yield made
+
+
+def goes_on(flock: Choosing) -> None:
+    for _ in range(ROUNDS):
+        flock.step()
+    flock.quorum = True
+    flock.settle()
+
+
+@pytest.mark.parametrize("starts_anew", [False, True])
+def test_what_is_not_chosen_any_more_reaches_the_others_first(
+    flock: Choosing, *, starts_anew: bool
+) -> None:
+    flock.choose(0, "mail")
+    for _ in range(3):
+        flock.step()
+    if starts_anew:
+        flock.stop(0)
+        flock.restart(0)
+    goes_on(flock)
+    for lane in (1, 2):
+        assert flock.path(lane, "photos/new").read_bytes() == LARGE
+        assert flock.path(lane, "photos/edited").read_text() == "edited"
+    index = flock.box(0).index
+    assert index.local("photos/new") is None and index.synced("photos/new") is None
+    assert index.remembered(CHOOSING) is None
+    flock.path(0, "photos/new").unlink()
+    flock.settle()
+    assert flock.path(1, "photos/new").exists(), "for want of room here, and no deletion"
+    flock.choose(0)
+    flock.settle_equal()
+    assert flock.path(0, "photos/new").read_bytes() == LARGE
+
+
+def test_what_is_chosen_again_before_it_was_told_is_adopted(flock: Choosing) -> None:
+    flock.choose(0, "mail")
+    for _ in range(3):
+        flock.step()
+    flock.write(0, "photos/more", "made where it is not held")
+    flock.choose(0)
+    goes_on(flock)
+    flock.settle_equal()
+    assert flock.path(1, "photos/new").read_bytes() == LARGE
+    assert flock.path(1, "photos/edited").read_text() == "edited"
+    assert flock.path(1, "photos/more").exists()
+
+
+def test_what_is_ignored_before_it_was_told_is_told_to_nobody(flock: Choosing) -> None:
+    flock.write(0, IGNORE_FILE, "new\nedited\n")
+    goes_on(flock)
+    for lane in range(3):
+        index = flock.box(lane).index
+        assert index.flock("photos/new") is None
+        assert index.flock("photos/edited") == index.lane_state("photos/edited")
+        assert not index.past.deleted("", 10)
+    assert flock.path(0, "photos/new").read_bytes() == LARGE
+    assert flock.path(0, "photos/edited").read_text() == "edited"
+    assert flock.path(1, "photos/edited").read_text() == "old"
+    flock.path(1, IGNORE_FILE).unlink()
+    flock.settle_equal()
+    assert flock.path(2, "photos/new").read_bytes() == LARGE
+    shown = {path.read_bytes() for path in flock.path(2, "photos").iterdir()}
+    assert shown == {b"old", b"edited", LARGE}
