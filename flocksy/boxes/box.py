@@ -5,8 +5,7 @@ Theory of operation. Three streams meet here and none waits for another. What th
 and what our own lane carried comes back through `receive` too, with its content written into
 `scratch`, so that a source does all the work of a receiver (design 4.3, rule 5).
 
-Nothing is committed, planned or applied while a burst is agreed or running: all nodes do that
-after it, at the same time.
+Nothing is committed, planned or applied while a burst is agreed or runs: all do that after it.
 """
 
 from __future__ import annotations
@@ -332,6 +331,7 @@ class Box:
         """What these deletions (default: all that wait) have taken is brought back. How many."""
         back = self.guard.reject(paths)
         back += self.guard.reject(self.guard.needed(back))  # folders that it is to stand in
+        self.offers.unsay_lost(back)
         self.planning.add(back)
         return len(back)
 

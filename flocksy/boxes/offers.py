@@ -23,6 +23,9 @@ from flocksy.sync.version import Kind, Version, version_id
 MAX_OUTGOING_LOADED = 100_000
 """Outgoing paths taken up from the index at start; what is beyond waits for the next start."""
 
+TRIED_AT_ONCE = 100
+"""Small contents that were missing when they were to be said, looked for in one go: some ms."""
+
 LISTS_BYTES = 64 << 10
 """Lists of chunks that go with a record that was asked for: those of a file of some GB."""
 
@@ -38,15 +41,22 @@ class Offers:
         """Made while this node was in no view: not said before `release`."""
         self.stale: set[str] = set()
         """Paths whose disk no longer holds what was to be offered: to be scanned again."""
+        self._without: dict[str, None] = {}
+        """Outgoing paths that cannot be said before their small content is found; the one that was
+        looked for last is the last."""
 
     def resume(self, *, held: bool = False, but: Container[str] = ()) -> None:
-        """Queue again what is in no lane yet and does not wait here either, but not `but`."""
+        """Queue again what is in no lane yet and does not wait here either, but not `but`. Nor what
+        cannot be said: a burst that carries nothing of it would follow each time."""
+        for path in list(self._without)[:TRIED_AT_ONCE]:
+            del self._without[path]
+            self.entries(path)
         waiting = len(self.held) + sum(not push.told for push in self.pushes)
         if self._index.outgoing_count() <= waiting:
             return
         for outgoing in self._index.outgoing(2**62, MAX_OUTGOING_LOADED):
             path = outgoing.path
-            if path in self.held or path in self.pushes or path in but:
+            if any(path in one for one in (self.held, self.pushes, self._without, but)):
                 continue
             fresh: list[tuple[bytes, int]] = []
             carried = {head.root for head in _heads(self._index.lane_state(path))}
@@ -67,11 +77,18 @@ class Offers:
         return path in self.pushes or path in self.held or self._index.is_outgoing(path)
 
     def unsay(self, path: str) -> None:
-        """What no lane has carried of `path` is not to be said any more: it is ignored now."""
+        """What no lane has carried of `path` is not to be said any more."""
+        self._without.pop(path, None)
         self.pushes.drop(path)
         self.held.drop(path)
         if self._index.is_outgoing(path):
             self._index.forget_unsaid(path)
+
+    def unsay_lost(self, paths: Iterable[str]) -> None:
+        """Of what is to stand at these paths again, take back what could not be said and is gone:
+        what the others have can be had."""
+        for path in self._without.keys() & set(paths):
+            self.unsay(path)
 
     def all_chunks(self, version: Version) -> Fresh:
         """Ids and lengths of all chunks and lists of a version's content."""
@@ -109,6 +126,7 @@ class Offers:
             chunks += [one for one in earlier.chunks if one[0] in shared and one[0] not in named]
         is_inline = version.kind is Kind.FILE and version.size <= INLINE_BYTES
         inline = (version.size if is_inline else 0) + len(version.attributes)
+        self._without.pop(path, None)
         self.held.drop(path)
         self.pushes.drop(path)
         (self.held if held else self.pushes).add(
@@ -209,6 +227,7 @@ class Offers:
                 inline = self.inline(path, version)
                 if inline is None and not carried and not self._is_nowhere(path, version):
                     self.stale.add(path)
+                    self._without[path] = None
                     continue
             if carried and entries:
                 # What a path's versions superseded is joined, whichever head it comes with.
