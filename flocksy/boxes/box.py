@@ -73,8 +73,7 @@ class Box:
         self._now_ms = now_ms
         self.adopting = opened.adopting
         self.offers = Offers(opened.index, opened.disk)
-        known = (opened.index, opened.disk, opened.capabilities, opened.links, self.offers)
-        self.held = Held(setup, *known, adopting=opened.adopting)
+        self.held = Held(setup, opened, self.offers)
         opened.applier.skipped.ignored = self.held.why_ignored
         self.intake = Intake(opened.index, opened.links, self.held.why_not)
         self.scans = Scans(setup, opened, scanner, self.intake, self.held)
@@ -96,7 +95,8 @@ class Box:
         self._receiving = Receiving(opened.index, self.planning, opened.scratch)
         self._once_more = OnceMore(opened.index, self._standing, self.intake)
         self._rehearsal = Rehearsal(opened.applier, opened.scratch, self._once_more.add)
-        self._ignore_first = IgnoreFirst(opened, self.planning, self._receiving, self._adopt)
+        flow = (self.planning, self._receiving, self.held)
+        self._ignore_first = IgnoreFirst(opened, *flow, self._adopt)
         self._adopt_after: str | None = None
         self._catching_up = CatchingUp(opened.index, self.capabilities)
         self.untold = Untold(self.scans, self.intake, self.offers)

@@ -20,15 +20,14 @@ import json
 import os
 from collections.abc import Mapping
 
+from flocksy.boxes.activation import Opened
 from flocksy.boxes.disk.mounts import SEND_ONLY as MOUNTED
 from flocksy.boxes.disk.mounts import Mounts
-from flocksy.boxes.disk.port import Disk, Stat
+from flocksy.boxes.disk.port import Stat
+from flocksy.boxes.disk.spelling import Spelling
 from flocksy.boxes.offers import Offers
-from flocksy.boxes.scan.links import Links
 from flocksy.boxes.setup import BoxSetup, Mode
 from flocksy.boxes.unread import Unread
-from flocksy.index.store import BoxIndex
-from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.holding import Choice
 from flocksy.sync.ignore import IGNORE_FILE, MAX_IGNORE_BYTES
 from flocksy.sync.version import Kind
@@ -56,29 +55,22 @@ _OTHERS = "others changed it, and this box is send-only here"
 class Held:
     """See the head of this module."""
 
-    def __init__(
-        self,
-        setup: BoxSetup,
-        index: BoxIndex,
-        disk: Disk,
-        capabilities: Capabilities,
-        links: Links | None,
-        offers: Offers,
-        *,
-        adopting: bool,
-    ) -> None:
+    def __init__(self, setup: BoxSetup, opened: Opened, offers: Offers) -> None:
         self._setup = setup
         self._offers = offers
-        self._index = index
-        self._disk = disk
-        self._capabilities = capabilities
-        self._links = links
-        self._mounts = Mounts(index, setup.path, adopting=adopting)
+        self._index = index = opened.index
+        self._disk = opened.disk
+        self._capabilities = opened.capabilities
+        self._links = opened.links
+        self._mounts = Mounts(index, setup.path, adopting=opened.adopting)
         self._in_force = index.remembered_as(CHOICE, _choice) or Choice()
         self.choice = Choice(setup.folders, self._in_force.ignore.text)
         """What is held; in force once `moving` has ended."""
         self._former = index.remembered_as(CHOOSING, _choice) or Choice()
+        self.takes_ignore_file = opened.adopting
+        """Whether what the flock ignores is to be known first, also where others change nothing."""
         self._seen: Stat | None = None
+        self._misspelt: Stat | None = None
         self._looked = False
         self._mounts_at = 0.0
         self._trouble: str | None = None
@@ -109,7 +101,8 @@ class Held:
             reason = self._links.held(path)
         if reason is None and self._mounts.is_below(path):
             reason = MOUNTED
-        if reason is None and self._setup.mode is Mode.SEND_ONLY:
+        is_first = path == IGNORE_FILE and self.takes_ignore_file
+        if reason is None and self._setup.mode is Mode.SEND_ONLY and not is_first:
             reason = _OTHERS
         return reason
 
@@ -265,8 +258,18 @@ class Held:
         self._unread.forget(IGNORE_FILE)
         return text
 
-    def _read(self) -> str | None:
+    def _find(self) -> Stat | None:
+        """What stands at `.flockignore` by that very name: a disk that folds names finds a
+        `.FlockIgnore` too, which is any file to the others."""
         found = self._disk.stat(IGNORE_FILE)
+        if found in (None, self._seen) or not self._capabilities.respelling:
+            return found
+        is_misspelt = found == self._misspelt or not Spelling(self._disk).lists(IGNORE_FILE)
+        self._misspelt = found if is_misspelt else None
+        return None if is_misspelt else found
+
+    def _read(self) -> str | None:
+        found = self._find()
         if found == self._seen and self._looked and self._trouble is None:
             return None
         if found is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from flocksy.boxes.activation import Opened
+from flocksy.boxes.held import Held
 from flocksy.boxes.planning import Planning
 from flocksy.boxes.receiving import Receiving
 from flocksy.sync.capabilities import shows_content
@@ -34,12 +35,14 @@ class IgnoreFirst:
         opened: Opened,
         planning: Planning,
         receiving: Receiving,
+        held: Held,
         adopt: Callable[[Sequence[str]], None],
     ) -> None:
         self._index = opened.index
         self._staging = opened.staging
         self._planning = planning
         self._receiving = receiving
+        self._held = held
         self._adopt = adopt
         self._begun = False
         self.done = False
@@ -52,15 +55,19 @@ class IgnoreFirst:
             wanted = View(self._index).wanted(IGNORE_FILE).version
             shown = shows_content(self._index.local(IGNORE_FILE), wanted)
             if wanted is None or wanted.kind is not Kind.FILE or shown:
-                self.done = True
+                self._end()
                 return 0.0
             self._adopt((IGNORE_FILE,))
         self._receiving.believe(now)
         copying = self._staging.advance(COPY_BYTES)
         again = self._planning.turn(now, ignore_only=True)
         unsure = IGNORE_FILE in self._receiving.unsure
-        self.done = not (copying or unsure or self._planning.is_under_way(IGNORE_FILE))
+        if not (copying or unsure or self._planning.is_under_way(IGNORE_FILE)):
+            self._end()
         return 0.0 if copying or self.done else again
+
+    def _end(self) -> None:
+        self.done, self._held.takes_ignore_file = True, False
 
     @property
     def problems(self) -> Mapping[str, str]:
