@@ -65,7 +65,7 @@ WIRE = (
     Mutant(
         "a prepared heartbeat outlives a stop",
         "flocksy.wire.emitter",
-        "            self._was_away(now_ns)",
+        "            self._was_away(now_ns, late_ns)",
         "            pass",
         plan="stale_heartbeat",
     ),
