@@ -250,7 +250,7 @@ class _Turn:
                     self._note_gap()
             case None:
                 pass
-        if any(cell.left == burst.id for cell in self.heard.newest(burst.members)):
+        if any(cell.left == burst.id for cell in self.heard.lately(burst.members)):
             self.feed(Event.ABORT_HEARD)
 
     def _note_gap(self) -> None:

@@ -41,6 +41,13 @@ class Heard:
         others = members & self.row & ~(1 << self.own)
         return [self.history[lane][0] for lane in members_of(others)]
 
+    def lately(self, members: int) -> list[Shown]:
+        """The newest cells of the others among `members`, as far as they are as new as of who is
+        alive; whether or not these hear us, or stay. In a burst that stands nobody hears anybody
+        for longer than counts as alive, and who leaves it says so in the first cell afterwards."""
+        newest = (self.history[lane][:1] for lane in members_of(members & ~(1 << self.own)))
+        return [cell for (cell,) in filter(None, newest) if cell.round >= self.now - MAX_CELL_AGE]
+
     def all_hear_all(self, members: int) -> bool:
         """Whether these hear each other, by what their newest cells show. Who misses one of them
         sends nothing real, so whoever still did would be known for it (rule 12)."""

@@ -377,6 +377,26 @@ def test_who_hears_that_another_left_the_burst_leaves_with_its_next_step() -> No
         assert member.shown.epoch == NO_EPOCH
 
 
+@pytest.mark.parametrize("last", [Outcome.STALLED, None])
+def test_so_they_do_where_nobody_has_heard_anybody_for_long(last: Outcome | None) -> None:
+    """As in a burst that stands for `stall_timeout`; also when it is the last cell of who ends."""
+    flock = ready()
+    flock.members[0].need = 100
+    while flock.members[0].shown.status is not Status.BURSTING:
+        flock.tick()
+    first, second, third = flock.members
+    running, first.running, second.running, third.running = third.running, None, None, None
+    nobody = {(source, target) for source in range(3) for target in range(3)}
+    for _ in range(4 * MAX_CELL_AGE):
+        flock.tick(nobody)
+    third.running, third.outcome, third.leaving = running, Outcome.STALLED, last is None
+    flock.tick({(0, 2), (1, 2)})  # in a burst nobody sends heartbeats
+    assert third.shown.left is not None and third.shown.leaving is (last is None)
+    assert first.shown.status is Status.BURSTING
+    flock.tick()
+    assert first.shown.status is second.shown.status is Status.LEFT
+
+
 @pytest.mark.parametrize("period_ms", [50, 100, 250])
 def test_of_a_burst_to_come_one_round_divides_the_members(period_ms: int) -> None:
     """Of whom cell 0 may be real, where a link between two is held up from some round on."""
