@@ -174,7 +174,7 @@ class Box:
             again.append(self._upkeep.turn(now, idle=decided and self.planning.idle))
         self.unknown.update(self.planning.texts)
         self.planning.texts.clear()
-        for path in self.offers.stale | self.reader.changed():
+        for path in self.held.held_of(self.offers.stale | self.reader.changed()):
             self.intake.look_later(path, now)
         while self.planning.rescan:
             self.intake.look_again(self.planning.rescan.pop(), now)

@@ -10,15 +10,15 @@ page, before anything else is done. So a path that is held again is of unknown p
 path by path (`Box._commit`), whatever happened to it meanwhile.
 
 What this node alone has, and has not said yet, is the exception. In a folder that is not chosen any
-more its content is found until it is said: nobody else could serve it. What is ignored is not said
-at all.
+more it goes on to be found where it was seen last: nobody else could serve it. Its past is unknown
+all the same. What is ignored is not said at all, unless a copy shows that others changed it too.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from flocksy.boxes.activation import Opened
 from flocksy.boxes.disk.mounts import SEND_ONLY as MOUNTED
@@ -76,8 +76,6 @@ class Held:
         self._trouble: str | None = None
         self._unread = Unread()
         self._after: str | None = None
-        self._owed: set[str] = set()
-        """Paths that are not held any more, of which something is still to be said."""
         self.moving = False
         """Whether the choice has moved, and `move` is to be called until it has not."""
         self.look()
@@ -159,7 +157,6 @@ class Held:
     def look(self, now: float = 0.0, *, sure: bool = False) -> bool:
         """Look at `.flockignore` and, now and then or when one has to be `sure`, at what is
         mounted. Whether the box is to be watched and scanned anew. Not while `moving`."""
-        self._forget_said()
         moved = False
         if sure or now >= self._mounts_at:
             self._mounts_at = now + MOUNTS_SECONDS
@@ -183,46 +180,33 @@ class Held:
                 is_held = self.holds(path)
                 if not path or (is_held and self._former_holds(path)):
                     continue
-                if self._is_ignored(path):
+                if self._is_ignored(path) and not self._index.copies_of(path):
                     self._offers.unsay(path)
-                if not is_held and self._offers.owes(path):
-                    self._owed.add(path)
-                else:
-                    self._forget(path)
+                if self._index.synced(path) is not None:
+                    self._index.set_synced(path, None)
+                if self._index.local(path) is not None and (is_held or not self._offers.owes(path)):
+                    self._index.set_local(path, None)
             if paths:
                 self._after = paths[-1]
                 return False
-            if not self._owed:
-                self._remember()
+            self._index.remember(CHOICE, _plain(self.choice))
+            self._index.remember(CHOOSING, None)
         self._in_force = self._former = self.choice
         self.moving = False
         return True
 
-    def _forget_said(self) -> None:
-        """Forget what had to be said first. A choice is not remembered as one that is in force
-        before that: a start in between moves it once more."""
-        if not self._owed or self.moving:
-            return
+    def held_of(self, changed: Collection[str]) -> list[str]:
+        """Those of the paths that are held. What of the others was to be said and is another by now
+        is said no more: nobody looks what has become of it."""
+        held = [path for path in changed if self.holds(path)]
         with self._index.transaction():
-            while self._owed and not self._offers.owes(path := next(iter(self._owed))):
-                self._owed.discard(path)
-                self._forget(path)
-            if not self._owed:
-                self._remember()
-
-    def _forget(self, path: str) -> None:
-        if self._index.local(path) is not None:
-            self._index.set_local(path, None)
-        if self._index.synced(path) is not None:
-            self._index.set_synced(path, None)
-
-    def _remember(self) -> None:
-        self._index.remember(CHOICE, _plain(self.choice))
-        self._index.remember(CHOOSING, None)
+            for path in set(changed).difference(held):
+                self._index.set_local(path, None)
+                self._offers.unsay(path)
+        return held
 
     def _begin(self) -> None:
         self.moving, self._after = True, None
-        self._owed.clear()
         with self._index.transaction():
             if self._index.remembered(CHOOSING) is None:
                 self._former = self.choice

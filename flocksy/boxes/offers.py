@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Container, Iterable, Iterator, Sequence
+from functools import partial
 
 from flocksy.boxes.disk.filesystem import Disk
 from flocksy.boxes.intake import Fresh
@@ -85,10 +86,26 @@ class Offers:
             self._index.forget_unsaid(path)
 
     def unsay_lost(self, paths: Iterable[str]) -> None:
-        """Of what is to stand at these paths again, take back what could not be said and is gone:
-        what the others have can be had."""
-        for path in self._without.keys() & set(paths):
-            self.unsay(path)
+        """Of what is to stand at these paths again, take back what was not said and is nowhere any
+        more: what the others have can be had."""
+        for path in paths:
+            if self._index.is_outgoing(path) and any(
+                map(partial(self._is_lost, path), self._unsaid(path))
+            ):
+                self.unsay(path)
+
+    def _unsaid(self, path: str) -> list[Version]:
+        state, carried = self._index.flock(path), self._index.lane_state(path)
+        known = carried.heads if carried is not None else {}
+        heads = state.heads if state is not None else {}
+        return [version for name, version in heads.items() if name not in known]
+
+    def _is_lost(self, path: str, version: Version) -> bool:
+        if _has_inline(version):
+            return self.inline(path, version) is None
+        contents = self._index.contents
+        found = contents.path_with(version.root) or contents.kept_with(version.root)
+        return version.kind is Kind.FILE and found is None
 
     def all_chunks(self, version: Version) -> Fresh:
         """Ids and lengths of all chunks and lists of a version's content."""

@@ -235,7 +235,7 @@ class FlockTree:
         said = {name: head for name, head in before.items() if head.seen & LANE}
         after = {name: _Head(head.kind, BOTH) for name, head in said.items()}
         self._store(path, number, before, after, {})
-        # What never was to the others is not past, nor is what stands again.
+        # What was taken back is not past, nor is what stands again.
         for name in before:
             execute("DELETE FROM past WHERE path = ? AND id = ?", (number, name))
 

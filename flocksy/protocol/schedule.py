@@ -154,9 +154,13 @@ class BurstRun:
         self._judge()
         if self._is_short:
             hold_ns = min(HOLD_NS << min(self._short_rounds, 20), self._timeout_ns // HOLD_SHARE)
-            ticks = -(-(self._last_ns + hold_ns - self.start_ns) // self._tick_ns)
-            return max(due_ns, self.start_ns + ticks * self._tick_ns)
+            held_ns = self._ticks_to(self._last_ns + hold_ns) * self._tick_ns
+            return max(due_ns, self.start_ns + held_ns)
         return due_ns
+
+    def _ticks_to(self, instant_ns: int) -> int:
+        """From the start to the first tick that is not before it."""
+        return -(-(instant_ns - self.start_ns) // self._tick_ns)
 
     @property
     def holds(self) -> bool:
@@ -166,8 +170,10 @@ class BurstRun:
 
     def emitted(self, credit: int, now_ns: int) -> None:
         """The next own cell has left and showed `credit`."""
-        tick_ns = now_ns - (now_ns - self.start_ns) % self._tick_ns
-        self._last_ns = max(self.due_ns, tick_ns)
+        # When it could leave at the latest: what it waited for had come, but for a tick.
+        came_ns = max((self._moved_ns[lane] for lane in self._others), default=now_ns)
+        ticks = min((now_ns - self.start_ns) // self._tick_ns, self._ticks_to(came_ns))
+        self._last_ns = max(self.due_ns, self.start_ns + ticks * self._tick_ns)
         self._short_rounds = self._short_rounds + 1 if self._is_short else 0
         self._credits[self._own][self.sent % self._kept] = credit
         self.sent += 1

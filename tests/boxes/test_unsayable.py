@@ -47,6 +47,17 @@ def bursts(flock: Guarded) -> int:
     return len(flock.bursts) - before
 
 
+def test_a_deletion_that_is_rejected_at_once_brings_back_what_others_have(flock: Guarded) -> None:
+    flock.stop(0)
+    shutil.rmtree(flock.path(0, "folder"))
+    flock.restart(0)
+    flock.run_until(lambda: len(waiting(flock, 0)) == COUNT + 1, 60)
+    flock.box(0).reject()
+    flock.quorum = True
+    flock.settle_equal()
+    assert flock.path(0, "folder/7").read_text() == "old 7"
+
+
 @pytest.mark.parametrize("approve", [False, True])
 def test_while_their_deletion_waits_for_a_word(flock: Guarded, *, approve: bool) -> None:
     flock.stop(0)

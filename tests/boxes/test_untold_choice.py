@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from flocksy.boxes.held import CHOOSING
+from flocksy.sync.content import small_list
 from flocksy.sync.ignore import IGNORE_FILE
+from flocksy.sync.messages import Entry, Versions
+from flocksy.sync.version import Kind, Version
 from tests.boxes.flock_of_boxes import spool
 from tests.boxes.test_held import Choosing
 
@@ -32,11 +35,53 @@ def flock(tmp_path: Path, spool: Path) -> Iterator[Choosing]:
         yield made
 
 
-def goes_on(flock: Choosing) -> None:
+def goes_on(flock: Choosing, *, loses: bool = False) -> None:
     for _ in range(ROUNDS):
         flock.step()
     flock.quorum = True
+    if loses:
+        draw, before = random.Random(1), len(flock.bursts)
+        flock.lost = lambda *_: (
+            len(flock.bursts) in (before + 1, before + 2) and draw.random() < 0.3
+        )
     flock.settle()
+
+
+def test_what_a_burst_has_lost_of_it_is_said_again(flock: Choosing) -> None:
+    flock.choose(0, "mail")
+    goes_on(flock, loses=True)
+    for lane in (1, 2):
+        assert flock.path(lane, "photos/new").read_bytes() == LARGE
+
+
+def test_a_small_edit_that_is_gone_before_it_was_told_is_told_to_nobody(flock: Choosing) -> None:
+    """Removed by hand where it is not held, so that nobody looks."""
+    flock.choose(0, "mail")
+    for _ in range(3):
+        flock.step()
+    flock.path(0, "photos/edited").unlink()
+    goes_on(flock)
+    assert flock.path(1, "photos/edited").read_text() == "old"
+    assert not flock.box(1).problems
+    flock.stay_settled()
+
+
+def test_an_edit_that_shows_as_a_copy_is_not_put_away(flock: Choosing) -> None:
+    """Somebody else's has come, and is ignored before ours was told."""
+    theirs = Version(Kind.FILE, 0o644, 1, 6, small_list(b"theirs").root, 9, ())
+    tag = flock.box(0).setup.tag
+    heard = Versions(tag, (Entry("photos/edited", theirs, inline=b"theirs"),))
+    flock.box(0).receive(heard, own=False, now=flock.now)
+    shown = {b"edited", b"theirs", LARGE}
+
+    def contents() -> set[bytes]:
+        return {path.read_bytes() for path in flock.path(0, "photos").iterdir()}
+
+    flock.run_until(lambda: contents() == shown, ROUNDS)
+    flock.write(0, IGNORE_FILE, "/photos/edited\n")
+    for _ in range(ROUNDS):
+        flock.step()
+    assert contents() == shown
 
 
 @pytest.mark.parametrize("starts_anew", [False, True])
@@ -54,8 +99,7 @@ def test_what_is_not_chosen_any_more_reaches_the_others_first(
         assert flock.path(lane, "photos/new").read_bytes() == LARGE
         assert flock.path(lane, "photos/edited").read_text() == "edited"
     index = flock.box(0).index
-    assert index.local("photos/new") is None and index.synced("photos/new") is None
-    assert index.remembered(CHOOSING) is None
+    assert index.synced("photos/new") is None and index.remembered(CHOOSING) is None
     flock.path(0, "photos/new").unlink()
     flock.settle()
     assert flock.path(1, "photos/new").exists(), "for want of room here, and no deletion"
