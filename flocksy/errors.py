@@ -42,3 +42,10 @@ class HostileInput(ValueError):
 
 class LimitExceeded(FlocksyError):
     """A bound was reached; the text says which."""
+
+
+def failed_disk(command: str, error: OSError) -> FlocksyError:
+    """A disk that fails while it is asked for something ends that command and no more: this says
+    so."""
+    what = ": ".join(str(word) for word in (error.filename, error.strerror) if word)
+    return FlocksyError(f"{command.replace('_', ' ')}: {what or error}")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from flocksy.cli.commands import ask, control_socket, offline, show
 from flocksy.config.places import from_here
 from flocksy.config.settings import Options
-from flocksy.errors import ConfigError, FlocksyError
+from flocksy.errors import ConfigError, FlocksyError, failed_disk
 from flocksy.status.client import NotRunningError, request
 from flocksy.status.printable import printable
 from flocksy.status.wording import EXIT_OK
@@ -156,4 +156,7 @@ def _ignored_offline(options: Options, path: str) -> dict[str, object]:
         words = load_words(options)
         private = (words.config_path, words.keystore_path, words.privatekey_path)
         boxes = [box for box, _ in words.boxes]
-        return Offline(boxes, load_state_dir(options), private).ignored(path)
+        try:
+            return Offline(boxes, load_state_dir(options), private).ignored(path)
+        except OSError as error:
+            raise failed_disk("ignored", error) from error

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from flocksy.cli.commands import ask, control_socket, offline, show
 from flocksy.config.places import from_here
 from flocksy.config.settings import Options
-from flocksy.errors import FlocksyError
+from flocksy.errors import FlocksyError, failed_disk
 from flocksy.status.client import NotRunningError, request
 from flocksy.status.wording import ANSWER_TIMEOUT_SECONDS, EXIT_FAULT, EXIT_OK
 
@@ -113,7 +113,10 @@ def _either(
         if not os.path.isdir(state_dir):
             raise FlocksyError("the node has never run, so there is no history")
         private = (words.config_path, words.keystore_path, words.privatekey_path)
-        return without(Offline([box for box, _ in words.boxes], state_dir, private))
+        try:
+            return without(Offline([box for box, _ in words.boxes], state_dir, private))
+        except OSError as error:
+            raise failed_disk(command, error) from error
 
 
 def _told(parsed: argparse.Namespace, answer: Answer, key: str) -> int:

@@ -10,7 +10,7 @@ from flocksy import __version__
 from flocksy.boxes.lanes.exchange import Exchange
 from flocksy.config.edit import add_box, remove_box
 from flocksy.config.settings import BoxSettings, Symlinks
-from flocksy.errors import FlocksyError
+from flocksy.errors import FlocksyError, failed_disk
 from flocksy.node.choosing import Choosing, told
 from flocksy.node.configured import Configured
 from flocksy.node.reports import Reporter
@@ -67,13 +67,12 @@ class Commands:
         }
 
     def handle(self, command: str, arguments: Arguments) -> Answer | Pending:
-        """Answer one command, or promise to. `arguments` have been checked. Raises `FlocksyError`:
-        a disk that fails while it is asked for something ends that command and no more."""
+        """Answer one command, or promise to. `arguments` have been checked. Raises
+        `FlocksyError`."""
         try:
             return self._handlers[command](arguments)
         except OSError as error:
-            what = ": ".join(str(word) for word in (error.filename, error.strerror) if word)
-            raise FlocksyError(f"{command}: {what or error}") from error
+            raise failed_disk(command, error) from error
 
     def turn(self, now: float) -> float | None:
         """Answer the waits that are over. Returns when to look again."""

@@ -7,6 +7,7 @@ same steps; the others learn of it when the node runs again.
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -18,6 +19,7 @@ from flocksy.boxes.box import Box
 from flocksy.boxes.disk import marker
 from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.boxes.guard import Guard
+from flocksy.boxes.keeper import PAUSED_BY_USER
 from flocksy.boxes.past.conflicts import resolved
 from flocksy.boxes.past.moments import moment_of
 from flocksy.boxes.past.recall import Recall
@@ -31,12 +33,14 @@ from flocksy.index.store import BoxIndex
 from flocksy.node import past
 from flocksy.node.choosing import ignored_by_file
 from flocksy.node.setups import setup_of
-from flocksy.node.undo import check_can_reject
+from flocksy.node.undo import check_can_be_put, check_can_reject
 from flocksy.status.control import Answer
 
 NOTE = "(the node does not run: this is what this disk knows, and its history alone)"
 
 NOTE_RESTORED = "(the node does not run: the others get it when it does)"
+
+REMEDY = "start the node and ask again"
 
 PATIENCE_SECONDS = 5.0
 """Nothing comes from elsewhere: what a disk does not bring within this it does not bring."""
@@ -56,6 +60,7 @@ class Offline:
         self, boxes: Sequence[BoxSettings], state_dir: str, private: tuple[str, ...]
     ) -> None:
         self._setups = [setup_of(box, state_dir, private) for box in boxes]
+        self._paused = {box.name for box in boxes if box.paused}
 
     def history(self, given: str) -> Answer:
         """`flocksy history`"""
@@ -84,7 +89,7 @@ class Offline:
     def conflicts_resolve(self, given: str, *, both: bool) -> Answer:
         """`flocksy conflicts resolve`"""
         setup, path = self._at(given)
-        with _working(setup) as box:
+        with self._changing(setup) as box:
             box.record(resolved(box.index, path, both=both))
             _work(box, lambda: box.planning.idle)
         text = f"{setup.name}: {path}: decided; the others learn of it when the node runs"
@@ -93,13 +98,14 @@ class Offline:
     def restore(self, given: str, at: str | None) -> Answer:
         """`flocksy restore`"""
         setup, path = self._at(given)
-        with _working(setup) as box:
+        with self._changing(setup) as box:
             recall = Recall(box.index, box.disk)
-            recall.check_recorded(path, "start the node and ask again")
+            recall.check_recorded(path, REMEDY)
             moment = None if at is None else moment_of(at, _now_ms())
             chosen = [one for one in recall.choose(path, moment) if not recall.is_shown(one)]
             if not chosen:
                 return past.nothing_to_restore(setup.name, path)
+            check_can_be_put(box, chosen)
             missing = [one.path for one in chosen if not recall.is_here(one.version)]
             if missing:
                 raise FlocksyError(
@@ -151,7 +157,7 @@ class Offline:
                 opened,
                 # With what is only received nothing is deleted for anybody from here.
                 [one for one in self._known() if not one.mode.receives_only],
-                _working,
+                self._changing,
                 name,
             )
             now = time.monotonic()
@@ -169,6 +175,17 @@ class Offline:
         else:
             lines.append("nothing waited when the node stopped")
         return {"text": "\n".join([*lines, *left_out])}
+
+    @contextmanager
+    def _changing(self, setup: BoxSetup) -> Iterator[Box]:
+        """What a person has paused stays as it is, as while the node runs."""
+        if setup.name in self._paused:
+            raise FlocksyError(
+                f"{setup.name}: rests: {PAUSED_BY_USER}; flocksy box resume "
+                f"{shlex.quote(setup.name)} lets it go on"
+            )
+        with _working(setup) as box:
+            yield box
 
     def _at(self, given: str) -> tuple[BoxSetup, str]:
         name, path = past.inside([(one.name, located(one).path) for one in self._setups], given)
@@ -205,7 +222,8 @@ def _each(
         except (FlocksyError, OSError) as error:
             if name is not None:
                 raise
-            left_out.append(f"{setup.name}: is left out: {error}")
+            why = str(error).removeprefix(f"{setup.name}: ")
+            left_out.append(f"{setup.name}: is left out: {why}")
     return found, left_out
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from flocksy.boxes.box import Box
@@ -133,16 +133,7 @@ class Undo:
         chosen = [one for one in recall.choose(path, moment) if not recall.is_shown(one)]
         if not chosen:
             return past.nothing_to_restore(name, path)
-        refused = {
-            one.path: reason
-            for one in chosen
-            if (reason := box.held.why_not_put(one.path)) is not None
-        }
-        if refused:
-            where, reason = next(iter(refused.items()))
-            raise FlocksyError(
-                f"{where}: cannot be restored on this node: {reason or 'it is not held'}"
-            )
+        check_can_be_put(box, chosen)
         exchange = self._exchange
         missing = [one.path for one in chosen if not recall.is_here(one.version)]
         if missing and not exchange.report.real_allowed:
@@ -273,6 +264,17 @@ def check_can_reject(*setups: BoxSetup) -> None:
             raise FlocksyError(
                 f"{setup.name}: is send-only here, so nothing is brought back: approve the "
                 f"deletions, or put the files there again{others if len(setups) > 1 else ''}"
+            )
+
+
+def check_can_be_put(box: Box, chosen: Sequence[Recalled]) -> None:
+    """Raise `FlocksyError` where something of it may not stand on this disk: everybody would get a
+    version of it, and here nothing would be restored."""
+    for one in chosen:
+        reason = box.held.why_not_put(one.path)
+        if reason is not None:
+            raise FlocksyError(
+                f"{one.path}: cannot be restored on this node: {reason or 'it is not held'}"
             )
 
 

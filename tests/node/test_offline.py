@@ -10,6 +10,7 @@ import pytest
 
 from flocksy.boxes import whereabouts
 from flocksy.boxes.setup import BoxSetup, Mode
+from flocksy.config.settings import BoxSettings
 from flocksy.errors import FlocksyError
 from flocksy.node.offline import Offline
 from flocksy.status.control import Answer
@@ -166,6 +167,57 @@ def test_what_is_left_out_is_asked_of_the_disk_where_it_is(
     )
     answer = offline(setup).ignored(str(elsewhere / "a.o"))
     assert "line 1 of .flockignore" in str(answer["text"])
+
+
+def test_a_paused_box_stays_as_it_is(flock: Guarded, tmp_path: Path) -> None:
+    """As while the node runs: nothing is answered for in it, and nothing written."""
+    boxes = offline(flock.setup(1), flock.setup(2))
+    boxes._paused = {"box"}
+    for told in (boxes.approve(None), boxes.reject(None)):
+        lines = str(told["text"]).splitlines()
+        assert lines[0] == "nothing waited when the node stopped"
+        assert lines[1].startswith("box: is left out: rests: paused")
+    past = str(flock.path(1, "past"))
+    for command in (
+        lambda: boxes.approve("box"),
+        lambda: boxes.reject("box"),
+        lambda: boxes.restore(past, None),
+        lambda: boxes.conflicts_resolve(past, both=False),
+    ):
+        with pytest.raises(FlocksyError, match=r"^box: rests: .*; flocksy box resume box lets it"):
+            command()
+    assert [one["path"] for one in rows(boxes.deleted(past, 10))] == ["past"], "it may be looked at"
+    assert "box: 1 deletion approved" in str(offline(flock.setup(1)).approve(None)["text"])
+    written = BoxSettings("box", str(flock.path(1)), paused=True)
+    with pytest.raises(FlocksyError, match="rests"):
+        Offline([written], str(tmp_path), ()).restore(past, None)
+
+
+def test_nothing_is_restored_that_is_not_held(tmp_path: Path, spool: Path) -> None:
+    """A version would go to everybody, and nothing be seen of it on this disk."""
+    with Flock(tmp_path, spool) as flock:
+        for lane, content in ((0, "one"), (1, "two")):
+            flock.write(lane, "a.o", content)
+            flock.settle_equal()
+        flock.stop(0)
+        flock.write(0, ".flockignore", "*.o\n")
+        with pytest.raises(FlocksyError, match=r"^a\.o: cannot be restored .* not held$"):
+            offline(flock.setup(0)).restore(str(flock.path(0, "a.o")), None)
+        flock.path(0, ".flockignore").unlink()
+        flock.restart(0)
+        flock.settle_equal()
+        assert flock.path(1, "a.o").read_text() == "two"
+
+
+def test_nor_where_only_is_sent(flock: Guarded) -> None:
+    for lane in range(3):
+        flock.restart(lane)
+    flock.write(0, "twin", "one")
+    flock.settle()
+    for lane in range(3):
+        flock.stop(lane)
+    with pytest.raises(FlocksyError, match=r"^past: cannot be restored .* send-only here$"):
+        offline(flock.setup(0)).restore(str(flock.path(0, "past")), None)
 
 
 @pytest.mark.parametrize("kept", ["path", "copy", "both"])
