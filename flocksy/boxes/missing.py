@@ -35,7 +35,7 @@ MAX_MISSING = 100_000
 
 WORDS = (
     "missing content: no member that is here has that of a version of this path; flocksy dismiss"
-    " PATH waits for it no longer"
+    " PATH, typed in the box's folder, waits for it no longer"
 )
 
 

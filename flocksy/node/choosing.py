@@ -10,7 +10,7 @@ from flocksy.boxes.setup import BoxSetup, Mode, change_words
 from flocksy.config.edit import Word, change_box
 from flocksy.errors import ConfigError, FlocksyError, KeyFileError
 from flocksy.node.configured import Configured
-from flocksy.node.past import inside
+from flocksy.node.past import inside_kept
 from flocksy.status.control import Answer, Arguments, Pending
 from flocksy.sync.holding import Choice
 from flocksy.sync.ignore import IGNORE_FILE, MAX_IGNORE_BYTES
@@ -116,20 +116,18 @@ class Choosing:
         }
 
     def _ignored(self, arguments: Arguments) -> Answer:
-        name, path = self._inside(str(arguments["path"]))
-        kept = self._keeper.get(name)
+        kept, path = inside_kept(self._keeper, str(arguments["path"]))
+        name = kept.setup.name
         if kept.box is None:
             raise FlocksyError(f"{name}: rests: {kept.reason}")
         reason = kept.box.held.explain(path) if path else None
         return explained(name, path, reason, waits=path in kept.box.guard.waiting)
 
-    def _inside(self, given: str) -> tuple[str, str]:
-        return inside([(kept.setup.name, kept.place) for kept in self._keeper.boxes], given)
-
     def _path_in(self, name: str, given: str) -> str:
         """The absolute path `given` as one of the box `name`; "" is the box itself."""
-        box, path = self._inside(given)
-        if box != name:
+        kept, path = inside_kept(self._keeper, given)
+        if kept.setup.name != name:
+            box = kept.setup.name
             raise FlocksyError(f"{name}: {given} lies in another box; name {box} for it")
         return path
 

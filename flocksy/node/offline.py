@@ -188,8 +188,14 @@ class Offline:
             yield box
 
     def _at(self, given: str) -> tuple[BoxSetup, str]:
-        name, path = past.inside([(one.name, located(one).path) for one in self._setups], given)
-        return next(one for one in self._setups if one.name == name), path
+        setups = {one.name: one for one in self._setups}
+
+        def known(name: str, path: str) -> bool:
+            return _is_known(setups[name], path)
+
+        folders = [(name, _folder(one)) for name, one in setups.items()]
+        name, path = past.inside(folders, given, known)
+        return setups[name], path
 
     def _look(self, given: str | None, opened: ExitStack) -> tuple[list[past.Place], str]:
         """The box that a path lies in, or all, each with where to look in it; and the note."""
@@ -225,6 +231,30 @@ def _each(
             why = str(error).removeprefix(f"{setup.name}: ")
             left_out.append(f"{setup.name}: is left out: {why}")
     return found, left_out
+
+
+def _folder(setup: BoxSetup) -> str:
+    """Where the box is now. What is wrong with the disk of one box is said where that one is meant,
+    by whoever opens it."""
+    try:
+        return located(setup).path
+    except FlocksyError:
+        return setup.path
+
+
+def _is_known(setup: BoxSetup, path: str) -> bool:
+    if not Path(setup.index_path).exists():
+        return False
+    try:
+        index = BoxIndex.open(Path(setup.index_path))
+    except FlocksyError:
+        return False
+    try:
+        return past.is_known(index, path)
+    except FlocksyError:
+        return False
+    finally:
+        index.close()
 
 
 def _place(setup: BoxSetup, index: BoxIndex, disk: RealDisk, under: str) -> past.Place:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from flocksy.boxes.disk.port import Disk
 from flocksy.boxes.guard import Guard
+from flocksy.boxes.keeper import Keeper, Kept
 from flocksy.boxes.past.conflicts import Conflict, conflict_of, conflicts
 from flocksy.boxes.past.recall import Recall, Recalled
 from flocksy.boxes.past.restoring import Restoring
@@ -15,6 +16,7 @@ from flocksy.errors import FlocksyError
 from flocksy.index.store import BoxIndex
 from flocksy.status import past as told
 from flocksy.status.control import Answer
+from flocksy.sync.names import parent_of
 from flocksy.sync.version import Kind, Version, version_id
 from flocksy.sync.view import View
 
@@ -47,21 +49,53 @@ def waiting_below(guard: Guard, under: str) -> list[str]:
     ]
 
 
-def inside(boxes: Iterable[tuple[str, str]], given: str) -> tuple[str, str]:
+def inside(
+    boxes: Sequence[tuple[str, str]],
+    given: str,
+    known: Callable[[str, str], bool] = lambda _box, _path: False,
+) -> tuple[str, str]:
     """The box (by name and folder) that an absolute path lies in, and the path inside it. The path
-    need not exist. Raises `FlocksyError`."""
+    need not exist. By way of a link it may lie at two places: then that one is meant which is
+    `known`, and else the one as it was typed. Raises `FlocksyError`."""
     parent, name = os.path.split(given.rstrip("/") or "/")
     ways = (given.rstrip("/"), os.path.join(os.path.realpath(parent), name))
-    best: tuple[int, str, str] | None = None
-    for box, folder in boxes:
-        for root in {folder, os.path.realpath(folder)}:
-            for way in ways:
-                if way == root or way.startswith(root.rstrip("/") + "/"):
-                    found = (len(root), box, way[len(root) :].strip("/"))
-                    best = max(best, found) if best else found
-    if best is None:
-        raise FlocksyError(f"{given}: lies in no box of this node; flocksy box list shows them")
-    return best[1], best[2]
+    roots = [(box, root) for box, path in boxes for root in (path, os.path.realpath(path))]
+    found = [
+        (box, way[len(root) :].strip("/"))
+        for way in ways
+        for box, root in roots
+        if way == root or way.startswith(root.rstrip("/") + "/")
+    ]
+    if not found:
+        raise FlocksyError(
+            f"{given}: lies in no box of this node (flocksy box list shows them); a path is seen "
+            "from the folder you are in: cd into the box, or give it whole"
+        )
+    if all(place == found[0] for place in found):
+        return found[0]
+    return next((place for place in found if known(*place)), found[0])
+
+
+def inside_kept(keeper: Keeper, given: str) -> tuple[Kept, str]:
+    """The same for the boxes of a node that runs."""
+
+    def known(name: str, path: str) -> bool:
+        box = keeper.get(name).box
+        return box is not None and is_known(box.index, path)
+
+    folders = [(kept.setup.name, kept.place) for kept in keeper.boxes]
+    name, path = inside(folders, given, known)
+    return keeper.get(name), path
+
+
+def is_known(index: BoxIndex, path: str) -> bool:
+    """Whether the box has something at `path`, or at least its folder: what is new or ignored is in
+    no tree."""
+    if not path or index.flock(path) is not None or index.local(path) is not None:
+        return True
+    folder = parent_of(path)
+    entry = index.local(folder) if folder else None
+    return not folder or (entry is not None and entry.kind is Kind.DIRECTORY)
 
 
 def history(at: Place, note: str = "") -> Answer:

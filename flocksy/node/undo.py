@@ -215,12 +215,10 @@ class Undo:
 
     def _at(self, given: object) -> tuple[str, Box, str]:
         """The box that an absolute path lies in, and the path inside it."""
-        folders = [(kept.setup.name, kept.place) for kept in self._keeper.boxes]
-        name, path = past.inside(folders, str(given))
-        kept = self._keeper.get(name)
+        kept, path = past.inside_kept(self._keeper, str(given))
         if kept.box is None:
-            raise FlocksyError(f"{name}: rests: {kept.reason}")
-        return name, kept.box, path
+            raise FlocksyError(f"{kept.setup.name}: rests: {kept.reason}")
+        return kept.setup.name, kept.box, path
 
     def _all(self, given: object) -> list[tuple[str, Box, str]]:
         """The same for all open boxes where no path is given."""

@@ -116,8 +116,8 @@ def conflicts_text(found: Sequence[Conflict], note: str = "") -> str:
     lines += _more(len(found))
     if found:
         lines.append(
-            "flocksy conflicts resolve PATH keeps the file at PATH and puts the others away, "
-            "--both keeps all"
+            "flocksy conflicts resolve PATH, typed in the box's folder, keeps the file at PATH and "
+            "puts the others away, --both keeps all"
         )
     return "\n".join([*lines, *([note] if note else [])])
 

@@ -363,3 +363,18 @@ def test_paths_are_found_in_their_boxes(tmp_path: Path) -> None:
     assert inside(boxes, str(tmp_path / "real2/x")) == ("two", "x")
     with pytest.raises(FlocksyError, match="no box"):
         inside(boxes, str(tmp_path / "real3"))
+
+
+def test_by_way_of_a_link_the_path_is_meant_that_the_box_knows(tmp_path: Path) -> None:
+    """Whichever of the two names comes first."""
+    from flocksy.node.past import inside
+
+    boxes = [("one", str(tmp_path))]
+    for folder, link in (("a", "z"), ("b", "0")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / link).symlink_to(folder)
+        there, typed = ("one", f"{folder}/f"), ("one", f"{link}/f")
+        for meant in (there, typed):
+            given = str(tmp_path / link / "f")
+            assert inside(boxes, given, lambda *at, meant=meant: at == meant) == meant
+            assert inside(boxes, given) == typed, "nobody knows it: as it was typed"

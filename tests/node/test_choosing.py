@@ -66,3 +66,26 @@ def test_a_path_that_is_elsewhere_is_named(flock: Receiving) -> None:
 def test_the_whole_box_is_reverted_by_its_folder(flock: Receiving) -> None:
     reverted = ask(flock, "box_revert", {"name": "box", "paths": [str(flock.path(0))]})["reverted"]
     assert reverted == ["file"]
+
+
+def test_a_path_that_was_shown_and_is_typed_elsewhere(flock: Receiving) -> None:
+    """All paths of a box are shown as they lie in it, and wanted as they are seen from here."""
+    with pytest.raises(
+        FlocksyError, match=r"/home/anna/file: .*: cd into the box, or give it whole$"
+    ):
+        ask(flock, "ignored", {"path": "/home/anna/file"})
+
+
+def test_a_link_in_the_box_leads_to_what_the_box_knows(flock: Receiving) -> None:
+    """Its folder at least, for what is new or ignored."""
+    flock.write(1, "a/f", "x")
+    flock.settle()
+    for link in ("0", "z"):
+        flock.path(1, link).symlink_to("a")
+    flock.settle()
+    for link in ("0", "z"):
+        for name in ("f", "new.o"):
+            answer = ask(flock, "ignored", {"path": str(flock.path(0, f"{link}/{name}"))})
+            told = answer["ignored"]
+            assert isinstance(told, dict)
+            assert told["path"] == f"a/{name}"

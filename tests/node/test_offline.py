@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from flocksy.boxes import whereabouts
 from flocksy.boxes.setup import BoxSetup, Mode
 from flocksy.config.settings import BoxSettings
 from flocksy.errors import FlocksyError
+from flocksy.index.migrations import VERSION
 from flocksy.node.offline import Offline
 from flocksy.status.control import Answer
 from tests.boxes.flock_of_boxes import Flock, spool
@@ -218,6 +220,29 @@ def test_nor_where_only_is_sent(flock: Guarded) -> None:
         flock.stop(lane)
     with pytest.raises(FlocksyError, match=r"^past: cannot be restored .* send-only here$"):
         offline(flock.setup(0)).restore(str(flock.path(0, "past")), None)
+
+
+def test_an_index_that_cannot_be_used_stops_nothing_in_another_box(flock: Guarded) -> None:
+    newer = replace(flock.setup(2), removable=True)
+    connection = sqlite3.connect(newer.index_path)
+    connection.execute(f"PRAGMA user_version = {VERSION + 1}")
+    connection.close()
+    boxes = offline(newer, flock.setup(1))
+    assert "past" in str(boxes.history(str(flock.path(1, "past")))["text"])
+    with pytest.raises(FlocksyError, match="newer flocksy"):
+        boxes.history(str(flock.path(2, "past")))
+
+
+def test_a_link_in_the_box_leads_to_what_the_box_knows(tmp_path: Path, spool: Path) -> None:
+    with Flock(tmp_path, spool) as flock:
+        flock.write(0, "a/f", "x")
+        for link in ("0", "z"):
+            flock.path(0, link).symlink_to("a")
+        flock.settle_equal()
+        flock.stop(0)
+        for link in ("0", "z"):
+            answer = offline(flock.setup(0)).history(str(flock.path(0, f"{link}/f")))
+            assert str(answer["text"]).startswith("box: a/f")
 
 
 @pytest.mark.parametrize("kept", ["path", "copy", "both"])

@@ -69,7 +69,7 @@ def test_conflicts() -> None:
     )
     text = past.conflicts_text([past.Conflict("shared", "a.txt", sides)])
     assert "a.conflict-20260921-3fa2c1.txt  symlink" in text
-    assert "flocksy conflicts resolve" in text
+    assert "flocksy conflicts resolve PATH, typed in the box's folder, keeps" in text
     assert past.conflicts_text([]) == "no conflicts"
 
 
