@@ -7,6 +7,7 @@ left before anything is scanned, and watch before scanning, so that no change fa
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -137,7 +138,7 @@ def open_box(
                 raise BoxPausedError(
                     f"box {setup.name}: its mode was {former} and is {setup.mode} in the"
                     f" configuration now: {change_words(former, setup.mode)} If that is meant:"
-                    f" flocksy box adopt {setup.name}"
+                    f" flocksy box adopt {shlex.quote(setup.name)}"
                 )
             if found.message and found.adopts:
                 words.append(found.message)

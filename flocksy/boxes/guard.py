@@ -23,6 +23,7 @@ sharing them would pour one into the other.
 from __future__ import annotations
 
 import heapq
+import shlex
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from enum import Enum
@@ -296,10 +297,11 @@ class Guard:
 
     def words(self, name: str) -> str:
         """What waits and what to do, in one line; empty when nothing does."""
+        word = shlex.quote(name)
         if self._strangers:
             return (
-                f"{self._strangers} flocksy approve {name} puts them together, flocksy reject "
-                f"{name} pauses the box"
+                f"{self._strangers} flocksy approve {word} puts them together, flocksy reject "
+                f"{word} pauses the box"
             )
         if not self.waiting:
             return ""
@@ -308,6 +310,6 @@ class Guard:
         named = ", ".join(some) + (", ..." if count > NAMED else "")
         why = "; ".join(dict.fromkeys(source.value for source in self.waiting.values()))
         return (
-            f"{count} deletion{'s' if count > 1 else ''} ({named}), {why}: flocksy approve {name} "
-            f"deletes for everybody, flocksy reject {name} brings back here"
+            f"{count} deletion{'s' if count > 1 else ''} ({named}), {why}: flocksy approve {word} "
+            f"deletes for everybody, flocksy reject {word} brings back here"
         )

@@ -5,6 +5,7 @@ running node, or written into the configuration when it does not run."""
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable
 
@@ -61,7 +62,7 @@ def _mode(parsed: argparse.Namespace, options: Options) -> int:
     name = printable(parsed.name)
     print(
         f"{name}: is {parsed.mode} from the next start on; it then rests until flocksy box adopt"
-        f" {name}"
+        f" {shlex.quote(name)}"
     )
     return EXIT_OK
 

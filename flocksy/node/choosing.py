@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 
 from flocksy.boxes.keeper import Kept
@@ -162,7 +163,8 @@ def explained(name: str, path: str, reason: str | None, *, waits: bool = False) 
     shown = path or "the box itself"
     text = f"{name}: {shown} {reason}" if reason else f"{name}: {shown} is synchronised"
     if waits:
-        text += f"; its deletion waits for your word (flocksy approve {name} or reject {name})"
+        word = shlex.quote(name)
+        text += f"; its deletion waits for your word (flocksy approve {word} or reject {word})"
     return {
         "ignored": {
             "box": name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -100,7 +101,7 @@ class Commands:
         boxes = [self._reporter.box_status(one) for one in kept if not one.by_user]
         if paused and (wait.named or not boxes):
             wait.pending.fail(
-                f"{paused[0]}: is paused; flocksy box resume {paused[0]} lets it go on"
+                f"{paused[0]}: is paused; flocksy box resume {shlex.quote(paused[0])} lets it go on"
             )
             return True
         late = [box for box in boxes if box.state is not BoxState.IN_SYNC]

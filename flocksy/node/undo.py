@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -175,9 +176,10 @@ class Undo:
         for name, box in asking:
             if box.guard.strangers:
                 self._keeper.pause(name)
+                word = shlex.quote(name)
                 lines.append(
-                    f"{name}: paused; flocksy box remove {name} if its folder is another one's, "
-                    f"flocksy box resume {name} to be asked again"
+                    f"{name}: paused; flocksy box remove {word} if its folder is another one's, "
+                    f"flocksy box resume {word} to be asked again"
                 )
                 continue
             lines.append(f"{name}: {_deletions(box.reject())} undone; the files come back here")

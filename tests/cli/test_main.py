@@ -206,6 +206,16 @@ def test_what_a_box_is_used_for_without_a_node(
     refused(capsys, 2, "name the paths", "box", "revert", "one", *flags(place))
 
 
+def test_a_name_is_printed_as_the_shell_wants_it(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.write(PLAIN)
+    assert run("box", "add", f"a folder@{place.box('one')}", *flags(place)) == 0
+    assert run("box", "mode", "a folder", "archive", "--yes", *flags(place)) == 0
+    assert "a folder: is archive" in (told := capsys.readouterr().out)
+    assert told.endswith("flocksy box adopt 'a folder'\n")
+
+
 def test_the_lock_keeps_commands_from_a_node_that_just_starts(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +16,7 @@ from flocksy.boxes.setup import BoxSetup, Mode
 from flocksy.config.settings import BoxSettings
 from flocksy.errors import FlocksyError
 from flocksy.index.migrations import VERSION
+from flocksy.node.choosing import explained
 from flocksy.node.offline import Offline
 from flocksy.status.control import Answer
 from tests.boxes.flock_of_boxes import Flock, spool
@@ -243,6 +246,24 @@ def test_a_link_in_the_box_leads_to_what_the_box_knows(tmp_path: Path, spool: Pa
         for link in ("0", "z"):
             answer = offline(flock.setup(0)).history(str(flock.path(0, f"{link}/f")))
             assert str(answer["text"]).startswith("box: a/f")
+
+
+def test_a_name_is_written_as_the_shell_wants_it(flock: Guarded) -> None:
+    setup = replace(flock.setup(1), name="Anna's photos")
+    boxes = offline(setup)
+    name = shlex.quote(setup.name)
+    text = str(boxes.deleted(None, 10)["text"])
+    assert f"flocksy approve {name} deletes" in text
+    assert f"flocksy reject {name} brings" in text
+    flock.path(1).rename(flock.root / "elsewhere")
+    flock.path(1).mkdir()
+    with pytest.raises(FlocksyError, match=re.escape(f"flocksy box adopt {name}")):
+        boxes.deleted(str(flock.path(1)), 10)
+    boxes._paused = {setup.name}
+    with pytest.raises(FlocksyError, match=re.escape(f"flocksy box resume {name} lets")):
+        boxes.approve(setup.name)
+    told = str(explained(setup.name, "a", None, waits=True)["text"])
+    assert f"(flocksy approve {name} or reject {name})" in told
 
 
 @pytest.mark.parametrize("kept", ["path", "copy", "both"])

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
@@ -100,7 +101,7 @@ def look(
     marker = _read(disk, path)
     secret = memory.remembered("secret")
     nonce = memory.remembered("nonce")
-    remedy = f"flocksy box adopt {name}"
+    remedy = f"flocksy box adopt {shlex.quote(name)}"
     if marker is None:
         # A secret without a nonce: the very first activation did not get as far as the marker.
         if secret is None or nonce is None:
