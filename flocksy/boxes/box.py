@@ -79,7 +79,7 @@ class Box:
         self.scans = Scans(setup, opened, scanner, self.intake, self.held)
         self.set_aside = SetAside(opened.index, self.capabilities, setup.mode)
         self.guard = Guard(opened.index, setup.guard_percent, self.intake.changed)
-        self._standing = Standing(opened.disk, opened.links, self.capabilities)
+        self.standing = Standing(opened.disk, opened.links, self.capabilities)
         self.planning = Planning(
             opened.index,
             opened.staging,
@@ -93,7 +93,7 @@ class Box:
         self.planning.missing.resume(self.held.why_not_put, adopting=opened.adopting)
         self._upkeep = Upkeep(opened)
         self._receiving = Receiving(opened.index, self.planning, opened.scratch)
-        self._once_more = OnceMore(opened.index, self._standing, self.intake)
+        self._once_more = OnceMore(opened.index, self.standing, self.intake)
         self._rehearsal = Rehearsal(opened.applier, opened.scratch, self._once_more.add)
         flow = (self.planning, self._receiving, self.held)
         self._ignore_first = IgnoreFirst(opened, *flow, self._adopt)
@@ -288,7 +288,7 @@ class Box:
         found = {path: self.index.local(path) for path in ready}
         if not found:
             return False
-        as_found = self._standing.as_known(found)
+        as_found = self.standing.as_known(found)
         # Asked last: a drive that goes, or another in its place, while its paths are looked at is
         # noticed here; whoever keeps the box sees it too.
         if still_ours(self.disk, self.setup, self.index) or self._choose(now, sure=True):

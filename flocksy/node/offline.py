@@ -20,7 +20,7 @@ from flocksy.boxes.disk import marker
 from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.boxes.guard import Guard
 from flocksy.boxes.keeper import PAUSED_BY_USER
-from flocksy.boxes.past.conflicts import resolved
+from flocksy.boxes.past.deciding import decide
 from flocksy.boxes.past.moments import moment_of
 from flocksy.boxes.past.recall import Recall
 from flocksy.boxes.past.restoring import Restoring
@@ -90,7 +90,7 @@ class Offline:
         """`flocksy conflicts resolve`"""
         setup, path = self._at(given)
         with self._changing(setup) as box:
-            box.record(resolved(box.index, path, both=both))
+            decide(box, path, both=both, remedy=REMEDY)
             _work(box, lambda: box.planning.idle)
         text = f"{setup.name}: {path}: decided; the others learn of it when the node runs"
         return {"resolved": {"box": setup.name, "path": path}, "text": text}

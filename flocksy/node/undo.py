@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from flocksy.boxes.box import Box
 from flocksy.boxes.keeper import Keeper
 from flocksy.boxes.lanes.exchange import Exchange
-from flocksy.boxes.past.conflicts import resolved
+from flocksy.boxes.past.deciding import decide
 from flocksy.boxes.past.dismissing import dismiss
 from flocksy.boxes.past.moments import moment_of
 from flocksy.boxes.past.recall import Recall, Recalled
@@ -22,6 +22,8 @@ from flocksy.status.control import Answer, Arguments, Pending
 
 LOOK_SECONDS = 0.1
 """How often a restore looks at what has come."""
+
+REMEDY = "ask again in a moment"
 
 LEAST_PATIENCE_SECONDS = 20.0
 """What is missing is given up after so long without progress, or after every member has been asked
@@ -100,8 +102,7 @@ class Undo:
     def _conflicts_resolve(self, arguments: Arguments) -> Answer:
         name, box, path = self._at(arguments["path"])
         _check_writable(name, box)
-        records = resolved(box.index, path, both=bool(arguments["both"]))
-        box.record(records)
+        decide(box, path, both=bool(arguments["both"]), remedy=REMEDY)
         kept = "all of it is kept" if arguments["both"] else "it is kept, the others are put away"
         return {"resolved": {"box": name, "path": path}, "text": f"{name}: {path}: {kept}"}
 
@@ -130,7 +131,7 @@ class Undo:
             return _brought_back(name, waiting)
         moment = None if at is None else moment_of(str(at), time.time_ns() // 1_000_000)
         recall = Recall(box.index, box.disk)
-        recall.check_recorded(path, "ask again in a moment", box.guard.waiting)
+        recall.check_recorded(path, REMEDY, box.guard.waiting)
         chosen = [one for one in recall.choose(path, moment) if not recall.is_shown(one)]
         if not chosen:
             return past.nothing_to_restore(name, path)

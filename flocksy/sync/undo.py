@@ -26,7 +26,7 @@ from flocksy.sync.version import (
     Version,
     next_generation,
 )
-from flocksy.sync.view import View
+from flocksy.sync.view import PathView, View
 
 _TOMBSTONE = Version(Kind.TOMBSTONE, 0, 0, 0, NO_ROOT, 1, ())
 
@@ -50,34 +50,44 @@ def restored(trees: Trees, path: str, old: Version, synced: SyncedEntry | None) 
 
 
 def kept_at_owner(trees: Trees, owner: str) -> list[Record]:
-    """What stands at `owner` stays, and all its conflict copies are put away."""
+    """What stands at `owner` stays, and the conflict copies that this disk shows are put away.
+    Nothing where it shows none, or something else at `owner` than the flock wants there."""
     state = trees.flock(owner) or PathState()
-    view = View(trees).at(owner)
-    losers = _equal_to(state, view.copies, view.head)
+    view, synced = View(trees).at(owner), trees.synced(owner)
+    if view.head is not None and (synced is None or view.head not in synced.heads):
+        return []
+    losers = _equal_to(state, _shown_here(trees, owner, view), view.head)
     return [_put_away(trees, owner, state, losers)] if losers else []
 
 
 def kept_copy(trees: Trees, owner: str, head: bytes) -> list[Record]:
     """The conflict copy that shows `head` takes the place of what stands at `owner`; all other
-    copies are put away with it."""
+    copies that this disk shows are put away with it. Nothing where it does not show that one."""
     state = trees.flock(owner) or PathState()
     view = View(trees).at(owner)
+    copies = _shown_here(trees, owner, view)
+    if head not in copies:
+        return []
     synced = trees.synced(owner)
     seen = synced.heads if synced is not None else frozenset[bytes]()
-    wanted = {*_equal_to(state, view.copies, view.head), *(seen & state.heads.keys())}
+    wanted = {*_equal_to(state, copies, view.head), *(seen & state.heads.keys())}
     parents = {name: (state.heads[name].generation, state.heads[name].root) for name in wanted}
     return [_record(owner, state.heads[head], parents, synced)]
 
 
 def kept_both(trees: Trees, owner: str) -> list[Record]:
-    """What stands at `owner` stays; its conflict copies become ordinary files of their names."""
+    """What stands at `owner` stays; the conflict copies that this disk shows become ordinary files
+    of their names. Nothing where `kept_at_owner` does nothing."""
+    put_away = kept_at_owner(trees, owner)
+    if not put_away:
+        return []
     state = trees.flock(owner) or PathState()
-    view = View(trees).at(owner)
+    copies = _shown_here(trees, owner, View(trees).at(owner))
     records = [
         _record(place, state.heads[name], _tombstones(trees.flock(place)), trees.synced(place))
-        for name, place in view.copies.items()
+        for name, place in copies.items()
     ]
-    return [*records, *kept_at_owner(trees, owner)]
+    return [*records, *put_away]
 
 
 def dismissed(trees: Trees, path: str, dead: Iterable[bytes], capabilities: Capabilities) -> Record:
@@ -125,6 +135,16 @@ def _as_shown(shown: DiskEntry, capabilities: Capabilities, dead: Sequence[Versi
 def _tombstones(state: PathState | None) -> dict[bytes, tuple[int, bytes]]:
     heads = state.heads if state is not None else {}
     return {name: (head.generation, NO_ROOT) for name, head in heads.items() if not head.is_content}
+
+
+def _shown_here(trees: Trees, owner: str, view: PathView) -> dict[bytes, str]:
+    """Of the copies of `owner` those that this disk was seen to hold: head -> path."""
+    shown = {}
+    for name, place in view.copies.items():
+        synced = trees.synced(place)
+        if synced is not None and synced.copy_of == (owner, name):
+            shown[name] = place
+    return shown
 
 
 def _equal_to(state: PathState, copies: Iterable[bytes], winner: bytes | None) -> list[bytes]:

@@ -12,8 +12,9 @@ import pytest
 
 from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.boxes.disk.port import Stat
+from flocksy.boxes.past import deciding
 from flocksy.boxes.past import recall as recall_room
-from flocksy.boxes.past.conflicts import conflict_of, conflicts, resolved
+from flocksy.boxes.past.conflicts import conflict_of, conflicts
 from flocksy.boxes.past.moments import moment_of
 from flocksy.boxes.past.recall import Moment, Recall
 from flocksy.boxes.past.restoring import NOBODY_HAS_IT, Restoring
@@ -288,8 +289,7 @@ def make_conflict(flock: Flock) -> tuple[str, dict[str, str]]:
 
 
 def decide(flock: Flock, lane: int, path: str, *, both: bool = False) -> None:
-    box = flock.box(lane)
-    box.record(resolved(box.index, path, both=both))
+    deciding.decide(flock.box(lane), path, both=both, remedy="")
     flock.settle_equal()
 
 

@@ -1,4 +1,4 @@
-"""Conflicts for people: where there are any, what stands where, and how one is decided."""
+"""Conflicts for people: where there are any, and what stands where."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from flocksy.boxes.missing import obtainable
 from flocksy.errors import FlocksyError
 from flocksy.index.store import BoxIndex
-from flocksy.sync.operations import Record
 from flocksy.sync.trees import Trees
-from flocksy.sync.undo import kept_at_owner, kept_both, kept_copy
 from flocksy.sync.version import Version
 from flocksy.sync.view import IMPLIED, View
 
@@ -70,21 +68,6 @@ def conflict_of(index: BoxIndex, path: str) -> tuple[Conflict, Copy | None]:
             if copy.path == path:
                 return found, copy
     raise FlocksyError(f"{path}: has no conflict copies and is none; see flocksy conflicts")
-
-
-def resolved(index: BoxIndex, path: str, *, both: bool) -> list[Record]:
-    """The versions that decide a conflict: what stands at `path`, owner or copy, is kept and the
-    rest put away; or, for `both`, every copy becomes an ordinary file.
-
-    Raises `FlocksyError`.
-    """
-    found, copy = conflict_of(index, path)
-    trees = obtainable(index)
-    if both:
-        return kept_both(trees, found.path)
-    if copy is None:
-        return kept_at_owner(trees, found.path)
-    return kept_copy(trees, found.path, copy.head)
 
 
 def _at(trees: Trees, view: View, path: str) -> Conflict:

@@ -1,0 +1,46 @@
+"""On a person's word: which side of a conflict stays (`flocksy conflicts resolve`).
+
+What is kept is what that person has seen at the path. So nothing is decided while the disk shows
+something that has no version yet: a copy in which two texts were just merged by hand would give way
+to what it was before. And only what this disk shows as a copy is put away: what has arrived and is
+not on it yet nobody here has seen.
+"""
+
+from __future__ import annotations
+
+from flocksy.boxes.box import Box
+from flocksy.boxes.missing import obtainable
+from flocksy.boxes.past.conflicts import conflict_of
+from flocksy.errors import FlocksyError
+from flocksy.sync.undo import kept_at_owner, kept_both, kept_copy
+
+
+def decide(box: Box, path: str, *, both: bool, remedy: str) -> None:
+    """What stands at `path`, the owner of a conflict or one of its copies, is kept and the rest put
+    away; or, for `both`, every copy becomes an ordinary file.
+
+    `remedy`: what to do where the disk and the flock are not one yet. Raises `FlocksyError`.
+    """
+    found, copy = conflict_of(box.index, path)
+    reason = box.held.why_not_put(found.path)
+    if reason is not None:
+        raise FlocksyError(f"{path}: is not decided on this node: {reason or 'it is not held'}")
+    _check_recorded(box, (found.path, *(one.path for one in found.copies)), remedy)
+    trees = obtainable(box.index)
+    if both:
+        records = kept_both(trees, found.path)
+    elif copy is None:
+        records = kept_at_owner(trees, found.path)
+    else:
+        records = kept_copy(trees, found.path, copy.head)
+    if not records:
+        raise FlocksyError(f"{path}: what is to be decided is not on this disk yet; {remedy}")
+    box.record(records)
+
+
+def _check_recorded(box: Box, paths: tuple[str, ...], remedy: str) -> None:
+    """The disk is looked at as well: what was saved a moment ago no scan has seen."""
+    as_known = box.standing.as_known({path: box.index.local(path) for path in paths})
+    for path in paths:
+        if path in box.intake.changed or path not in as_known:
+            raise FlocksyError(f"{path}: was changed, and nobody has been told yet; {remedy}")
