@@ -9,6 +9,8 @@ import itertools
 import logging
 import os
 from collections import deque
+from collections.abc import Callable
+from typing import TypeVar
 
 from flocksy import __version__
 from flocksy.boxes.box import Box
@@ -16,6 +18,7 @@ from flocksy.boxes.keeper import Keeper, Kept
 from flocksy.boxes.lanes.exchange import Exchange
 from flocksy.boxes.past.conflicts import some_copies
 from flocksy.config.settings import NodeSettings
+from flocksy.errors import FlocksyError
 from flocksy.keys.samples import SAMPLE_PUBLIC_KEYS
 from flocksy.seam.report import WireReport
 from flocksy.status.links import advice, who_hears_whom
@@ -44,6 +47,8 @@ LOOK_SECONDS = 1.0
 """Between two looks at the boxes' problems."""
 
 log = logging.getLogger("flocksy.flock")
+
+Seen = TypeVar("Seen")
 
 
 class Reporter:
@@ -94,7 +99,10 @@ class Reporter:
         """Everything there is to see now."""
         settings, report = self._settings, self._exchange.report
         members = tuple(uid for lane, uid in enumerate(settings.uids) if report.view >> lane & 1)
-        staging = [kept.box.staging for kept in self._keeper.boxes if kept.box is not None]
+        kept = self._keeper.boxes
+        versions = sum(self._seen(one, lambda box: box.index.outgoing_count()) or 0 for one in kept)
+        boxes = tuple(self.box_status(one) for one in kept)
+        staging = [one.box.staging for one in kept if one.box is not None]  # none that failed now
         progress = [one.progress() for one in staging]
         burst = None
         if report.burst is not None:
@@ -116,13 +124,9 @@ class Reporter:
             min_view=settings.min_view,
             real_allowed=report.real_allowed,
             links=tuple(self._link(lane, report) for lane in range(len(report.lanes))),
-            boxes=tuple(self.box_status(kept) for kept in self._keeper.boxes),
+            boxes=boxes,
             queue=QueueStatus(
-                versions=sum(
-                    kept.box.index.outgoing_count()
-                    for kept in self._keeper.boxes
-                    if kept.box is not None
-                ),
+                versions=versions,
                 bytes_to_send=self._exchange.waiting_bytes,
                 wanted=sum(len(one.wants(MAX_WANTS_COUNTED)) for one in staging),
                 bytes_wanted=sum(expected - here for here, expected in progress),
@@ -194,21 +198,33 @@ class Reporter:
         return len(exchange.peers.lacking(box.setup.tag, exchange.live()))
 
     def box_status(self, kept: Kept) -> BoxStatus:
-        """One box, open or resting."""
+        """One box, open or resting; it rests from now on where its index cannot be read."""
+        return self._seen(kept, lambda box: self._open_status(kept, box)) or make_box(
+            name=kept.setup.name,
+            path=kept.setup.path,
+            paused=kept.reason,
+            pending=0,
+            settled=False,
+            real_allowed=False,
+            files=0,
+            bytes=0,
+            mode=kept.setup.mode,
+            folders=kept.setup.folders,
+        )
+
+    def _seen(self, kept: Kept, look: Callable[[Box], Seen]) -> Seen | None:
+        """What `look` makes of the box. None where it rests: also from now on, because its index
+        or its disk fails while it is looked at, which must stop no other box."""
         box = kept.box
         if box is None:
-            return make_box(
-                name=kept.setup.name,
-                path=kept.setup.path,
-                paused=kept.reason,
-                pending=0,
-                settled=False,
-                real_allowed=False,
-                files=0,
-                bytes=0,
-                mode=kept.setup.mode,
-                folders=kept.setup.folders,
-            )
+            return None
+        try:
+            return look(box)
+        except (OSError, FlocksyError) as error:
+            self._keeper.failed(box, error)
+            return None
+
+    def _open_status(self, kept: Kept, box: Box) -> BoxStatus:
         exchange, counts = self._exchange, box.index.counts()
         return make_box(
             name=kept.setup.name,
