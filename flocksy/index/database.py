@@ -44,6 +44,12 @@ _JOINED = contextlib.nullcontext()
 
 _DAMAGE = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT"})
 
+_NOT_NOW = frozenset(
+    {"SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_BUSY"}
+    | {"SQLITE_PERM", "SQLITE_PROTOCOL"}  # the disk refuses, or its locks do not work
+)
+"""The disk's fault, not the file's: the box rests until it is over."""
+
 
 def damage_note(path: Path) -> Path:
     """The empty file that says that damage was met in the index at `path`."""
@@ -64,7 +70,7 @@ def translated(error: sqlite3.Error, name: str) -> Exception:
         return IndexDamaged(f"index {name} is damaged ({error}): it is set aside and rebuilt")
     if family == "SQLITE_FULL":
         return FlocksyError(f"no space left for index {name}: free some and it goes on")
-    if family in {"SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_BUSY"}:
+    if family in _NOT_NOW:
         return FlocksyError(f"cannot use index {name}: {error} ({code})")
     return error
 
@@ -101,9 +107,12 @@ class Database:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         except OSError as error:
             raise FlocksyError(f"cannot use index {path}: {error.strerror}") from error
-        self._connection = sqlite3.connect(
-            path, isolation_level=None, cached_statements=STATEMENT_CACHE
-        )
+        try:
+            self._connection = sqlite3.connect(
+                path, isolation_level=None, cached_statements=STATEMENT_CACHE
+            )
+        except sqlite3.Error as error:
+            raise self._translated(error) from error
         try:
             self._prepare()
         except sqlite3.Error as error:

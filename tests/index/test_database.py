@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flocksy.errors import FlocksyError, IndexDamaged
-from flocksy.index.database import Database, damage_note
+from flocksy.index.database import Database, damage_note, translated
 from flocksy.index.known import KnownTree
 from flocksy.index.migrations import VERSION
 from flocksy.index.renewal import renew
@@ -67,6 +67,23 @@ def test_every_table_is_strict_and_explained(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(FlocksyError, match="nowhere"):
         Database(tmp_path / "nowhere" / "db")
+
+
+def test_a_path_that_is_too_long_for_sqlite_is_named(tmp_path: Path) -> None:
+    """Longer than 512 bytes, which are no trouble to the disk."""
+    deep = tmp_path.joinpath(*("d" * 100,) * 6)
+    deep.mkdir(parents=True)
+    with pytest.raises(FlocksyError, match="cannot use index db: unable to open"):
+        Database(deep / "db")
+
+
+@pytest.mark.parametrize("name", ["SQLITE_PERM", "SQLITE_PROTOCOL", "SQLITE_IOERR_READ"])
+def test_what_a_disk_refuses_is_no_bug_of_ours(name: str) -> None:
+    error = sqlite3.OperationalError("locking protocol")
+    error.sqlite_errorname = name
+    found = translated(error, "db")
+    assert type(found) is FlocksyError
+    assert str(found) == f"cannot use index db: locking protocol ({name})"
 
 
 def test_another_process_reads_the_local_tree(tmp_path: Path) -> None:
