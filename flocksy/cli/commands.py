@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from flocksy.cli.running import running_nodes
 from flocksy.config.settings import Options
-from flocksy.config.state import control_path
+from flocksy.config.state import control_path, lock_path
 from flocksy.errors import ConfigError, FlocksyError
 from flocksy.status.client import NotRunningError, request
 from flocksy.status.printable import printable
@@ -138,14 +138,15 @@ def offline(options: Options) -> Iterator[None]:
     if not os.path.isdir(state_dir):
         yield  # it never ran; the file is replaced in one step
         return
-    path = os.path.join(state_dir, "lock")
+    path = lock_path(state_dir)
     try:
         lock = locks.lock_file(path)
     except OSError as error:
         raise FlocksyError(f"{path}: cannot be locked: {error.strerror}") from error
     if lock is None:
         raise FlocksyError(
-            f"{state_dir}: is in use, but no node answers; it starts or ends just now, try again"
+            f"{path}: is held, but no node answers at {control_path(state_dir)}; one starts or ends"
+            " just now, or another command works: try again"
         )
     with lock:
         yield
@@ -160,7 +161,9 @@ def ask(
     try:
         return request(control_socket(options), command, arguments, timeout_seconds)
     except NotRunningError:
-        raise FlocksyError("the node does not run; start it with flocksy -c CONFIG") from None
+        with offline(options):
+            pass  # nobody has its state
+    raise FlocksyError("the node does not run; start it with flocksy -c CONFIG")
 
 
 def control_socket(options: Options) -> str:

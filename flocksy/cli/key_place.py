@@ -18,7 +18,7 @@ from flocksy.cli.passphrase import opened
 from flocksy.cli.running import running_nodes
 from flocksy.config.load import Words, load_state_dir, load_words
 from flocksy.config.settings import Options
-from flocksy.config.state import control_path
+from flocksy.config.state import control_path, lock_path
 from flocksy.errors import ConfigError, FlocksyError, KeyFileError
 from flocksy.keys.bundle import Bundle, checked_name, make_bundle
 from flocksy.keys.endpoints import told_endpoint
@@ -224,7 +224,10 @@ def have_node_reload(options: Options) -> list[str]:
             if not _in_use(state_dir):
                 return []
             if time.monotonic() > patience:
-                raise FlocksyError("it has its state in use, but does not answer") from None
+                raise FlocksyError(
+                    f"it has its state in use ({lock_path(state_dir)} is held), but does not answer"
+                    f" at {control_path(state_dir)}"
+                ) from None
             time.sleep(LOOK_SECONDS)
         else:
             return [str(answer["text"])] if answer.get("text") else []
@@ -232,7 +235,7 @@ def have_node_reload(options: Options) -> list[str]:
 
 def _in_use(state_dir: str) -> bool:
     """Whether a node has this state, answering or not."""
-    path = os.path.join(state_dir, "lock")
+    path = lock_path(state_dir)
     if not os.path.exists(path):
         return False
     try:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from dataclasses import dataclass
 from typing import Any
 
 from flocksy.config.settings import Options
-from flocksy.config.state import socket_home
+from flocksy.config.state import control_paths
 from flocksy.errors import FlocksyError
 from flocksy.status.client import CommandFailedError, request
 from flocksy.status.printable import printable
@@ -31,15 +30,7 @@ class RunningNode:
 def running_nodes() -> tuple[RunningNode, ...]:
     """Every node that answers."""
     found: list[RunningNode] = []
-    home = socket_home()
-    try:
-        names = sorted(os.listdir(home))
-    except OSError:
-        return ()
-    for name in names:
-        if not name.endswith(".sock"):
-            continue
-        path = os.path.join(home, name)
+    for path in control_paths():
         try:
             answer = request(path, "version", timeout_seconds=ASK_SECONDS)
         except CommandFailedError:

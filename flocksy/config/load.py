@@ -185,7 +185,6 @@ def load(options: Options, text: str | None = None) -> NodeSettings:
         privatekey_path=words.privatekey_path,
         config_path=path,
         state_dir=state_dir,
-        control_path=state.control_path(state_dir),
         options=options,
         first_key=register.first_key(pair.public_key),
         own_key_elsewhere=tuple(
@@ -237,9 +236,7 @@ def _loaded_again(settings: NodeSettings) -> NodeSettings:
             f"{fresh.config_path}: this node would be another member, which cannot change while "
             "it runs; start it again"
         )
-    fresh = dataclasses.replace(
-        fresh, state_dir=settings.state_dir, control_path=settings.control_path
-    )
+    fresh = dataclasses.replace(fresh, state_dir=settings.state_dir)
     if fresh.key_pair.public_key == settings.key_pair.public_key:
         return dataclasses.replace(fresh, key_pair=settings.key_pair)
     if not fresh.key_pair.is_open:

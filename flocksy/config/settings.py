@@ -115,7 +115,6 @@ class NodeSettings:
     privatekey_path: str
     config_path: str
     state_dir: str  # may not exist yet: see flocksy.config.state.claim
-    control_path: str  # of the Unix socket
     options: Options = field(default_factory=Options)  # what to load again with on SIGHUP
     first_key: str | None = None  # where our key was rotated: the one that the uid comes from
     possinymity_floor: int = 0  # members, of this node only: see flocksy.boxes.lanes.crowd

@@ -2,7 +2,7 @@
 
 `$XDG_STATE_HOME/flocksy/<16 hex>/` holds a file `uid`, a `lock`, the `version` of the directory,
 and what the other parts put in. The digits of the directory also name the control socket, in
-`$XDG_RUNTIME_DIR/flocksy/`.
+`$XDG_RUNTIME_DIR/flocksy/`; a file `socket` says where a node has made it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,16 @@ from flocksy.system import locks, user
 
 NAME = re.compile(r"[0-9a-f]{16}")
 MAX_FILE_BYTES = 256
-"""Of a uid: 128 digits and a newline."""
+"""Of a uid: 128 digits and a newline. The path of a socket is shorter."""
 
 VERSION = 1
 """Of the directory: which files there are, and what they mean. Indexes have their own."""
+
+SOCKET = "socket"
+"""The file that says where the node's control socket is."""
+
+PATIENCE_SECONDS = 2.0
+"""A node that starts waits so long for a command that just looks at its state."""
 
 
 def state_home() -> str:
@@ -52,12 +58,42 @@ def locate(uid: str, override: str | None) -> str:
     return _find(uid) or os.path.join(state_home(), secrets.token_hex(8))
 
 
+def lock_path(state_dir: str) -> str:
+    """The lock that is held by whoever uses this state: its node, or a command without one."""
+    return os.path.join(state_dir, "lock")
+
+
 def control_path(state_dir: str) -> str:
-    """The control socket that goes with a state directory."""
+    """The control socket of the node that has this state: where it says that it listens.
+
+    Where it says nothing, or what it says is not there any more, where it would listen as seen
+    from here. Raises `FlocksyError`.
+    """
+    return _told(state_dir) or socket_place(state_dir)
+
+
+def control_paths() -> tuple[str, ...]:
+    """The control sockets that nodes of this user may have: those in the directory for them as it
+    is seen from here, and those that state directories name. Raises `FlocksyError`."""
+    home = socket_home()
+    found = {os.path.join(home, name) for name in _names(home) if name.endswith(".sock")}
+    for name in _names(state_home()):
+        found.add(_told(os.path.join(state_home(), name)) or "")
+    return tuple(sorted({os.path.realpath(path) for path in found if path}))
+
+
+def socket_place(state_dir: str) -> str:
+    """Where the node that has this state makes its control socket. Raises `FlocksyError`."""
     name = os.path.basename(state_dir)
     if not NAME.fullmatch(name) or os.path.dirname(state_dir) != state_home():
         name = hashlib.blake2b(os.fsencode(os.path.realpath(state_dir)), digest_size=8).hexdigest()
     return os.path.join(socket_home(), f"{name}.sock")
+
+
+def tell_control_path(state_dir: str, path: str) -> None:
+    """Say where the node listens that has this state: a command may have another environment, and
+    look elsewhere. The caller holds the lock. Raises `OSError`."""
+    _write(state_dir, SOCKET, path)
 
 
 def claim(settings: NodeSettings) -> tuple[NodeSettings, locks.FileLock]:
@@ -69,7 +105,8 @@ def claim(settings: NodeSettings) -> tuple[NodeSettings, locks.FileLock]:
     try:
         if not os.path.isdir(settings.state_dir):
             settings = _make(settings)
-        lock = locks.lock_file(os.path.join(settings.state_dir, "lock"))
+        path = lock_path(settings.state_dir)
+        lock = locks.lock_file(path, PATIENCE_SECONDS)
     except OSError as error:
         raise FlocksyError(
             f"{settings.state_dir}: cannot be used for the node's state: {error.strerror}; "
@@ -77,8 +114,8 @@ def claim(settings: NodeSettings) -> tuple[NodeSettings, locks.FileLock]:
         ) from error
     if lock is None:
         raise AlreadyRunningError(
-            f"{settings.identity}: its node runs already (state directory {settings.state_dir}); "
-            "see flocksy status"
+            f"{settings.identity}: its node runs already, or a command works on its state ({path} "
+            "is held); see flocksy status, or try again"
         )
     try:
         _check_version(settings.state_dir)
@@ -114,7 +151,7 @@ def _make(settings: NodeSettings) -> NodeSettings:
             os.mkdir(settings.state_dir, mode=0o700)
             _write(settings.state_dir, "uid", settings.uid)
             return settings
-    return dataclasses.replace(settings, state_dir=found, control_path=control_path(found))
+    return dataclasses.replace(settings, state_dir=found)
 
 
 def _check_version(state_dir: str) -> None:
@@ -136,8 +173,8 @@ def _write(state_dir: str, name: str, content: str) -> None:
         return
     path = os.path.join(state_dir, name)
     new = f"{path}.new"  # the lock is ours: nobody else writes here
-    with open(new, "w", encoding="ascii") as file:
-        file.write(f"{content}\n")
+    with open(new, "wb") as file:
+        file.write(os.fsencode(f"{content}\n"))
         file.flush()
         os.fsync(file.fileno())
     os.replace(new, path)
@@ -145,25 +182,35 @@ def _write(state_dir: str, name: str, content: str) -> None:
 
 def _find(uid: str) -> str | None:
     home = state_home()
-    try:
-        names = sorted(os.listdir(home))
-    except OSError:
-        return None
-    for name in names:
+    for name in _names(home):
         path = os.path.join(home, name)
         if NAME.fullmatch(name) and _uid_in(path) == uid:
             return path
     return None
 
 
+def _names(directory: str) -> list[str]:
+    try:
+        return sorted(os.listdir(directory))
+    except OSError:
+        return []
+
+
 def _uid_in(state_dir: str) -> str | None:
     return _content(state_dir, "uid")
 
 
+def _told(state_dir: str) -> str | None:
+    """The control socket that a node has told of, if it is there and is this user's own: what a
+    crash has left may name a place that is somebody else's by now."""
+    path = _content(state_dir, SOCKET)
+    return path if path and os.path.isabs(path) and user.is_own(path) else None
+
+
 def _content(state_dir: str, name: str) -> str | None:
-    """What one of the small files says; None where it is not there or is no text."""
+    """What one of the small files says; None where it is not there."""
     try:
-        with open(os.path.join(state_dir, name), encoding="ascii") as file:
-            return file.read(MAX_FILE_BYTES).strip()
-    except (OSError, ValueError):
+        with open(os.path.join(state_dir, name), "rb") as file:
+            return os.fsdecode(file.read(MAX_FILE_BYTES)).strip()
+    except OSError:
         return None

@@ -21,13 +21,13 @@ from flocksy.config.settings import NodeSettings
 from flocksy.errors import FlocksyError, RevokedError
 from flocksy.node.commands import Commands
 from flocksy.node.configured import Configured
+from flocksy.node.control import Control
 from flocksy.node.loop import Loop
 from flocksy.node.once import Once
 from flocksy.node.processes import WireProcess, shared_bytes, starting
 from flocksy.node.reaching import addresses_of
 from flocksy.node.reports import Reporter
 from flocksy.node.restarts import Restarts
-from flocksy.status.control import ControlServer
 from flocksy.status.wording import EXIT_OK
 from flocksy.system import memory, processes
 
@@ -102,12 +102,13 @@ class Node:
             draw = random.SystemRandom()
             self._once = Once(settings, self._exchange, self._keeper, self._reporter, draw)
         self._commands = Commands(self._configured, self._exchange, self._reporter, self.read_anew)
-        self._control = ControlServer(settings.control_path, self._commands.handle)
-        started.callback(self._control.close)
+        self._control = Control(settings.state_dir, self._commands.handle, self._problem)
+        server = self._control.server
+        started.callback(server.close)
         started.callback(self._commands.close)  # while who waits can still be told
         self._loop.watch(seam, self._wire_moved)
         self._loop.watch(self._scanner, self._scanned)
-        self._loop.watch(self._control, self._control.on_readable)
+        self._loop.watch(server, server.on_readable)
 
     def _start_loop(self) -> None:
         self._loop = Loop()
@@ -183,6 +184,7 @@ class Node:
         self._reporter.turn(now)
         commands_again = self._commands.turn(now)
         scanner_due = self._scanner_restarts.due
+        self._control.turn(now)
         if scanner_due is not None and now >= scanner_due:
             self._start_scanner_again(now)
         once_again: float | None = None

@@ -14,6 +14,7 @@ still every line is checked and every buffer has an end.
 from __future__ import annotations
 
 import json
+import os
 import selectors
 import socket
 from collections.abc import Callable
@@ -110,6 +111,20 @@ class ControlServer:
     def fileno(self) -> int:
         """Readable whenever `on_readable` has something to do (it is an epoll or kqueue)."""
         return local_socket.selector_fileno(self._selector)
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether its socket still lies where it was made: else nobody can connect any more."""
+        return os.path.lexists(self._path)
+
+    def move(self, path: str) -> None:
+        """Listen at `path` from now on; who is connected stays so. Raises `FlocksyError`, and then
+        nothing has changed."""
+        listener = local_socket.listen(path)
+        self._selector.unregister(self._listener)
+        self._listener.close()
+        self._listener, self._path = listener, path
+        self._selector.register(listener, selectors.EVENT_READ, None)
 
     def on_readable(self) -> None:
         """Accept, read, answer and write whatever can be without blocking."""

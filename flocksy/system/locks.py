@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from types import TracebackType
 
 from flocksy.system.opening import O_CLOEXEC
+
+LOOK_SECONDS = 0.05
+"""Between two looks at a lock that is waited for."""
 
 
 class FileLock:
@@ -34,17 +38,20 @@ class FileLock:
         self.close()
 
 
-def lock_file(path: str) -> FileLock | None:
+def lock_file(path: str, patience_s: float = 0.0) -> FileLock | None:
     """Lock `path` for this process alone; make the file (0600) where there is none.
 
-    Returns None when another process (or another handle of this one) holds the lock. Nothing
-    waits. Raises `OSError` when the file cannot be opened.
+    Returns None when another process (or another handle of this one) holds the lock, and has not
+    given it back within `patience_s`. Raises `OSError` when the file cannot be opened.
     """
+    until = time.monotonic() + patience_s
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | O_CLOEXEC, 0o600)
     try:
-        if not _lock_descriptor(descriptor):
-            os.close(descriptor)
-            return None
+        while not _lock_descriptor(descriptor):
+            if time.monotonic() >= until:
+                os.close(descriptor)
+                return None
+            time.sleep(LOOK_SECONDS)
     except BaseException:
         os.close(descriptor)
         raise

@@ -15,7 +15,7 @@ import pytest
 from flocksy.cli.main import main
 from flocksy.config.load import load
 from flocksy.config.settings import NodeSettings, Options
-from flocksy.config.state import claim
+from flocksy.config.state import claim, control_path
 from flocksy.keys import seal
 from flocksy.keys.files import read_private_keys
 from flocksy.status.control import Answer, Arguments, ControlServer
@@ -140,16 +140,16 @@ def running(person: Person, answer: Callable[[NodeSettings], str]) -> Iterator[l
         return {"text": answer(settings)}
 
     try:
-        with serving(settings.control_path, handle):
+        with serving(control_path(settings.state_dir), handle):
             yield asked
     finally:
         lock.close()
 
 
 @contextlib.contextmanager
-def serving(control_path: str, handle: Callable[[str, Arguments], Answer]) -> Iterator[None]:
+def serving(path: str, handle: Callable[[str, Arguments], Answer]) -> Iterator[None]:
     """Somebody who listens at the socket of a node and answers with what `handle` says."""
-    server = ControlServer(control_path, handle)
+    server = ControlServer(path, handle)
     stop = threading.Event()
 
     def serve() -> None:

@@ -19,7 +19,7 @@ from flocksy.cli.arguments import build_parser, options_of
 from flocksy.cli.main import main
 from flocksy.config.load import load
 from flocksy.config.settings import Options
-from flocksy.config.state import claim
+from flocksy.config.state import claim, control_path, lock_path, tell_control_path
 from flocksy.keys.files import read_private_keys
 from flocksy.status.control import Answer, Arguments, ControlServer, Pending
 from flocksy.status.wording import EXIT_TIMEOUT
@@ -217,14 +217,18 @@ def test_a_name_is_printed_as_the_shell_wants_it(
 
 
 def test_the_lock_keeps_commands_from_a_node_that_just_starts(
-    place: Place, capsys: pytest.CaptureFixture[str]
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.write(PLAIN)
-    _, lock = claim(load(place.options()))
+    settings, lock = claim(load(place.options()))
+    held, socket_path = lock_path(settings.state_dir), control_path(settings.state_dir)
+    answers = f"{held}: is held, but no node answers at {socket_path}"
     with lock:
         folder = str(place.box("one"))
-        refused(capsys, 1, "no node answers", "box", "add", folder, *flags(place))
-        refused(capsys, 1, "runs already", *flags(place))
+        for words in (["box", "add", folder], ["status"], ["wait"]):
+            refused(capsys, 1, answers, *words, *flags(place))
+        monkeypatch.setattr("flocksy.config.state.PATIENCE_SECONDS", 0.0)
+        refused(capsys, 1, f"runs already, or a command works on its state ({held} ", *flags(place))
 
 
 def test_without_any_node_or_configuration(
@@ -237,7 +241,8 @@ def test_without_any_node_or_configuration(
 class FakeNode:
     """A control socket where the node of the configuration would have it."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, state_dir: str = "") -> None:
+        self.path, self.state_dir = path, state_dir
         self.seen: list[tuple[str, Arguments]] = []
         self.server = ControlServer(path, self.handle)
         self._stop_reader, self._stop_writer = socket.socketpair()
@@ -274,7 +279,7 @@ class FakeNode:
 def node(place: Place) -> Iterator[FakeNode]:
     place.write(PLAIN)
     settings, lock = claim(load(place.options()))
-    made = FakeNode(settings.control_path)
+    made = FakeNode(control_path(settings.state_dir), settings.state_dir)
     yield made
     made.close()
     lock.close()
@@ -326,6 +331,23 @@ def test_commands_reach_the_node(
 
 
 def test_a_broken_configuration_does_not_hide_a_running_node(
+def test_a_node_is_found_from_an_environment_that_is_not_its_own(
+    node: FakeNode,
+    place: Place,
+    short_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of cron, or of su: there is no XDG_RUNTIME_DIR."""
+    tell_control_path(node.state_dir, node.path)
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setattr("tempfile.tempdir", str(short_path))
+    for more in (flags(place), []):
+        assert run("status", *more) == 0
+        assert "status" in capsys.readouterr().out
+    assert run("wait", "--timeout", "1", *flags(place)) == EXIT_TIMEOUT
+
+
     node: FakeNode, place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place.write(f"{PLAIN}box = one@/nowhere/at/all\n")

@@ -19,7 +19,7 @@ from flocksy.cli.main import main
 from flocksy.cli.pair import _address
 from flocksy.config.load import load
 from flocksy.config.settings import Options
-from flocksy.config.state import claim
+from flocksy.config.state import claim, control_path
 from flocksy.errors import ConfigError
 from flocksy.keys.pairing import WRONG
 from flocksy.keys.register import Trust, read_register
@@ -208,7 +208,7 @@ def test_a_running_node_is_told_once_when_all_have_met(
                 free.close()
         return {"text": "members changed: the node joins the flock anew"}
 
-    with lock, serving(settings.control_path, handle):
+    with lock, serving(control_path(settings.state_dir), handle):
         dora = new_person(anna.home.parent, "dora", 5009, monkeypatch)
         code, where = anna.host("--for", "2")
         waiting = [

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flocksy.config.load import load, load_state_dir
-from flocksy.config.state import AlreadyRunningError, claim
+from flocksy.config.state import AlreadyRunningError, claim, control_path
 from flocksy.errors import ConfigError, FlocksyError
 from tests.place import PLAIN, Place
 
@@ -21,9 +21,9 @@ def test_it_is_drawn_at_the_first_start_and_found_by_uid(place: Place) -> None:
     assert Path(first.state_dir).parent == place.root / "home" / "state" / "flocksy"
     assert stat.S_IMODE(os.stat(first.state_dir).st_mode) == 0o700
     again = load(options)
-    assert (again.state_dir, again.control_path) == (first.state_dir, first.control_path)
+    assert again.state_dir == first.state_dir
     assert load_state_dir(options) == first.state_dir
-    assert Path(first.control_path).name == f"{Path(first.state_dir).name}.sock"
+    assert Path(control_path(first.state_dir)).name == f"{Path(first.state_dir).name}.sock"
 
 
 def test_two_first_starts_end_in_one_directory(place: Place) -> None:
@@ -34,15 +34,26 @@ def test_two_first_starts_end_in_one_directory(place: Place) -> None:
     lock.close()
     two, lock = claim(two)
     lock.close()
-    assert (one.state_dir, one.control_path) == (two.state_dir, two.control_path)
+    assert one.state_dir == two.state_dir
 
 
-def test_only_one_holds_it(place: Place) -> None:
+def test_only_one_holds_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     options = place.write(PLAIN)
+    monkeypatch.setattr("flocksy.config.state.PATIENCE_SECONDS", 0.0)
     _, lock = claim(load(options))
     with pytest.raises(AlreadyRunningError, match="runs already"):
         claim(load(options))
     lock.close()
+    claim(load(options))[1].close()
+
+
+def test_a_node_waits_for_a_command_that_only_looks(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = place.write(PLAIN)
+    _, looking = claim(load(options))
+    # It is done by the time at which the node looks again.
+    monkeypatch.setattr("flocksy.system.locks.time.sleep", lambda _: looking.close())
     claim(load(options))[1].close()
 
 
@@ -52,7 +63,7 @@ def test_a_named_directory_belongs_to_one_node(place: Place) -> None:
     settings, lock = claim(load(place.options(state_dir=str(named))))
     lock.close()
     assert settings.state_dir == str(named)
-    assert len(Path(settings.control_path).stem) == 16
+    assert len(Path(control_path(settings.state_dir)).stem) == 16
     (named / "uid").write_text("somebody else\n")
     with pytest.raises(ConfigError, match="of another node"):
         load(place.options(state_dir=str(named)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -176,6 +178,20 @@ def test_who_waits_is_told_that_the_node_stops(rig: Rig) -> None:
     rig.start(node)
     rig.wait_for_view()
     rig.wait_in_sync()
+
+
+def test_a_node_whose_socket_was_removed_is_reached_again(rig: Rig) -> None:
+    """With the last session of the user the directory goes; and cron knows of none."""
+    one = rig.nodes[0]
+    shutil.rmtree(Path(one.control_socket()).parent)
+
+    def answers() -> bool:
+        return one.run("status", timeout_seconds=SOON).returncode == 0
+
+    wait_until(answers, "the socket is made anew", SOON)
+    elsewhere = {"XDG_RUNTIME_DIR": str(rig.root / "nowhere"), "TMPDIR": str(rig.root)}
+    cron = replace(one, environment=one.environment | elsewhere)
+    assert "shared" in command(cron, "box", "list")
 
 
 def test_a_missing_marker_pauses_the_box(rig: Rig) -> None:
