@@ -23,7 +23,6 @@ from flocksy.cli.machine import (
     state_findings,
     watch_findings,
 )
-from flocksy.cli.ports import listening_finding
 from flocksy.cli.processor import processor_findings
 from flocksy.config.load import Words, load, load_words
 from flocksy.config.settings import NodeSettings, Options
@@ -36,6 +35,7 @@ from flocksy.keys.samples import SAMPLE_PUBLIC_KEYS
 from flocksy.status.printable import printable
 from flocksy.status.wording import EXIT_OK, EXIT_USAGE
 from flocksy.system import locks, user
+from flocksy.system.ports import listening_finding
 
 
 def check(parsed: argparse.Namespace, options: Options) -> int:

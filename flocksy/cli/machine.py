@@ -9,13 +9,13 @@ import time
 from collections.abc import Iterator
 
 from flocksy.cli.findings import Finding, refused
-from flocksy.cli.ports import unresolved
 from flocksy.config.load import Words
 from flocksy.config.settings import NodeSettings
 from flocksy.errors import FlocksyError
 from flocksy.status.render import size
 from flocksy.system import clocks, filesystems
 
+from flocksy.system.ports import unresolved
 LEAST_FREE_BYTES = 1 << 30
 """Less free than this on a box's disk is worth a word: a burst alone may bring a GiB."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 from flocksy.config.load import reload
@@ -33,6 +34,7 @@ def _run(settings: NodeSettings, once: bool) -> int:
     if hasattr(signal, "SIGHUP"):
         # Between two of its nodes the process reads everything anew by itself.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    settings = _of_this_moment(settings)
     while True:
         memory.lock_in_memory(settings.key_pair.private_key)
         node = Node(settings, once=once)
@@ -46,22 +48,37 @@ def _run(settings: NodeSettings, once: bool) -> int:
         settings = _succeeding(settings, node.successor)
 
 
+def _of_this_moment(before: NodeSettings) -> NodeSettings:
+    """What the files say now that the lock is ours. `before` was read without it, perhaps long
+    before, since a person was asked for a passphrase: a command that has changed the files
+    meanwhile found no node to tell, and said that it is done. Raises `FlocksyError`."""
+    path = before.config_path
+    if os.path.exists(path) and not os.path.isfile(path):
+        return before  # a pipe says it once
+    settings = reload(before, lambda _: None)
+    _wipe_all_but(settings, before)
+    return settings
+
+
 def _succeeding(before: NodeSettings, successor: NodeSettings) -> NodeSettings:
     """What the next node runs with; a private key that it has not is wiped."""
     settings = _newest(successor)
-    kept = settings.key_pair.private_key
-    for gone in (before.key_pair.private_key, successor.key_pair.private_key):
-        if gone is not kept:
-            memory.wipe(gone)
+    _wipe_all_but(settings, before, successor)
     return settings
+
+
+def _wipe_all_but(kept: NodeSettings, *others: NodeSettings) -> None:
+    for gone in others:
+        if gone.key_pair.private_key is not kept.key_pair.private_key:
+            memory.wipe(gone.key_pair.private_key)
 
 
 def _newest(settings: NodeSettings) -> NodeSettings:
     """What the files say now: they may have changed again while the node was leaving."""
-    from flocksy.node.processes import shared_bytes
+    from flocksy.node.processes import check_could_run
 
     try:
-        return reload(settings, shared_bytes)
+        return reload(settings, lambda found: check_could_run(found, settings.hostnames))
     except RevokedError:
         raise
     except FlocksyError:

@@ -24,7 +24,7 @@ from flocksy.node.configured import Configured
 from flocksy.node.control import Control
 from flocksy.node.loop import Loop
 from flocksy.node.once import Once
-from flocksy.node.processes import WireProcess, shared_bytes, starting
+from flocksy.node.processes import WireProcess, check_could_run, starting
 from flocksy.node.reaching import addresses_of
 from flocksy.node.reports import Reporter
 from flocksy.node.restarts import Restarts
@@ -142,14 +142,15 @@ class Node:
         same process starts it again: from outside, as any member that comes back. Raises
         `FlocksyError`, and nothing has changed; or `RevokedError`, and the node leaves for good.
         """
+        before = self._configured.settings
         try:
-            fresh = reload(self._configured.settings, shared_bytes)
+            fresh = reload(before, lambda found: check_could_run(found, before.hostnames))
         except RevokedError as error:
             # To go on with what was read before would be to let in whom people have turned away.
             self._refused, self.successor = error, None
             self._leave("leaving: what is in the files cannot be run")
             raise
-        changed = must_join_anew(self._configured.settings, fresh)
+        changed = must_join_anew(before, fresh)
         if self._leave_by is not None and self.successor is None:
             return "stopping, and reads everything anew when it starts"
         if not changed and self.successor is None:
@@ -183,8 +184,8 @@ class Node:
         boxes_again = self._keeper.turn(now, quiet=quiet)
         self._reporter.turn(now)
         commands_again = self._commands.turn(now)
-        scanner_due = self._scanner_restarts.due
         self._control.turn(now)
+        scanner_due = self._scanner_restarts.due
         if scanner_due is not None and now >= scanner_due:
             self._start_scanner_again(now)
         once_again: float | None = None

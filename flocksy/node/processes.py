@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 
@@ -15,6 +15,7 @@ from flocksy.errors import FlocksyError
 from flocksy.protocol.timing import BurstTiming
 from flocksy.seam.joint import BoxSeam
 from flocksy.system import memory, processes
+from flocksy.system.ports import listening_finding
 from flocksy.wire.process import EXIT_STOOD_STILL, EXIT_WORLD, run, shape_of
 from flocksy.wire.settings import Member, WireSettings
 
@@ -66,6 +67,19 @@ def wire_settings(settings: NodeSettings, addresses: Addresses | None = None) ->
 def shared_bytes(settings: NodeSettings) -> int:
     """Shared memory that a node with these settings takes. Raises `FlocksyError` if it cannot."""
     return sum(shape_of(wire_settings(settings)).sizes())
+
+
+def check_could_run(settings: NodeSettings, held: Collection[str]) -> None:
+    """Raise `FlocksyError` where a node with these settings would not start, for its cells or for
+    an endpoint of its own. `held`: own endpoints of the settings before, at which it listens: they
+    are not tried."""
+    shared_bytes(settings)
+    for endpoint in settings.hostnames:
+        if endpoint in held:
+            continue
+        level, text, remedy = listening_finding(endpoint, held)
+        if level == "problem":
+            raise FlocksyError(f"hostname = {text}; {remedy}")
 
 
 @contextmanager

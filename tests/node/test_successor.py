@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import re
 import signal
+import socket
+from collections.abc import Iterator
 from contextlib import ExitStack
 from types import SimpleNamespace
-from typing import cast
+from typing import ClassVar, cast
 from unittest.mock import Mock
 
 import pytest
 
 from flocksy.cli.main import main
 from flocksy.config.load import load, reload
+from flocksy.config.settings import NodeSettings
 from flocksy.errors import FlocksyError, RevokedError
-from flocksy.node import _succeeding
+from flocksy.node import _run, _succeeding
 from flocksy.node.node import Node
 from flocksy.node.processes import shared_bytes
-from tests.place import PLAIN, Place
+from tests.place import NODES, PLAIN, Place
 
 
 def switch(place: Place) -> None:
@@ -132,3 +137,110 @@ def test_a_wire_that_has_left_by_itself_is_followed_by_another(
     else:
         assert Node._done(cast(Node, node))
     assert node.successor == ("as before" if has_left and not leaving else None)
+
+
+class Made:
+    """In place of a node: notes what it is to run with, and ends at once."""
+
+    found: ClassVar[list[NodeSettings]] = []
+    successor = None
+
+    def __init__(self, settings: NodeSettings, *, once: bool) -> None:  # noqa: ARG002
+        self.found.append(settings)
+
+    def run(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[NodeSettings]]:
+    """What a node is started with."""
+    monkeypatch.setattr("flocksy.node.node.Node", Made)
+    monkeypatch.setattr("flocksy.system.memory.forbid_core_dumps", lambda: None)
+    monkeypatch.setattr("flocksy.system.memory.wipe", lambda _: None)
+    Made.found.clear()
+    before = signal.getsignal(signal.SIGHUP)
+    yield Made.found
+    signal.signal(signal.SIGHUP, before)
+
+
+def revoke(place: Place, name: str) -> None:
+    flags = ("-c", str(place.config), "--keystore", str(place.keystore))
+    more = ("--yes", "--privatekey", str(place.privatekey))
+    assert main(["keys", "revoke", name, *flags, *more]) == 0
+
+
+def test_who_was_revoked_before_the_lock_was_taken_is_not_let_in(
+    place: Place, started: list[NodeSettings]
+) -> None:
+    """The command has found no node, and said that all is done; a passphrase was typed then."""
+    read = load(place.write(PLAIN))
+    opened = dataclasses.replace(read, key_pair=dataclasses.replace(read.key_pair, sealed="opened"))
+    revoke(place, NODES[1])
+    assert _run(opened, once=False) == 0
+    (settings,) = started
+    assert {member.endpoints[0] for member in settings.members} == {NODES[0], NODES[2]}
+    assert settings.key_pair is opened.key_pair, "which has been opened"
+
+
+def test_a_node_does_not_start_with_what_the_files_say_no_more(
+    place: Place, started: list[NodeSettings]
+) -> None:
+    read = load(place.write(f"hostname = {NODES[0]}\nnode = {NODES[1]}\n"))
+    revoke(place, NODES[1])
+    with pytest.raises(RevokedError, match=r"no node.* a member was revoked"):
+        _run(read, once=False)
+    assert started == []
+
+
+def test_a_configuration_out_of_a_pipe_is_read_once(
+    place: Place, started: list[NodeSettings]
+) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, PLAIN.encode())
+    os.close(writer)
+    try:
+        read = load(place.options(config=f"/dev/fd/{reader}"))
+        assert _run(read, once=False) == 0
+    finally:
+        os.close(reader)
+    assert started == [read]
+
+
+def reading_anew(before: NodeSettings) -> Node:
+    """As much of a running node as reading anew takes."""
+    configured = SimpleNamespace(settings=before, apply=Mock(side_effect=AssertionError))
+    made = SimpleNamespace(_configured=configured, successor=None, _leave_by=None, _leave=Mock())
+    return cast(Node, made)
+
+
+def test_an_own_endpoint_that_is_none_changes_nothing(place: Place) -> None:
+    """A node that left to join anew with it would be gone for good."""
+    node = reading_anew(load(place.write(PLAIN)))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for hostname, why in (
+            (f"127.0.0.1:{port}", "another program listens there; end it"),
+            ("192.0.2.1:5000", "does not have that address; take"),
+            ("ipc:///nowhere/at/all/node.ipc", "its directory does not exist; mkdir"),
+        ):
+            place.write(f"{PLAIN}hostname = {hostname}\n")
+            with pytest.raises(FlocksyError, match=rf"hostname = .*{re.escape(why)}") as caught:
+                Node.read_anew(node)
+            assert "\n" not in str(caught.value)
+            assert node.successor is None
+    place.write(f"{PLAIN}hostname = 127.0.0.1:{port}\n")
+    assert Node.read_anew(node).startswith("hostnames, ")
+    assert node.successor is not None
+
+
+def test_an_own_endpoint_is_not_in_its_own_way(place: Place) -> None:
+    """The port is taken by the node itself, which leaves it before it listens there anew."""
+    with socket.create_server(("127.0.0.1", 0)) as own:
+        here = f"127.0.0.1:{own.getsockname()[1]}"
+        node = reading_anew(load(place.write(f"{PLAIN}hostname = {here}\n")))
+        place.write(f"{PLAIN}hostname = {here.replace('127.0.0.1', '*')}\n")
+        assert Node.read_anew(node).startswith("hostnames, ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Iterable
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -14,14 +15,18 @@ _Found = tuple[Literal["ok", "warning", "problem"], str, str]
 PROBE_SECONDS = 1.0
 
 
-def listening_finding(endpoint: str) -> _Found:
-    """Try to listen at an own endpoint, for an instant."""
+def listening_finding(endpoint: str, held: Iterable[str] = ()) -> _Found:
+    """Try to listen at an own endpoint, for an instant. `held`: endpoints at which this node
+    listens already. Of an endpoint with the port of one of these only the address is tried: it
+    may well be the same one in other words."""
     if endpoint.startswith("ipc://"):
         return _ipc(endpoint)
     parts = urlsplit(endpoint)
     host, port = parts.hostname or "", parts.port or 0
+    own_ports = {urlsplit(one).port for one in held if one.startswith("tcp://")}
+    any_port = 0
     try:
-        family, _, _, _, address = _resolve(host, port)
+        family, _, _, _, address = _resolve(host, any_port if port in own_ports else port)
     except OSError as error:
         return (
             "problem",
