@@ -9,6 +9,7 @@ Imports are late throughout: `flocksy status` must not wait for what only a node
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import sys
@@ -26,9 +27,30 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit status."""
+    _prepare_streams()
+    try:
+        try:
+            return _outcome(arguments)
+        finally:
+            sys.stdout.flush()  # at Python's end nobody could say in one line that it fails
+    except BrokenPipeError:
+        _give_output_up()  # its reader has enough
+        return EXIT_FAULT
+    except OSError as error:
+        _give_output_up()
+        where = f"{error.filename}: " if error.filename else ""
+        why = f"{where}{error.strerror or error}"
+        return _fail(
+            FlocksyError(f"{why}; not all was done or said: mend that, and give the command again"),
+            EXIT_FAULT,
+        )
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _outcome(arguments: Sequence[str] | None) -> int:
     from flocksy.status.client import CommandFailedError
 
-    _prepare_streams()
     parsed = build_parser().parse_args(arguments)
     parsed.passphrase_fd = passphrase_descriptor(parsed)
     try:
@@ -39,12 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, EXIT_USAGE)
     except FlocksyError as error:
         return _fail(error, EXIT_FAULT)
-    except BrokenPipeError:
-        # The reader of our output has enough; Python must not stumble over it again at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAULT
-    except KeyboardInterrupt:
-        return INTERRUPTED
+
+
+def _give_output_up() -> None:
+    """Python must not stumble at its end over what could not be written."""
+    with contextlib.suppress(OSError):  # a stream without a descriptor
+        descriptor = sys.stdout.fileno()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 def _prepare_streams() -> None:

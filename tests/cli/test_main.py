@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -330,7 +331,6 @@ def test_commands_reach_the_node(
     assert node.seen[-1] == ("wait", {"box": "one", "timeout": 1.0})
 
 
-def test_a_broken_configuration_does_not_hide_a_running_node(
 def test_a_node_is_found_from_an_environment_that_is_not_its_own(
     node: FakeNode,
     place: Place,
@@ -348,6 +348,7 @@ def test_a_node_is_found_from_an_environment_that_is_not_its_own(
     assert run("wait", "--timeout", "1", *flags(place)) == EXIT_TIMEOUT
 
 
+def test_a_broken_configuration_does_not_hide_a_running_node(
     node: FakeNode, place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place.write(f"{PLAIN}box = one@/nowhere/at/all\n")
@@ -422,6 +423,42 @@ def test_what_a_shell_can_leave_out_is_no_traceback(place: Place) -> None:
     words = ("pair", "127.0.0.1:1")
     status, said = as_a_process(place, 'exec "$0" "$@"', *words, typed=b"pencil-\xe4\xf6-a-b\n")
     assert status == 2 and "the code is still good" in said
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a disk that is always full")
+def test_output_that_cannot_be_written_is_one_line(place: Place) -> None:
+    place.write(PLAIN)
+    for words in (("keys", "show"), ("status",)):
+        status, said = as_a_process(place, 'exec "$0" "$@" > /dev/full', *words)
+        assert status == 1 and "No space left on device" in said
+        assert "give the command again" in said
+
+
+def test_output_that_nobody_reads_is_no_error_of_ours(place: Place) -> None:
+    place.write(PLAIN)
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "flocksy", "keys", "show", *flags(place)],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        timeout=BOUND_SECONDS,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_a_disk_that_fails_a_command_is_one_line(
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> int:
+        raise OSError(errno.EIO, "Input/output error", "/a/path")
+
+    place.write(PLAIN)
+    monkeypatch.setattr("flocksy.cli.commands.status", failing)
+    refused(capsys, 1, "/a/path: Input/output error; not all was done", "status", *flags(place))
 
 
 MOVED = PLAIN.replace("anna.example", "anna.elsewhere")
