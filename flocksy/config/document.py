@@ -72,13 +72,14 @@ def read_text(path: str) -> str:
     return data.decode("utf-8-sig", "surrogateescape")
 
 
-def replace_text(path: str, text: str, before: str) -> None:
+def replace_text(path: str, text: str, before: str | None) -> None:
     """Replace the file at `path`, which held `before`, by `text` in one step, flushed, and keep its
-    mode. Raises `ConfigError`, also where somebody else has changed it since."""
+    mode. `before` is None: there was none, and the new one is its owner's alone. Raises
+    `ConfigError`, also where somebody else has changed it since."""
     path = os.path.realpath(path)
     new = f"{path}.new"
     try:
-        mode = os.stat(path).st_mode & 0o777
+        mode = 0o600 if before is None else os.stat(path).st_mode & 0o777
         handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         try:
             os.chmod(new, mode)  # what the umask has taken from it
@@ -87,7 +88,7 @@ def replace_text(path: str, text: str, before: str) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             # The new file's fixed name keeps other commands out; who was quicker shows here.
-            if read_text(path) != before:
+            if (read_text(path) if os.path.lexists(path) else None) != before:
                 raise ConfigError(f"{path}: has changed meanwhile; try again")
             os.replace(new, path)
         except BaseException:

@@ -7,7 +7,6 @@ and replaces the file only when it is right.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import MutableMapping
 from dataclasses import replace
@@ -18,13 +17,14 @@ from tomlkit.container import OutOfOrderTableProxy
 from tomlkit.items import Table
 
 from flocksy.config import document, formats, model, original, places
-from flocksy.config.load import COMMAND_LINE, config_path, load, load_words
+from flocksy.config.load import COMMAND_LINE, config_path, is_all_said, load, load_words
 from flocksy.config.settings import BoxSettings, HistoryCap, NodeSettings, Options, Symlinks
 from flocksy.errors import ConfigError
 
 
 def add_box(options: Options, box: BoxSettings) -> NodeSettings:
-    """Add `box` to the file of `options`. Returns what the new file loads as.
+    """Add `box` to the file of `options`, which is made where all was said on the command line.
+    Returns what the new file loads as.
 
     Raises `ConfigError`, and the file is as it was, where the box cannot be one.
     """
@@ -33,12 +33,13 @@ def add_box(options: Options, box: BoxSettings) -> NodeSettings:
     except ValueError as error:
         raise ConfigError(str(error)) from None
     path = config_path(options)
-    text = document.read_text(path) if os.path.exists(path) else ""
+    before = _text_of(options)
+    text = before or ""
     for known, where in load_words(options, text).boxes:
         if known.name == box.name:
             raise ConfigError(f"the box {box.name} is there already, at {where}")
     new = _add_toml(text, box) if _is_toml(text) else _add_original(text, box)
-    return _replace(options, path, text, new)
+    return _replace(options, path, before, new)
 
 
 def remove_box(options: Options, name: str) -> NodeSettings:
@@ -47,7 +48,7 @@ def remove_box(options: Options, name: str) -> NodeSettings:
     Returns what the new file loads as. Raises `ConfigError`, and the file is as it was.
     """
     path = config_path(options)
-    text = document.read_text(path)
+    text = _text_of(options) or ""
     where = next((place for box, place in load_words(options).boxes if box.name == name), None)
     if where is None:
         raise ConfigError(f"{path}: there is no box {name!r}; see flocksy box list")
@@ -74,7 +75,7 @@ def change_box(options: Options, name: str, word: Word, value: object) -> NodeSe
         except ValueError as error:
             raise ConfigError(f"folders of the box {name}: {error}") from None
     path = config_path(options)
-    text = document.read_text(path)
+    text = _text_of(options) or ""
     found = next(((box, at) for box, at in load_words(options).boxes if box.name == name), None)
     if found is None:
         raise ConfigError(f"{path}: there is no box {name!r}; see flocksy box list")
@@ -96,12 +97,17 @@ def change_box(options: Options, name: str, word: Word, value: object) -> NodeSe
     return _replace(options, path, text, new)
 
 
+def _text_of(options: Options) -> str | None:
+    """What the file of `options` holds; None where there is none and need not be one."""
+    return None if is_all_said(options) else document.read_text(config_path(options))
+
+
 def _is_toml(text: str) -> bool:
     # An empty file, or one with comments only, can be continued in either; TOML is the newer.
     return formats.format_of(text) == "toml"
 
 
-def _replace(options: Options, path: str, before: str, text: str) -> NodeSettings:
+def _replace(options: Options, path: str, before: str | None, text: str) -> NodeSettings:
     settings = load(options, text)
     document.replace_text(path, text, before)
     return settings

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from flocksy import __version__
 from flocksy.boxes.lanes.exchange import Exchange
 from flocksy.config.edit import add_box, remove_box
+from flocksy.config.load import is_all_said
 from flocksy.config.settings import BoxSettings, Symlinks
 from flocksy.errors import FlocksyError, failed_disk
 from flocksy.node.choosing import Choosing, told
@@ -132,7 +133,8 @@ class Commands:
             "endpoint": settings.identity,
             # As they are seen from anywhere: with these a command finds the same files.
             "options": {
-                "config": settings.config_path,
+                # Where all was said on the command line a command needs no file either.
+                "config": None if is_all_said(settings.options) else settings.config_path,
                 "keystore": settings.keystore_path,
                 "privatekey": settings.privatekey_path,
                 "state_dir": settings.state_dir,

@@ -11,9 +11,9 @@ import pytest
 from flocksy.config import edit
 from flocksy.config.edit import Word, add_box, change_box, remove_box
 from flocksy.config.load import load
-from flocksy.config.settings import BoxSettings, NodeSettings, Symlinks
+from flocksy.config.settings import BoxSettings, NodeSettings, Options, Symlinks
 from flocksy.errors import ConfigError
-from tests.place import PLAIN, TOML, Place
+from tests.place import NODES, PLAIN, TOML, Place
 
 BLOCKS = (
     f'[program]\n{PLAIN}\n[old] # a block\n{{\n    "base_path" : "{{old}}" // here\n}}\n# end\n'
@@ -259,3 +259,43 @@ def test_an_edit_never_undoes_another(place: Place, monkeypatch: pytest.MonkeyPa
     assert [box.name for box in load(options).boxes] == ["one"]
     add_box(options, BoxSettings("two", str(two)))
     assert [box.name for box in load(options).boxes] == ["one", "two"]
+
+
+def all_said(place: Place, **more: object) -> Options:
+    """Options with which no file is needed, and none is there."""
+    return place.options(config=None, hostnames=NODES[:1], nodes=NODES[1:], **more)
+
+
+def test_a_box_is_added_where_all_was_said_on_the_command_line(place: Place) -> None:
+    options, box = all_said(place), BoxSettings("new", str(place.box("new")))
+    made = Path(os.environ["HOME"], ".flocksy")
+    assert add_box(options, box).boxes == (box,)
+    assert made.stat().st_mode & 0o777 == 0o600
+    assert load(options).boxes == (box,), "also when it starts again"
+    assert remove_box(options, "new").boxes == ()
+
+
+def test_a_file_that_somebody_makes_meanwhile_is_not_replaced(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options, made = all_said(place), Path(os.environ["HOME"], ".flocksy")
+    loaded = edit.load
+
+    def meanwhile(*arguments: Any) -> NodeSettings:
+        made.write_text("# by hand\n")
+        return loaded(*arguments)
+
+    monkeypatch.setattr(edit, "load", meanwhile)
+    with pytest.raises(ConfigError, match="has changed meanwhile; try again"):
+        add_box(options, BoxSettings("new", str(place.box("new"))))
+    assert made.read_text() == "# by hand\n"
+
+
+def test_a_box_of_the_command_line_needs_no_file_to_be_named(place: Place) -> None:
+    options = all_said(place, boxes=(f"one@{place.box('one')}",))
+    for change in (
+        lambda: remove_box(options, "one"),
+        lambda: change_box(options, "one", "paused", True),
+    ):
+        with pytest.raises(ConfigError, match="the box one was given on the command line"):
+            change()
