@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from flocksy.cli.findings import Finding, refused
 from flocksy.config.load import Words
 from flocksy.config.settings import NodeSettings
+from flocksy.config.state import control_path
 from flocksy.errors import FlocksyError
 from flocksy.status.render import size
 from flocksy.system import clocks, filesystems
-
 from flocksy.system.ports import unresolved
+
 LEAST_FREE_BYTES = 1 << 30
 """Less free than this on a box's disk is worth a word: a burst alone may bring a GiB."""
 
@@ -49,7 +50,11 @@ def box_findings(name: str, path: str, *, removable: bool) -> Iterator[Finding]:
             f"chmod u+rwx {shlex.quote(path)}, or choose a folder that is yours",
         )
         return
-    free, total = _space(path)
+    space = _space(what, path)
+    if isinstance(space, Finding):
+        yield space
+        return
+    free, total = space
     if free < LEAST_FREE_BYTES and free < total // 10:
         yield Finding(
             "warning",
@@ -75,7 +80,15 @@ def state_findings(settings: NodeSettings) -> Iterator[Finding]:
             "mend that, or name another directory with state_dir",
         )
         return
-    free, _ = _space(there)
+    try:
+        control_path(settings.state_dir)
+    except FlocksyError as error:
+        yield refused("control socket", error)
+    space = _space("state", there)
+    if isinstance(space, Finding):
+        yield space
+        return
+    free, _ = space
     if free < LEAST_STATE_BYTES:
         yield Finding("problem", "state", f"{path}: {size(free)} free on its disk", "make room")
     else:
@@ -93,7 +106,11 @@ def memory_findings(settings: NodeSettings) -> Iterator[Finding]:
         return
     if not os.path.isdir("/dev/shm"):
         return
-    free, _ = _space("/dev/shm")
+    space = _space("memory", "/dev/shm")
+    if isinstance(space, Finding):
+        yield space
+        return
+    free, _ = space
     if free < needed:
         yield Finding(
             "problem",
@@ -106,13 +123,21 @@ def memory_findings(settings: NodeSettings) -> Iterator[Finding]:
         yield Finding("ok", "memory", f"/dev/shm: {size(free)} free, {size(needed)} needed")
 
 
-def _space(path: str) -> tuple[int, int]:
-    """(free, all) bytes of the disk that an existing path is on."""
-    descriptor = os.open(path, os.O_RDONLY)
+def _space(what: str, path: str) -> tuple[int, int] | Finding:
+    """(free, all) bytes of the disk that an existing path is on; or why nobody can say."""
     try:
-        return filesystems.space(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            return filesystems.space(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        return Finding(
+            "problem",
+            what,
+            f"{path}: does not say how much room there is ({error.strerror})",
+            f"see what is wrong there (ls -ld {shlex.quote(path)}, df {shlex.quote(path)}, dmesg)",
+        )
 
 
 # ── the machine ──────────────────────────────────────────────────────────────────────────────

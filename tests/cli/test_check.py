@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import errno
 import json
 import os
 import socket
@@ -212,6 +213,28 @@ def test_full_disks(
         assert f"{what}: " in everything and "1.0 MiB free" in everything
     assert "state: " in found(ready, capsys, 1, "problem")
     assert "box shared: " in found(ready, capsys, 1, "warning")
+
+
+def test_disks_that_do_not_say_how_full_they_are(
+    ready: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_: int) -> tuple[int, int]:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(filesystems, "space", failing)
+    problems = found(ready, capsys, 1, "problem")
+    for what in ("box shared", "state", "memory"):
+        assert f"{what}: " in problems
+    assert problems.count("does not say how much room there is (Input/output error)") == 3
+
+
+def test_no_place_for_the_control_socket(
+    ready: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(ready.root / "none"))
+    monkeypatch.setattr("tempfile.tempdir", str(ready.root / "none"))
+    said = found(ready, capsys, 1, "problem")
+    assert "control socket: " in said and "set XDG_RUNTIME_DIR" in said
 
 
 def test_a_port_in_use_and_an_address_of_somebody_else(
