@@ -154,7 +154,7 @@ def test_a_path_that_cannot_be_looked_at_waits_ever_longer(
     box = flock.box(0)
     flock.write(0, "a", "one")
     with monkeypatch.context() as broken:
-        broken.setattr(box._standing, "_shown", _refuses)
+        broken.setattr(box.standing, "_shown", _refuses)
         flock.box(0).rescan(flock.now)
         flock.run_until(lambda: "a" in box.intake.changed)
         commits, ready = 0, box.intake.ready
