@@ -10,6 +10,7 @@ content is here by then are one batch, and the others follow as theirs comes.
 from __future__ import annotations
 
 from collections.abc import Container, Generator, Iterable, Sequence
+from dataclasses import replace
 
 from flocksy.boxes.apply.applier import Applier, Report, Result
 from flocksy.boxes.content.staging import Staging
@@ -146,6 +147,10 @@ class Planning:
         `ignore_only`: of what has arrived nothing but `.flockignore` is planned.
         """
         self._now = now
+        most = self._staging.max_file_bytes
+        if most < self._capabilities.max_file_bytes:
+            self._capabilities = replace(self._capabilities, max_file_bytes=most)
+            self.add(self._waiting.roots)  # of these some are larger
         complete = self._staging.complete()
         self.missing.came((one.path, one.root) for one in complete)
         self.add([one.path for one in complete if one.path not in self._batches.paths])
@@ -338,7 +343,8 @@ class Planning:
     def expect(self, path: str, version: Version, inline: bytes | None) -> None:
         """The content of `version` came with its record (`inline`) or is on its way: have it
         staged before the path is planned. Not where nothing is to be put."""
-        if self._held is not None and self._held(path) is not None:
+        is_held = self._held is not None and self._held(path) is not None
+        if is_held or self._capabilities.why_not_so_large(version) is not None:
             return
         self._waiting.make_way(path, version.root)
         if self._expect(path, version, inline):

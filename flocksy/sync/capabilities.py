@@ -8,20 +8,21 @@ from functools import partial
 
 from flocksy.sync.name_rules import EVERY_NAME, NameRules
 from flocksy.sync.trees import DiskEntry
-from flocksy.sync.version import MODE_MASK, Kind, Version
+from flocksy.sync.version import MAX_SIZE, MODE_MASK, Kind, Version
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What one disk can hold. What it cannot hold is not a change.
 
-    The planner looks at the first four; the rest is for those who decide what is `held` and how
-    entries are recognised.
+    The planner looks at all down to `attributes`; the rest is for those who decide what is `held`
+    and how entries are recognised.
     """
 
     mode_bits: bool = True
     symlinks: bool = True
     mtime_grain_ns: int = 1
+    max_file_bytes: int = MAX_SIZE
     attributes: bool = False
     """Extended ones, of files: this disk holds them, and they are wanted here."""
     case_folding: bool = False  # "A" and "a" are one entry
@@ -39,6 +40,15 @@ class Capabilities:
         so where these are equal the paths need not be one."""
         form = partial(unicodedata.normalize, "NFC") if self.normalising else str
         return form(form(path).casefold()) if self.case_folding else form(path)
+
+    def why_not_so_large(self, version: Version) -> str | None:
+        """Why this disk cannot hold a file of that size, in words for people, or None."""
+        if version.size <= self.max_file_bytes:
+            return None
+        return (
+            f"this disk cannot hold a file of {version.size} bytes: leave it to the others, or have"
+            " the box on another disk"
+        )
 
     def same(self, left: DiskEntry | None, right: DiskEntry | None) -> bool:
         """Whether two looks at this disk, the later one first, showed the same."""

@@ -186,7 +186,11 @@ class _Plan:
             return
         after = SyncedEntry(wanted.heads, local, wanted.copy_of, wanted.generation)
         if local is None or not shows_content(local, version):
-            self._put(path, wanted, local)
+            reason = self._capabilities.why_not_so_large(version)
+            if reason is None:
+                self._put(path, wanted, local)
+            else:
+                self._holds[path] = Hold(path, reason)
         elif not self._capabilities.shows_metadata(local, version):
             how = (wanted.heads, local, wanted.copy_of, wanted.generation)
             self._puts[path] = SetMetadata(path, version, *how)
@@ -249,19 +253,12 @@ class _Plan:
             for child in self._trees.flock_children(path):
                 self._include(child)
             return
+        how = (path, version, wanted.heads, local)
         if version.kind is Kind.SYMLINK:
-            self._puts[path] = PutSymlink(
-                path, version, wanted.heads, local, wanted.copy_of, wanted.generation
-            )
+            self._puts[path] = PutSymlink(*how, wanted.copy_of, wanted.generation)
         else:
-            self._puts[path] = PutFile(
-                path,
-                version,
-                wanted.heads,
-                local,
-                copy_of=wanted.copy_of,
-                generation=wanted.generation,
-            )
+            file = PutFile(*how, copy_of=wanted.copy_of, generation=wanted.generation)
+            self._puts[path] = file
         if local is not None and local.kind is Kind.DIRECTORY:
             self._include_local_below(path)
 

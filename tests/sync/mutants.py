@@ -343,6 +343,12 @@ MUTANTS = (
         "        if reason is not None and not local:",
     ),
     Mutant(
+        "a file that is too large for the disk is brought",
+        "planner",
+        "            reason = self._capabilities.why_not_so_large(version)",
+        "            reason = None",
+    ),
+    Mutant(
         "mode and mtime are not brought",
         "planner",
         "elif not self._capabilities.shows_metadata(local, version):",

@@ -469,6 +469,25 @@ def test_a_disk_without_symlinks_says_so() -> None:
     assert right.commit({"link"}) == set()
 
 
+def test_a_file_too_large_for_a_disk_is_held_back_there() -> None:
+    flock = Flock([Node(), Node(Capabilities(max_file_bytes=4))])
+    left, right = flock.nodes
+    for path, text in (("new", "large"), ("grown", "old"), ("fits", "four")):
+        left.write(path, file(text))
+    flock.settle()
+    left.write("grown", file("larger"))
+    flock.settle()
+    assert {path: entry.size for path, entry in right.disk.items()} == {"grown": 3, "fits": 4}
+    holds = right.plan({"new", "grown", "fits"})
+    assert [hold.path for hold in holds] == ["grown", "new"]
+    assert isinstance(holds[0], Hold) and "a file of 6 bytes" in holds[0].reason
+    assert right.commit(right.everything()) == set(), "what is absent is not deleted"
+    left.write("grown", file("cut"))
+    left.delete("new")
+    assert settled(flock).keys() == {"grown", "fits"}
+    assert right.plan(right.everything()) == []
+
+
 def test_what_a_poor_disk_cannot_hold_is_no_change() -> None:
     flock = Flock([Node(), Node(EXFAT)])
     flock.nodes[0].write("n", file("x", 0o600, mtime_ns=1_999_999_999))

@@ -18,7 +18,7 @@ from flocksy.sync.attributes import encode_attributes
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.name_rules import CONTROLS, NameRules
 from flocksy.sync.names import MAX_NAME_BYTES
-from flocksy.sync.version import Kind
+from flocksy.sync.version import MAX_SIZE, Kind
 
 _FOLDER = f"{PRIVATE}/probe"
 
@@ -35,6 +35,11 @@ _MTIME_NS = 1_500_000_001_987_654_321
 _UNSTABLE = frozenset({"vfat", "msdos", "exfat", "fuseblk", "fuse", "9p", "cifs", "smb3", "smbfs"})
 """Types that number their files anew at each mount, or may. A probe cannot see that."""
 
+_MAX_FILE_BYTES = {"vfat": (4 << 30) - 1, "msdos": (4 << 30) - 1}
+"""Of types that are known to hold no larger file. It is not tried out: a file of that size without
+anything in it is written in full on disks that have no holes. What others refuse shows when it
+comes."""
+
 _NOT_THE_NAME = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 )
@@ -49,14 +54,16 @@ def probe(disk: Disk, *, attributes: bool = False) -> Capabilities:
     disk.make_directory(_FOLDER, 0o700)
     try:
         _touch(disk, "plain")
+        kind = disk.type_name().partition(".")[0]
         return Capabilities(
             mode_bits=_holds_modes(disk),
             symlinks=_holds_symlinks(disk),
             mtime_grain_ns=_mtime_grain_ns(disk),
+            max_file_bytes=_MAX_FILE_BYTES.get(kind, MAX_SIZE),
             attributes=attributes and _holds_attributes(disk),
             case_folding=_is_one(disk, "case", "CASE"),
             normalising=_is_one(disk, "n\u00e9", "ne\u0301"),
-            stable_inodes=disk.type_name().partition(".")[0] not in _UNSTABLE,
+            stable_inodes=kind not in _UNSTABLE,
             names=_name_rules(disk),
         )
     finally:

@@ -224,10 +224,14 @@ class Staging(UnderWay):
             # The id is right, so it is the list that lies.
             self._give_up(incoming)
             return True
-        if not self._put(incoming, data, offsets):
-            return False
-        self._have(incoming, name)
-        return True
+        if self._put(incoming, data, offsets):
+            self._have(incoming, name)
+            return True
+        if incoming.size > self.max_file_bytes:
+            self.release(*incoming.key)
+            self._moved.add(incoming.key)  # who has given it up is to hear that it can be had
+            return True
+        return False
 
     def _put(self, incoming: Incoming, data: bytes | memoryview, offsets: Collection[int]) -> bool:
         """False: the disk refused it."""
@@ -357,14 +361,6 @@ class Staging(UnderWay):
         if incoming.complete:
             self._fresh.append(incoming.staged())
         return True
-
-    def _is_more(self, one: Incoming, other: Incoming) -> bool:
-        """Whether more is here of `one`, of the same content. How much of what an earlier run left
-        is right is not known before that has been looked through, but how much there is."""
-        taken_bytes = self._temporaries.taken_bytes
-        if one.complete or other.complete or not (one.resumed or other.resumed):
-            return one.here_bytes > other.here_bytes
-        return taken_bytes(one.name) > taken_bytes(other.name)
 
     # -- when it is over -----------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """The temporary files that incoming content is written to, inside the box, beside nobody's files.
 
 A temporary has one name for one (path, root), in every run, so that what an earlier run wrote is
-found again. Nothing is flushed. A disk that refuses to be written to is told in `trouble`.
+found again. Nothing is flushed. A disk that refuses to be written to is told in `trouble`, and one
+that holds no file so large in `max_file_bytes`: that is trouble for such files alone.
 
 People make room by removing them, also in the middle. What is made anew in the place of one has
 zeros where that had been written, so it is not made before the caller knows (`LostError`).
@@ -9,6 +10,7 @@ zeros where that had been written, so it is not made before the caller knows (`L
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Collection
 from contextlib import suppress
@@ -21,6 +23,7 @@ from flocksy.boxes.disk.handles import Handles
 from flocksy.boxes.disk.port import PARKED, Disk
 from flocksy.sync.content import MAX_CHUNK_BYTES
 from flocksy.sync.names import encode_path
+from flocksy.sync.version import MAX_SIZE
 from flocksy.system import files, opening
 
 _ZEROS = bytes(MAX_CHUNK_BYTES)
@@ -51,6 +54,8 @@ class Temporaries:
         """Those that are there, as far as is known, and may have something in them."""
         self.trouble: str | None = None
         """Why the disk refused the last write, for people; None when it did not."""
+        self.max_file_bytes = MAX_SIZE
+        """No larger file can be on this disk, as far as its refusals have shown."""
 
     def name(self, path: str, root: bytes) -> str:
         """The temporary's path in the box."""
@@ -122,6 +127,10 @@ class Temporaries:
                 elif not (empty and files.is_hole(descriptor, offset, len(data))):
                     files.write_at(descriptor, data, offset)
         except OSError as error:
+            if error.errno == errno.EFBIG and offsets:
+                least_bytes = max(offsets) + len(data)
+                self.max_file_bytes = min(self.max_file_bytes, least_bytes - 1)
+                return False
             return self._refused(error)
         written = self._unasked.get(name, 0) + len(data) * len(offsets)
         if written >= WRITE_OUT_BYTES:

@@ -65,6 +65,11 @@ class UnderWay:
         over = trouble is None or all(one.complete or one.key in without for one in every)
         return None if over else trouble
 
+    @property
+    def max_file_bytes(self) -> int:
+        """No larger file can be on this disk, as far as its refusals have shown."""
+        return self._temporaries.max_file_bytes
+
     def is_broken(self, path: str, root: bytes, size: int) -> bool:
         """Whether the content can never come to be: its list contradicts itself, or the size."""
         return (path, root, size) in self._broken
@@ -77,3 +82,11 @@ class UnderWay:
         """(bytes here, bytes expected) of all contents under way."""
         every = self._incoming.values()
         return sum(one.here_bytes for one in every), sum(one.size for one in every)
+
+    def _is_more(self, one: Incoming, other: Incoming) -> bool:
+        """Whether more is here of `one`, of the same content. How much of what an earlier run left
+        is right is not known before that has been looked through, but how much there is."""
+        taken_bytes = self._temporaries.taken_bytes
+        if one.complete or other.complete or not (one.resumed or other.resumed):
+            return one.here_bytes > other.here_bytes
+        return taken_bytes(one.name) > taken_bytes(other.name)
