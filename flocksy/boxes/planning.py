@@ -375,11 +375,11 @@ class Planning:
             if isinstance(operation, PutFile) and outcome.result is not Result.DONE:
                 self._staging.check(path, operation.version.root)
                 self._waiting.keep(path, operation.version.root)
-            is_refused = self._refused.note(outcome)
-            if is_refused or outcome.result in (Result.PROBLEM, Result.BLOCKED):
+            refused = self._refused.note(outcome)
+            if refused or outcome.result in (Result.PROBLEM, Result.BLOCKED):
                 if outcome.result is Result.BLOCKED:
                     self._blocked.add(path)
-                self.problems[path] = outcome.problem
+                self.problems[path] = refused or outcome.problem
                 if path not in self._retry:  # else it was tried early, for the sake of another path
                     pause = min(2 * self._pauses.get(path, RETRY_SECONDS / 2), MAX_RETRY_SECONDS)
                     self._pauses[path] = pause

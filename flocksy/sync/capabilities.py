@@ -8,7 +8,7 @@ from functools import partial
 
 from flocksy.sync.name_rules import EVERY_NAME, NameRules
 from flocksy.sync.trees import DiskEntry
-from flocksy.sync.version import MAX_SIZE, MODE_MASK, Kind, Version
+from flocksy.sync.version import LATEST_NS, MAX_SIZE, MODE_MASK, Kind, Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,10 @@ class Capabilities:
     mode_bits: bool = True
     symlinks: bool = True
     mtime_grain_ns: int = 1
+    earliest_mtime_ns: int = -LATEST_NS
+    """Shown of every time before it."""
+    latest_mtime_ns: int = LATEST_NS
+    """Shown of every time after it."""
     max_file_bytes: int = MAX_SIZE
     attributes: bool = False
     """Extended ones, of files: this disk holds them, and they are wanted here."""
@@ -80,8 +84,12 @@ class Capabilities:
         return entry.kind is Kind.DIRECTORY or self.same_time(entry.mtime_ns, mtime_ns)
 
     def same_time(self, left_ns: int, right_ns: int) -> bool:
-        """Whether two times of a file are one to this disk, which may round them."""
-        return abs(left_ns - right_ns) < self.mtime_grain_ns
+        """Whether two times of a file are one to this disk, which may round them, and shows its
+        first or its last time for what lies beyond."""
+        return abs(self._held_time(left_ns) - self._held_time(right_ns)) < self.mtime_grain_ns
+
+    def _held_time(self, mtime_ns: int) -> int:
+        return max(self.earliest_mtime_ns, min(mtime_ns, self.latest_mtime_ns))
 
 
 def shows_content(entry: DiskEntry | None, version: Version | None) -> bool:

@@ -26,6 +26,10 @@ MAX_PLAIN_RECORD_BYTES = 300  # without attributes
 MAX_RECORD_BYTES = MAX_PLAIN_RECORD_BYTES + MAX_ATTRIBUTES_BYTES
 MAX_GENERATION = 1 << 48  # nobody edits a path that often: more is an attack on the ordering
 MAX_SIZE = 1 << 56  # bytes; beyond any file system
+LATEST_NS = (1 << 63) - 1
+"""April 2262: the last time that fits into the 64 signed bits of a version and of the index. File
+systems go further (ext4 to 2446, tmpfs beyond), and a camera with a flat battery may say anything.
+"""
 MODE_MASK = 0o777
 NO_ROOT = b""
 

@@ -78,6 +78,13 @@ def _ext4(image: Path, folder: Path, _: int) -> Undo:
     return [("umount", str(folder))]
 
 
+def _old_ext4(image: Path, folder: Path, _: int) -> Undo:
+    """With inodes that have no room for a time after 2038."""
+    run("mkfs.ext4", "-q", "-m", "0", "-I", "128", str(image))
+    run("mount", "-o", "loop", str(image), str(folder))
+    return [("umount", str(folder))]
+
+
 def _fat(image: Path, folder: Path, _: int) -> Undo:
     run("mkfs.vfat", str(image))
     if _kernel_has("vfat"):
@@ -119,6 +126,7 @@ def _like_a_mac(kind: str) -> Callable[[Path, Path, int], Undo]:
 _KINDS: dict[str, Callable[[Path, Path, int], Undo]] = {
     "tmpfs": _tmpfs,
     "ext4": _ext4,
+    "old-ext4": _old_ext4,
     "fat": _fat,
     "exfat": _exfat,
     "ntfs": _ntfs,

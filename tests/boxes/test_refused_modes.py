@@ -1,4 +1,4 @@
-"""Disks that take a time in their own way and refuse the mode, or refuse either after a crash."""
+"""Disks that take a time in their own way or refuse the mode, or refuse either after a crash."""
 
 from __future__ import annotations
 
@@ -170,6 +170,47 @@ class Clamping(RealDisk):
         return super().set_metadata(path, mode, mtime_ns, inode)
 
 
+class CountingAnew(RealDisk):
+    """Has 32 bits for the seconds since its first, and says nothing of what they cannot hold."""
+
+    def set_metadata(
+        self, path: str, mode: int | None, mtime_ns: int | None, inode: int | None = None
+    ) -> Stat:
+        if mtime_ns is not None:
+            mtime_ns = FIRST_NS + (mtime_ns - FIRST_NS) % (10**9 << 32)
+        return super().set_metadata(path, mode, mtime_ns, inode)
+
+
+def tries(
+    bench: Bench, planning: Planning, monkeypatch: pytest.MonkeyPatch, words: str
+) -> list[float]:
+    """When a path, of which these words are to be said, is tried within the next 100 s, with a look
+    after each try that finds nothing new there."""
+    batches: list[float] = []
+    apply = bench.applier.apply
+
+    def noted(operations: Sequence[DiskOperation]) -> Generator[float, None, Report]:
+        batches.append(now)
+        return apply(operations)
+
+    monkeypatch.setattr(bench.applier, "apply", noted)
+    planning.add(("f",))
+    now = 0.0
+    while now < 100.0:
+        planning.turn(now)
+        while not planning.free:
+            planning._pause_until = now  # a flush takes no time of this clock
+            planning.turn(now)
+        if planning.rescan:
+            bench.look_at_attributes()
+        planning.add(planning.rescan)
+        planning.rescan.clear()
+        if now >= 1.0:
+            assert words in planning.problems["f"] and not planning.idle
+        now += 0.5
+    return batches
+
+
 @pytest.mark.parametrize("attributes", [b"", encode_attributes({b"c": b"red"})])
 @pytest.mark.parametrize("kind", [Coarse, Clamping])
 def test_a_mode_that_is_refused_is_tried_again_after_its_pause(
@@ -193,33 +234,39 @@ def test_a_mode_that_is_refused_is_tried_again_after_its_pause(
     bench.index.join("f", {version_id(old): old}, {})
     bench.index.join("f", {version_id(new): new}, {version_id(old): old.root})
     monkeypatch.setattr(os, "chmod", refuse_mode)
-    batches: list[float] = []
-    apply = bench.applier.apply
-
-    def noted(operations: Sequence[DiskOperation]) -> Generator[float, None, Report]:
-        batches.append(now)
-        return apply(operations)
-
-    monkeypatch.setattr(bench.applier, "apply", noted)
-    planning.add(("f",))
-    now = 0.0
-    while now < 100.0:
-        planning.turn(now)
-        while not planning.free:
-            planning._pause_until = now  # a flush takes no time of this clock
-            planning.turn(now)
-        if planning.rescan:
-            bench.look_at_attributes()
-        planning.add(planning.rescan)  # a look has found nothing new there
-        planning.rescan.clear()
-        if now >= 1.0:
-            assert "not permitted" in planning.problems["f"] and not planning.idle
-        now += 0.5
-    assert batches == [0.0, 5.0, 15.0, 35.0, 75.0]
+    times = tries(bench, planning, monkeypatch, "not permitted")
+    assert times == [0.0, 5.0, 15.0, 35.0, 75.0]
     monkeypatch.undo()
     planning.add(("f",))
     turn(planning, 1e6)
-    assert bench.local("f").mode == 0o600 and not planning.problems
+    assert bench.local("f").mode == 0o600
+    assert "not permitted" not in planning.problems.get("f", "")
+    staging.close()
+    bench.close()
+
+
+@pytest.mark.parametrize("kind", [Clamping, CountingAnew])
+def test_a_time_that_the_disk_shows_otherwise_is_tried_again_after_its_pause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[RealDisk]
+) -> None:
+    """Where the probe has not seen that: at once, it would be tried for ever."""
+    (tmp_path / "box").mkdir()
+    disk = kind(str(tmp_path / "box"))
+    bench = Bench(tmp_path, disk)
+    staging = Staging(disk, bench.index.contents)
+    planning = Planning(
+        bench.index, staging, bench.applier, bench.capabilities, ignore_symlinks=False
+    )
+    version = Version(Kind.FILE, 0o644, 177, 1, root_of(b"1"), 1, ())
+    bench.apply(bench.put("f", b"1", mtime_ns=177))
+    bench.index.join("f", {version_id(version): version}, {})
+    times = tries(bench, planning, monkeypatch, "shows another mode or time")
+    assert times == [0.0, 5.0, 15.0, 35.0, 75.0]
+    later = replace(version, mtime_ns=MTIME_NS, generation=2, parents=(version_id(version),))
+    bench.index.join("f", {version_id(later): later}, {version_id(version): version.root})
+    planning.add(("f",))
+    turn(planning, 1e6)
+    assert bench.local("f").mtime_ns == MTIME_NS and not planning.problems and planning.idle
     staging.close()
     bench.close()
 

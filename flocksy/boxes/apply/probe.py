@@ -1,7 +1,8 @@
 """What the disk under a box can hold, found out by trying (at each activation).
 
-What a disk cannot hold is not a change: exFAT rounds mtimes to 10 ms and shows one mode for all
-files, and without knowing that every file there would seem edited.
+What a disk cannot hold is not a change: exFAT rounds mtimes to 10 ms, knows none before 1980 and
+shows one mode for all files, and without knowing that every file there would seem edited, or would
+be dressed again and again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from flocksy.sync.attributes import encode_attributes
 from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.name_rules import CONTROLS, NameRules
 from flocksy.sync.names import MAX_NAME_BYTES
-from flocksy.sync.version import MAX_SIZE, Kind
+from flocksy.sync.version import LATEST_NS, MAX_SIZE, Kind
 
 _FOLDER = f"{PRIVATE}/probe"
 
@@ -31,6 +32,15 @@ exFAT; old ones; FAT."""
 
 _MTIME_NS = 1_500_000_001_987_654_321
 """An odd second and a fraction that every grain above rounds to something else."""
+
+_APART_NS = 1_000_000_007 * 1_000_000_000
+"""No whole number of turns of a counter of seconds or years that is too short."""
+
+_LONG_AGO_NS = (-LATEST_NS, -LATEST_NS + _APART_NS)
+_FAR_AHEAD_NS = (LATEST_NS, LATEST_NS - _APART_NS)
+"""1677 and 1709, and 2262 and 2230. A disk on which two of them are one has no time beyond that
+(FAT and exFAT: 1980 to 2107; ext4 with small inodes: 1901 to 2038). One that begins to count anew
+instead shows two."""
 
 _UNSTABLE = frozenset({"vfat", "msdos", "exfat", "fuseblk", "fuse", "9p", "cifs", "smb3", "smbfs"})
 """Types that number their files anew at each mount, or may. A probe cannot see that."""
@@ -59,6 +69,8 @@ def probe(disk: Disk, *, attributes: bool = False) -> Capabilities:
             mode_bits=_holds_modes(disk),
             symlinks=_holds_symlinks(disk),
             mtime_grain_ns=_mtime_grain_ns(disk),
+            earliest_mtime_ns=_furthest_mtime_ns(disk, _LONG_AGO_NS),
+            latest_mtime_ns=_furthest_mtime_ns(disk, _FAR_AHEAD_NS),
             max_file_bytes=_MAX_FILE_BYTES.get(kind, MAX_SIZE),
             attributes=attributes and _holds_attributes(disk),
             case_folding=_is_one(disk, "case", "CASE"),
@@ -110,6 +122,18 @@ def _mtime_grain_ns(disk: Disk) -> int:
         if abs(shown - _MTIME_NS) < grain_ns and shown % grain_ns == 0:
             return grain_ns
     return _GRAINS_NS[-1]
+
+
+def _furthest_mtime_ns(disk: Disk, beyond: tuple[int, int]) -> int:
+    """The furthest time on the way to these: what the disk shows for both, or the first where it
+    tells them apart or refuses them."""
+    try:
+        shown = {disk.set_metadata(f"{_FOLDER}/plain", None, one).mtime_ns for one in beyond}
+    except OSError as error:
+        if error.errno in _NOT_THE_NAME:
+            raise  # says nothing of times either
+        return beyond[0]
+    return shown.pop() if len(shown) == 1 else beyond[0]
 
 
 def _is_one(disk: Disk, name: str, other: str) -> bool:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from flocksy.sync.trees import DiskEntry
-from flocksy.sync.version import Kind
+from flocksy.sync.version import LATEST_NS, Kind
 
 PRIVATE = ".flocksy"
 """The one directory of ours in a box. It never syncs."""
@@ -74,14 +74,8 @@ def is_one_file(first: Stat | None, second: Stat | None) -> bool:
     return first.names > 1 and (first.device, first.inode) == (second.device, second.inode)
 
 
-_LATEST_NS = (1 << 63) - 1
-"""April 2262: the last time that fits into the 64 signed bits of a version and of the index. File
-systems go further (ext4 to 2446, tmpfs beyond), and a camera with a flat battery may say anything.
-"""
-
-
 def as_stat(found: os.stat_result) -> Stat:
-    """What `stat` of the system says, in our words; times beyond `_LATEST_NS` are that time."""
+    """What `stat` of the system says, in our words; times beyond `LATEST_NS` are that time."""
     mode = found.st_mode
     kind = None
     size = found.st_size
@@ -106,7 +100,7 @@ def as_stat(found: os.stat_result) -> Stat:
 
 
 def _clamped(time_ns: int) -> int:
-    return max(-_LATEST_NS, min(time_ns, _LATEST_NS))
+    return max(-LATEST_NS, min(time_ns, LATEST_NS))
 
 
 class ModeRefusedError(OSError):
