@@ -319,21 +319,25 @@ class _Commit:
         attributes: bytes = b"",
     ) -> Version:
         kind = local.kind if local is not None else Kind.TOMBSTONE
+        held = [state.heads[name] for name in sorted(parents) if name in state.heads]
         mode = 0
         if local is not None and kind in PLAIN_MODE:
             mode = local.mode & MODE_MASK
             if not self._capabilities.mode_bits:
-                held = (state.heads[name] for name in sorted(parents) if name in state.heads)
                 mode = next((old.mode for old in held if old.kind is kind), PLAIN_MODE[kind])
         is_file = local is not None and kind is Kind.FILE
         root = local.root if local is not None else NO_ROOT
+        mtime_ns = local.mtime_ns if is_file and local else 0
+        # A time that this disk shows in its own way has not been changed with the rest.
+        told = (old.mtime_ns for old in held if old.root == root)
+        mtime_ns = next((at for at in told if self._capabilities.same_time(at, mtime_ns)), mtime_ns)
         named = parents_of(
             ((generation, name) for name, (generation, _) in parents.items()), MAX_PARENTS
         )
         return Version(
             kind=kind,
             mode=mode,
-            mtime_ns=local.mtime_ns if is_file and local else 0,
+            mtime_ns=mtime_ns,
             size=local.size if is_file and local else 0,
             root=root,
             generation=next_generation(generation for generation, _ in parents.values()),

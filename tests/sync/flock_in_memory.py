@@ -152,9 +152,11 @@ class Node:
 
     def capable(self, entry: DiskEntry) -> DiskEntry:
         """What this disk makes of an entry."""
-        grain = self.capabilities.mtime_grain_ns
-        mode = entry.mode if self.capabilities.mode_bits else 0o755
-        return replace(entry, mode=mode, mtime_ns=entry.mtime_ns // grain * grain)
+        how = self.capabilities
+        mode = entry.mode if how.mode_bits else 0o755
+        mtime_ns = max(how.earliest_mtime_ns, min(entry.mtime_ns, how.latest_mtime_ns))
+        grain_ns = how.mtime_grain_ns
+        return replace(entry, mode=mode, mtime_ns=mtime_ns // grain_ns * grain_ns)
 
     def seen(self, path: str) -> DiskEntry | None:
         """What a look at the disk shows. Attributes are there whoever asks for them."""

@@ -343,6 +343,12 @@ MUTANTS = (
         "        if reason is not None and not local:",
     ),
     Mutant(
+        "a time that the disk cannot hold is told with the mode",
+        "commit",
+        "        mtime_ns = next((at for at in told if ",
+        "        mtime_ns = next((at for at in told if not parents and ",
+    ),
+    Mutant(
         "a file that is too large for the disk is brought",
         "planner",
         "            reason = self._capabilities.why_not_so_large(version)",

@@ -469,6 +469,21 @@ def test_a_disk_without_symlinks_says_so() -> None:
     assert right.commit({"link"}) == set()
 
 
+def test_a_time_beyond_the_first_of_a_disk_is_no_change_and_told_by_nobody() -> None:
+    flock = Flock([Node(), Node(Capabilities(earliest_mtime_ns=10**18))])
+    left, right = flock.nodes
+    left.write("n", file("x", mtime_ns=5))
+    flock.settle()
+    assert right.disk["n"].mtime_ns == 10**18
+    flock.check(equal_disks=False)
+    right.write("n", replace(right.disk["n"], mode=0o600))
+    flock.settle()
+    assert (left.disk["n"].mode, left.disk["n"].mtime_ns) == (0o600, 5)
+    right.write("n", file("y", mtime_ns=10**18))
+    assert settled(flock) == {"n": file("y").root}
+    assert left.disk["n"].mtime_ns == 10**18, "an edit has the time that it has"
+
+
 def test_a_file_too_large_for_a_disk_is_held_back_there() -> None:
     flock = Flock([Node(), Node(Capabilities(max_file_bytes=4))])
     left, right = flock.nodes
