@@ -22,10 +22,11 @@ from flocksy.config.state import control_path, lock_path
 from flocksy.errors import ConfigError, FlocksyError, KeyFileError
 from flocksy.keys.bundle import Bundle, checked_name, make_bundle
 from flocksy.keys.endpoints import told_endpoint
-from flocksy.keys.exchange import Change, Known, people
+from flocksy.keys.exchange import Change
 from flocksy.keys.files import read_keystore, read_private_keys, write_keystore
 from flocksy.keys.identity import identity
 from flocksy.keys.pair import KeyPair
+from flocksy.keys.people import Known, people
 from flocksy.keys.register import Register, read_register, write_register
 from flocksy.status.client import NotRunningError, request
 from flocksy.system import locks
@@ -81,7 +82,7 @@ class KeyPlace:
         return self.register.first_key(self.pair.public_key)
 
     def known(self) -> Known:
-        """As the functions of `flocksy.keys.exchange` want it."""
+        """As the functions of `flocksy.keys.people` and `exchange` want it."""
         own = [self.pair.public_key]
         if self.next_pair is not None:
             own.append(self.next_pair.public_key)

@@ -22,11 +22,8 @@ from flocksy.errors import FlocksyError, HostileInput, KeyFileError
 from flocksy.keys.bundle import MAX_TEXT_BYTES, Bundle, encode_bundle, find_bundles
 from flocksy.keys.exchange import (
     Change,
-    Person,
-    find_person,
     importing,
     pardoning,
-    people,
     removing,
     rotating,
     verifying,
@@ -38,6 +35,7 @@ from flocksy.keys.fingerprint import (
     safety_number,
     scannable,
 )
+from flocksy.keys.people import Person, find_person, people
 from flocksy.keys.register import Trust
 from flocksy.keys.rotation import HEAD as ROTATION_HEAD
 from flocksy.keys.rotation import Rotation, find_rotations

@@ -20,10 +20,10 @@ from flocksy.config.settings import Options
 from flocksy.errors import ConfigError, FlocksyError
 from flocksy.keys.bundle import Bundle
 from flocksy.keys.endpoints import is_host
-from flocksy.keys.exchange import people
 from flocksy.keys.pairing import Invitation, PairingError, code_of, code_text, new_code
 from flocksy.keys.pairing_find import Announcer, find_hosts
 from flocksy.keys.pairing_link import PairingHost, join, listen
+from flocksy.keys.people import people
 from flocksy.keys.register import Trust
 from flocksy.status.printable import printable
 from flocksy.status.wording import EXIT_FAULT, EXIT_OK, EXIT_TIMEOUT

@@ -7,8 +7,7 @@ people, and the new state. Nothing is written here, so that people can be asked 
 from __future__ import annotations
 
 import dataclasses
-import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flocksy.errors import KeyFileError
@@ -16,6 +15,14 @@ from flocksy.keys.bundle import Bundle
 from flocksy.keys.endpoints import is_local
 from flocksy.keys.fingerprint import fingerprint_hex
 from flocksy.keys.pair import uid_of
+from flocksy.keys.people import (
+    Known,
+    Person,
+    find_revoked,
+    name_of_revoked,
+    people,
+    person_with,
+)
 from flocksy.keys.register import (
     MAX_FORMER_KEYS,
     Entry,
@@ -26,19 +33,6 @@ from flocksy.keys.register import (
 )
 from flocksy.keys.rotation import Rotation
 from flocksy.keys.samples import SAMPLE_PUBLIC_KEYS
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """The state before."""
-
-    keystore: Mapping[str, str]
-    """Endpoint to public key."""
-    register: Register
-    own_keys: tuple[str, ...]
-    """This node's public key; the next one too while a rotation is under way."""
-    own_endpoints: tuple[str, ...]
-    today: datetime.date
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,62 +47,6 @@ class Change:
     fewer_nodes: tuple[str, ...] = ()
     replaces: str | None = None
     """The name of a member whose key would be another one, unannounced: to be allowed apart."""
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """One member as it stands in keystore and register."""
-
-    public_key: str
-    endpoints: tuple[str, ...]
-    entry: Entry | None
-    revoked: Revoked | None = None
-    """Where a removal broke off: what else is there of it can still be taken out by its name."""
-
-    @property
-    def name(self) -> str:
-        """What it is called here; its endpoint where it came without a bundle."""
-        known = self.entry or self.revoked
-        return known.name if known is not None else self.endpoints[0]
-
-    @property
-    def trust(self) -> Trust:
-        """Whether its key has been compared."""
-        return self.entry.trust if self.entry is not None else Trust.UNVERIFIED
-
-
-def people(known: Known) -> tuple[Person, ...]:
-    """Everybody in the keystore but this node."""
-    found: dict[str, list[str]] = {}
-    for endpoint, key in known.keystore.items():
-        if key not in known.own_keys and endpoint not in known.own_endpoints:
-            found.setdefault(key, []).append(endpoint)
-    return tuple(_person(known, key, endpoints) for key, endpoints in found.items())
-
-
-def find_person(known: Known, text: str) -> Person:
-    """The one that `text` means: a name, an endpoint, or the beginning of a fingerprint in hex.
-
-    Raises `KeyFileError` where nobody or more than one is meant.
-    """
-    everybody = people(known)
-    exact = [one for one in everybody if text == one.name or text in one.endpoints]
-    if not exact:
-        digits = text.lower().replace(" ", "")
-        exact = [
-            one
-            for one in everybody
-            if f"tcp://{text}" in one.endpoints
-            or (len(digits) >= 4
-                and fingerprint_hex(one.public_key).replace(" ", "").startswith(digits))
-        ]  # fmt: skip
-    if len(exact) == 1:
-        return exact[0]
-    if exact:
-        listed = ", ".join(f"{one.name} at {one.endpoints[0]}" for one in exact)
-        raise KeyFileError(f"{text!r} can be {listed}; name the endpoint")
-    names = ", ".join(one.name for one in everybody) or "nobody yet"
-    raise KeyFileError(f"no member is called {text!r}; known are {names}")
 
 
 def importing(
@@ -129,7 +67,7 @@ def importing(
     fewer: tuple[str, ...] = ()
     gone = None
     if replaced is not None:
-        loser = _person(known, replaced)
+        loser = person_with(known, replaced)
         gone = loser.name
         was = " (verified)" if loser.trust is not Trust.UNVERIFIED else ""
         lines += [
@@ -212,7 +150,7 @@ def rotating(known: Known, rotation: Rotation) -> Change:
             f"the announcement of {bundle.name} is signed by a key that nobody here has; ask for "
             "its bundle, or for the announcements before this one"
         )
-    old = _person(known, rotation.old_key)
+    old = person_with(known, rotation.old_key)
     if known.register.uid(rotation.old_key) != bundle.uid:
         raise KeyFileError(f"the announcement of {bundle.name} speaks of another member's key")
     if rotation.until < known.today:
@@ -290,16 +228,12 @@ def removing(known: Known, person: Person, *, revoke: bool = False) -> Change:
     )
 
 
-def pardoning(known: Known, name: str) -> Change:
-    """What is different when a revocation is taken back."""
-    kept = tuple(one for one in known.register.revoked if one.name != name)
-    if len(kept) == len(known.register.revoked):
-        who = ", ".join(sorted({one.name for one in known.register.revoked}))
-        raise KeyFileError(
-            f"nobody called {name!r} was revoked; {f'revoked is {who}' if who else 'nobody is'}"
-        )
+def pardoning(known: Known, text: str) -> Change:
+    """What is different when the revocation of the one that `text` means is taken back."""
+    meant = find_revoked(known.register, text)
+    kept = tuple(one for one in known.register.revoked if one.uid != meant.uid)
     return Change(
-        (f"LETS {name} come back by an import",),
+        (f"LETS {meant.name} come back by an import",),
         dict(known.keystore),
         dataclasses.replace(known.register, revoked=kept),
     )
@@ -318,7 +252,7 @@ def _refuse(known: Known, bundle: Bundle, rotated_from: str | None = None) -> No
     if revoked is not None:
         raise KeyFileError(
             f"{revoked.name} was revoked here on {revoked.since}; to let it in again, first "
-            f"flocksy keys revoke --undo {revoked.name}"
+            f"flocksy keys revoke --undo {name_of_revoked(known.register, revoked)}"
         )
     if bundle.public_key in SAMPLE_PUBLIC_KEYS and not is_local(bundle.endpoint):
         raise KeyFileError(
@@ -342,14 +276,6 @@ def _refuse(known: Known, bundle: Bundle, rotated_from: str | None = None) -> No
                 f"the bundle of {bundle.name} is of a member that has another key here; import "
                 "the announcement of its rotation, or remove the member first"
             )
-
-
-def _person(known: Known, public_key: str, endpoints: Iterable[str] | None = None) -> Person:
-    if endpoints is None:
-        endpoints = (e for e, key in known.keystore.items() if key == public_key)
-    register = known.register
-    revoked = register.revocation(register.uid(public_key), public_key)
-    return Person(public_key, tuple(endpoints), register.entry(public_key), revoked)
 
 
 def _plain_name(endpoint: str, taken: Iterable[str]) -> str:

@@ -15,12 +15,8 @@ from flocksy.errors import KeyFileError
 from flocksy.keys.bundle import make_bundle
 from flocksy.keys.exchange import (
     Change,
-    Known,
-    Person,
-    find_person,
     importing,
     pardoning,
-    people,
     removing,
     rotating,
     verifying,
@@ -28,6 +24,7 @@ from flocksy.keys.exchange import (
 from flocksy.keys.files import generate_pair
 from flocksy.keys.fingerprint import fingerprint_hex
 from flocksy.keys.pair import KeyPair, uid_of
+from flocksy.keys.people import Known, Person, find_person, people
 from flocksy.keys.register import MAX_FORMER_KEYS, Register, Trust, decode_register, encode_register
 from flocksy.keys.rotation import make_rotation
 from flocksy.keys.samples import SAMPLE_PUBLIC_KEYS
@@ -221,6 +218,28 @@ def test_no_key_of_a_revoked_member_comes_back_under_another_uid() -> None:
     assert after(revoked, pardoning(revoked, "ben")).register == Register()
     with pytest.raises(KeyFileError, match="nobody called 'ben' was revoked; nobody is"):
         pardoning(NOBODY, "ben")
+
+
+def test_of_two_revoked_of_one_name_one_comes_back() -> None:
+    """Their owner has lost a second laptop, which was called as the first, and found this one."""
+    stolen, found = BEN, CLEO
+    known = NOBODY
+    for pair in (stolen, found):
+        bundle = make_bundle(pair, "laptop", "laptop.example:5000")
+        known = after(known, importing(known, bundle))
+        known = after(known, removing(known, find_person(known, "laptop"), revoke=True))
+    digits = fingerprint_hex(found.public_key)
+    with pytest.raises(KeyFileError, match=r"'laptop' can be laptop .* and laptop .* the digits"):
+        pardoning(known, "laptop")
+    with pytest.raises(KeyFileError, match=rf"revoke --undo {digits.replace(' ', '')[:16]}"):
+        importing(known, make_bundle(found, "laptop", "laptop.example:5000"))
+    with pytest.raises(KeyFileError, match="nobody called 'abc'"):
+        pardoning(known, "abc")
+    known = after(known, pardoning(known, digits))
+    assert importing(known, make_bundle(found, "laptop", "laptop.example:5000")).lines
+    with pytest.raises(KeyFileError, match=r"was revoked .* --undo laptop"):
+        importing(known, make_bundle(stolen, "laptop", "laptop.example:5000"))
+    assert after(known, pardoning(known, "laptop")).register == Register()
 
 
 PAIRS = [generate_pair() for _ in range(5)]
