@@ -140,11 +140,7 @@ def rotating(known: Known, rotation: Rotation) -> Change:
     }
     there = known.register.entry(bundle.public_key)
     if there is not None:
-        # A command that was stopped has perhaps written the register only.
-        half = rotation.old_key in {former.public_key for former in there.former}
-        if not half or keystore == known.keystore:
-            return Change((), dict(known.keystore), known.register)
-        return Change(_rotates(there.name, there.trust, rotation), keystore, known.register)
+        return _rotating_again(known, rotation, there, keystore)
     if rotation.old_key not in known.keystore.values():
         raise KeyFileError(
             f"the announcement of {bundle.name} is signed by a key that nobody here has; ask for "
@@ -178,6 +174,35 @@ def rotating(known: Known, rotation: Rotation) -> Change:
         lines=_rotates(old.name, old.trust, rotation),
         keystore=keystore,
         register=known.register.with_entry(entry, instead_of=rotation.old_key),
+    )
+
+
+def _rotating_again(
+    known: Known, rotation: Rotation, there: Entry, keystore: dict[str, str]
+) -> Change:
+    """Of an announcement whose key is known: what a command that was stopped has left undone, and a
+    later day for the old key."""
+    former = next((one for one in there.former if one.public_key == rotation.old_key), None)
+    if former is None:
+        return Change((), dict(known.keystore), known.register)
+    lines: tuple[str, ...] = ()
+    if keystore != known.keystore:  # such a command has perhaps written the register only
+        lines = _rotates(there.name, there.trust, rotation)
+    if rotation.until <= former.until:
+        return Change(lines, keystore, known.register)
+    if former.until < known.today:
+        raise KeyFileError(
+            f"the old key of {there.name} was accepted until {former.until}, and comes back by no "
+            "announcement; its owner takes the new one with flocksy keys rotate --switch"
+        )
+    kept = tuple(
+        dataclasses.replace(one, until=rotation.until) if one is former else one
+        for one in there.former
+    )
+    return Change(
+        lines or (f"KEEPS the old key of {there.name} accepted until {rotation.until}",),
+        keystore,
+        known.register.with_entry(dataclasses.replace(there, former=kept)),
     )
 
 

@@ -26,7 +26,7 @@ from flocksy.keys.fingerprint import fingerprint_hex
 from flocksy.keys.pair import KeyPair, uid_of
 from flocksy.keys.people import Known, Person, find_person, people
 from flocksy.keys.register import MAX_FORMER_KEYS, Register, Trust, decode_register, encode_register
-from flocksy.keys.rotation import make_rotation
+from flocksy.keys.rotation import Rotation, make_rotation
 from flocksy.keys.samples import SAMPLE_PUBLIC_KEYS
 
 TODAY = datetime.date(2026, 11, 21)
@@ -182,6 +182,45 @@ def test_an_announcement_that_was_taken_in_by_half_is_taken_in_again() -> None:
     assert rotating(half, rotation) == whole
     done = rotating(after(known, whole), rotation)
     assert (done.lines, done.keystore, done.register) == ((), whole.keystore, whole.register)
+
+
+def test_a_later_day_for_the_old_key_is_taken() -> None:
+    """Its owner announces once more, and stays away for longer than it thought."""
+    new = generate_pair()
+
+    def announced(days: int) -> Rotation:
+        until = TODAY + datetime.timedelta(days=days)
+        return make_rotation(BEN, new, BEN.public_key, "ben", "ben.example:5000", until)
+
+    known = with_ben(Trust.COMPARED)
+    known = after(known, rotating(known, announced(14)))
+    change = rotating(known, announced(60))
+    assert change.lines == ("KEEPS the old key of ben accepted until 2027-01-20",)
+    known = after(known, change)
+    for again in (14, 60):
+        assert rotating(known, announced(again)).lines == ()
+        assert rotating(known, announced(again)).register == known.register
+    (entry,) = known.register.entries
+    assert entry.trust is Trust.COMPARED
+    known = dataclasses.replace(known, today=TODAY + datetime.timedelta(days=60))
+    assert entry.accepted(known.today) == (BEN.public_key,)
+    known = dataclasses.replace(known, today=TODAY + datetime.timedelta(days=61))
+    assert entry.accepted(known.today) == ()
+    with pytest.raises(KeyFileError, match=r"until 2027-01-20.*rotate --switch"):
+        rotating(known, announced(90))  # who has it now has perhaps bought the disk
+
+
+def test_a_later_day_mends_an_import_that_broke_off() -> None:
+    new = generate_pair()
+    known = with_ben()
+    first = make_rotation(BEN, new, BEN.public_key, "ben", "ben.example:5000", LATER)
+    until = LATER + datetime.timedelta(days=1)
+    second = make_rotation(BEN, new, BEN.public_key, "ben", "ben.example:5000", until)
+    half = dataclasses.replace(known, register=rotating(known, first).register)
+    change = rotating(half, second)
+    assert change.lines[0].startswith("ROTATES the key of ben")
+    assert change.keystore == {"tcp://ben.example:5000": new.public_key}
+    assert change.register.entries[0].former[0].until == until
 
 
 def test_former_keys_are_few() -> None:
