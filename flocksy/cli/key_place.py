@@ -24,7 +24,7 @@ from flocksy.keys.bundle import Bundle, checked_name, make_bundle
 from flocksy.keys.endpoints import told_endpoint
 from flocksy.keys.exchange import Change
 from flocksy.keys.files import read_keystore, read_private_keys, write_keystore
-from flocksy.keys.identity import identity
+from flocksy.keys.identity import identity, waiting_pair
 from flocksy.keys.pair import KeyPair
 from flocksy.keys.people import Known, people
 from flocksy.keys.register import Register, read_register, write_register
@@ -147,9 +147,10 @@ def read_place(options: Options) -> KeyPlace:
     keystore: dict[str, str] = {}
     if os.path.lexists(words.keystore_path):
         keystore = read_keystore(words.keystore_path)
+    private_keys = read_private_keys(words.privatekey_path)
     own, pair = identity(
         words.hostnames,
-        read_private_keys(words.privatekey_path),
+        private_keys,
         {},
         privatekey_path=words.privatekey_path,
         keystore_path=words.keystore_path,
@@ -157,9 +158,8 @@ def read_place(options: Options) -> KeyPlace:
     )
     upcoming = None
     if os.path.lexists(next_path(words)):
-        upcoming = read_private_keys(next_path(words)).get(own)
-        if upcoming is None:
-            raise KeyFileError(f"{next_path(words)}: has no key for {own}; remove it")
+        waiting = read_private_keys(next_path(words))
+        upcoming = waiting_pair(own, pair, private_keys, waiting, waiting_path=next_path(words))
     register = read_register(words.keystore_path, pair)
     return KeyPlace(options, words, own, pair, upcoming, keystore, register)
 

@@ -51,6 +51,11 @@ def _announce(place: KeyPlace, parsed: argparse.Namespace) -> None:
     pair = opened(place.pair, place.words.privatekey_path, parsed)
     upcoming = place.next_pair
     if upcoming is None:
+        if os.path.lexists(place.next_path):
+            raise KeyFileError(
+                f"{place.next_path}: has the new key of another node of that private key file; "
+                "first flocksy keys rotate --switch there, or give this one a file of its own"
+            )
         upcoming = generate_pair()
         if pair.sealed is not None:
             passphrase = new_passphrase(parsed.new_fd)
@@ -100,19 +105,34 @@ def _switch(place: KeyPlace) -> None:
         if one.public_key == entry.public_key or one.uid != entry.uid
     ]
     write_register(place.words.keystore_path, dataclasses.replace(register, entries=tuple(kept)))
-    os.unlink(place.next_path)
     forget_in_keyring(place.pair.public_key)
+    _remove_next(place)
     print(f"The new key is in {printable(path)}; the old one is gone.")
 
 
 def _cancel(place: KeyPlace) -> None:
     if place.next_pair is None:
         raise KeyFileError("no new key waits: there is nothing to cancel")
-    os.unlink(place.next_path)
+    if place.next_pair.public_key == place.pair.public_key:
+        raise KeyFileError(
+            "the new key is in use since a --switch that broke off; end it with flocksy keys "
+            "rotate --switch"
+        )
+    _remove_next(place)
     print(
         "The new key is gone. Members who know it already must flocksy keys remove "
         f"{printable(place.name)}, then import your bundle and compare it anew."
     )
+
+
+def _remove_next(place: KeyPlace) -> None:
+    try:
+        os.unlink(place.next_path)
+    except OSError as error:
+        raise KeyFileError(
+            f"{place.next_path}: cannot be removed: {error.strerror}; mend that and give the same "
+            "command again"
+        ) from None
 
 
 def passphrase(parsed: argparse.Namespace, options: Options) -> int:

@@ -65,6 +65,35 @@ def how_to_have_one(private_keys: Mapping[str, KeyPair], nodes: Sequence[str]) -
     )
 
 
+def waiting_pair(
+    own: str,
+    pair: KeyPair,
+    private_keys: Mapping[str, KeyPair],
+    waiting: Mapping[str, KeyPair],
+    *,
+    waiting_path: str,
+) -> KeyPair | None:
+    """Of the keys that wait beside the private key file, to be taken by a rotation, the one of the
+    node `own`, whose key is `pair` until then. None where they are another node's of that file.
+
+    A machine that has moved since finds its own under the endpoint of before. Raises `KeyFileError`
+    where it could be more than one.
+    """
+    if own in waiting:
+        return waiting[own]
+    left = {
+        endpoint: one
+        for endpoint, one in waiting.items()
+        if private_keys.get(endpoint, pair).public_key == pair.public_key
+    }
+    if len({one.public_key for one in left.values()}) > 1:
+        raise KeyFileError(
+            f"{waiting_path}: has different keys for {' and '.join(left)}, and none for {own}; "
+            f"write {own} in the place of the endpoint that this machine had"
+        )
+    return next(iter(left.values()), None)
+
+
 def group_members(
     own_endpoints: tuple[str, ...],
     own: KeyPair,

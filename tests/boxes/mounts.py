@@ -157,6 +157,17 @@ def mounted(
         image.unlink(missing_ok=True)
 
 
+@contextmanager
+def bound(file: Path) -> Iterator[None]:
+    """`file` as a mount of its own: it can be read and written, not replaced or removed."""
+    need_root()
+    run("mount", "--bind", str(file), str(file))
+    try:
+        yield
+    finally:
+        subprocess.run(("umount", str(file)), check=False, timeout=COMMAND_SECONDS)
+
+
 def remount(folder: Path, *, writable: bool) -> None:
     """Mount it anew, for reading only or for writing too."""
     run("mount", "-o", f"remount,{'rw' if writable else 'ro'}", str(folder))

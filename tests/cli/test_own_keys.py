@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from flocksy.cli import own_keys
+from flocksy.cli.main import main
 from flocksy.config.load import load_state_dir
 from flocksy.config.settings import Options
 from flocksy.config.state import claim
@@ -19,6 +20,7 @@ from flocksy.keys.files import generate_pair, read_keystore, read_private_keys
 from flocksy.keys.fingerprint import fingerprint_words
 from flocksy.keys.register import Trust, read_register, register_path
 from flocksy.keys.rotation import decode_rotation, encode_rotation, make_rotation
+from tests.boxes.mounts import bound
 from tests.cli.people import Capture, Person, passed
 
 
@@ -266,3 +268,97 @@ def test_the_old_key_is_gone_wherever_it_stood(people: tuple[Person, Person, Per
         former: anna.public_key,
         anna.endpoint: anna.public_key,
     }
+
+
+def moved(person: Person) -> None:
+    """It has another address from now on, and keeps its key, as the documentation has it."""
+    text = person.config.read_text()
+    person.config.write_text(text.replace(f"{person.name}.example", f"{person.name}.elsewhere"))
+    assert main(["--create-private-keys", "-p", person.endpoint, *person.flags()]) == 0
+
+
+@pytest.mark.parametrize("end", ["--switch", "--cancel"])
+def test_a_new_key_that_waits_moves_with_its_machine(
+    people: tuple[Person, Person, Person], capsys: Capture, tmp_path: Path, end: str
+) -> None:
+    """Members have imported its announcement: without it the machine would be locked out."""
+    anna, ben, cleo = people
+    ben.knows(anna, capsys)
+    path = announcement(anna, capsys, tmp_path)
+    assert ben.keys("import", str(path), "--yes") == 0
+    old = anna.public_key
+    upcoming = read_keystore(str(ben.keystore))[anna.endpoint]
+    moved(anna)
+    for words in (["list"], ["number"], ["export"], ["show"]):
+        assert anna.keys(*words) == 0
+    assert anna.knows(cleo, capsys) == 0
+    capsys.readouterr()
+    assert anna.keys("rotate") == 0
+    assert decode_rotation(capsys.readouterr().out).bundle.public_key == upcoming
+    assert anna.keys("rotate", end) == 0
+    pairs = read_private_keys(str(anna.privatekey))
+    assert len(pairs) == 2
+    kept = upcoming if end == "--switch" else old
+    assert {pair.public_key for pair in pairs.values()} == {kept}
+    assert not Path(f"{anna.privatekey}.next").exists()
+
+
+def test_a_new_key_of_another_node_with_that_file_is_left_to_it(
+    people: tuple[Person, Person, Person], capsys: Capture, tmp_path: Path
+) -> None:
+    anna, _, _ = people
+    second = Person("second", tmp_path / "second")
+    second.home.mkdir()
+    second.config.write_text(
+        f"hostname = {second.endpoint}\nkeystore = keystore\nprivatekey = {anna.privatekey}\n"
+    )
+    assert main(["--create-private-keys", *second.flags()]) == 0
+    upcoming = decode_rotation(announcement(anna, capsys, tmp_path).read_text()).bundle.public_key
+    assert second.keys("list") == 0
+    assert "a new key waits" not in capsys.readouterr().out
+    for words, said in (
+        ([], "the new key of another node"),
+        (["--switch"], "no new key waits"),
+        (["--cancel"], "no new key waits"),
+    ):
+        assert second.keys("rotate", *words) == 2
+        assert said in capsys.readouterr().err
+    assert anna.keys("rotate", "--switch") == 0
+    assert anna.public_key == upcoming
+    assert read_private_keys(str(anna.privatekey))[second.endpoint].public_key != upcoming
+
+
+def test_a_switch_that_broke_off_is_no_more_to_be_cancelled(
+    people: tuple[Person, Person, Person], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new key is in use: who is told that it is gone has the members remove the right one."""
+    anna, _, _ = people
+    assert anna.keys("rotate") == 0
+
+    def broken(*_: object) -> None:
+        raise KeyFileError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(own_keys, "write_keystore", broken)
+        assert anna.keys("rotate", "--switch") == 2
+    capsys.readouterr()
+    assert anna.keys("rotate", "--cancel") == 2
+    assert "flocksy keys rotate --switch" in capsys.readouterr().err
+    assert anna.keys("rotate", "--switch") == 0
+
+
+@pytest.mark.parametrize("end", ["--switch", "--cancel"])
+def test_a_new_key_that_cannot_be_removed_is_one_line(
+    people: tuple[Person, Person, Person], capsys: Capture, end: str
+) -> None:
+    anna, _, _ = people
+    assert anna.keys("rotate") == 0
+    waiting = Path(f"{anna.privatekey}.next")
+    capsys.readouterr()
+    with bound(waiting):
+        assert anna.keys("rotate", end) == 2
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1
+    assert f"{waiting}: cannot be removed" in said.err and "command again" in said.err
+    assert anna.keys("rotate", end) == 0
+    assert not waiting.exists()

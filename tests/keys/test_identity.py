@@ -9,7 +9,7 @@ import pytest
 
 from flocksy.errors import KeyFileError
 from flocksy.keys.files import generate_pair, read_private_keys
-from flocksy.keys.identity import group_members
+from flocksy.keys.identity import group_members, waiting_pair
 from flocksy.keys.pair import KeyPair
 from flocksy.keys.samples import SAMPLE_PUBLIC_KEYS
 
@@ -67,3 +67,33 @@ def test_sample_keys_stay_on_the_machine(tmp_path: Path, endpoint: str, allowed:
                 members(*arguments)
         with pytest.raises(KeyFileError, match="has a sample key"):
             members(*arguments, proxied=True)
+
+
+NEW, OLD, OTHER = "tcp://new.example:1", "tcp://old.example:1", "tcp://other.example:1"
+PAIR, NEXT, STRANGE = generate_pair(), generate_pair(), generate_pair()
+
+
+@pytest.mark.parametrize(
+    ("private_keys", "waiting", "found"),
+    [
+        ({NEW: PAIR}, {NEW: NEXT, OTHER: STRANGE}, NEXT),
+        ({OLD: PAIR, NEW: PAIR}, {OLD: NEXT}, NEXT),  # it has moved since
+        ({NEW: PAIR}, {OLD: NEXT}, NEXT),  # and somebody has taken the old line out
+        ({OLD: NEXT, NEW: NEXT}, {OLD: NEXT}, NEXT),  # a switch that broke off
+        ({NEW: PAIR, OTHER: STRANGE}, {OTHER: NEXT}, None),  # another node of one key file
+        ({OLD: PAIR, NEW: PAIR, OTHER: STRANGE}, {OTHER: STRANGE, OLD: NEXT}, NEXT),
+        ({NEW: PAIR}, {}, None),
+    ],
+)
+def test_the_key_that_waits_for_a_node(
+    private_keys: dict[str, KeyPair], waiting: dict[str, KeyPair], found: KeyPair | None
+) -> None:
+    now = private_keys[NEW]
+    assert waiting_pair(NEW, now, private_keys, waiting, waiting_path="keys.next") == found
+
+
+def test_of_two_keys_that_wait_none_is_guessed() -> None:
+    waiting = {OLD: NEXT, OTHER: STRANGE}
+    with pytest.raises(KeyFileError, match=r"keys\.next: has different keys") as caught:
+        waiting_pair(NEW, PAIR, {NEW: PAIR}, waiting, waiting_path="keys.next")
+    assert "remove" not in str(caught.value)
