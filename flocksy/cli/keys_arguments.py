@@ -35,7 +35,9 @@ def add_keys(add: Add) -> None:
 
     import_ = add("import", "take in bundles or announcements from a file, or as they are pasted")
     import_.add_argument("file", metavar="FILE", nargs="?", help="default: standard input")
-    import_.add_argument("--as", dest="name", metavar="NAME", type=_name, help="call it so here")
+    import_.add_argument(
+        "--as", dest="name", metavar="NAME", type=member_name, help="call it so here"
+    )
     import_.add_argument(
         "--replace", action="store_true", help="let it replace another key of the same endpoint"
     )
@@ -107,7 +109,8 @@ def _new_fd(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _name(text: str) -> str:
+def member_name(text: str) -> str:
+    """What a member can be called."""
     from flocksy.keys.bundle import checked_name
 
     try:

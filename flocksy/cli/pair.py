@@ -13,13 +13,14 @@ import time
 from contextlib import ExitStack
 from urllib.parse import urlsplit
 
-from flocksy.cli.key_place import KeyPlace, chosen, read_place
+from flocksy.cli.key_place import KeyPlace, changing, chosen, read_place, write_change
 from flocksy.cli.keys import admit, reload_node
 from flocksy.cli.pair_arguments import DEFAULT_PORT
 from flocksy.config.settings import Options
 from flocksy.errors import ConfigError, FlocksyError
 from flocksy.keys.bundle import Bundle
 from flocksy.keys.endpoints import is_host
+from flocksy.keys.exchange import Change
 from flocksy.keys.pairing import Invitation, PairingError, code_of, code_text, new_code
 from flocksy.keys.pairing_find import Announcer, find_hosts
 from flocksy.keys.pairing_link import PairingHost, join, listen
@@ -33,8 +34,10 @@ def pair(parsed: argparse.Namespace, options: Options) -> int:
     """`flocksy pair`"""
     options = chosen(options)
     # What admit() asks of a command line: here the code has answered.
-    parsed.yes, parsed.replace, parsed.name = True, False, None
+    parsed.yes, parsed.replace = True, False
     place = read_place(options)
+    if parsed.name is not None and parsed.machines != 1:
+        raise ConfigError("pair: --as is for one machine; pair with each alone")
     if parsed.address is None and not parsed.find:
         return _host(parsed, options, place)
     if parsed.listen is not None or parsed.announce or parsed.machines != 1:
@@ -106,7 +109,7 @@ def _host(parsed: argparse.Namespace, options: Options, place: KeyPlace) -> int:
     if others:
         print(f"{printable(', '.join(others))}: must still take in who is new. For each of them:")
         for bundle in outcome.joined:
-            print(f"    flocksy keys export {printable(bundle.name)}")
+            print(f"    {_export_words(parsed, bundle)}")
         print("and there, flocksy keys import.")
     if failures:
         return EXIT_FAULT
@@ -130,7 +133,7 @@ def _join(parsed: argparse.Namespace, options: Options, place: KeyPlace) -> int:
 
     def introduced(bundle: Bundle) -> None:
         try:
-            admit(parsed, options, bundle, Trust.UNVERIFIED, tell=False)
+            _admit_introduced(options, bundle)
         except FlocksyError as error:  # the others may still be right
             print(f"flocksy: {printable(str(error))}", file=sys.stderr)
 
@@ -146,7 +149,38 @@ def _join(parsed: argparse.Namespace, options: Options, place: KeyPlace) -> int:
 
 def _admit_paired(parsed: argparse.Namespace, options: Options, bundle: Bundle) -> None:
     admit(parsed, options, bundle, Trust.PAIRED, tell=False)
-    print(f"{printable(bundle.name)}: verified, it knows the code")
+    print(f"{printable(parsed.name or bundle.name)}: verified, it knows the code")
+
+
+def _admit_introduced(options: Options, bundle: Bundle) -> None:
+    """A key that is known here stays as it is: a bundle says no day, and the host's may be of
+    before a move that this machine has heard of. Only its place in the flock is seen to."""
+    with changing(options) as place:
+        known = place.known()
+        there = next((one for one in people(known) if one.public_key == bundle.public_key), None)
+        if there is not None and there.revoked is None:
+            if not set(there.endpoints) & set(place.words.nodes):
+                more = Change((), dict(known.keystore), known.register, there.endpoints)
+                write_change(place, more, tell=False)
+            said = "known already, and stays as it is"
+            same_uid = bundle.uid == known.register.uid(bundle.public_key)
+            if bundle.endpoint not in there.endpoints or not same_uid:
+                said = (
+                    f"stays at {there.endpoints[0]} as it is known here; the other machine has it "
+                    f"at {bundle.endpoint}: if that is newer, import its bundle from its owner"
+                )
+            print(f"{printable(there.name)}: {printable(said)}")
+            return
+    handed_on = argparse.Namespace(yes=True, replace=False, name=None)
+    admit(handed_on, options, bundle, Trust.UNVERIFIED, tell=False)
+
+
+def _export_words(parsed: argparse.Namespace, bundle: Bundle) -> str:
+    """How somebody new is handed on: under the name in its bundle, which is not what it is called
+    here after `--as`."""
+    if parsed.name in (None, bundle.name):
+        return f"flocksy keys export {printable(bundle.name)}"
+    return f"flocksy keys export    (on {printable(bundle.name)} itself)"
 
 
 def _found() -> tuple[str, int]:

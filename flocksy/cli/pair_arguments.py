@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from flocksy.cli.keys_arguments import member_name
 from flocksy.seam.limits import MAX_LANES
 
 DEFAULT_PORT = 5017
@@ -39,6 +40,9 @@ def add_pair(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--find", action="store_true", help="look in the local network for who announces itself"
+    )
+    parser.add_argument(
+        "--as", dest="name", type=member_name, metavar="NAME", help="call the other machine so here"
     )
 
 

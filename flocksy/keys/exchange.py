@@ -87,7 +87,8 @@ def importing(
     if same_name:
         raise KeyFileError(
             f"{name} is the name of another member here, at {same_name[0].endpoints[0]}; if both "
-            "are right, call the new one something else with --as NAME"
+            "are right, call the new one something else here: --as NAME, with flocksy pair or with "
+            "flocksy keys import of its bundle"
         )
     if before is not None and before.endpoint != bundle.endpoint:
         lines.append(f"MOVES {before.name} from {before.endpoint} to {bundle.endpoint}")

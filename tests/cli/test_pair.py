@@ -311,12 +311,94 @@ def test_who_is_refused_is_handed_on_to_nobody(people: tuple[Person, Person, Per
     assert "cleo" not in ben.trust()
 
 
+def hand(source: Person, target: Person, *more: str) -> None:
+    """One takes the other's bundle in, without a code."""
+    text = source.run("keys", "export").stdout
+    done = target.run("keys", "import", "--yes", *more, code=text)
+    assert done.returncode == 0, done.stderr
+
+
+def move(person: Person, port: int) -> Person:
+    """Its machine is at another port from now on, and keeps its key."""
+    config = person.home / ".flocksy"
+    endpoint = f"tcp://127.0.0.1:{port}"
+    config.write_text(config.read_text().replace(person.endpoint, endpoint))
+    assert person.run("--create-private-keys", "-p", person.endpoint).returncode == 0
+    return Person(person.name, person.home, endpoint)
+
+
+def test_who_is_handed_on_stays_as_known_here(people: tuple[Person, Person, Person]) -> None:
+    """The host has Ben's bundle of before his move; a bundle says no day."""
+    anna, ben, cleo = people
+    hand(ben, anna)
+    ben = move(ben, 6002)
+    hand(ben, cleo, "--as", "benny")
+    before = cleo.keystore()
+    code, where = anna.host()
+    done = cleo.run("pair", where, code=code)
+    assert done.returncode == 0, done.stderr
+    assert anna.hosted()[0] == 0
+    assert f"benny: stays at {ben.endpoint}" in done.stdout
+    assert "the other machine has it at tcp://127.0.0.1:5002" in done.stdout
+    assert cleo.keystore() == before | {anna.endpoint: anna.keystore()[anna.endpoint]}
+    assert cleo.trust() == {"anna": Trust.PAIRED, "benny": Trust.UNVERIFIED}
+    assert "127.0.0.1:6002" in cleo.nodes() and "127.0.0.1:5002" not in cleo.nodes()
+
+
+def test_who_is_handed_on_comes_into_the_flock_if_only_its_key_is_here(
+    people: tuple[Person, Person, Person],
+) -> None:
+    """Of a command that broke off the keystore may be all there is."""
+    anna, ben, cleo = people
+    hand(ben, anna)
+    config = (cleo.home / ".flocksy").read_text()
+    hand(ben, cleo)
+    (cleo.home / ".flocksy").write_text(config)
+    code, where = anna.host()
+    assert cleo.run("pair", where, code=code).returncode == 0
+    assert anna.hosted()[0] == 0
+    assert "127.0.0.1:5001" in cleo.nodes() and "127.0.0.1:5002" in cleo.nodes()
+
+
+@pytest.mark.parametrize("side", ["host", "guest"])
+def test_two_machines_of_one_name_are_paired_with(
+    people: tuple[Person, Person, Person], monkeypatch: pytest.MonkeyPatch, side: str
+) -> None:
+    anna, ben, cleo = people
+    (anna.home.parent / "elsewhere").mkdir()
+    double = new_person(anna.home.parent / "elsewhere", "ben", 5009, monkeypatch)
+    hand(ben, anna)
+    hand(cleo, anna)
+    host, guest = (anna, double) if side == "host" else (double, anna)
+    try:
+        for names in ([], ["--as", "ben-2"]):
+            code, where = host.host(*(names if host is anna else []))
+            done = guest.run("pair", where, *(names if guest is anna else []), code=code)
+            status, said, wrong = host.hosted()
+            if not names:
+                assert "--as NAME, with flocksy pair" in wrong + done.stderr
+                assert set(anna.trust()) == {"ben", "cleo"}
+    finally:
+        for process in host.hosting:
+            process.kill()
+            process.communicate()
+    assert (status, done.returncode) == (0, 0), wrong + done.stderr
+    assert "ben-2: verified" in (said if host is anna else done.stdout)
+    assert anna.trust()["ben-2"] is Trust.PAIRED and anna.trust()["ben"] is Trust.UNVERIFIED
+    assert double.keystore()[anna.endpoint] == anna.keystore()[anna.endpoint]
+    if host is anna:
+        assert "ben, cleo: must still take in who is new" in said
+        assert "flocksy keys export    (on ben itself)" in said
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("pair", "ben.example", "--for", "2"), "for the machine with the code"),
         (("pair", "ben.example", "--announce"), "for the machine with the code"),
         (("pair", "ben.example", "--find"), "not both"),
+        (("pair", "--for", "2", "--as", "ben"), "--as is for one machine"),
+        (("pair", "ben.example", "--as", "two words"), "is no name for a member"),
         (("pair", "--for", "0"), "no number from 1"),
         (("pair", "--minutes", "nan"), "no number of minutes"),
         (("pair", "ben.example:port"), "is no address"),
