@@ -9,11 +9,11 @@ import shlex
 import sys
 from collections.abc import Callable
 
-from flocksy.cli.commands import ask, control_socket, offline, show
+from flocksy.cli.commands import answer_of, ask, offline, show
 from flocksy.config.places import from_here
 from flocksy.config.settings import Options
 from flocksy.errors import ConfigError, FlocksyError, failed_disk
-from flocksy.status.client import NotRunningError, request
+from flocksy.status.client import NotRunningError
 from flocksy.status.printable import printable
 from flocksy.status.wording import EXIT_OK
 
@@ -22,7 +22,7 @@ def ignored(parsed: argparse.Namespace, options: Options) -> int:
     """`flocksy ignored`"""
     path = from_here(parsed.path)
     try:
-        answer = request(control_socket(options), "ignored", {"path": path})
+        answer = answer_of(options, "ignored", {"path": path})
     except NotRunningError:
         answer = _ignored_offline(options, path)
     show(answer, "ignored" if parsed.json else None)
@@ -68,7 +68,7 @@ def _mode(parsed: argparse.Namespace, options: Options) -> int:
 
 
 def _mode_now(options: Options, name: str) -> str | None:
-    status = request(control_socket(options), "status")["status"]
+    status = answer_of(options, "status")["status"]
     boxes = status.get("boxes") if isinstance(status, dict) else None
     for box in boxes if isinstance(boxes, list) else []:
         if box.get("name") == name:
@@ -82,7 +82,7 @@ def _folders(parsed: argparse.Namespace, options: Options) -> int:
     chosen = [] if parsed.all else parsed.folders or None
     try:
         arguments: dict[str, object] = {"name": parsed.name, "folders": chosen}
-        answer = request(control_socket(options), "box_folders", arguments)
+        answer = answer_of(options, "box_folders", arguments)
     except NotRunningError:
         if chosen is None:
             raise FlocksyError("the node does not run; its configuration says it") from None
@@ -100,7 +100,7 @@ def _xattrs(parsed: argparse.Namespace, options: Options) -> int:
     wanted = parsed.wanted == "on"
     try:
         arguments: dict[str, object] = {"name": parsed.name, "wanted": wanted}
-        show(request(control_socket(options), "box_xattrs", arguments))
+        show(answer_of(options, "box_xattrs", arguments))
     except NotRunningError:
         from flocksy.config.edit import change_box
 
@@ -116,7 +116,7 @@ def _xattrs(parsed: argparse.Namespace, options: Options) -> int:
 def _pause(parsed: argparse.Namespace, options: Options) -> int:
     paused = parsed.action == "pause"
     try:
-        show(request(control_socket(options), f"box_{parsed.action}", {"name": parsed.name}))
+        show(answer_of(options, f"box_{parsed.action}", {"name": parsed.name}))
     except NotRunningError:
         from flocksy.config.edit import change_box
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flocksy.cli.running import running_nodes
+from flocksy.cli.running import only_running
 from flocksy.config.settings import Options
 from flocksy.config.state import control_path, lock_path
 from flocksy.errors import ConfigError, FlocksyError
@@ -17,14 +17,11 @@ from flocksy.status.printable import printable
 from flocksy.status.wording import ANSWER_TIMEOUT_SECONDS, EXIT_OK
 from flocksy.system import locks
 
-MAX_LISTED = 32
-"""Running nodes that an error lists."""
-
 
 def status(parsed: argparse.Namespace, options: Options) -> int:
     """`flocksy status`"""
     try:
-        answer = request(control_socket(options), "status")
+        answer = answer_of(options, "status")
     except NotRunningError:
         return _offline_boxes(parsed, options)
     show(answer, "status" if parsed.json else None)
@@ -56,7 +53,7 @@ def box(parsed: argparse.Namespace, options: Options) -> int:
     """`flocksy box ...`"""
     if parsed.action == "list":
         try:
-            answer = request(control_socket(options), "box_list")
+            answer = answer_of(options, "box_list")
         except NotRunningError:
             return _offline_boxes(parsed, options)
         show(answer, "boxes" if parsed.json else None)
@@ -87,7 +84,7 @@ def _add(parsed: argparse.Namespace, options: Options) -> None:
         "xattrs": parsed.xattrs,
     }
     try:
-        show(request(control_socket(options), "box_add", arguments))
+        show(answer_of(options, "box_add", arguments))
         return
     except NotRunningError:
         pass
@@ -103,7 +100,7 @@ def _add(parsed: argparse.Namespace, options: Options) -> None:
 
 def _remove(parsed: argparse.Namespace, options: Options) -> None:
     try:
-        show(request(control_socket(options), "box_remove", {"name": parsed.name}))
+        show(answer_of(options, "box_remove", {"name": parsed.name}))
         return
     except NotRunningError:
         pass
@@ -159,25 +156,35 @@ def ask(
     timeout_seconds: float | None = ANSWER_TIMEOUT_SECONDS,
 ) -> dict[str, object]:
     try:
-        return request(control_socket(options), command, arguments, timeout_seconds)
+        return answer_of(options, command, arguments, timeout_seconds)
     except NotRunningError:
         with offline(options):
             pass  # nobody has its state
     raise FlocksyError("the node does not run; start it with flocksy -c CONFIG")
 
 
-def control_socket(options: Options) -> str:
-    """The control socket of the node that is meant: by its flags, else the only one that runs."""
-    if options == Options():
-        running = running_nodes()
-        if len(running) == 1:
-            return running[0].socket
-        if running:
-            listed = ", ".join(node.words for node in running[:MAX_LISTED])
-            raise ConfigError(f"several nodes run; choose one with -c: {listed}")
-    from flocksy.config.load import load_state_dir
+def answer_of(
+    options: Options,
+    command: str,
+    arguments: dict[str, object] | None = None,
+    timeout_seconds: float | None = ANSWER_TIMEOUT_SECONDS,
+) -> dict[str, object]:
+    """What the node says that is meant: by its flags, else the only one that runs.
 
-    return control_path(load_state_dir(options))
+    Raises `NotRunningError` where it does not run: then the caller works on its files. Not so where
+    one was found without flags and has ended since: those files would be another node's.
+    """
+    found = only_running() if options == Options() else None
+    if found is None:
+        from flocksy.config.load import load_state_dir
+
+        return request(control_path(load_state_dir(options)), command, arguments, timeout_seconds)
+    try:
+        return request(found.socket, command, arguments, timeout_seconds)
+    except NotRunningError:
+        raise FlocksyError(
+            f"the node that ran, {found.words}, has just ended; choose it with -c"
+        ) from None
 
 
 def show(answer: dict[str, object], key: str | None = None) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from flocksy.cli.passphrase import opened
-from flocksy.cli.running import running_nodes
+from flocksy.cli.running import only_running
 from flocksy.config.load import Words, load_state_dir, load_words
 from flocksy.config.settings import Options
 from flocksy.config.state import control_path, lock_path
@@ -128,13 +128,15 @@ def chosen(options: Options) -> Options:
     """The node that is meant: by its flags, else the only one that runs, else `~/.flocksy`."""
     if options != Options():
         return options
-    running = running_nodes()
-    if len(running) > 1:
-        listed = ", ".join(node.words for node in running)
-        raise ConfigError(f"several nodes run; choose one with -c: {listed}")
-    if len(running) == 1 and running[0].options is not None:
-        return running[0].options
-    return options
+    found = only_running()
+    if found is None:
+        return options
+    if found.options is None:
+        raise ConfigError(
+            f"the node that runs, {found.words}, does not say which files are its own; choose it "
+            "with -c, or try again"
+        )
+    return found.options
 
 
 def read_place(options: Options) -> KeyPlace:

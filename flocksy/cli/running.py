@@ -8,12 +8,15 @@ from typing import Any
 
 from flocksy.config.settings import Options
 from flocksy.config.state import control_paths
-from flocksy.errors import FlocksyError
-from flocksy.status.client import CommandFailedError, request
+from flocksy.errors import ConfigError, FlocksyError
+from flocksy.status.client import NotRunningError, request
 from flocksy.status.printable import printable
 
 ASK_SECONDS = 2.0
-"""For asking each running node who it is: only to list them, so a slow one is left out."""
+"""For asking each running node who it is: a slow one is listed without that."""
+
+MAX_LISTED = 32
+"""Running nodes that an error lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +36,22 @@ def running_nodes() -> tuple[RunningNode, ...]:
     for path in control_paths():
         try:
             answer = request(path, "version", timeout_seconds=ASK_SECONDS)
-        except CommandFailedError:
-            answer = {}  # it runs, though it is busy or of another version
-        except FlocksyError:
+        except NotRunningError:
             continue
+        except FlocksyError:
+            answer = {}  # it runs, though it is busy or of another version
         words = f"{answer.get('config', path)} ({answer.get('endpoint', 'unknown')})"
         found.append(RunningNode(path, printable(words), _options(answer.get("options"))))
     return tuple(found)
+
+
+def only_running() -> RunningNode | None:
+    """The one node that runs; None where none does. Raises `ConfigError` where several do."""
+    running = running_nodes()
+    if len(running) > 1:
+        listed = ", ".join(node.words for node in running[:MAX_LISTED])
+        raise ConfigError(f"several nodes run; choose one with -c: {listed}")
+    return running[0] if running else None
 
 
 def _options(plain: object) -> Options | None:

@@ -10,11 +10,11 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from flocksy.cli.commands import ask, control_socket, offline, show
+from flocksy.cli.commands import answer_of, ask, offline, show
 from flocksy.config.places import from_here
 from flocksy.config.settings import Options
 from flocksy.errors import FlocksyError, failed_disk
-from flocksy.status.client import NotRunningError, request
+from flocksy.status.client import NotRunningError
 from flocksy.status.wording import ANSWER_TIMEOUT_SECONDS, EXIT_FAULT, EXIT_OK
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _either(
 ) -> Answer:
     """The node's answer, or what this disk alone says."""
     try:
-        return request(control_socket(options), command, arguments, patience_s)
+        return answer_of(options, command, arguments, patience_s)
     except NotRunningError:
         pass
     from flocksy.config.load import load_state_dir, load_words

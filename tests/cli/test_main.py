@@ -21,7 +21,7 @@ from flocksy.cli.main import main
 from flocksy.config.load import load
 from flocksy.config.settings import Options
 from flocksy.config.state import claim, control_path, lock_path, tell_control_path
-from flocksy.keys.files import read_private_keys
+from flocksy.keys.files import create_private_keys, read_private_keys
 from flocksy.status.control import Answer, Arguments, ControlServer, Pending
 from flocksy.status.wording import EXIT_TIMEOUT
 from tests.place import PLAIN, Place
@@ -245,6 +245,8 @@ class FakeNode:
     def __init__(self, path: str, state_dir: str = "") -> None:
         self.path, self.state_dir = path, state_dir
         self.seen: list[tuple[str, Arguments]] = []
+        self.ends = False
+        """Once it has said who it is, nobody finds it any more."""
         self.server = ControlServer(path, self.handle)
         self._stop_reader, self._stop_writer = socket.socketpair()
         self._thread = threading.Thread(target=self._loop)
@@ -257,6 +259,8 @@ class FakeNode:
             later.fail("not in sync after 1 s", EXIT_TIMEOUT)
             return later
         if command == "version":
+            if self.ends:
+                os.rename(self.path, f"{self.path}.gone")
             return {"version": "1", "config": "/etc/one", "endpoint": "tcp://anna:1"}
         return {"text": f"{command} \x1b[1m", "status": {"view": []}, "boxes": []}
 
@@ -369,6 +373,46 @@ def test_the_only_running_node_needs_no_name(
         refused(capsys, 2, "choose one with -c: /etc/one (tcp://anna:1), /etc/one", "status")
     finally:
         second.close()
+
+
+def another_node(place: Place) -> Path:
+    """The configuration that a command without flags falls back on: not the one that runs."""
+    private = place.root / "home" / "other"
+    create_private_keys(str(private), ("tcp://dora.example:5000",))
+    path = place.root / "home" / ".flocksy"
+    path.write_text(
+        f"hostname = dora.example:5000\nnode = ben.example:5000\n"
+        f"keystore = {place.keystore}\nprivatekey = {private}\n"
+    )
+    return path
+
+
+def test_keys_of_a_node_that_does_not_say_which_files_are_its_own(
+    node: FakeNode, place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is busy, or of another version: those of ~/.flocksy can be another node's."""
+    default = another_node(place)
+    text, keystore = default.read_text(), place.keystore.read_text()
+    for words in (["keys", "revoke", "ben.example:5000", "--yes"], ["keys", "list"], ["pair"]):
+        refused(capsys, 2, "the node that runs, /etc/one (tcp://anna:1), does not say", *words)
+    assert (default.read_text(), place.keystore.read_text()) == (text, keystore)
+    assert {command for command, _ in node.seen} == {"version"}
+    assert run("keys", "list", *flags(place)) == 0
+
+
+def test_a_node_that_ends_in_between_is_not_taken_for_another(
+    node: FakeNode, place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Found without flags, it is not the one whose files ~/.flocksy names."""
+    default = another_node(place)
+    text = default.read_text()
+    folder = str(place.box("one"))
+    node.ends = True
+    for words in (["box", "add", folder], ["box", "pause", "x"], ["status"], ["history", folder]):
+        refused(capsys, 1, "the node that ran, /etc/one (tcp://anna:1), has just ended", *words)
+        os.rename(f"{node.path}.gone", node.path)
+    assert default.read_text() == text
+    assert [command for command, _ in node.seen] == ["version"] * 4
 
 
 def test_a_command_starts_without_what_only_a_node_needs(place: Place) -> None:

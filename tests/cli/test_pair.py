@@ -206,6 +206,8 @@ def test_a_running_node_is_told_once_when_all_have_met(
             seen.append((len(anna.keystore()), free is not None))
             if free is not None:
                 free.close()
+        if command == "version":
+            return {"options": {"config": settings.config_path}}
         return {"text": "members changed: the node joins the flock anew"}
 
     with lock, serving(control_path(settings.state_dir), handle):
