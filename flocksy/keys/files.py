@@ -105,8 +105,9 @@ def write_private_keys(path: str, pairs: Mapping[str, KeyPair]) -> None:
 
 
 def write_keystore(path: str, keystore: Mapping[str, str]) -> None:
-    """Replace the keystore in one step, in the original's form."""
-    replace(path, encode_keystore(keystore), PUBLIC_MODE)
+    """Replace the keystore in one step, in the original's form. Whom it is closed to, it stays
+    closed to: it has the addresses of all members."""
+    replace(path, encode_keystore(keystore), PUBLIC_MODE, keep_mode=True)
 
 
 def _entry(pair: KeyPair) -> dict[str, str]:

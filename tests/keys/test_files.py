@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import stat
 from pathlib import Path
@@ -15,9 +16,11 @@ from flocksy.keys.files import (
     generate_pair,
     read_keystore,
     read_private_keys,
+    write_keystore,
 )
 from flocksy.keys.identity import group_members, identity
 from flocksy.keys.pair import KeyPair, uid_of
+from tests.boxes.mounts import bound
 
 ORIGINAL_KEYS = {
     "ipc:///tmp/node1.ipc": "hs&C:4)t7?7oTaBa}(cuZDU#4sYv[77+{Jj73Jzt",
@@ -163,6 +166,43 @@ def test_a_left_over_of_a_stopped_command_is_named_and_kept(tmp_path: Path) -> N
         create_private_keys(str(path), ("tcp://b:1",))
     assert path.read_bytes() == before
     assert (tmp_path / "keys.new").read_text() == "precious"
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o444])
+def test_a_keystore_keeps_its_mode(tmp_path: Path, mode: int, umask: int) -> None:
+    """It has the addresses of all members: who has closed it wants it closed."""
+    path = tmp_path / "keystore"
+    path.write_text("{}")
+    path.chmod(mode)
+    before = os.umask(umask)
+    try:
+        write_keystore(str(path), ORIGINAL_KEYS)
+    finally:
+        os.umask(before)
+    assert read_keystore(str(path)) == ORIGINAL_KEYS
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_cannot_be_replaced_leaves_nothing_behind(tmp_path: Path) -> None:
+    """A new file beside it, perhaps with private keys, would be in the way of every later try."""
+    path = tmp_path / "keys"
+    pair = create_private_keys(str(path), ("tcp://a:1",))
+    with bound(path):
+        with pytest.raises(KeyFileError, match=r"cannot be written.*mount its folder") as caught:
+            create_private_keys(str(path), ("tcp://a:1", "tcp://b:1"))
+        assert "\n" not in str(caught.value)
+        assert list(tmp_path.iterdir()) == [path]
+    assert create_private_keys(str(path), ("tcp://a:1", "tcp://b:1")) == pair
+
+
+def test_a_directory_in_the_place_of_a_file_leaves_nothing_behind(tmp_path: Path) -> None:
+    """As above, on every system and for everybody."""
+    (tmp_path / "keystore").mkdir()
+    with pytest.raises(KeyFileError, match="cannot be written"):
+        write_keystore(str(tmp_path / "keystore"), {})
+    assert list(tmp_path.iterdir()) == [tmp_path / "keystore"]
 
 
 def test_a_file_that_is_no_key_file_is_never_overwritten(tmp_path: Path) -> None:
