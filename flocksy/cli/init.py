@@ -24,7 +24,7 @@ from flocksy.config.settings import Options
 from flocksy.errors import ConfigError, FlocksyError, KeyFileError
 from flocksy.keys.bundle import checked_name
 from flocksy.keys.endpoints import is_local, told_endpoint
-from flocksy.keys.files import create_private_keys
+from flocksy.keys.files import create_private_keys, refuse_lost
 from flocksy.keys.writing import PUBLIC_MODE, write_new
 from flocksy.status.printable import printable
 from flocksy.status.wording import EXIT_OK
@@ -215,6 +215,8 @@ def _rehearse(plan: Plan, options: Options, path: str) -> Words:
     """Everything that can be known to go wrong, before anything is made. Raises `FlocksyError`."""
     options = replace(options, hostnames=(), boxes=())
     words = load_words(options, config_text(plan, options))
+    refuse_lost(words.privatekey_path, "private key file")
+    refuse_lost(words.keystore_path, "keystore")
     own_files = {
         "configuration": path,
         "keystore": words.keystore_path,

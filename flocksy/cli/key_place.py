@@ -23,7 +23,7 @@ from flocksy.errors import ConfigError, FlocksyError, KeyFileError
 from flocksy.keys.bundle import Bundle, checked_name, make_bundle
 from flocksy.keys.endpoints import told_endpoint
 from flocksy.keys.exchange import Change
-from flocksy.keys.files import read_keystore, read_private_keys, write_keystore
+from flocksy.keys.files import read_keystore, read_private_keys, refuse_lost, write_keystore
 from flocksy.keys.identity import identity, waiting_pair
 from flocksy.keys.pair import KeyPair
 from flocksy.keys.people import Known, people
@@ -170,6 +170,7 @@ def read_place(options: Options) -> KeyPlace:
 def changing(options: Options) -> Iterator[KeyPlace]:
     """Read everything and keep others from changing it meanwhile."""
     words = load_words(options)
+    refuse_lost(words.keystore_path, "keystore")
     path = f"{os.path.realpath(words.keystore_path)}.lock"
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)

@@ -13,6 +13,7 @@ import re
 import shlex
 import stat
 from collections.abc import Callable, Mapping
+from pathlib import PurePath
 from typing import TypeVar
 
 import nacl.bindings
@@ -73,6 +74,7 @@ def create_private_keys(path: str, endpoints: tuple[str, ...]) -> KeyPair:
     endpoints have one, the others get the same. A new file is made 0600; an existing one is
     replaced in one step by itself plus the new entries. Returns the pair.
     """
+    refuse_lost(path, "private key file")
     path = os.path.realpath(path)
     if not os.path.lexists(path):
         pair = generate_pair()
@@ -164,6 +166,7 @@ def _text(path: str, what: str, *, private: bool) -> str:
                 _refuse_open_directory(path)
             data = file.read(MAX_KEY_FILE_BYTES + 1)
     except FileNotFoundError:
+        refuse_lost(path, what)
         hint = (
             "make it with flocksy --create-private-keys"
             if private
@@ -178,6 +181,19 @@ def _text(path: str, what: str, *, private: bool) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         raise KeyFileError(f"{path}: is not UTF-8 text, this is no {what}") from None
+
+
+def refuse_lost(path: str, what: str) -> None:
+    """Raise `KeyFileError` where a link on the way to `path` leads to nothing.
+
+    On a disk that is not mounted the file may be there all the same: none is made in its place.
+    """
+    for link in (path, *(str(parent) for parent in PurePath(path).parents)):
+        if os.path.islink(link) and not os.path.exists(link):
+            raise KeyFileError(
+                f"{path}: the {what} cannot be reached: {link} leads to {os.path.realpath(link)}, "
+                "which is not there; is its disk mounted? If there is none, remove that link"
+            )
 
 
 def _refuse_open_directory(path: str) -> None:

@@ -170,6 +170,18 @@ def test_who_gives_up_has_nothing_made(home: Path, monkeypatch: pytest.MonkeyPat
     assert contents(home) == {}
 
 
+@pytest.mark.parametrize("name", ["flocksy_privatekeys", "flocksy_keystore"])
+def test_keys_on_a_disk_that_is_away_are_not_made_anew(
+    home: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (home / ".ssh").mkdir(mode=0o700)
+    (home / ".ssh" / name).symlink_to(home / "stick" / name)
+    assert main(FLAGS) == 2
+    said = capsys.readouterr()
+    assert "is its disk mounted?" in said.err and said.err.count("\n") == 1 and said.out == ""
+    assert set(contents(home)) == {".ssh", f".ssh/{name}"}
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="systemd")
 def test_a_service(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*FLAGS, "--service"]) == 0

@@ -534,3 +534,15 @@ def test_another_node_with_the_same_key_file_gets_a_key_of_its_own(
     assert run("--create-private-keys", *flags(place)) == 0
     pairs = read_private_keys(str(place.privatekey))
     assert pairs["tcp://dora.example:5000"] != pairs["tcp://anna.example:5000"] == place.pair
+
+
+def test_no_key_is_made_in_place_of_one_on_a_disk_that_is_away(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.write(PLAIN)
+    away = place.root / "stick" / "private"
+    place.privatekey.unlink()
+    place.privatekey.symlink_to(away)
+    for words in ([], ["--create-private-keys"], ["keys", "list"]):
+        refused(capsys, 2, f"leads to {away}, which is not there", *words, *flags(place))
+    assert not away.parent.exists()

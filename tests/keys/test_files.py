@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -203,6 +204,34 @@ def test_a_directory_in_the_place_of_a_file_leaves_nothing_behind(tmp_path: Path
     with pytest.raises(KeyFileError, match="cannot be written"):
         write_keystore(str(tmp_path / "keystore"), {})
     assert list(tmp_path.iterdir()) == [tmp_path / "keystore"]
+
+
+@pytest.mark.parametrize("link", ["file", "folder"])
+def test_nothing_is_made_where_a_link_leads_to_a_disk_that_is_away(
+    tmp_path: Path, link: str
+) -> None:
+    """The keys are on it: a new one would be another member's."""
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    home = tmp_path / "home"
+    if link == "file":
+        home.mkdir()
+        (home / "keys").symlink_to(stick / "ssh" / "keys")
+    else:
+        home.symlink_to(stick / "ssh")
+    path = str(home / "keys")
+
+    def make(at: str) -> object:
+        return create_private_keys(at, ("tcp://a:1",))
+
+    ways: tuple[Callable[[str], object], ...] = (read_private_keys, read_keystore, make)
+    for do in ways:
+        with pytest.raises(KeyFileError, match=rf"leads to {stick}/ssh.* is its disk mounted\?"):
+            do(path)
+    assert list(stick.iterdir()) == []
+    (stick / "ssh").mkdir()
+    pair = create_private_keys(str(stick / "ssh" / "keys"), ("tcp://a:1",))
+    assert read_private_keys(path) == {"tcp://a:1": pair}
 
 
 def test_a_file_that_is_no_key_file_is_never_overwritten(tmp_path: Path) -> None:
