@@ -202,13 +202,13 @@ def _own_name() -> str | None:
 
 
 def _own_endpoint() -> str | None:
-    """This machine's address on its way out; nothing where it has none."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
+    """This machine's address on its way out; nothing where it has none, or no sockets."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect(_NOWHERE)
-        except OSError:
-            return None
-        return f"{probe.getsockname()[0]}:{DEFAULT_PORT}"
+            return f"{probe.getsockname()[0]}:{DEFAULT_PORT}"
+    except OSError:
+        return None
 
 
 def _rehearse(plan: Plan, options: Options, path: str) -> Words:

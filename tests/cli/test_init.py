@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -215,3 +217,14 @@ def test_odd_names_are_quoted_for_toml() -> None:
     plan = Plan("anna", ENDPOINT, 'a "box" \\ ö.x', '/home/anna/a "folder" \\ #ö')
     words = load_words(Options(), config_text(plan, Options()))
     assert [(box.name, box.path) for box, _ in words.boxes] == [(plan.box, plan.folder)]
+
+
+def test_where_no_socket_can_be_had_no_address_is_suggested(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> NoReturn:
+        raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+
+    monkeypatch.setattr("socket.socket", refused)
+    assert main(FLAGS) == 0
+    assert (home / ".flocksy").exists()
