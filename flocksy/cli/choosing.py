@@ -31,8 +31,10 @@ def ignored(parsed: argparse.Namespace, options: Options) -> int:
 
 def _mode(parsed: argparse.Namespace, options: Options) -> int:
     """Changing a mode asks."""
+    from flocksy.cli.key_place import chosen
     from flocksy.node.choosing import mode_words
 
+    options = chosen(options)  # another one may be the only one that runs when it is answered
     running = True
     try:
         former = _mode_now(options, parsed.name)

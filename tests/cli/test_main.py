@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -247,6 +248,8 @@ class FakeNode:
         self.seen: list[tuple[str, Arguments]] = []
         self.ends = False
         """Once it has said who it is, nobody finds it any more."""
+        self.options: dict[str, object] = {}
+        """What it says that it was started with."""
         self.server = ControlServer(path, self.handle)
         self._stop_reader, self._stop_writer = socket.socketpair()
         self._thread = threading.Thread(target=self._loop)
@@ -261,7 +264,8 @@ class FakeNode:
         if command == "version":
             if self.ends:
                 os.rename(self.path, f"{self.path}.gone")
-            return {"version": "1", "config": "/etc/one", "endpoint": "tcp://anna:1"}
+            said = {"version": "1", "config": "/etc/one", "endpoint": "tcp://anna:1"}
+            return said | ({"options": self.options} if self.options else {})
         return {"text": f"{command} \x1b[1m", "status": {"view": []}, "boxes": []}
 
     def close(self) -> None:
@@ -413,6 +417,32 @@ def test_a_node_that_ends_in_between_is_not_taken_for_another(
         os.rename(f"{node.path}.gone", node.path)
     assert default.read_text() == text
     assert [command for command, _ in node.seen] == ["version"] * 4
+
+
+def test_what_is_answered_goes_to_the_node_that_was_asked_about(
+    node: FakeNode,
+    place: Place,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A person takes time: the node ends, and another one is the only one that runs."""
+    node.options = dataclasses.asdict(place.options())
+    later: list[FakeNode] = []
+
+    def answer(_: str) -> str:
+        os.rename(node.path, f"{node.path}.gone")
+        later.append(FakeNode(str(Path(node.path).with_name("fedcba9876543210.sock"))))
+        return "y"
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", answer)
+    try:
+        assert run("box", "mode", "docs", "archive") == 1
+    finally:
+        for one in later:
+            one.close()
+    assert "the node does not run" in capsys.readouterr().err
+    assert "box_mode" not in [command for command, _ in later[0].seen]
 
 
 def test_a_command_starts_without_what_only_a_node_needs(place: Place) -> None:
