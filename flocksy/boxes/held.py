@@ -20,7 +20,7 @@ import json
 import os
 from collections.abc import Collection, Mapping
 
-from flocksy.boxes.activation import Opened
+from flocksy.boxes.activation import Opened, still_ours
 from flocksy.boxes.disk.mounts import SEND_ONLY as MOUNTED
 from flocksy.boxes.disk.mounts import Mounts
 from flocksy.boxes.disk.port import Stat
@@ -199,11 +199,25 @@ class Held:
         """Those of the paths that are held. What of the others was to be said and is another by now
         is said no more: nobody looks what has become of it."""
         held = [path for path in changed if self.holds(path)]
-        with self._index.transaction():
-            for path in set(changed).difference(held):
-                self._index.set_local(path, None)
-                self._offers.unsay(path)
+        others = set(changed).difference(held)
+        if others and not still_ours(self._disk, self._setup, self._index):
+            with self._index.transaction():
+                for path in filter(self._is_another, others):
+                    self._index.set_local(path, None)
+                    self._offers.unsay(path)
         return held
+
+    def _is_another(self, path: str) -> bool:
+        """Whether the disk shows for certain that what was seen there is gone, and nothing else
+        shows it: a look that fails says nothing, nor does one that is refused."""
+        local = self._index.local(path)
+        if local is None or self._index.copies_of(path):
+            return False
+        try:
+            found = self._disk.stat(path)
+        except OSError:
+            return False
+        return found is None or (found.size, found.mtime_ns) != (local.size, local.mtime_ns)
 
     def _begin(self) -> None:
         self.moving, self._after = True, None

@@ -79,7 +79,8 @@ def control_paths() -> tuple[str, ...]:
     found = {os.path.join(home, name) for name in _names(home) if name.endswith(".sock")}
     for name in _names(state_home()):
         found.add(_told(os.path.join(state_home(), name)) or "")
-    return tuple(sorted({os.path.realpath(path) for path in found if path}))
+    # As found, for what a link leads to may be too long for a socket.
+    return tuple({os.path.realpath(path): path for path in sorted(found) if path}.values())
 
 
 def socket_place(state_dir: str) -> str:

@@ -81,6 +81,13 @@ def waiting_pair(
     """
     if own in waiting:
         return waiting[own]
+    is_alone = all(one.public_key == pair.public_key for one in private_keys.values())
+    unnamed = [endpoint for endpoint in waiting if endpoint not in private_keys]
+    if unnamed and not is_alone:
+        raise KeyFileError(
+            f"{waiting_path}: has a new key for {unnamed[0]}, which the private key file does not"
+            " name; write there the endpoint that this node has now"
+        )
     left = {
         endpoint: one
         for endpoint, one in waiting.items()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,6 +66,29 @@ def test_a_small_edit_that_is_gone_before_it_was_told_is_told_to_nobody(flock: C
     assert flock.path(1, "photos/edited").read_text() == "old"
     assert not flock.box(1).problems
     flock.stay_settled()
+
+
+def test_an_edit_that_cannot_be_read_for_a_while_is_told_later(
+    flock: Choosing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A drive that fails says nothing of what is on it."""
+    flock.choose(0, "mail")
+    disk = flock.box(0).offers._disk
+    open_read = disk.open_read
+
+    def refuses(path: str) -> int:
+        if path == "photos/edited":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return open_read(path)
+
+    flock.quorum = True
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "open_read", refuses)
+        for _ in range(ROUNDS):
+            flock.step()
+        assert flock.box(0).index.is_outgoing("photos/edited")
+    flock.settle()
+    assert flock.path(1, "photos/edited").read_text() == "edited"
 
 
 def test_an_edit_that_shows_as_a_copy_is_not_put_away(flock: Choosing) -> None:

@@ -97,3 +97,11 @@ def test_of_two_keys_that_wait_none_is_guessed() -> None:
     with pytest.raises(KeyFileError, match=r"keys\.next: has different keys") as caught:
         waiting_pair(NEW, PAIR, {NEW: PAIR}, waiting, waiting_path="keys.next")
     assert "remove" not in str(caught.value)
+
+
+def test_a_new_key_of_a_node_that_the_file_does_not_name_is_nobodys() -> None:
+    """Its endpoint was changed there by hand: another node of that file must not take it."""
+    private = {NEW: PAIR, OTHER: STRANGE}
+    for own, pair in ((NEW, PAIR), (OTHER, STRANGE)):
+        with pytest.raises(KeyFileError, match=rf"has a new key for {OLD}, which"):
+            waiting_pair(own, pair, private, {OLD: NEXT}, waiting_path="keys.next")

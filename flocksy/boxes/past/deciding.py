@@ -25,7 +25,9 @@ def decide(box: Box, path: str, *, both: bool, remedy: str) -> None:
     reason = box.held.why_not_put(found.path)
     if reason is not None:
         raise FlocksyError(f"{path}: is not decided on this node: {reason or 'it is not held'}")
-    _check_recorded(box, (found.path, *(one.path for one in found.copies)), remedy)
+    copies = {one.path: box.held.why_not_put(one.path) for one in found.copies}
+    away = {copy_path: why for copy_path, why in copies.items() if why is not None}
+    _check_recorded(box, (found.path, *(copies.keys() - away.keys())), remedy)
     trees = obtainable(box.index)
     if both:
         records = kept_both(trees, found.path)
@@ -33,6 +35,11 @@ def decide(box: Box, path: str, *, both: bool, remedy: str) -> None:
         records = kept_at_owner(trees, found.path)
     else:
         records = kept_copy(trees, found.path, copy.head)
+    for copy_path, why in away.items() if not records else ():
+        raise FlocksyError(
+            f"{path}: {copy_path} is not looked at here ({why or 'it is not held'}); decide on a"
+            " node that shows it"
+        )
     if not records:
         raise FlocksyError(f"{path}: what is to be decided is not on this disk yet; {remedy}")
     box.record(records)
