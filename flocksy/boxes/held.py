@@ -112,9 +112,7 @@ class Held:
 
     def holds(self, path: str) -> bool:
         """Whether `path` is chosen and not ignored."""
-        return self.choice.holds(
-            path, is_directory=self.choice.depends_on_kind(path) and self._is_directory(path)
-        )
+        return self.choice.is_selected(path) and not self._is_ignored(path)
 
     def why_ignored(self, path: str, is_directory: bool) -> str | None:
         """Why `path` is not looked at if it is a directory, or if it is none; or None."""
