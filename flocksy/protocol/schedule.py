@@ -15,8 +15,8 @@ only a *hold* after the cell before, and the hold doubles with every such round.
 So a slow box process slows all lanes alike. Who may send cell k has the very cells that it is
 judged by, and nothing newer counts, least of all the own credit, which its node knows before all
 others: all nodes wait at the same cells, and whose rings were short goes on with the others. A hold
-counts from the instant at which the cell before could leave, not from when this node has woken for
-it, and ends at a tick: how late a node wakes adds up for nobody. The
+counts from the last of all cells before it, whosever that is, and ends at one of few instants: who
+is woken late for a cell shows it in that one, and the next leaves all nodes together. The
 flock cannot block itself, because cells go on and show new credits. What an empty out ring lacks is
 cover, what a full in ring drops is a gap.
 """
@@ -29,8 +29,9 @@ from typing import Literal
 from flocksy.protocol.programme import PROGRAMME_BYTES, PROGRAMME_SECONDS, programme_cells
 
 HOLD_NS = 4_000_000
-"""The first hold when credit is short: as long as a box process takes to fill some slots, also on a
-laden machine. Shorter ones would send cover where content is nearly ready."""
+"""The hold after a cell when credit is short: as long as a box process takes to fill some slots,
+also on a laden machine. Shorter ones would send cover where content is nearly ready. All holds end
+at multiples of it since the start, so one that follows no other can be shorter."""
 
 HOLD_SHARE = 4
 """The longest hold as a fraction of the stall timeout, so that nobody is taken for dead."""
@@ -115,8 +116,9 @@ class BurstRun:
         # Rings are filled ahead when a burst begins: a window is sure.
         self._allowed = pace.window + 1
         """Rounds that all lanes allow, by the cells that the next own one is judged by."""
-        self._last_ns = start_ns
         self._short_rounds = 0
+        self._came_ns = [[start_ns] * self._kept for _ in range(lanes)]
+        """When the last cells of a lane left here or were taken, by number of the cell."""
         self._moved_ns = [start_ns] * lanes
         """When a lane last advanced; none counts as standing before the burst has begun."""
         self.real = False
@@ -129,17 +131,18 @@ class BurstRun:
         self.gap = self.gap or hole
         self._next[lane] = k
         self._credits[lane] = [credit] * self._kept
+        self._came_ns[lane] = [now_ns] * self._kept
         self._moved_ns[lane] = now_ns
 
     def took(self, lane: int, k: int, credit: int, now_ns: int) -> None:
         """Cell `k` of a lane was taken from its socket. Missing ones before it are a gap."""
         if k != self._next[lane]:
             self.gap = True
-        shown = self._credits[lane]
+        shown, came_ns = self._credits[lane], self._came_ns[lane]
         newest = shown[(self._next[lane] - 1) % self._kept]
         for missed in range(max(self._next[lane], k - self._kept + 1), k):
-            shown[missed % self._kept] = newest
-        shown[k % self._kept] = credit
+            shown[missed % self._kept], came_ns[missed % self._kept] = newest, now_ns
+        shown[k % self._kept], came_ns[k % self._kept] = credit, now_ns
         self._next[lane] = k + 1
         self._moved_ns[lane] = now_ns
 
@@ -154,13 +157,19 @@ class BurstRun:
         self._judge()
         if self._is_short:
             hold_ns = min(HOLD_NS << min(self._short_rounds, 20), self._timeout_ns // HOLD_SHARE)
-            held_ns = self._ticks_to(self._last_ns + hold_ns) * self._tick_ns
-            return max(due_ns, self.start_ns + held_ns)
+            # The next multiple of the first hold: with less lateness than that nobody's ends later.
+            since_ns = self._came_before_ns() + hold_ns - HOLD_NS - self.start_ns
+            return max(due_ns, self.start_ns + (since_ns // HOLD_NS + 1) * HOLD_NS)
         return due_ns
 
-    def _ticks_to(self, instant_ns: int) -> int:
-        """From the start to the first tick that is not before it."""
-        return -(-(instant_ns - self.start_ns) // self._tick_ns)
+    def _came_before_ns(self) -> int:
+        """When the last of the cells just before the next own one left or came, of those that have.
+
+        Whoever is the last with such a cell, all have seen it: nobody goes on sooner or later.
+        """
+        k = self.sent - 1
+        lanes = [lane for lane in self._others if self._next[lane] > k]
+        return max(self._came_ns[lane][k % self._kept] for lane in (self._own, *lanes))
 
     @property
     def holds(self) -> bool:
@@ -170,12 +179,9 @@ class BurstRun:
 
     def emitted(self, credit: int, now_ns: int) -> None:
         """The next own cell has left and showed `credit`."""
-        # When it could leave at the latest: what it waited for had come, but for a tick.
-        came_ns = max((self._moved_ns[lane] for lane in self._others), default=now_ns)
-        ticks = min((now_ns - self.start_ns) // self._tick_ns, self._ticks_to(came_ns))
-        self._last_ns = max(self.due_ns, self.start_ns + ticks * self._tick_ns)
         self._short_rounds = self._short_rounds + 1 if self._is_short else 0
         self._credits[self._own][self.sent % self._kept] = credit
+        self._came_ns[self._own][self.sent % self._kept] = now_ns
         self.sent += 1
 
     def _judge(self) -> None:
@@ -259,9 +265,14 @@ class BurstRun:
         )
 
     def late_tail(self, now_ns: int) -> bool:
-        """All own cells are out and some lane has stood for the stall timeout: count a gap."""
+        """All own cells are out and some lane has stood for the stall timeout: count a gap.
+
+        Where cells leave Δ apart, none is late before it was due and had a Δ for its way: on a
+        line that just carries the rate it is under way for so long.
+        """
+        last_ns = self.start_ns + (self.length - 1) * self._delta_ns
         return self.all_sent and any(
-            now_ns - self._moved_ns[lane] > self._timeout_ns
+            now_ns - max(self._moved_ns[lane], last_ns) > self._timeout_ns + self._delta_ns
             for lane in self._others
             if self._next[lane] < self.length
         )

@@ -92,7 +92,7 @@ def test_all_wait_at_the_same_cells_whoever_is_short(seed: int) -> None:
             k = under_way[other, lane].pop(0)
             run.took(other, k, shown_by(other, k), now)
         elif not run.all_sent and run.others_allow():
-            if run.due_ns > run._last_ns > S:
+            if run.holds:
                 held[lane].append(run.sent)
             now = max(now, run.due_ns)
             for k in range(run.sent, run.clear_until()):
@@ -148,16 +148,20 @@ def test_a_hold_is_never_as_long_as_a_stall() -> None:
 
 
 @pytest.mark.parametrize("delta_ns", [0, 3_650_000, 10_950_000])
-def test_how_late_a_node_wakes_shows_in_no_later_cell(delta_ns: int) -> None:
-    """Holds follow each other; if they were counted from the waking, its lateness would add up."""
-    punctual, late = (burst(delta_ns=delta_ns, length=40) for _ in range(2))
+@pytest.mark.parametrize("late_at", [range(40), range(0, 40, 3), range(WINDOW, 2 * WINDOW)])
+def test_how_late_a_node_wakes_shows_in_no_later_cell(late_at: range, delta_ns: int) -> None:
+    """Holds follow each other; counted from the waking they would carry its lateness on. Who wakes
+    late takes the others' cells late as well."""
+    runs = [burst(lane, delta_ns=delta_ns, length=40) for lane in range(3)]
     for k in range(40):
-        assert punctual.due_ns == late.due_ns
-        assert delta_ns or (late.due_ns - S) % MS == 0
-        for run, late_ns in ((punctual, 20_000), (late, 990_000 if k % 3 else 3_500_000)):
-            run.emitted(k % 7, run.due_ns + late_ns)
-            for lane in (1, 2):
-                run.took(lane, k, k % 7, S)
+        assert len({run.due_ns for run in runs}) == 1, k
+        late_ns = [3_500_000 if k in late_at else 20_000, 20_000, 20_000]
+        left_ns = [run.due_ns + by_ns for run, by_ns in zip(runs, late_ns, strict=True)]
+        for run, now in zip(runs, left_ns, strict=True):
+            run.emitted(k % 7, now)
+        for one in range(3):
+            for other in {0, 1, 2} - {one}:
+                runs[one].took(other, k, k % 7, max(left_ns[one], left_ns[other] + 300_000))
 
 
 def test_what_may_leave_in_one_go_keeps_to_window_and_credits() -> None:
@@ -220,6 +224,22 @@ def test_a_lane_that_never_completes_ends_as_a_late_tail() -> None:
     run.took(1, LENGTH - 1, LENGTH, 2 * S)
     assert not run.late_tail(S + TIMEOUT_NS)
     assert run.late_tail(S + TIMEOUT_NS + 1)
+
+
+@pytest.mark.parametrize("pace", ["max", "grid"])
+def test_cells_that_leave_far_apart_are_not_late_before_they_were_due(
+    pace: Literal["max", "grid"],
+) -> None:
+    """Else each burst of a flock with a low `max_rate` had a gap, and brought about the next."""
+    delta_ns = 2 * TIMEOUT_NS
+    run = burst(pace=pace, delta_ns=delta_ns)
+    for k in range(LENGTH - 1):
+        for lane in (1, 2):
+            run.took(lane, k, LENGTH, S + k * delta_ns)
+    run.sent = LENGTH
+    last = S + (LENGTH - 1) * delta_ns
+    assert not run.late_tail(last) and not run.late_tail(last + delta_ns + TIMEOUT_NS)
+    assert run.late_tail(last + delta_ns + TIMEOUT_NS + 1)
 
 
 @given(st.data())
