@@ -235,7 +235,7 @@ BOXES = tuple(
             "flocksy.boxes.apply.flushing",
             "    folders, files = sorted(placer.touched), sorted(placer.dressed)\n",
             "    folders: list[str] = []\n    files = sorted(placer.dressed)\n",
-            seeds=90,
+            seeds=120,
         ),
         Mutant(
             "metadata that is not flushed",
@@ -266,12 +266,6 @@ BOXES = tuple(
             "            self.note_kept(",
             "        elif self.same(found, entry.before, at=entry.kept_as):\n"
             "            self.disk.remove_file(entry.kept_as)\n            self.note_kept(",
-        ),
-        Mutant(
-            "superseded versions come back",
-            "flocksy.index.flock",
-            "        gone = self._gone(number, heads.keys() - before.keys())\n",
-            "        gone = self._gone(number, ())\n",
         ),
         Mutant(
             "removals before contents",
