@@ -46,10 +46,10 @@ def explore(bounds: Bounds) -> Explorer:
     "bounds",
     [
         pytest.param(
-            Bounds(losses=2, crashes=0, rejoins=0, needs=2, programme=1), id="needs-merge-and-grow"
+            Bounds(losses=1, crashes=0, rejoins=0, needs=2, programme=1), id="needs-merge-and-grow"
         ),
         pytest.param(
-            Bounds(losses=1, crashes=1, rejoins=1, needs=1, sizes=(SMALL,), programme=1),
+            Bounds(losses=0, crashes=1, rejoins=1, needs=1, sizes=(SMALL,), programme=1),
             id="crash-and-rejoin",
         ),
         pytest.param(
