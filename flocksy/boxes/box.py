@@ -96,7 +96,7 @@ class Box:
         self._once_more = OnceMore(opened.index, self.standing, self.intake)
         self._rehearsal = Rehearsal(opened.applier, opened.scratch, self._once_more.add)
         flow = (self.planning, self._receiving, self.held)
-        self._ignore_first = IgnoreFirst(opened, *flow, self._adopt)
+        self._ignore_first = IgnoreFirst(opened, *flow, self._adopt, setup.mode)
         self._adopt_after: str | None = None
         self._catching_up = CatchingUp(opened.index, self.capabilities)
         self.untold = Untold(self.scans, self.intake, self.offers)

@@ -71,6 +71,7 @@ class Held:
         """Whether what the flock ignores is to be known first, also where others change nothing."""
         self._seen: Stat | None = None
         self._misspelt: Stat | None = None
+        self._top: Stat | None = None
         self._looked = False
         self._mounts_at = 0.0
         self._trouble: str | None = None
@@ -180,6 +181,8 @@ class Held:
                     continue
                 if self._is_ignored(path) and not self._index.copies_of(path):
                     self._offers.unsay(path)
+                if not is_held and self._index.local(path) is None:
+                    self._offers.unsay_lost((path,))
                 if self._index.synced(path) is not None:
                     self._index.set_synced(path, None)
                 if self._index.local(path) is not None and (is_held or not self._offers.owes(path)):
@@ -258,11 +261,14 @@ class Held:
         """What stands at `.flockignore` by that very name: a disk that folds names finds a
         `.FlockIgnore` too, which is any file to the others."""
         found = self._disk.stat(IGNORE_FILE)
-        if found in (None, self._seen) or not self._capabilities.respelling:
+        if found is None or not self._capabilities.respelling:
             return found
-        is_misspelt = found == self._misspelt or not Spelling(self._disk).lists(IGNORE_FILE)
-        self._misspelt = found if is_misspelt else None
-        return None if is_misspelt else found
+        # A rename leaves the file as it was, but not the directory.
+        top = self._disk.stat("")
+        if top != self._top or found not in (self._seen, self._misspelt):
+            is_misspelt = not Spelling(self._disk).lists(IGNORE_FILE)
+            self._top, self._misspelt = top, found if is_misspelt else None
+        return None if found == self._misspelt else found
 
     def _read(self) -> str | None:
         found = self._find()

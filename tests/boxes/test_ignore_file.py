@@ -44,17 +44,48 @@ def test_who_joins_to_send_only_shares_nothing_that_the_flock_ignores(flock: Cho
     assert flock.path(2, IGNORE_FILE).read_text().startswith("*.o"), "it only sends from then on"
 
 
-def test_a_name_in_another_case_is_no_ignore_file(
-    flock: Choosing, monkeypatch: pytest.MonkeyPatch
+def test_who_joins_with_another_ignore_file_shares_nothing_before_they_are_one(
+    flock: Choosing,
 ) -> None:
-    """The first node's disk finds it all the same."""
+    """One of the two would be in force for all: what the other leaves out would be shared."""
+    flock.stop(2)  # before it has met anybody
+    flock.write(0, IGNORE_FILE, "*.o\n")
+    flock.write(0, "junk.o", "object")
+    flock.write(0, "main.c", "source")
+    flock.settle()
+    flock.write(2, IGNORE_FILE, ".env\n")
+    flock.write(2, ".env", "secret")
+    flock.write(2, "junk2.o", "object")
+    flock.write(2, "mine", "shared")
+    flock.restart(2)
+    flock.run_until(lambda: IGNORE_FILE in flock.box(2).problems)
+    for _ in range(100):
+        flock.step()
+    assert "put its lines into the flock's" in flock.box(2).problems[IGNORE_FILE]
+    assert flock.names(0) == {IGNORE_FILE, "junk.o", "main.c"}
+    flock.write(0, IGNORE_FILE, "*.o\n.env\n")
+    for _ in range(100):
+        flock.step()
+    flock.path(2, IGNORE_FILE).unlink()
+    flock.settle()
+    assert flock.names(1) == {IGNORE_FILE, "main.c", "mine"}
+    assert flock.path(2, IGNORE_FILE).read_text() == "*.o\n.env\n"
+    assert not flock.box(2).problems
+
+
+@pytest.mark.parametrize("seen_away", [False, True])
+def test_a_name_in_another_case_is_no_ignore_file(
+    flock: Choosing, monkeypatch: pytest.MonkeyPatch, *, seen_away: bool
+) -> None:
+    """The first node's disk finds it all the same, and no rename shows in the file itself."""
     other = ".FlockIgnore"
     folding = flock.box(0)
     disk = folding.disk
     stat, open_read = disk.stat, disk.open_read
 
     def finds(path: str) -> Stat | None:
-        return stat(path) or (stat(other) if path == IGNORE_FILE else None)
+        found = stat(path) or (stat(other) if path == IGNORE_FILE else None)
+        return replace(found, ctime_ns=0) if found and path == IGNORE_FILE else found
 
     def opens(path: str) -> int:
         return open_read(other if path == IGNORE_FILE and stat(path) is None else path)
@@ -67,8 +98,13 @@ def test_a_name_in_another_case_is_no_ignore_file(
     flock.write(0, "junk.o", "object")
     flock.settle_equal()
     assert flock.path(1, "junk.o").exists()
-    os.rename(flock.path(0, other), flock.path(0, IGNORE_FILE))
+    if seen_away:
+        os.rename(flock.path(0, other), flock.path(0, "away"))
+        flock.settle()
+        os.rename(flock.path(0, "away"), flock.path(0, IGNORE_FILE))
+    else:
+        os.rename(flock.path(0, other), flock.path(0, IGNORE_FILE))
     flock.settle_equal()
-    flock.write(1, "more.o", "object")
+    flock.write(0, "more.o", "object")
     flock.settle()
-    assert not flock.path(0, "more.o").exists()
+    assert flock.box(0).index.flock("more.o") is None
