@@ -43,8 +43,8 @@ class Offers:
         self.stale: set[str] = set()
         """Paths whose disk no longer holds what was to be offered: to be scanned again."""
         self._without: dict[str, None] = {}
-        """Outgoing paths that cannot be said before their small content is found; the one that was
-        looked for last is the last."""
+        """Outgoing paths that cannot be said before their content is found; the one that was looked
+        for last is the last."""
 
     def resume(self, *, held: bool = False, but: Container[str] = ()) -> None:
         """Queue again what is in no lane yet and does not wait here either, but not `but`. Nor what
@@ -161,8 +161,7 @@ class Offers:
         """What a message says of `path`: every head that no lane has carried yet. What the others
         have for a head is named first among the superseded, however long ago it was here.
 
-        Empty where there is none, or it has to wait, or its small content is not on the disk any
-        more.
+        Empty where there is none, or it has to wait, or its content is not on the disk any more.
         """
         state = self._index.flock(path)
         if state is None or self.held.get(path) is not None:
@@ -239,13 +238,11 @@ class Offers:
         entries: list[Entry] = []
         for name in names:
             version = state.heads[name]
-            inline = None
-            if _has_inline(version):
-                inline = self.inline(path, version)
-                if inline is None and not carried and not self._is_nowhere(path, version):
-                    self.stale.add(path)
-                    self._without[path] = None
-                    continue
+            inline = self.inline(path, version) if _has_inline(version) else None
+            if not carried and inline is None and self._is_missed(path, version):
+                self.stale.add(path)
+                self._without[path] = None
+                continue
             if carried and entries:
                 # What a path's versions superseded is joined, whichever head it comes with.
                 some = [(one, state.superseded.get(one)) for one in version.parents]
@@ -255,6 +252,28 @@ class Offers:
                 known, cut = ancestry(state, version, limit, first)
             entries.append(Entry(path, version, known, cut, inline))
         return entries
+
+    def _is_missed(self, path: str, version: Version) -> bool:
+        """Whether content that was to be said has gone since it was seen, and a scan finds out: a
+        record that is told without it can never be had."""
+        if not (_has_inline(version) or _has_chunks(version)) or self._is_nowhere(path, version):
+            return False
+        return _has_inline(version) or not self._stands(path, version)
+
+    def _stands(self, path: str, version: Version) -> bool:
+        """Whether a file that was seen with this large content looks as it did then, or cannot be
+        looked at."""
+        for place in self._places_of(path, version.root):
+            local = self._index.local(place)
+            try:
+                found = self._disk.stat(place)
+            except OSError:
+                return True
+            if found is None or found.size != version.size:
+                continue
+            if local is None or (local.root, local.mtime_ns) == (version.root, found.mtime_ns):
+                return True
+        return False
 
     def _is_nowhere(self, path: str, version: Version) -> bool:
         """Whether no file here is thought to hold the content, and no change at the path waits to
@@ -288,7 +307,7 @@ class Offers:
         return None
 
     def _places_of(self, path: str, root: bytes) -> Iterator[str]:
-        """Where a small content may be; the others are only looked up when it is not at `path`."""
+        """Where a content may be; the others are only looked up when it is not at `path`."""
         yield path
         for find in (self._index.contents.path_with, self._index.contents.kept_with):
             place = find(root)

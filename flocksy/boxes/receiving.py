@@ -73,6 +73,8 @@ class Receiving:
         for entry in entries:
             self._take_content(entry, own, moved)
         if own or not moved:
+            if moved:
+                self._planning.add((path,))  # it was taken back when it was on its way already
             return
         after = self._index.heads_of(path)
         if after > 1:

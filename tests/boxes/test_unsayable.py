@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from flocksy.sync.messages import Versions
 from tests.boxes.flock_of_boxes import spool
 from tests.boxes.test_guard import Guarded, waiting
 
@@ -73,6 +74,43 @@ def test_while_their_deletion_waits_for_a_word(flock: Guarded, *, approve: bool)
     assert flock.tree(2) == (set() if approve else {"folder", *files})
     if not approve:
         assert flock.path(0, "folder/7").read_text() == "old 7"
+
+
+@pytest.mark.parametrize("approve", [False, True])
+def test_a_large_one_while_its_deletion_waits(flock: Guarded, *, approve: bool) -> None:
+    """Told without its content it would be missing everywhere, and for good."""
+    flock.write(0, "folder/7", bytes(200_000))
+    index = flock.box(0).index
+    flock.run_until(lambda: index.counts().bytes > 200_000 and flock.box(0).pending == COUNT, 60)
+    flock.stop(0)
+    shutil.rmtree(flock.path(0, "folder"))
+    flock.restart(0)
+    assert not bursts(flock)
+    box = flock.box(0)
+    assert (box.approve() if approve else box.reject()) == COUNT + 1
+    flock.settle()
+    assert not flock.unequal() and not any(flock.box(lane).problems for lane in range(3))
+    assert [flock.path(lane, "folder").exists() for lane in range(3)] == [not approve] * 3
+    if not approve:
+        assert flock.path(0, "folder/7").read_text() == "old 7"
+
+
+def test_one_that_was_in_a_cell_already_when_it_was_taken_back(flock: Guarded) -> None:
+    """The others have it then, and so has this node as soon as the cell has come back to it."""
+    flock.box(0).offers.release()
+    said = flock.box(0).offers.entries("folder/7")
+    flock.stop(0)
+    shutil.rmtree(flock.path(0, "folder"))
+    flock.restart(0)
+    flock.run_until(lambda: len(waiting(flock, 0)) == COUNT + 1, 60)
+    flock.box(0).reject()
+    flock.quorum = True
+    flock.settle_equal()
+    for lane in range(3):
+        message = Versions(flock.box(lane).setup.tag, tuple(said))
+        flock.box(lane).receive(message, own=lane == 0, now=flock.now)
+    flock.settle_equal()
+    assert flock.path(0, "folder/7").read_text() == "new 7"
 
 
 def test_while_the_disk_does_not_read_them(flock: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,16 +56,36 @@ def test_what_a_burst_has_lost_of_it_is_said_again(flock: Choosing) -> None:
         assert flock.path(lane, "photos/new").read_bytes() == LARGE
 
 
-def test_a_small_edit_that_is_gone_before_it_was_told_is_told_to_nobody(flock: Choosing) -> None:
-    """Removed by hand where it is not held, so that nobody looks."""
+@pytest.mark.parametrize("by_hand", ["removed", "changed"])
+def test_what_is_gone_before_it_was_told_is_told_to_nobody(flock: Choosing, by_hand: str) -> None:
+    """Where it is not held, so that nobody looks."""
     flock.choose(0, "mail")
     for _ in range(3):
         flock.step()
-    flock.path(0, "photos/edited").unlink()
+    for name in ("edited", "new"):
+        if by_hand == "removed":
+            flock.path(0, f"photos/{name}").unlink()
+        else:
+            flock.write(0, f"photos/{name}", "changed where it is not held")
     goes_on(flock)
     assert flock.path(1, "photos/edited").read_text() == "old"
-    assert not flock.box(1).problems
+    assert not flock.path(1, "photos/new").exists()
+    assert not flock.box(1).problems and not flock.box(0).problems
     flock.stay_settled()
+
+
+def test_what_waits_to_be_deleted_and_is_not_chosen_any_more(flock: Choosing) -> None:
+    """An edit that nobody was told of has gone with it."""
+    flock.guard = 100
+    flock.stop(0)
+    flock.path(0, "photos/edited").unlink()
+    flock.restart(0)
+    flock.run_until(lambda: "photos/edited" in flock.box(0).guard.waiting, ROUNDS)
+    flock.choose(0, "mail")
+    goes_on(flock)
+    for lane in (1, 2):
+        assert flock.path(lane, "photos/edited").read_text() == "old"
+        assert not flock.box(lane).problems
 
 
 def test_an_edit_that_cannot_be_read_for_a_while_is_told_later(
