@@ -7,6 +7,7 @@ same steps; the others learn of it when the node runs again.
 
 from __future__ import annotations
 
+import math
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +21,7 @@ from flocksy.boxes.disk import marker
 from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.boxes.guard import Guard
 from flocksy.boxes.keeper import PAUSED_BY_USER
-from flocksy.boxes.past.deciding import decide
+from flocksy.boxes.past.deciding import check_recorded, decide
 from flocksy.boxes.past.moments import moment_of
 from flocksy.boxes.past.recall import Recall
 from flocksy.boxes.past.restoring import Restoring
@@ -41,6 +42,8 @@ NOTE = "(the node does not run: this is what this disk knows, and its history al
 NOTE_RESTORED = "(the node does not run: the others get it when it does)"
 
 REMEDY = "start the node and ask again"
+
+COMES_LATER = "its version is made, and it comes when the node runs"
 
 PATIENCE_SECONDS = 5.0
 """Nothing comes from elsewhere: what a disk does not bring within this it does not bring."""
@@ -101,8 +104,11 @@ class Offline:
         with self._changing(setup) as box:
             recall = Recall(box.index, box.disk)
             recall.check_recorded(path, REMEDY)
+            check_recorded(box, (path,), REMEDY)
             moment = None if at is None else moment_of(at, _now_ms())
-            chosen = [one for one in recall.choose(path, moment) if not recall.is_shown(one)]
+            chosen = recall.choose(path, moment)
+            check_recorded(box, [one.path for one in chosen], REMEDY)
+            chosen = [one for one in chosen if not recall.is_shown(one)]
             if not chosen:
                 return past.nothing_to_restore(setup.name, path)
             check_can_be_put(box, chosen)
@@ -118,7 +124,7 @@ class Offline:
                 box.planning,
                 box.record,
                 chosen,
-                patience_s=PATIENCE_SECONDS,
+                patience_s=math.inf,
                 now=time.monotonic(),
             )
 
@@ -127,8 +133,9 @@ class Offline:
                 return restoring.done
 
             _work(box, done)
-            if not restoring.done:
-                restoring.give_up("its content is not on this disk any more")
+            box.planning.finish()  # as closing the box does: what comes of it is told here
+            if not done():
+                restoring.give_up("its content is not on this disk any more", COMES_LATER)
             return past.restored(setup.name, chosen, restoring, NOTE_RESTORED)
 
     def ignored(self, given: str) -> Answer:

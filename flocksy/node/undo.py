@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from flocksy.boxes.box import Box
 from flocksy.boxes.keeper import Keeper
 from flocksy.boxes.lanes.exchange import Exchange
-from flocksy.boxes.past.deciding import decide
+from flocksy.boxes.past.deciding import check_recorded, decide
 from flocksy.boxes.past.dismissing import dismiss
 from flocksy.boxes.past.moments import moment_of
 from flocksy.boxes.past.recall import Recall, Recalled
@@ -132,7 +132,10 @@ class Undo:
         moment = None if at is None else moment_of(str(at), time.time_ns() // 1_000_000)
         recall = Recall(box.index, box.disk)
         recall.check_recorded(path, REMEDY, box.guard.waiting)
-        chosen = [one for one in recall.choose(path, moment) if not recall.is_shown(one)]
+        check_recorded(box, (path,), REMEDY)
+        chosen = recall.choose(path, moment)
+        check_recorded(box, [one.path for one in chosen], REMEDY)
+        chosen = [one for one in chosen if not recall.is_shown(one)]
         if not chosen:
             return past.nothing_to_restore(name, path)
         check_can_be_put(box, chosen)

@@ -8,10 +8,13 @@ not on it yet nobody here has seen.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from flocksy.boxes.box import Box
 from flocksy.boxes.missing import obtainable
 from flocksy.boxes.past.conflicts import conflict_of
-from flocksy.errors import FlocksyError
+from flocksy.errors import FlocksyError, HostileInput
+from flocksy.sync.names import check_path
 from flocksy.sync.undo import kept_at_owner, kept_both, kept_copy
 
 
@@ -27,7 +30,7 @@ def decide(box: Box, path: str, *, both: bool, remedy: str) -> None:
         raise FlocksyError(f"{path}: is not decided on this node: {reason or 'it is not held'}")
     copies = {one.path: box.held.why_not_put(one.path) for one in found.copies}
     away = {copy_path: why for copy_path, why in copies.items() if why is not None}
-    _check_recorded(box, (found.path, *(copies.keys() - away.keys())), remedy)
+    check_recorded(box, (found.path, *(copies.keys() - away.keys())), remedy)
     trees = obtainable(box.index)
     if both:
         records = kept_both(trees, found.path)
@@ -45,9 +48,22 @@ def decide(box: Box, path: str, *, both: bool, remedy: str) -> None:
     box.record(records)
 
 
-def _check_recorded(box: Box, paths: tuple[str, ...], remedy: str) -> None:
-    """The disk is looked at as well: what was saved a moment ago no scan has seen."""
+def check_recorded(box: Box, paths: Collection[str], remedy: str) -> None:
+    """Raise `FlocksyError` where what stands at one of the paths has no version yet. The disk is
+    looked at as well: what was saved a moment ago no scan has seen."""
+    paths = [path for path in paths if _gets_versions(box, path)]
     as_known = box.standing.as_known({path: box.index.local(path) for path in paths})
     for path in paths:
         if path in box.intake.changed or path not in as_known:
-            raise FlocksyError(f"{path}: was changed, and nobody has been told yet; {remedy}")
+            problem = box.intake.problems.get(path)
+            why = f" ({problem})" if problem else ""
+            raise FlocksyError(f"{path}: was changed, and nobody has been told yet{why}; {remedy}")
+
+
+def _gets_versions(box: Box, path: str) -> bool:
+    """Not the box itself and what is ours in it, nor what is not held or cannot stand here."""
+    try:
+        check_path(path)
+    except HostileInput:
+        return False
+    return box.held.why_not(path) is None and box.capabilities.names.why_not(path) is None

@@ -86,14 +86,18 @@ class Restoring:
         if now - self._moved_at > self._patience_s:
             self.give_up(NOBODY_HAS_IT)
 
-    def give_up(self, reason: str) -> None:
-        """Wait no longer for what is missing. What has its version stays."""
+    def give_up(self, reason: str, comes_later: str = "") -> None:
+        """Wait no longer for what is missing. What has its version stays, and is told as restored
+        although it may not be on the disk yet; or, where nobody is about to bring it there, as not
+        restored since it `comes_later`."""
         for path, one in self._waiting.items():
             self._release(one)
             self.failed[path] = reason
         self._waiting.clear()
-        # What has its version and is not on the disk yet comes when it can, as any change does.
-        self.restored += self._placing
+        if comes_later:
+            self.failed |= dict.fromkeys(self._placing, comes_later)
+        else:
+            self.restored += self._placing  # it comes when it can, as any change does
         self._placing.clear()
 
     def _is_ready(self, one: Recalled, uncommitted: Callable[[str], bool]) -> bool:
