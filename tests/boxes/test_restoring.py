@@ -276,15 +276,16 @@ def test_too_many_paths_are_refused(flock: Flock, monkeypatch: pytest.MonkeyPatc
 # -- conflicts -------------------------------------------------------------------------------------
 
 
-def make_conflict(flock: Flock) -> tuple[str, dict[str, str]]:
+def make_conflict(flock: Flock, path: str = "file") -> tuple[str, dict[str, str]]:
     """The path of the copy, and what stands where."""
-    flock.write(2, "file", "before")
+    flock.write(2, path, "before")
     flock.settle_equal()
     for lane in (0, 1):
-        flock.write(lane, "file", f"by {lane}")
+        flock.write(lane, path, f"by {lane}")
     flock.settle_equal()
-    contents = {name: flock.path(2, name).read_text() for name in flock.tree(2)}
-    (copy,) = contents.keys() - {"file"}
+    files = [name for name in flock.tree(2) if flock.path(2, name).is_file()]
+    contents = {name: flock.path(2, name).read_text() for name in files}
+    (copy,) = contents.keys() - {path}
     return copy, contents
 
 
@@ -307,6 +308,31 @@ def test_a_conflict_is_decided_for_everybody(flock: Flock, keeps: str) -> None:
     # What was put away is in every history, and can be had back.
     other = contents[copy if keeps == "owner" else "file"]
     assert other in {one.read_text() for one in flock.history(2)}
+
+
+@pytest.mark.parametrize("named", ["folder/file", "folder"])
+@pytest.mark.parametrize("how", ["deleted", "resolved"])
+def test_a_copy_that_was_put_away_is_not_what_stood_at_the_path(
+    flock: Flock, how: str, named: str
+) -> None:
+    copy, contents = make_conflict(flock, "folder/file")
+    flock.now += 3600
+    then = Moment(at_ms=now_ms(flock))
+    flock.now += 3600
+    if how == "deleted":
+        flock.path(1, copy).unlink()
+        flock.settle_equal()
+    else:
+        decide(flock, 1, "folder/file")
+    assert flock.tree(0) == {"folder", "folder/file"}
+    with pytest.raises(FlocksyError, match="as of then"):
+        recall(flock, 0).choose(named, then)
+    # What has been edited since goes back to what stood there.
+    flock.write(2, "folder/file", "newer")
+    flock.settle_equal()
+    restore(flock, 0, named, then)
+    assert flock.path(1, "folder/file").read_text() == contents["folder/file"]
+    assert flock.tree(1) == {"folder", "folder/file"}
 
 
 def test_both_sides_are_kept(flock: Flock) -> None:

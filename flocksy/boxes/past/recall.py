@@ -20,7 +20,7 @@ from flocksy.index.past import PastVersion
 from flocksy.index.store import BoxIndex
 from flocksy.sync.names import ancestors
 from flocksy.sync.version import Kind, Version, version_id
-from flocksy.sync.view import IMPLIED, View, rank
+from flocksy.sync.view import IMPLIED, Rank, View, rank
 
 MAX_VERSIONS = 1_000
 """Of one path, looked at and shown."""
@@ -180,9 +180,22 @@ class Recall:
         then = [one for one in self._index.past.after(path, at_ms) if one.since_ms <= at_ms]
         if not then:
             return None
-        # As the view does it, among those that were heads at the time.
-        best = self._recalled(max(then, key=lambda one: rank(one.id, one.version)))
-        return None if self.is_shown(best) else best
+        # As the view does it, among those that were heads at the time; some of them may be still.
+        best = max(then, key=lambda one: rank(one.id, one.version))
+        if self._has_better_head(path, at_ms, rank(best.id, best.version)):
+            return None  # what stood there then is none of the superseded, which were its copies
+        found = self._recalled(best)
+        return None if self.is_shown(found) else found
+
+    def _has_better_head(self, path: str, at_ms: int, than: Rank) -> bool:
+        """Whether a head of now was one at the time, and before `than`."""
+        state = self._index.flock(path)
+        return state is not None and any(
+            head.is_content
+            and rank(name, head) > than
+            and self._index.head_since_ms(path, name) <= at_ms
+            for name, head in state.heads.items()
+        )
 
     def _by_id(self, path: str, digits: str) -> Recalled:
         known = self.versions(path)
