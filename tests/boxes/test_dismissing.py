@@ -85,6 +85,28 @@ def test_what_others_wrote_there_stays(
     no_copies(flock)
 
 
+@pytest.mark.parametrize("earlier", [LAST, None])
+@pytest.mark.parametrize("named", ["folder/a", "folder"])
+def test_what_was_just_written_there_stays(
+    flock: Guarded, record_only: Callable[[str], bytes], named: str, earlier: str | None
+) -> None:
+    """No scan has seen it yet, and what was there before would have gone out in its place."""
+    flock.write(0, "folder/b", "b")
+    if earlier is not None:
+        flock.write(0, "folder/a", earlier)
+    flock.settle_equal()
+    record_only("folder/a")
+    shows(flock, "folder/a", None if earlier is None else earlier.encode(), missing=True)
+    flock.write(0, "folder/a", "written just now")
+    line = r"^folder/a: was changed, and nobody has been told yet; try again in a moment$"
+    with pytest.raises(FlocksyError, match=line):
+        say(flock, 0, named, anyway=True)
+    shows(flock, "folder/a", b"written just now", missing=True)
+    assert say(flock, 0, named, anyway=True) == ["folder/a"]
+    shows(flock, "folder/a", b"written just now", missing=False)
+    no_copies(flock)
+
+
 def test_who_has_come_since_is_asked_first(
     flock: Guarded, record_only: Callable[[str], bytes]
 ) -> None:

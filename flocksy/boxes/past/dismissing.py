@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Container
 
 from flocksy.boxes.box import Box
+from flocksy.boxes.past.deciding import check_recorded
 from flocksy.errors import FlocksyError
 from flocksy.sync.operations import Record
 from flocksy.sync.undo import dismissed
@@ -37,9 +38,7 @@ def dismiss(
         raise FlocksyError(
             f"{under or box.setup.name}: no content is missing there; flocksy status names all"
         )
-    changing = next((path for path in paths if path in box.intake.changed), None)
-    if changing is not None:
-        raise FlocksyError(f"{changing}: was changed just now; try again in a moment")
+    check_recorded(box, paths, "try again in a moment")
     records = [
         dismissed(box.index, path, missing.heads_of(path), box.capabilities) for path in paths
     ]
