@@ -135,7 +135,8 @@ class Offline:
             _work(box, done)
             box.planning.finish()  # as closing the box does: what comes of it is told here
             if not done():
-                restoring.give_up("its content is not on this disk any more", COMES_LATER)
+                reason = restoring.trouble or "its content is not on this disk any more"
+                restoring.give_up(reason, COMES_LATER)
             return past.restored(setup.name, chosen, restoring, NOTE_RESTORED)
 
     def ignored(self, given: str) -> Answer:

@@ -3,18 +3,23 @@ mounted: a clear state each, nothing lost, and it heals by itself."""
 
 from __future__ import annotations
 
+import json
+import os
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from flocksy.errors import FlocksyError
 from flocksy.node.past import Place, deleted, history
 from flocksy.node.undo import Undo
 from flocksy.status.control import Answer, Pending
 from flocksy.system import clocks as elapsed
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 from tests.boxes.mounts import MIB, mounted, remount
+from tests.node.test_restore_what_is_gone import offline
 
 __all__ = ["flock", "spool"]
 
@@ -56,10 +61,7 @@ def test_a_disk_that_gets_full(small: Flock) -> None:
     flock.write(0, "old", "before")
     (flock.path(0) / "fill").write_bytes(bytes(MIB))
     flock.settle()
-    ballast = flock.path(0, ".flocksy") / "ballast"
-    with open(ballast, "wb", buffering=0) as file, pytest.raises(OSError):
-        while file.write(bytes(4096)):
-            pass
+    ballast = fill(flock)
     flock.write(1, "old", source.randbytes(50_000))
     for number in range(20):
         flock.write(1, f"new {number}", source.randbytes(100_000))
@@ -96,6 +98,74 @@ def test_a_disk_that_is_mounted_read_only(small: Flock) -> None:
     flock.settle()
     assert not flock.unequal()
     assert flock.path(0, "old").read_text() == "after"
+
+
+def fill(flock: Flock, left_bytes: int = 0) -> Path:
+    """Take the room on the disk of the first node. Who removes the file makes room again."""
+    ballast = flock.path(0, ".flocksy") / "ballast"
+    with open(ballast, "wb", buffering=0) as file, pytest.raises(OSError):
+        while file.write(bytes(4096)):
+            pass
+    os.truncate(ballast, ballast.stat().st_size - left_bytes)
+    return ballast
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_what_a_full_disk_does_not_restore(small: Flock, running: bool) -> None:
+    """It is the disk that has to be seen to, and not the members."""
+    flock = small
+    content = random.Random(2).randbytes(200_000)
+    for one in (content, b"after"):
+        flock.write(1, "file", one)
+        flock.settle()
+    ballast = fill(flock, 64 << 10)  # a box is opened, and no more
+    line = "^file: is not restored: the disk is full: make room"
+    if running:
+        assert re.match(line, refusal(flock, "file"))
+        ballast.unlink()
+    else:
+        flock.stop(0)
+        with pytest.raises(FlocksyError, match=line):
+            offline(flock, 0).restore(str(flock.path(0, "file")), None)
+        ballast.unlink()
+        offline(flock, 0).restore(str(flock.path(0, "file")), None)
+        assert flock.path(0, "file").read_bytes() == content
+        flock.restart(0)
+    flock.settle()
+    assert not flock.unequal()
+    assert flock.path(0, "file").read_bytes() == (b"after" if running else content)
+
+
+def test_what_a_read_only_disk_does_not_restore(small: Flock) -> None:
+    flock = small
+    for one in (random.Random(3).randbytes(50_000), b"after"):
+        flock.write(1, "file", one)
+        flock.settle()
+    flock.box(0).staging.close()
+    remount(flock.path(0), writable=False)
+    try:
+        assert "is not restored: the file system is mounted read-only" in refusal(flock, "file")
+    finally:
+        remount(flock.path(0), writable=True)
+    flock.settle()
+    assert flock.path(0, "file").read_text() == "after"
+
+
+def refusal(flock: Flock, name: str) -> str:
+    """What `flocksy restore` says in the end on the first node, where it fails."""
+    node = flock.nodes[0]
+    undo = Undo(node.exchange, node.keeper, lambda: flock.now, members=3)
+    pending = undo.handlers["restore"]({"path": str(flock.path(0, name)), "at": None})
+    assert isinstance(pending, Pending), pending
+    told: list[bytes] = []
+    pending._bind(1, told.append)
+
+    def done() -> bool:
+        undo.turn(flock.now)
+        return bool(told)
+
+    flock.run_until(done)
+    return str(json.loads(told[0])["error"])
 
 
 class WrongClocks(Flock):

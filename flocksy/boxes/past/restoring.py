@@ -67,6 +67,11 @@ class Restoring:
         """What has no version yet, mostly since its content is not complete here."""
         return list(self._waiting.values())
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the disk refuses what would have come, for people."""
+        return self._staging.trouble(self._planning.missing)
+
     def turn(self, now: float, uncommitted: Callable[[str], bool] = lambda _: False) -> None:
         """To be called while no burst is agreed or running."""
         for path, one in list(self._waiting.items()):
@@ -84,7 +89,7 @@ class Restoring:
         if here_bytes != self._here_bytes:
             self._here_bytes, self._moved_at = here_bytes, now
         if now - self._moved_at > self._patience_s:
-            self.give_up(NOBODY_HAS_IT)
+            self.give_up(self.trouble or NOBODY_HAS_IT)
 
     def give_up(self, reason: str, comes_later: str = "") -> None:
         """Wait no longer for what is missing. What has its version stays, and is told as restored
