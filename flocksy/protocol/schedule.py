@@ -179,6 +179,7 @@ class BurstRun:
 
     def emitted(self, credit: int, now_ns: int) -> None:
         """The next own cell has left and showed `credit`."""
+        self._judge()  # each by its own cells, however many leave in one go
         self._short_rounds = self._short_rounds + 1 if self._is_short else 0
         self._credits[self._own][self.sent % self._kept] = credit
         self._came_ns[self._own][self.sent % self._kept] = now_ns

@@ -164,6 +164,22 @@ def test_how_late_a_node_wakes_shows_in_no_later_cell(late_at: range, delta_ns: 
                 runs[one].took(other, k, k % 7, max(left_ns[one], left_ns[other] + 300_000))
 
 
+def test_how_long_a_hold_is_does_not_depend_on_what_left_in_one_go() -> None:
+    runs = [burst(), burst()]
+    for run in runs:
+        for lane in (1, 2):
+            for k in range(2 * WINDOW):
+                run.took(lane, k, min(WINDOW + 2 + k, 2 * WINDOW), S)
+    together, alone = runs
+    while together.due_ns <= S and not together.holds:
+        for _ in range(together.sent, together.clear_until()):
+            together.emitted(LENGTH, S)
+    while alone.due_ns <= S and not alone.holds:
+        alone.emitted(LENGTH, S)
+    assert together.sent == alone.sent == 2 * WINDOW
+    assert together.due_ns == alone.due_ns == S + HOLD_NS
+
+
 def test_what_may_leave_in_one_go_keeps_to_window_and_credits() -> None:
     run = burst()
     for lane in (1, 2):
