@@ -20,6 +20,9 @@ from flocksy.boxes.past.recall import Moment, Recall
 from flocksy.boxes.past.restoring import NOBODY_HAS_IT, Restoring
 from flocksy.errors import FlocksyError
 from flocksy.index.journal import HISTORY, Kept
+from flocksy.sync.content import small_list
+from flocksy.sync.messages import Entry, Versions
+from flocksy.sync.version import Kind, Version
 from flocksy.testing.trees import snapshot
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 
@@ -330,6 +333,27 @@ def test_a_copy_that_was_put_away_is_not_what_stood_at_the_path(
     # What has been edited since goes back to what stood there.
     flock.write(2, "folder/file", "newer")
     flock.settle_equal()
+    restore(flock, 0, named, then)
+    assert flock.path(1, "folder/file").read_text() == contents["folder/file"]
+    assert flock.tree(1) == {"folder", "folder/file"}
+
+
+@pytest.mark.parametrize("named", ["folder/file", "folder"])
+def test_what_stood_at_the_path_and_shows_as_a_copy_now_comes_back_to_it(
+    flock: Flock, named: str
+) -> None:
+    _, contents = make_conflict(flock, "folder/file")
+    flock.now += 3600
+    then = Moment(at_ms=now_ms(flock))
+    flock.now += 3600
+    decide(flock, 1, "folder/file")
+    theirs = Version(Kind.FILE, 0o644, 1, 6, small_list(b"theirs").root, 9, ())
+    for lane in range(3):
+        said = Entry("folder/file", theirs, inline=b"theirs")
+        message = Versions(flock.box(lane).setup.tag, (said,))
+        flock.box(lane).receive(message, own=False, now=flock.now)
+    flock.settle_equal()
+    assert flock.path(0, "folder/file").read_text() == "theirs"
     restore(flock, 0, named, then)
     assert flock.path(1, "folder/file").read_text() == contents["folder/file"]
     assert flock.tree(1) == {"folder", "folder/file"}

@@ -8,7 +8,7 @@ know any more. Times are of this node's wall clock, ms since the Unix epoch.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from flocksy.boxes.apply.attributes import ATTRIBUTES
@@ -20,7 +20,7 @@ from flocksy.index.past import PastVersion
 from flocksy.index.store import BoxIndex
 from flocksy.sync.names import ancestors
 from flocksy.sync.version import Kind, Version, version_id
-from flocksy.sync.view import IMPLIED, Rank, View, rank
+from flocksy.sync.view import IMPLIED, View, rank
 
 MAX_VERSIONS = 1_000
 """Of one path, looked at and shown."""
@@ -181,21 +181,18 @@ class Recall:
         if not then:
             return None
         # As the view does it, among those that were heads at the time; some of them may be still.
-        best = max(then, key=lambda one: rank(one.id, one.version))
-        if self._has_better_head(path, at_ms, rank(best.id, best.version)):
-            return None  # what stood there then is none of the superseded, which were its copies
-        found = self._recalled(best)
-        return None if self.is_shown(found) else found
+        found = [self._recalled(max(then, key=lambda one: rank(one.id, one.version)))]
+        found += [one for one in self._heads(path) if one.since_ms <= at_ms]
+        best = max(found, key=lambda one: rank(one.id, one.version))
+        return None if self.is_shown(best) else best
 
-    def _has_better_head(self, path: str, at_ms: int, than: Rank) -> bool:
-        """Whether a head of now was one at the time, and before `than`."""
+    def _heads(self, path: str) -> Iterator[Recalled]:
+        """What stands there now, or beside it as a copy."""
         state = self._index.flock(path)
-        return state is not None and any(
-            head.is_content
-            and rank(name, head) > than
-            and self._index.head_since_ms(path, name) <= at_ms
-            for name, head in state.heads.items()
-        )
+        for name, head in state.heads.items() if state is not None else ():
+            if head.is_content:
+                since_ms = self._index.head_since_ms(path, name)
+                yield Recalled(path, name, head, since_ms, None, self.is_here(head))
 
     def _by_id(self, path: str, digits: str) -> Recalled:
         known = self.versions(path)
