@@ -26,6 +26,7 @@ from flocksy.boxes.disk.mounts import Mounts
 from flocksy.boxes.disk.port import Stat
 from flocksy.boxes.disk.spelling import Spelling
 from flocksy.boxes.offers import Offers
+from flocksy.boxes.scan.following import stat_shown
 from flocksy.boxes.setup import BoxSetup, Mode
 from flocksy.boxes.unread import Unread
 from flocksy.sync.holding import Choice
@@ -45,6 +46,10 @@ PATHS_PER_TURN = 500
 
 MOUNTS_SECONDS = 1.0
 """Between two looks at what is mounted, when nothing depends on it."""
+
+LISTING_SECONDS = 1.0
+"""Between two looks how `.flockignore` is called while other names come and go beside it: each
+lists the whole directory."""
 
 NOT_HELD = ""
 """The reason that goes without saying: a person chose so. `flocksy ignored` explains it."""
@@ -72,6 +77,8 @@ class Held:
         self._seen: Stat | None = None
         self._misspelt: Stat | None = None
         self._top: Stat | None = None
+        self._listed_at = -LISTING_SECONDS
+        self._list_at: float | None = None
         self._looked = False
         self._mounts_at = 0.0
         self._trouble: str | None = None
@@ -168,8 +175,10 @@ class Held:
         return moved
 
     def next(self) -> float | None:
-        """When to `look` again although nothing has happened: `.flockignore` could not be read."""
-        return self._unread.deadline()
+        """When to `look` again although nothing has happened: `.flockignore` could not be read, or
+        how it is called was asked a moment ago."""
+        deadlines = (self._unread.deadline(), self._list_at)
+        return min((when for when in deadlines if when is not None), default=None)
 
     def move(self) -> bool:
         """Forget some of what is held no more. Whether that is done, and the box can go on."""
@@ -215,7 +224,7 @@ class Held:
         if local is None or self._index.copies_of(path):
             return False
         try:
-            found = self._disk.stat(path)
+            found = stat_shown(self._disk, path)
         except OSError:
             return False
         return found is None or (found.size, found.mtime_ns) != (local.size, local.mtime_ns)
@@ -247,7 +256,7 @@ class Held:
         before stays in force."""
         self._unread.due(now)
         try:
-            text = self._read()
+            text = self._read(now)
         except OSError as error:
             self._trouble = (
                 f"cannot be read: {error.strerror or error}; what it said before stays in force"
@@ -257,21 +266,23 @@ class Held:
         self._unread.forget(IGNORE_FILE)
         return text
 
-    def _find(self) -> Stat | None:
+    def _find(self, now: float) -> Stat | None:
         """What stands at `.flockignore` by that very name: a disk that folds names finds a
         `.FlockIgnore` too, which is any file to the others."""
         found = self._disk.stat(IGNORE_FILE)
         if found is None or not self._capabilities.respelling:
             return found
         # A rename leaves the file as it was, but not the directory.
-        top = self._disk.stat("")
-        if top != self._top or found not in (self._seen, self._misspelt):
+        top, is_another = self._disk.stat(""), found not in (self._seen, self._misspelt)
+        self._list_at = self._listed_at + LISTING_SECONDS if top != self._top else None
+        if is_another or (self._list_at is not None and self._list_at <= now):
             is_misspelt = not Spelling(self._disk).lists(IGNORE_FILE)
             self._top, self._misspelt = top, found if is_misspelt else None
+            self._listed_at, self._list_at = now, None
         return None if found == self._misspelt else found
 
-    def _read(self) -> str | None:
-        found = self._find()
+    def _read(self, now: float) -> str | None:
+        found = self._find(now)
         if found == self._seen and self._looked and self._trouble is None:
             return None
         if found is None:

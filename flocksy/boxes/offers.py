@@ -14,6 +14,7 @@ from functools import partial
 from flocksy.boxes.disk.filesystem import Disk
 from flocksy.boxes.intake import Fresh
 from flocksy.boxes.pushes import RECORD_BYTES, SUPERSEDED_BYTES, Push, Pushes
+from flocksy.boxes.scan.following import stat_shown
 from flocksy.index.store import BoxIndex
 from flocksy.sync.content import INLINE_BYTES, inline_fits
 from flocksy.sync.messages import Entry
@@ -256,9 +257,22 @@ class Offers:
     def _is_missed(self, path: str, version: Version) -> bool:
         """Whether content that was to be said has gone since it was seen, and a scan finds out: a
         record that is told without it can never be had."""
-        if not (_has_inline(version) or _has_chunks(version)) or self._is_nowhere(path, version):
+        if not (_has_inline(version) or self._tells_content(path, version)):
+            return False
+        if self._is_nowhere(path, version):
             return False
         return _has_inline(version) or not self._stands(path, version)
+
+    def _tells_content(self, path: str, version: Version) -> bool:
+        """Whether it is the first that others hear of a large content, be it with another mode than
+        it was recorded with."""
+        if not (_is_large(version) and version.metadata_only):
+            return _is_large(version)
+        carried = self._index.lane_state(path)
+        return carried is None or not (
+            version.root in carried.superseded.values()
+            or any(head.root == version.root for head in carried.heads.values())
+        )
 
     def _stands(self, path: str, version: Version) -> bool:
         """Whether a file that was seen with this large content looks as it did then, or cannot be
@@ -266,7 +280,7 @@ class Offers:
         for place in self._places_of(path, version.root):
             local = self._index.local(place)
             try:
-                found = self._disk.stat(place)
+                found = stat_shown(self._disk, place)
             except OSError:
                 return True
             if found is None or found.size != version.size:

@@ -65,7 +65,11 @@ def test_links_show_what_they_lead_to(flock: Bench) -> None:
     flock.link("docs", folder)
     (flock.outside / "one").write_text("one")
     flock.link("file", flock.outside / "one")
+    large = os.urandom(100_000)
+    (flock.outside / "large").write_bytes(large)
+    flock.link("large", flock.outside / "large")
     flock.settle()
+    assert flock.path(1, "large").read_bytes() == large
     assert not flock.path(1, "docs").is_symlink()
     assert not flock.path(1, "file").is_symlink()
     assert flock.there("file") == "one"

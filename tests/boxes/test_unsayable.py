@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from flocksy.index.store import BoxIndex
 from flocksy.sync.messages import Versions
 from tests.boxes.flock_of_boxes import spool
 from tests.boxes.test_guard import Guarded, waiting
@@ -48,6 +49,11 @@ def bursts(flock: Guarded) -> int:
     return len(flock.bursts) - before
 
 
+def is_touched(index: BoxIndex) -> bool:
+    state = index.flock("folder/7")
+    return state is not None and any(head.metadata_only for head in state.heads.values())
+
+
 def test_a_deletion_that_is_rejected_at_once_brings_back_what_others_have(flock: Guarded) -> None:
     flock.stop(0)
     shutil.rmtree(flock.path(0, "folder"))
@@ -76,12 +82,18 @@ def test_while_their_deletion_waits_for_a_word(flock: Guarded, *, approve: bool)
         assert flock.path(0, "folder/7").read_text() == "old 7"
 
 
+@pytest.mark.parametrize("touched", [False, True])
 @pytest.mark.parametrize("approve", [False, True])
-def test_a_large_one_while_its_deletion_waits(flock: Guarded, *, approve: bool) -> None:
+def test_a_large_one_while_its_deletion_waits(
+    flock: Guarded, *, approve: bool, touched: bool
+) -> None:
     """Told without its content it would be missing everywhere, and for good."""
     flock.write(0, "folder/7", bytes(200_000))
     index = flock.box(0).index
     flock.run_until(lambda: index.counts().bytes > 200_000 and flock.box(0).pending == COUNT, 60)
+    if touched:
+        os.utime(flock.path(0, "folder/7"), (1_700_000_000, 1_700_000_000))
+        flock.run_until(lambda: is_touched(index), 60)
     flock.stop(0)
     shutil.rmtree(flock.path(0, "folder"))
     flock.restart(0)

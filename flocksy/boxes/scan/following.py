@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from flocksy.boxes.disk.filesystem import RealDisk
-from flocksy.boxes.disk.port import Stat
+from flocksy.boxes.disk.port import Disk, Stat
 from flocksy.sync.names import parent_of
 
 SEND_ONLY = "below a symbolic link that is followed here: this node only sends it"
@@ -46,6 +46,11 @@ def real_path(follows: Follows, path: str) -> str | None:
     """The absolute path that shows at `path`, if that is at or below a followed link."""
     link = follows.link_above(path)
     return None if link is None else follows.real(link) + path[len(link) :]
+
+
+def stat_shown(disk: Disk, path: str) -> Stat | None:
+    """As `disk.stat`, but of a followed link what it leads to: what scans say stands there."""
+    return disk.stat_shown(path) if isinstance(disk, FollowingDisk) else disk.stat(path)
 
 
 class FollowingDisk:

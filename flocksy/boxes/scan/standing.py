@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.boxes.disk.port import Stat
 from flocksy.boxes.disk.spelling import Spelling
-from flocksy.boxes.scan.following import FollowingDisk
+from flocksy.boxes.scan.following import FollowingDisk, stat_shown
 from flocksy.boxes.scan.links import Links
 from flocksy.boxes.scan.looking import says
 from flocksy.sync.capabilities import Capabilities
@@ -37,7 +37,7 @@ class Standing:
 
     def _is_as(self, path: str, entry: DiskEntry | None, spelling: Spelling | None) -> bool:
         try:
-            found = self._shown(path)
+            found = stat_shown(self._disk, path)
             if entry is None:
                 return found is None or self._is_no_entry(path, found, spelling)
         except OSError:
@@ -54,11 +54,6 @@ class Standing:
             and (found.inode == entry.inode or not self._capabilities.stable_inodes)
             and (entry.kind is not Kind.SYMLINK or says(self._disk, path, entry))
         )
-
-    def _shown(self, path: str) -> Stat | None:
-        if isinstance(self._disk, FollowingDisk):
-            return self._disk.stat_shown(path)
-        return self._disk.stat(path)
 
     def _is_no_entry(self, path: str, found: Stat, spelling: Spelling | None) -> bool:
         """Whether what was found at `path` is nothing of the box by that name."""
