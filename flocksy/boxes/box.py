@@ -27,7 +27,7 @@ from flocksy.boxes.offers import Offers
 from flocksy.boxes.once_more import OnceMore
 from flocksy.boxes.outside import Untold
 from flocksy.boxes.planning import Planning
-from flocksy.boxes.receiving import Receiving
+from flocksy.boxes.receiving import Known, Receiving
 from flocksy.boxes.scan.scanner import Scanner, ScanReport
 from flocksy.boxes.scan.standing import Standing
 from flocksy.boxes.scans import Scans
@@ -117,20 +117,20 @@ class Box:
         if self.scans.taken(report, now):
             self._upkeep.rescanned()
 
-    def receive(self, message: Versions, *, own: bool, now: float) -> None:
-        """Versions that a lane carried; `own`: ours, come back."""
+    def receive(self, message: Versions, *, own: bool, now: float, again: Known = ()) -> None:
+        """Versions that a lane carried; `own`: ours, come back; `again`: as in `Receiving.take`."""
         if not own:
             self.guard.heard(message.entries)
-        self._receiving.take(message, own=own, now=now)
+        self._receiving.take(message, own=own, now=now, again=again)
         paths = [entry.path for entry in message.entries]
         if self.guard.waiting:
             self.reject(self.guard.needed(paths))
         for path in (*self.guard.answered(paths), *filter(self.set_aside.__contains__, paths)):
             self.intake.changed.setdefault(path, ())  # it may be the same by now
 
-    def write(self, chunk_id: bytes, data: bytes | memoryview, *, own: bool) -> bool:
-        """A verified chunk that a lane carried. Whether the box had use for it."""
-        return (self.scratch if own else self.staging).write(chunk_id, data)
+    def write(self, name: bytes, data: bytes | memoryview, *, own: bool, again: bool) -> bool:
+        """A verified chunk that a lane carried, `again` in a repeat. Whether it was of use."""
+        return self.scratch.write(name, data, again) if own else self.staging.write(name, data)
 
     def chunk_length(self, chunk_id: bytes) -> int | None:
         """Bytes of a chunk or list blob that this box can serve, or None."""
@@ -207,6 +207,7 @@ class Box:
         fresh = {path: found.pop(path) for path in paths if path in found}
         self.untold.add(paths)  # of unknown past
         self._carry_out(adopt(self.index, paths, self.capabilities, **self._how()), fresh)
+        self.offers.unsay_lost(paths)  # as recorded on the disk that was here before
         self.set_aside.look(paths)
         self.planning.add(paths)
 
@@ -282,15 +283,13 @@ class Box:
     # -- steps ----------------------------------------------------------------------------------
 
     def _commit(self, now: float) -> bool:
-        """Make versions of what changed. False: there is nothing, or the box is not to be believed
-        just now."""
+        """Make versions of what changed. False: nothing did, or it is not to be believed now."""
         ready = self.intake.ready(COMMIT_PATHS, applying=not self.planning.free)
         found = {path: self.index.local(path) for path in ready}
         if not found:
             return False
         as_found = self.standing.as_known(found)
-        # Asked last: a drive that goes, or another in its place, while its paths are looked at is
-        # noticed here; whoever keeps the box sees it too.
+        # Asked last: a drive that goes meanwhile, or another in its place, is noticed here.
         if still_ours(self.disk, self.setup, self.index) or self._choose(now, sure=True):
             return False
         for path in [path for path in found if self.held.why_not(path) is not None]:
@@ -301,16 +300,16 @@ class Box:
         paths = [path for path in found if not self.intake.waits(path)]
         gone = [path for path in paths if found[path] is None]
         waits = set() if self.setup.mode.receives_only else self.guard.hold(gone, now)
-        for path in waits:
-            self.intake.changed.pop(path)
-        paths = [path for path in paths if path not in waits]
         fresh = {path: self.intake.changed.pop(path) for path in paths}
+        paths = [path for path in paths if path not in waits]
         # What this disk was never seen to hold of the flock may be anything the flock has had.
         unseen = {path for path in paths if self._is_of_unknown_past(path)}
         for judge, some in ((adopt, unseen), (commit_local, set(paths) - unseen)):
             with self.index.transaction():  # so that thousands of reads share one lock
                 operations = judge(self.index, some, self.capabilities, **self._how())
             self._carry_out(operations, fresh)
+        # What only receives records nothing in place of what was to be said and has changed.
+        self.offers.unsay_lost(paths if self.setup.mode.receives_only else unseen)
         self.untold.decided(paths)
         self.set_aside.look(paths)
         self.planning.add(paths)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from flocksy.boxes.content.scratch import Scratch
 from flocksy.boxes.planning import Planning
@@ -10,7 +10,10 @@ from flocksy.index.store import BoxIndex
 from flocksy.sync.content import chunk_id, small_list
 from flocksy.sync.messages import Entry, Versions
 from flocksy.sync.state import state_of
-from flocksy.sync.version import NO_ROOT, Kind, Version
+from flocksy.sync.version import NO_ROOT, Kind, Version, version_id
+
+Known = Container[tuple[str, bytes]]
+"""Versions by path and id."""
 
 UNSURE_SECONDS = 5.0
 """How long a clash waits for the rest of its ancestry before it is believed."""
@@ -29,14 +32,15 @@ class Receiving:
         planning.doubted = self.unsure
         self.unknown: set[str] = set()
 
-    def take(self, message: Versions, *, own: bool, now: float) -> None:
-        """Versions that a lane carried; `own`: ours, come back."""
+    def take(self, message: Versions, *, own: bool, now: float, again: Known = ()) -> None:
+        """Versions that a lane carried; `own`: ours, come back. `again`: those of ours, by path and
+        id, that a burst has brought back which this one repeats: they are nobody's work now."""
         with self._index.transaction():
             by_path: dict[str, list[Entry]] = {}
             for entry in message.entries:
                 by_path.setdefault(entry.path, []).append(entry)
             for path, entries in by_path.items():
-                self._take_path(path, entries, message, own, now)
+                self._take_path(path, entries, message, own, now, again)
 
     def left_over(self, paths: Iterable[str], now: float) -> list[str]:
         """Of paths that an earlier run left behind, those that are to be planned now. Where there
@@ -58,7 +62,13 @@ class Receiving:
                 self._planning.add((path,))
 
     def _take_path(
-        self, path: str, entries: Sequence[Entry], message: Versions, own: bool, now: float
+        self,
+        path: str,
+        entries: Sequence[Entry],
+        message: Versions,
+        own: bool,
+        now: float,
+        again: Known,
     ) -> None:
         """All that it says of a path at once: each join is held against all heads there are."""
         before = self._index.heads_of(path)
@@ -71,7 +81,8 @@ class Receiving:
                 superseded[name] = max(superseded.get(name, NO_ROOT), root)
         moved = self._index.join(path, heads, superseded)
         for entry in entries:
-            self._take_content(entry, own, moved)
+            if not again or (path, version_id(entry.version)) not in again:
+                self._take_content(entry, own, moved)
         if own or not moved:
             if moved:
                 self._planning.add((path,))  # it was taken back when it was on its way already

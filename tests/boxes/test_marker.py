@@ -220,6 +220,17 @@ def test_death_between_index_and_marker(place: Place, first: bool, when: str) ->
     assert place.look().state is MarkerState.OURS
 
 
+def test_death_at_one_place_after_the_other(place: Place) -> None:
+    """As on a disk that fills up: the marker is written, and the index is not told; and the next
+    try does not get as far as the marker."""
+    place.activate()
+    for when in ("end", "write", "write", "end", "write"):
+        place.disk.dies_before = when
+        with suppress(KeyboardInterrupt):
+            place.activate()
+        assert place.look().state is MarkerState.OURS
+
+
 def test_boxes_are_not_nested(tmp_path: Path) -> None:
     outer, inner, beside = tmp_path / "a", tmp_path / "a/b", tmp_path / "ab"
     inner.mkdir(parents=True)

@@ -21,12 +21,17 @@ def flock(tmp_path: Path, spool: Path) -> Iterator[Choosing]:
 
 
 def take_mode(flock: Choosing, lane: int, mode: Mode) -> None:
+    """As `configure`, and all goes on until it rests."""
+    configure(flock, lane, mode)
+    flock.settle()
+
+
+def configure(flock: Choosing, lane: int, mode: Mode) -> None:
     """The node is configured so from its next start on, and a person has said yes to it."""
     flock.how[lane] = (mode, ())
     keeper = flock.nodes[lane].keeper
     keeper.remove("box")
     keeper.add(flock.setup(lane), flock.now, agreed=True)
-    flock.settle()
 
 
 def test_send_only_sends_and_takes_nothing(flock: Choosing) -> None:
@@ -90,6 +95,25 @@ def test_receive_only_tells_nobody_and_keeps_what_was_changed(flock: Choosing) -
     flock.settle_equal()
     assert not flock.box(1).set_aside.changes(10)
     assert any("new" in kept.name for kept in flock.history(1))
+
+
+def test_what_was_not_told_before_only_was_received_and_changes_again(flock: Choosing) -> None:
+    """Nobody can have it any more, and no version takes its place."""
+    flock.write(0, "file", "first")
+    flock.settle_equal()
+    flock.quorum = False
+    flock.write(1, "file", "recorded")
+    flock.run_until(lambda: flock.box(1).index.outgoing_count() == 1, 60)
+    configure(flock, 1, Mode.RECEIVE_ONLY)
+    flock.write(1, "file", "set aside")
+    flock.quorum = True
+    flock.settle()
+    assert flock.path(0, "file").read_text() == "first"
+    assert flock.box(1).set_aside.changes(10) == [Change("file", "changed")]
+    assert flock.box(1).revert(["file"]) == ["file"]
+    flock.settle_equal()
+    assert flock.path(1, "file").read_text() == "first"
+    assert any(kept.read_text() == "set aside" for kept in flock.history(1))
 
 
 def test_a_change_that_the_flock_makes_too_is_none_any_more(flock: Choosing) -> None:

@@ -12,15 +12,15 @@ import pytest
 import zstandard
 
 from flocksy.boxes.content.reader import (
+    LONGEST_PIECE_BYTES,
     SPOOL_BYTES,
-    SPOOL_CHUNK_BYTES,
     ChunkReader,
     Outbound,
     SpoolReader,
     prepared,
 )
 from flocksy.boxes.disk.filesystem import RealDisk
-from flocksy.boxes.scan.chunking import cut
+from flocksy.boxes.scan.chunking import average_size, cut
 from flocksy.errors import FlocksyError
 from flocksy.index.store import BoxIndex
 from flocksy.sync.content import Chunk, build_list, chunk_id
@@ -126,23 +126,33 @@ def test_cover_goes_round_and_is_random(tmp_path: Path) -> None:
     path = tmp_path / "spool"
     spool = SpoolReader(path)
     assert path.stat().st_mode & 0o777 == 0o600
-    turns = SPOOL_BYTES // SPOOL_CHUNK_BYTES
-    seen = [spool.read() for _ in range(turns + 1)]
+    turns = SPOOL_BYTES // LONGEST_PIECE_BYTES
+    seen = [spool.read(1 << 30) for _ in range(turns + 1)]
     assert all(not chunk.compressed for chunk in seen)
-    assert all(chunk.raw_length == SPOOL_CHUNK_BYTES for chunk in seen)
+    assert all(chunk.raw_length == LONGEST_PIECE_BYTES for chunk in seen)
     assert len({chunk.id for chunk in seen}) == turns
-    assert seen[-1] == seen[0]
+    assert seen[-1] == seen[0] and seen[0].id == chunk_id(seen[0].data)
     spool.close()
     again = SpoolReader(path)
-    assert again.read() == seen[0]
+    assert again.read(1 << 30) == seen[0]
     again.close()
     os.truncate(path, 100)
     anew = SpoolReader(path)
-    assert anew.read() != seen[0]
-    path.write_bytes(bytes(SPOOL_BYTES))
-    with pytest.raises(FlocksyError):
-        anew.read()
+    assert anew.read(1 << 30) != seen[0]
+    os.truncate(path, LONGEST_PIECE_BYTES)
+    with pytest.raises(FlocksyError, match="cut off"):
+        anew.read(1 << 30)
     anew.close()
+
+
+@pytest.mark.parametrize("size", [0, 10 << 20, 100 << 20, 500 << 20, 1 << 30])
+def test_cover_is_read_in_pieces_as_long_as_chunks_of_a_file_of_the_size_of_the_burst(
+    tmp_path: Path, size: int
+) -> None:
+    spool = SpoolReader(tmp_path / "spool")
+    lengths = {spool.read(size).raw_length for _ in range(3 * SPOOL_BYTES // (16 << 10))}
+    assert lengths == {min(average_size(size), LONGEST_PIECE_BYTES)}
+    spool.close()
 
 
 def test_a_spool_that_cannot_be_read_is_said(
@@ -155,7 +165,7 @@ def test_a_spool_that_cannot_be_read_is_said(
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr("flocksy.boxes.content.reader.files.read_at", sick)
-    for use in (spool.read, lambda: SpoolReader(path)):
+    for use in (lambda: spool.read(0), lambda: SpoolReader(path)):
         with pytest.raises(FlocksyError, match=rf"{path} cannot be read: Input.*: remove it"):
             use()
     spool.close()

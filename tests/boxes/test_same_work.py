@@ -14,6 +14,7 @@ from flocksy.boxes.apply.placing import Placer
 from flocksy.boxes.box import Box
 from flocksy.boxes.disk.port import Disk
 from flocksy.boxes.once_more import PATHS_AT_ONCE
+from flocksy.boxes.receiving import Known
 from flocksy.boxes.scan.findings import Seen
 from flocksy.boxes.scan.scanner import Scanner, ScanReport, ScanRequest
 from flocksy.sync.content import INLINE_BYTES
@@ -72,6 +73,10 @@ def copy_large(flock: Flock) -> None:
     flock.write(0, "copy", flock.path(0, "large").read_bytes())
 
 
+def make_large(flock: Flock) -> None:
+    flock.write(0, "new", os.urandom(40 * INLINE_BYTES))
+
+
 CHANGES = (
     *(edit, rename, delete, chmod, make_directory, link, delete_many, rename_large),
     copy_large,
@@ -99,6 +104,31 @@ def test_all_journal_it(
     assert not [name for name in os.listdir(flock.path(0, ".flocksy/incoming")) if "own-" in name]
 
 
+@pytest.mark.parametrize("change", [*CHANGES, make_large])
+def test_a_repeat_is_no_more_work_for_its_source_than_for_others(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch, change: Callable[[Flock], None]
+) -> None:
+    """One cell of another's cover is lost: so somebody can have any burst repeated."""
+    begin(flock)
+    written: Counter[str] = Counter()
+    opened = IndexJournal.open
+
+    def counted(self: IndexJournal, entries: Sequence[JournalEntry]) -> None:
+        written[self._index.path.parent.name] += len(entries)
+        opened(self, entries)
+
+    monkeypatch.setattr(IndexJournal, "open", counted)
+    before, losing = len(flock.bursts), iter((True,))
+    flock.lost = lambda sender, taker, _: (
+        len(flock.bursts) == before + 1 and (sender, taker) == (2, 1) and next(losing, False)
+    )
+    change(flock)
+    flock.write(0, "so that it takes a burst", os.urandom(40 * INLINE_BYTES))
+    flock.settle_equal()
+    assert flock.bursts[before + 1].repeat
+    assert max(written.values()) <= min(written.values()) + 1, written
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_all_look_at_it_once_more(
     flock: Flock, monkeypatch: pytest.MonkeyPatch, change: Callable[[Flock], None]
@@ -114,10 +144,10 @@ def test_all_look_at_it_once_more(
             looked_at[asked.root].update(asked.paths or ())
         request(self, asked)
 
-    def received(self: Box, message: Versions, *, own: bool, now: float) -> None:
+    def received(self: Box, message: Versions, *, own: bool, now: float, again: Known = ()) -> None:
         nonlocal has_come_back
         has_come_back = has_come_back or (own and bool(message.entries))
-        receive(self, message, own=own, now=now)
+        receive(self, message, own=own, now=now, again=again)
 
     monkeypatch.setattr(Scanner, "request", requested)
     monkeypatch.setattr(Box, "receive", received)
@@ -231,9 +261,9 @@ def test_no_slot_takes_much_longer_than_cover(
     sizes: list[int] = []
     receive = Box.receive
 
-    def received(self: Box, message: Versions, *, own: bool, now: float) -> None:
+    def received(self: Box, message: Versions, *, own: bool, now: float, again: Known = ()) -> None:
         sizes.append(len(message.entries))
-        receive(self, message, own=own, now=now)
+        receive(self, message, own=own, now=now, again=again)
 
     monkeypatch.setattr(Box, "receive", received)
     for number in range(5 * MANY):

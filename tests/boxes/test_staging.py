@@ -355,11 +355,28 @@ def test_scratch_stages_what_was_carried_for_others(bench: Bench) -> None:
     with pytest.raises(HostileInput):
         scratch.write(chunk_id(data), data[1:])
     scratch.release(staged.path, staged.root)
+    assert not scratch.write(chunk_id(data), data, again=True), "the others have it"
     assert bench.temporaries() == []
 
 
+def test_no_more_is_rehearsed_at_once_than_a_plan_has(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scratch_module, "REHEARSED_AT_ONCE", 3)
+    monkeypatch.setattr(scratch_module, "CHANGES_AT_ONCE", 2)
+    scratch = bench.scratch()
+    for number in range(7):
+        scratch.change(f"p{number}")
+    parts = []
+    while scratch.gathers or scratch.roots():
+        parts.append(scratch.complete())
+        for staged in parts[-1]:
+            scratch.release(staged.path, staged.root)
+    assert [len(part) for part in parts if part] == [3, 3, 1]
+
+
 def test_scratch_makes_room_for_the_new(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scratch_module, "MAX_SCRATCH_CONTENTS", 3)
+    monkeypatch.setattr(scratch_module, "MAX_CONTENTS", 3)
     scratch = bench.scratch()
     for number in range(5):
         scratch.inline(f"p{number}", small_list(b"x").root, b"x")

@@ -107,6 +107,24 @@ def test_a_large_one_while_its_deletion_waits(
         assert flock.path(0, "folder/7").read_text() == "old 7"
 
 
+@pytest.mark.parametrize("large", [False, True])
+def test_what_a_lost_disk_had_and_nobody_was_told(flock: Guarded, *, large: bool) -> None:
+    """Another disk in its place: what the others have comes, and no version of what is gone."""
+    flock.write(0, "folder/new", bytes(200_000) if large else "new")
+    box = flock.box(0)
+    flock.run_until(lambda: box.index.outgoing_count() == COUNT + 1, 60)
+    flock.stop(0)
+    shutil.rmtree(flock.path(0, ""))
+    flock.path(0, "").mkdir()
+    flock.restart(0)
+    flock.nodes[0].keeper.adopt("box", flock.now)
+    flock.quorum = True
+    flock.settle_equal()
+    assert flock.path(0, "folder/7").read_text() == "old 7"
+    assert not flock.path(1, "folder/new").exists()
+    assert not any(flock.box(lane).problems for lane in range(3))
+
+
 def test_one_that_was_in_a_cell_already_when_it_was_taken_back(flock: Guarded) -> None:
     """The others have it then, and so has this node as soon as the cell has come back to it."""
     flock.box(0).offers.release()

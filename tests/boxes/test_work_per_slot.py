@@ -25,6 +25,7 @@ from flocksy.boxes.scan.chunking import cut
 from flocksy.errors import FlocksyError
 from flocksy.seam.report import AgreedBurst
 from flocksy.sync.content import chunk_id
+from flocksy.testing import lockstep
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 
 __all__ = ["flock", "spool"]
@@ -121,7 +122,16 @@ def test_what_is_in_it_changes_no_call(flock: Flock, monkeypatch: pytest.MonkeyP
     assert "compress" not in zeros.calls and zeros.calls["read_at"] > FILES
 
 
-def test_cover_takes_what_content_takes(flock: Flock, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("cell", [lockstep.BURST_CELL, 65_536])
+def test_cover_takes_what_content_takes(
+    tmp_path: Path, spool: Path, monkeypatch: pytest.MonkeyPatch, cell: int
+) -> None:
+    monkeypatch.setattr(lockstep, "BURST_CELL", cell)
+    with Flock(tmp_path, spool) as flock:
+        compare(flock, monkeypatch)
+
+
+def compare(flock: Flock, monkeypatch: pytest.MonkeyPatch) -> None:
     content = random.Random(1).randbytes(SLOTS * flock.nodes[0].seam.burst_payload)
     flock.write(0, "large", content)
     flock.settle_equal()

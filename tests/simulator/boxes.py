@@ -68,8 +68,8 @@ class Spool:
         assert made is not None
         self._chunk: Outbound = made
 
-    def read(self) -> Outbound:
-        """The next chunk of cover."""
+    def read(self, _: int) -> Outbound:
+        """The next piece of cover."""
         return self._chunk
 
 

@@ -1,7 +1,8 @@
 """Chunks on their way out: read and verified; compressed for heartbeats, where it helps.
 
-`ChunkReader` reads real chunks, `SpoolReader` chunks of a local spool file, both through `prepared`
-and so at the same cost: cover and content fill a ring with the same work (design 4.3, rule 5).
+`ChunkReader` reads real chunks, `SpoolReader` pieces of a local spool file that are as long as the
+chunks of one file of the burst's size, and hashes them as well: cover and content fill a ring with
+the same work but for the look-up (design 4.3, rule 5).
 Nothing is compressed for a burst: how long that takes depends on the content (0.01 ms for a slot of
 random bytes, 0.5 ms for one of prose), and a burst has its length before it begins, so it would
 save nothing.
@@ -18,6 +19,7 @@ from zstandard import ZstdCompressor
 from flocksy.boxes.content.here import Here
 from flocksy.boxes.disk.handles import Handles
 from flocksy.boxes.disk.port import Disk
+from flocksy.boxes.scan.chunking import average_size
 from flocksy.errors import FlocksyError
 from flocksy.index.contents import Contents
 from flocksy.index.journal import HISTORY
@@ -33,8 +35,8 @@ OPEN_FILES = 8
 """Read from in turn: more than the files that one burst reads at the same time."""
 SPOOL_BYTES = 32 << 20
 """Read round and round; larger than the processor's caches, so that it costs what files cost."""
-SPOOL_CHUNK_BYTES = 256 << 10
-"""As long as the chunks of a file of some hundred megabytes."""
+LONGEST_PIECE_BYTES = 256 << 10
+"""Of cover; a divisor of the file."""
 
 _compressor = ZstdCompressor(level=COMPRESSION_LEVEL, write_content_size=True)
 
@@ -120,37 +122,40 @@ class SpoolReader:
         except OSError as error:
             raise FlocksyError(f"cannot make the spool file {path}: {error.strerror}") from error
         self._path = path
-        count = SPOOL_BYTES // SPOOL_CHUNK_BYTES
+        self._at = 0
         try:
-            # Named beforehand as a real chunk is, so that a read hashes once, as a real one does.
-            self._names = [chunk_id(self._data(number)) for number in range(count)]
+            self._data(LONGEST_PIECE_BYTES)
         except BaseException:
             self.close()
             raise
-        self._next = 0
 
-    def read(self) -> Outbound:
-        """The next chunk of cover. Raises `FlocksyError` when somebody spoiled the file, or the
-        disk does not give it back."""
-        number, self._next = self._next, (self._next + 1) % len(self._names)
-        chunk = prepared(self._names[number], self._data(number))
-        if chunk is None:
-            raise FlocksyError("the spool file was changed by somebody: start the node again")
-        return chunk
+    def read(self, burst_bytes: int) -> Outbound:
+        """The next piece of cover for a burst of that size. Raises `FlocksyError` when somebody
+        spoiled the file, or the disk does not give it back."""
+        length = min(average_size(burst_bytes), LONGEST_PIECE_BYTES)
+        if self._at + length > SPOOL_BYTES:
+            self._at = 0
+        data = self._data(length)
+        self._at += length
+        return Outbound(chunk_id(data), length, False, data)
 
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._descriptor)
 
-    def _data(self, number: int) -> bytes:
-        at = number * SPOOL_CHUNK_BYTES
+    def _data(self, length: int) -> bytes:
         try:
-            return files.read_at(self._descriptor, SPOOL_CHUNK_BYTES, at)
+            data = files.read_at(self._descriptor, length, self._at)
         except OSError as error:
             raise FlocksyError(
                 f"the spool file {self._path} cannot be read: {error.strerror}: remove it and start"
                 " the node again, which makes another"
             ) from error
+        if len(data) < length:
+            raise FlocksyError(
+                f"the spool file {self._path} was cut off by somebody: start the node again"
+            )
+        return data
 
 
 def _open_spool(path: Path) -> int:
@@ -171,8 +176,8 @@ def _open_spool(path: Path) -> int:
         0o600,
     )
     try:
-        for at in range(0, SPOOL_BYTES, SPOOL_CHUNK_BYTES):
-            files.write_at(making, os.urandom(SPOOL_CHUNK_BYTES), at)
+        for at in range(0, SPOOL_BYTES, LONGEST_PIECE_BYTES):
+            files.write_at(making, os.urandom(LONGEST_PIECE_BYTES), at)
     finally:
         os.close(making)
     unfinished.replace(path)

@@ -41,7 +41,7 @@ class Rehearsal:
             complete = self._scratch.complete() if free else []
             self._rehearsed(self._scratch.take_known())
             if not complete:
-                return None
+                return 0.0 if free and self._scratch.gathers else None
             self._steps = self._applier.rehearse([one.name for one in complete])
             self._contents = complete
             self.again_at = now

@@ -14,14 +14,17 @@ from collections.abc import Container
 from itertools import islice
 
 from flocksy.boxes.content.incoming import Incoming, Staged
-from flocksy.boxes.content.staging import Staging
+from flocksy.boxes.content.staging import MAX_CONTENTS, Staging
 from flocksy.boxes.disk.port import Disk
 from flocksy.errors import HostileInput
 from flocksy.index.contents import Contents
 from flocksy.sync.content import chunk_id, root_of, small_list
 
-MAX_SCRATCH_CONTENTS = 10_000
-"""The oldest makes room. More than one burst carries."""
+MAX_CHANGES = MAX_CONTENTS
+"""Without content, waiting for their turn; a receiver has no fewer."""
+
+REHEARSED_AT_ONCE = 5_000
+"""As many as a plan has: after each all is flushed."""
 
 CHANGES_AT_ONCE = 500
 """Empty files made in one go: some ten milliseconds."""
@@ -47,10 +50,11 @@ class Scratch(Staging):
         self._known: dict[str, None] = {}
         self.sweep()
 
-    def write(self, name: bytes, data: bytes | memoryview) -> bool:
+    def write(self, name: bytes, data: bytes | memoryview, again: bool = False) -> bool:
         """As for what others send. What is not expected was carried because somebody asked for it:
-        a content by itself, so that whoever answers does the work of those who asked."""
-        if name in self._wanted:
+        a content by itself, so that whoever answers does the work of those who asked. Or else a
+        burst says it `again` that had come back: others have it, too."""
+        if name in self._wanted or again:
             return super().write(name, data)
         if chunk_id(data) != name and root_of(data) != name:
             raise HostileInput("content that is not what its id says")
@@ -66,7 +70,7 @@ class Scratch(Staging):
 
     def change(self, path: str) -> None:
         """A change of ours has come back that brings no content, but work to all others."""
-        if len(self._changes) < MAX_SCRATCH_CONTENTS:
+        if len(self._changes) < MAX_CHANGES:
             self._changes[path] = None
 
     def complete(self) -> list[Staged]:
@@ -75,7 +79,16 @@ class Scratch(Staging):
         for path in list(islice(self._changes, CHANGES_AT_ONCE)):
             del self._changes[path]
             self.inline(f"{_NO_CONTENT}{path}", _NOTHING, b"")
-        return super().complete()
+        if self.gathers:
+            return []
+        done = super().complete()
+        self._fresh = done[REHEARSED_AT_ONCE:]
+        return done[:REHEARSED_AT_ONCE]
+
+    @property
+    def gathers(self) -> bool:
+        """Whether more is made for the next `complete` than one call bears."""
+        return bool(self._changes) and len(self._fresh) < REHEARSED_AT_ONCE
 
     def take_known(self) -> list[str]:
         """Paths, said once each, of which nothing came, since the others have their content."""
@@ -121,5 +134,5 @@ class Scratch(Staging):
             self.release(*incoming.key)  # the file is another one by now
 
     def _make_room(self) -> None:
-        if len(self._incoming) >= MAX_SCRATCH_CONTENTS:
+        if len(self._incoming) >= MAX_CONTENTS:
             self.release(*next(iter(self._incoming)))

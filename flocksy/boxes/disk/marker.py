@@ -183,14 +183,19 @@ def activate(
     user's word (`adopt`: a new secret, whatever was there).
 
     The index learns first which nonce is about to be written and last that it was: a crash in
-    between leaves either nonce in the marker, and both are known. Raises `OSError`.
+    between leaves either nonce in the marker, and both are known, also when the next try gets no
+    further than to the index. Raises `OSError`.
     """
     secret = memory.remembered("secret")
     if secret is None or adopt:
         secret = random(SECRET_BYTES)
     nonce = random(NONCE_BYTES)
+    written = memory.remembered("pending")
+    found = None if written is None or adopt else _read(disk, ".")
     with memory.transaction(durable=True):
         memory.remember("secret", secret)
+        if found is not None and found.nonce == written:
+            memory.remember("nonce", written)
         memory.remember("pending", nonce)
     _write(disk, Marker(box_id, secret, nonce))
     with memory.transaction(durable=True):

@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flocksy.boxes.box import Box
-from flocksy.sync.version import Buffer
+from flocksy.sync.messages import Versions
+from flocksy.sync.version import Buffer, version_id
+
+Back = bytes | tuple[bytes, str, bytes]
+"""A chunk by its id, or a record by box, path and id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +26,11 @@ class Record:
 
 class Carried:
     """What one burst said, so that its repeat can say it again, and what of that has not come back
-    in our own lane: a ring that ran empty leaves cover in place of slots that came too late."""
+    in our own lane: a ring that ran empty leaves cover in place of slots that came too late. Nor is
+    it work again what a burst brings back that the one had, which this one `repeats`: to all others
+    it is none."""
 
-    def __init__(self) -> None:
+    def __init__(self, repeats: Carried | None = None) -> None:
         self.own = False
         """Changes of our own were among it."""
         self.records: list[Record] = []
@@ -32,6 +38,8 @@ class Carried:
         self.controls: list[Sequence[Buffer]] = []
         self._records: dict[tuple[bytes, str], Box] = {}
         self._chunks: dict[bytes, Box] = {}
+        self._before: set[Back] = repeats._back if repeats is not None else set()
+        self._back: set[Back] = set()
 
     def add_record(self, record: Record) -> None:
         """The record of a path was put into a slot, the beginning at least."""
@@ -43,13 +51,19 @@ class Carried:
         self.chunks.append((box, chunk_id))
         self._chunks[chunk_id] = box
 
-    def record_back(self, tag: bytes, path: str) -> None:
-        """Our own lane carried it."""
-        self._records.pop((tag, path), None)
+    def records_back(self, message: Versions) -> set[tuple[str, bytes]]:
+        """Our own lane carried them. The paths and ids of those that it had carried before."""
+        back = {(entry.path, version_id(entry.version)) for entry in message.entries}
+        for path, name in back:
+            self._records.pop((message.box, path), None)
+            self._back.add((message.box, path, name))
+        return {(path, name) for path, name in back if (message.box, path, name) in self._before}
 
-    def chunk_back(self, chunk_id: bytes) -> None:
-        """Our own lane carried it."""
+    def chunk_back(self, chunk_id: bytes) -> bool:
+        """Our own lane carried it. Whether it had carried it before."""
         self._chunks.pop(chunk_id, None)
+        self._back.add(chunk_id)
+        return chunk_id in self._before
 
     def lost_records(self) -> list[tuple[Box, str]]:
         """What no cell took with it, once the burst is over and the own lane is drained."""

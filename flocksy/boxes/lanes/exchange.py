@@ -335,9 +335,8 @@ class Exchange:
         own = lane == self._seam.own_lane
         said = self._unchecked if self._feed is None else self._feed.carried
         if isinstance(message, Content):
-            if own and said is not None:
-                said.chunk_back(message.chunk_id)
-            self._content(message, own)
+            again = own and said is not None and said.chunk_back(message.chunk_id)
+            self._content(message, own, again)
             return
         if isinstance(message, Address):
             if self.addresses is not None and self.addresses.heard(lane, message, self._now):
@@ -348,22 +347,20 @@ class Exchange:
             return
         with self._open(box):
             if isinstance(message, Versions):
-                box.receive(message, own=own, now=self._now)
+                known = said.records_back(message) if own and said is not None else ()
+                box.receive(message, own=own, now=self._now, again=known)
                 self._known.pop(message.box, None)
                 if not own:
                     self.repair.arrived(box, message.entries)
-                elif said is not None:
-                    for entry in message.entries:
-                        said.record_back(message.box, entry.path)
             elif not own:
                 self.repair.heard(box, lane, message, self._report.view)
 
-    def _content(self, message: Content, own: bool) -> None:
+    def _content(self, message: Content, own: bool, again: bool) -> None:
         data = self._unpacker.unpack(message)
         for box in list(self.boxes.values()):
             with self._open(box):
                 try:
-                    box.write(message.chunk_id, data, own=own)
+                    box.write(message.chunk_id, data, own=own, again=again)
                 except OSError as error:
                     self._problem(f"box {box.setup.name}: {error.strerror or error}: content waits")
 

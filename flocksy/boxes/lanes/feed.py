@@ -84,7 +84,7 @@ class Feed:
         """`boxes`: those whose own changes may be told. `again`: what the burst before carried, if
         this one repeats it. `failed` has to `forget` what is left to be said of the box."""
         self.burst = burst
-        self.carried = Carried()
+        self.carried = Carried(again)
         self._boxes = boxes
         self._controls = controls
         self._answers = answers
@@ -174,7 +174,7 @@ class Feed:
         region = StreamWriter.cover(slot)
         while len(region):
             if self._cover_at >= len(self._cover):
-                self._cover, self._cover_at = self._spool.read().data, 0
+                self._cover, self._cover_at = self._spool.read(self._whole_bytes).data, 0
             count = min(len(region), len(self._cover) - self._cover_at)
             region[:count] = self._cover[self._cover_at : self._cover_at + count]
             self._cover_at += count
