@@ -376,7 +376,7 @@ def test_no_more_is_rehearsed_at_once_than_a_plan_has(
 
 
 def test_scratch_makes_room_for_the_new(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scratch_module, "MAX_CONTENTS", 3)
+    monkeypatch.setattr(scratch_module, "MAX_SCRATCH_CONTENTS", 3)
     scratch = bench.scratch()
     for number in range(5):
         scratch.inline(f"p{number}", small_list(b"x").root, b"x")

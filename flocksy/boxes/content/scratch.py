@@ -20,8 +20,9 @@ from flocksy.errors import HostileInput
 from flocksy.index.contents import Contents
 from flocksy.sync.content import chunk_id, root_of, small_list
 
-MAX_CHANGES = MAX_CONTENTS
-"""Without content, waiting for their turn; a receiver has no fewer."""
+MAX_SCRATCH_CONTENTS = 50_000
+"""The oldest makes room. About 1 KiB of memory each, beside what a source has to remember anyway:
+with as many as a receiver may have, the box process of 100,000 files takes more than 200 MiB."""
 
 REHEARSED_AT_ONCE = 5_000
 """As many as a plan has: after each all is flushed."""
@@ -70,7 +71,7 @@ class Scratch(Staging):
 
     def change(self, path: str) -> None:
         """A change of ours has come back that brings no content, but work to all others."""
-        if len(self._changes) < MAX_CHANGES:
+        if len(self._changes) < MAX_CONTENTS:
             self._changes[path] = None
 
     def complete(self) -> list[Staged]:
@@ -134,5 +135,5 @@ class Scratch(Staging):
             self.release(*incoming.key)  # the file is another one by now
 
     def _make_room(self) -> None:
-        if len(self._incoming) >= MAX_CONTENTS:
+        if len(self._incoming) >= MAX_SCRATCH_CONTENTS:
             self.release(*next(iter(self._incoming)))
