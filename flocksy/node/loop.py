@@ -58,7 +58,10 @@ class Loop:
 
     def signalled(self) -> list[signal.Signals]:
         """Signals that came since the last call, each once: Ctrl-Z twice is no second stop."""
-        caught, self._signalled = dict.fromkeys(self._signalled), []
+        caught: dict[signal.Signals, None] = {}
+        # One by one: another may come between any two steps here.
+        while self._signalled:
+            caught[self._signalled.pop(0)] = None
         return list(caught)
 
     def wait(self, timeout_s: float) -> None:
