@@ -16,7 +16,7 @@ from flocksy.errors import FlocksyError, failed_disk
 from flocksy.node.choosing import Choosing, told
 from flocksy.node.configured import Configured
 from flocksy.node.reports import Reporter
-from flocksy.node.undo import Undo
+from flocksy.node.undo import REMEDY, Undo
 from flocksy.status.control import Answer, Arguments, Pending
 from flocksy.status.model import BoxState
 from flocksy.status.render import boxes_lines, status_text
@@ -84,11 +84,12 @@ class Commands:
         undo_again = self._undo.turn(now)
         return now + LOOK_SECONDS if self._waits else undo_again
 
-    def close(self) -> None:
-        """The node stops: nothing more to wait for."""
-        self._undo.close()
+    def close(self, *, joins_anew: bool) -> None:
+        """The node stops, or `joins_anew`: nothing is waited for any longer."""
+        why = f"the node joins the flock anew: {REMEDY}" if joins_anew else "the node stops"
+        self._undo.close(why)
         for wait in self._waits:
-            wait.pending.fail("the node stops")
+            wait.pending.fail(why)
         self._waits.clear()
 
     def _look(self, wait: _Wait, now: float) -> bool:

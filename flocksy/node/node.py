@@ -105,7 +105,7 @@ class Node:
         self._control = Control(settings.state_dir, self._commands.handle, self._problem)
         server = self._control.server
         started.callback(server.close)
-        started.callback(self._commands.close)  # while who waits can still be told
+        started.callback(self._end_waits)  # while who waits can still be told
         self._loop.watch(seam, self._wire_moved)
         self._loop.watch(self._scanner, self._scanned)
         self._loop.watch(server, server.on_readable)
@@ -165,6 +165,9 @@ class Node:
             log.info("%s", words)
             self._leave_by = self._loop.now() + LEAVE_SECONDS
             self._exchange.leaving = True
+
+    def _end_waits(self) -> None:
+        self._commands.close(joins_anew=self.successor is not None)
 
     def _end_if_told(self) -> None:
         if not set(_ENDING).isdisjoint(self._loop.signalled()):

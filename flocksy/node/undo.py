@@ -73,10 +73,10 @@ class Undo:
                 self._jobs.remove(job)
         return now + LOOK_SECONDS if self._jobs else None
 
-    def close(self) -> None:
-        """The node stops."""
+    def close(self, why: str) -> None:
+        """Restore no more. `why`: what becomes of the node."""
         for job in self._jobs:
-            job.pending.fail("the node stops; what has not been restored is as it was")
+            job.pending.fail(f"{why}; what has not been restored is as it was")
         self._jobs.clear()
 
     # -- looking --------------------------------------------------------------------------------

@@ -157,25 +157,39 @@ def test_waiting_has_an_end(rig: Rig) -> None:
     assert "rescanning shared" in command(one, "rescan")
 
 
-def test_who_waits_is_told_that_the_node_stops(rig: Rig) -> None:
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        ("reload", "the node joins the flock anew: ask again in a moment"),
+        ("version", "the node stops"),
+    ],
+)
+def test_who_waits_is_told_what_becomes_of_the_node(rig: Rig, last: str, words: str) -> None:
     node = rig.nodes[2]
-    away = rig.root / "the disk is away"
-    node.box.rename(away)
+    config = node.config.read_text()
+    marker = node.box / ".flocksy/marker"
+    away = marker.rename(marker.with_name("away"))
     wait_until(lambda: box_status(node)["state"] == "paused", "it is waited for", SOON)
+    if last == "reload":
+        node.config.write_text(f"{config}\nannounce_delay = 0.3\n")
     with (
         local_socket.connect(node.control_socket(), SOON) as client,
         client.makefile("rw") as lines,
     ):
-        for number, asked in enumerate(("wait", "version")):
+        for number, asked in enumerate(("wait", last)):
             line = {"v": CONTROL_VERSION, "id": number, "command": asked, "arguments": {}}
             lines.write(json.dumps(line) + "\n")
         lines.flush()
-        assert json.loads(lines.readline())["id"] == 1, "the wait has been taken"
-        assert rig.stop(node) == 0
+        taken = json.loads(lines.readline())
+        assert taken["id"] == 1 and "error" not in taken, taken
+        if last != "reload":
+            assert rig.stop(node) == 0
         told = json.loads(lines.readline())
-    assert (told["id"], told["error"]) == (0, "the node stops")
-    away.rename(node.box)
-    rig.start(node)
+    assert (told["id"], told["error"]) == (0, words)
+    away.rename(marker)
+    node.config.write_text(config)
+    if last != "reload":
+        rig.start(node)
     rig.wait_for_view()
     rig.wait_in_sync()
 

@@ -70,3 +70,14 @@ def test_what_fails_during_a_restore_ends_that_restore_alone(
     flock.run_until(lambda: flock.kept(1).box is not None)
     flock.settle_equal()
     assert flock.tree(1) == set(), "nothing was changed"
+
+
+def test_a_restore_ends_with_what_becomes_of_the_node() -> None:
+    exchange = cast(Exchange, SimpleNamespace())
+    keeper = Keeper(exchange, cast(Scanner, None), lambda: 0, lambda: None)
+    undo, pending, told = Undo(exchange, keeper, float, 3), Pending(), list[bytes]()
+    pending._bind(1, told.append)
+    job = _Job(pending, "box", cast(Box, None), cast(Restoring, None), [])
+    undo._jobs.append(job)
+    undo.close("the node stops")
+    assert b"the node stops; what has not been restored is as it was" in told[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,15 +27,20 @@ __all__ = ["flock", "spool"]
 ROUNDS = 100
 
 
+def commands_of(flock: Flock, place: Place) -> Commands:
+    """Those of the first node."""
+    node, settings = flock.nodes[0], load(place.write(PLAIN))
+    reporter = Reporter(settings, node.exchange, node.keeper)
+    configured = SimpleNamespace(settings=settings, keeper=node.keeper, now=lambda: flock.now)
+    return Commands(cast(Configured, configured), node.exchange, reporter, lambda: "")
+
+
 def waited(
     flock: Flock, place: Place, box: str | None = None, meanwhile: Callable[[], object] = int
 ) -> str:
     """The line that ends a wait on the first node, or "" where none does; something happens
     `meanwhile`."""
-    node, settings = flock.nodes[0], load(place.write(PLAIN))
-    reporter = Reporter(settings, node.exchange, node.keeper)
-    configured = SimpleNamespace(settings=settings, keeper=node.keeper, now=lambda: flock.now)
-    commands = Commands(cast(Configured, configured), node.exchange, reporter, lambda: "")
+    commands = commands_of(flock, place)
     pending, said = commands.handle("wait", {"box": box, "timeout": None}), list[bytes]()
     assert isinstance(pending, Pending)
     pending._bind(1, said.append)
@@ -99,3 +105,22 @@ def test_below_quorum_it_waits_though_nobody_names_the_box(flock: Flock, place: 
     assert (status.state, status.reason, status.lacking) == (BoxState.WAITING, "", 0)
     flock.quorum = True
     assert '{"text":"in sync"}' in waited(flock, place)
+
+
+@pytest.mark.parametrize(
+    ("joins_anew", "words"),
+    [
+        (False, "the node stops"),
+        (True, "the node joins the flock anew: ask again in a moment"),
+    ],
+)
+def test_it_ends_with_what_becomes_of_the_node(
+    flock: Flock, place: Place, words: str, *, joins_anew: bool
+) -> None:
+    commands, said = commands_of(flock, place), list[bytes]()
+    pending = commands.handle("wait", {"box": None, "timeout": None})
+    assert isinstance(pending, Pending)
+    pending._bind(1, said.append)
+    commands.close(joins_anew=joins_anew)
+    (line,) = said
+    assert json.loads(line)["error"] == words
