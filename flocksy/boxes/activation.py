@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -159,10 +159,7 @@ def open_box(
             raise
     except OSError as error:
         disk.close()
-        raise BoxPausedError(
-            f"box {setup.name}: {setup.path} cannot be used: {error.strerror or error}; "
-            "it goes on by itself when that is mended"
-        ) from error
+        raise _unusable(setup, setup.path, error) from error
     except BaseException:
         disk.close()
         raise
@@ -221,13 +218,32 @@ def _open_index(
 ) -> BoxIndex:
     path = Path(setup.index_path)
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return BoxIndex.open(path, now_ms)
+        with _blaming_index(setup):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return BoxIndex.open(path, now_ms)
     except IndexDamaged as error:
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-        aside = renew(path, stamp, _known_without_index(setup, disk))
+        known = _known_without_index(setup, disk)
+        with _blaming_index(setup):
+            aside = renew(path, stamp, known)
         words.append(f"box {setup.name}: {error}; it was set aside as {aside}, and is made anew")
         return BoxIndex.open(path, now_ms)
+
+
+@contextmanager
+def _blaming_index(setup: BoxSetup) -> Iterator[None]:
+    """The index is on another disk than the box, as a rule."""
+    try:
+        yield
+    except OSError as error:
+        raise _unusable(setup, f"its index {setup.index_path}", error) from error
+
+
+def _unusable(setup: BoxSetup, what: str, error: OSError) -> BoxPausedError:
+    return BoxPausedError(
+        f"box {setup.name}: {what} cannot be used: {error.strerror or error}; "
+        "it goes on by itself when that is mended"
+    )
 
 
 def _known_without_index(setup: BoxSetup, disk: Disk) -> dict[str, bytes]:

@@ -8,9 +8,14 @@ from pathlib import Path
 from flocksy.boxes.activation import forget_past
 from flocksy.boxes.setup import BoxSetup, Mode
 from flocksy.config.settings import BoxSettings, NodeSettings, Symlinks
-from flocksy.errors import FlocksyError
+from flocksy.errors import FlocksyError, IndexDamaged
 
 log = logging.getLogger("flocksy.box")
+
+_NOT_NOTED = (
+    "that its box is kept no more is noted at the next start; if it is added again before, what is"
+    " missing from its folder then counts as deleted"
+)
 
 
 def setup_of(box: BoxSettings, state_dir: str, private: tuple[str, ...]) -> BoxSetup:
@@ -43,8 +48,10 @@ def forget_removed(settings: NodeSettings) -> None:
         if path not in configured:
             try:
                 forget_past(path)
+            except IndexDamaged as error:
+                log.warning("%s: %s when its box is added again", path, error)
             except FlocksyError as error:
-                log.warning("%s: %s; it is made anew when its box is added again", path, error)
+                log.warning("%s: %s; %s", path, error, _NOT_NOTED)
 
 
 def _index_of(box: BoxSettings, state_dir: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -172,3 +173,23 @@ def test_a_look_that_began_before_says_nothing_of_the_new_one(
         known.children("folder")
     known.close()
     assert damage_note(path).exists() is not renewed
+
+
+def in_a_file(setup: BoxSetup) -> BoxSetup:
+    return replace(setup, index_path=f"{setup.path}/file/box.sqlite")
+
+
+def in_the_way(setup: BoxSetup) -> BoxSetup:
+    """Of the new one, before it takes its place."""
+    Path(f"{setup.index_path}.new").mkdir()
+    return setup
+
+
+@pytest.mark.parametrize("spoil", [in_a_file, in_the_way])
+def test_a_disk_that_takes_no_index_is_not_taken_for_that_of_the_box(
+    setup: BoxSetup, spoil: Callable[[BoxSetup], BoxSetup]
+) -> None:
+    spoilt = spoil(setup)
+    words = f"box box: its index {spoilt.index_path} cannot be used: "
+    with pytest.raises(BoxPausedError, match=re.escape(words)):
+        opened(spoilt)
