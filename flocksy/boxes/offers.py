@@ -181,8 +181,11 @@ class Offers:
         """All heads of `path` that lanes have carried, for a member that asked; with the first, all
         they superseded. Only part of that was in lanes (`PUSH_ANCESTRY`), but all of it is past:
         unless a head here is in no lane yet. What that one superseded would show that there is
-        one."""
-        return self._carried(path, (), MAX_ANCESTRY)
+        one.
+
+        Of a past that is longer than an answer, what somebody has told as a head still comes first:
+        it may be the oldest of all, and else would stay a head there for ever."""
+        return self._carried(path, self._index.outdated(path), MAX_ANCESTRY)
 
     def is_all_of(self, path: str, entries: Sequence[Entry]) -> bool:
         """Whether what a lane has carried of `path` is no less than `answer` would say. A past that

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from flocksy.index.database import Database
 from flocksy.index.items import LaneItems
+from flocksy.index.outdated import Outdated
 from flocksy.index.past import Past
 from flocksy.index.paths import Paths
 from flocksy.index.recent import MAX_KEPT, Recent
@@ -112,6 +113,7 @@ class FlockTree:
         self._past = past
         self._now_ms = now_ms
         self._recent = Recent(database, self._read_heads)
+        self.outdated = Outdated()
 
     def state(self, path: str, which: int) -> PathState | None:
         """The path's state, FLOCK's or LANE's; None when there is none."""
@@ -198,6 +200,8 @@ class FlockTree:
             for name in left:
                 seen[name] |= place
         after = {name: _Head(kinds[name], places) for name, places in seen.items()}
+        if which & LANE and (late := [name for name in heads if not seen[name] & LANE]):
+            self.outdated.note(path, late)
         self._store(path, number, before, after, heads)
         return before, after
 

@@ -253,6 +253,11 @@ class BoxIndex:
         """The flock state without what is still outgoing: what may answer a peer."""
         return self._flock.state(path, LANE)
 
+    def outdated(self, path: str) -> Sequence[bytes]:
+        """Heads of the path that somebody has told, and that are superseded here: of late, not all
+        there ever were."""
+        return self._flock.outdated.of(path)
+
     def is_shown(self, root: bytes) -> bool:
         """Whether anything on this disk has this content, which is not empty."""
         row = self._database.row(

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from flocksy.boxes import offers
 from flocksy.boxes.apply.age import DAY_MS, MOST_AWAY_MS, SELDOM_MS
 from flocksy.boxes.apply.history import RETENTION_DAYS
 from flocksy.boxes.upkeep import PRUNE_SECONDS
+from flocksy.sync import state
+from flocksy.sync.state import PUSH_ANCESTRY
 from tests.boxes.flock_of_boxes import Flock, spool
 from tests.boxes.test_lockstep import copies, noise
 from tests.boxes.test_upkeep import flock
@@ -156,3 +159,24 @@ def test_a_whole_machine_that_is_put_back(flock: Flock, *, edits: bool) -> None:
     assert flock.path(1, "new").read_bytes() == noise(40_000, 2)
     both = {flock.path(1, name).read_text() for name in ("edited", copy)}
     assert both == {"newly edited", "edited since as well"}
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_who_was_away_for_more_versions_than_an_answer_tells(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch, *, deleted: bool
+) -> None:
+    """What it has is the oldest of all: the youngest that are told say nothing of it."""
+    for module in (offers, state):
+        monkeypatch.setattr(module, "MAX_ANCESTRY", PUSH_ANCESTRY + 2)
+    flock.write(0, "edited", "long ago")
+    flock.settle_equal()
+    flock.stop(2)
+    for number in range(PUSH_ANCESTRY + 5):
+        flock.write(number % 2, "edited", f"edit {number}")
+        flock.settle()
+    if deleted:
+        flock.path(0, "edited").unlink()
+    flock.settle_equal()
+    flock.restart(2)
+    flock.settle_equal()
+    assert flock.tree(2) == (set() if deleted else {"edited"})
