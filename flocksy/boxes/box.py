@@ -274,11 +274,10 @@ class Box:
 
     def close(self) -> None:
         """Finish what is being applied, and close everything, whatever of that raises."""
+        last = (self._opened.close, self._rehearsal.finish, self.planning.finish)
         with ExitStack() as last_first:
-            last_first.callback(self._opened.close)
-            last_first.callback(self._rehearsal.finish)
-            last_first.callback(self.planning.finish)
-            last_first.callback(self._upkeep.finish)
+            for end in (*last, self._upkeep.finish, self.scans.close):
+                last_first.callback(end)
 
     # -- steps ----------------------------------------------------------------------------------
 

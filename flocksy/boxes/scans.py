@@ -297,6 +297,11 @@ class Scans:
         self._differing.clear()
         self.all(now)
 
+    def close(self) -> None:
+        """The box is closed: what it has asked for is not looked at any more."""
+        if self.tickets:
+            self._scanner.forget(frozenset(self.tickets))
+
     def _look_at_opened(self, ticket: int, paths: tuple[str, ...] | None, now: float) -> None:
         """A look has ended. What it found open that was closed is looked at, unless it has been."""
         again: list[str] = []

@@ -28,17 +28,22 @@ class LastingScanner(Scanner):
     def __init__(self) -> None:
         super().__init__()
         self._run = scan
-        self._unanswered = 0
+        self._unanswered: set[int] = set()
 
     def request(self, request: ScanRequest) -> None:
-        """Count it."""
-        self._unanswered += 1
+        """Remember it."""
+        self._unanswered.add(request.ticket)
         super().request(request)
 
+    def forget(self, tickets: frozenset[int]) -> None:
+        """They are not answered any more, or nobody waits for it."""
+        self._unanswered -= tickets
+        super().forget(tickets)
+
     def reports(self, limit: int = 16) -> list[ScanReport]:
-        """And the last report to each."""
+        """And the last report to each, which is its answer."""
         taken = super().reports(limit)
-        self._unanswered -= sum(report.last for report in taken)
+        self._unanswered -= {report.ticket for report in taken if report.last}
         return taken
 
     def come_to_rest(self) -> None:
@@ -50,8 +55,9 @@ class LastingScanner(Scanner):
 
     def _looks(self) -> bool:
         with self._reports.mutex:
-            found = sum(report is None or report.last for report in self._reports.queue)
-        return bool(self._unanswered > found)
+            reports = list(self._reports.queue)
+        found = {report.ticket for report in reports if report is not None and report.last}
+        return None not in reports and not self._unanswered <= found
 
     def is_free(self) -> bool:
         """Whether it has nothing more to do, soon."""
@@ -60,7 +66,8 @@ class LastingScanner(Scanner):
             while self._unanswered and (wait_s := end_s - time.monotonic()) > 0:
                 select.select([self.fileno()], [], [], wait_s)
                 self.reports()
-            return not (self._unanswered or self.reports())
+            self.reports()  # of what was forgotten on its way: no answer to whoever asks next
+            return not self._unanswered
         except FlocksyError:
             return False
 

@@ -23,9 +23,15 @@ class Look:
 
 def play(*looks: Look) -> str:
     """Who worked, turn by turn, until all have ended."""
-    turns, order = Turns[Look](), ""
+    turns = Turns[Look]()
     for look in looks:
         turns.add(look)
+    return play_on(turns)
+
+
+def play_on(turns: Turns[Look]) -> str:
+    """As `play`, with those that are there."""
+    order = ""
     while (look := turns.next()) is not None:
         look.left -= 1
         order += look.name
@@ -74,6 +80,25 @@ def test_an_hourly_look_at_a_box_is_behind_no_other() -> None:
 def test_whose_share_is_larger_goes_first() -> None:
     hourly = Look("h", 2, share=0.005, is_whole=True)
     assert play(hourly, Look("w", 2, is_whole=True), Look("s")) == "swwhh"
+
+
+def test_who_is_forgotten_has_no_more_turns() -> None:
+    turns = Turns[Look]()
+    whole = [Look(name, 3, is_whole=True) for name in "abc"]
+    for look in (*whole, Look("o", 2, is_whole=True, box="other"), Look("s"), Look("t")):
+        turns.add(look)
+    first = turns.next()
+    assert first is not None and first.name == "s"
+    turns.worked(first, ended=False)
+    assert turns.next() is whole[0]
+    turns.worked(whole[0], ended=False)
+    removed = turns.remove(lambda look: look.name in "abs")
+    assert sorted(look.name for look in removed) == ["a", "b", "s"], "begun or not"
+    assert play_on(turns) == "tococc", "who was behind one of them waits no longer"
+    turns.add(Look("d", is_whole=True))
+    assert turns.remove(lambda look: look.name == "d")
+    turns.add(Look("e", is_whole=True))
+    assert play_on(turns) == "e"
 
 
 def test_looks_of_one_share_have_it_together() -> None:

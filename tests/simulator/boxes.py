@@ -137,6 +137,11 @@ class SimulatedScanner:
         self._begins_s = HERE.local_ns / 1e9 + self._draw.choice((0.0005, 0.002, 0.05))
         self._turns.add(Job(request))
 
+    def forget(self, tickets: frozenset[int]) -> None:
+        """At once: no report of theirs is on its way."""
+        for job in self._turns.remove(lambda one: one.request.ticket in tickets):
+            job.close()
+
     @property
     def due_s(self) -> float | None:
         """When there is something to do."""

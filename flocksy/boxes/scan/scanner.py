@@ -17,7 +17,6 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -27,8 +26,8 @@ from flocksy.boxes.scan.comparing import Comparing
 from flocksy.boxes.scan.findings import Busy, Finding, Gone, Seen, Skipped, Unfollowed, Unreadable
 from flocksy.boxes.scan.follower import Follower
 from flocksy.boxes.scan.following import FollowingDisk
-from flocksy.boxes.scan.links import FollowRequest
 from flocksy.boxes.scan.looking import Look, Symlinks
+from flocksy.boxes.scan.requests import ForgetRequest, Request, ScanReport, ScanRequest
 from flocksy.boxes.scan.turns import Brake, Turns
 from flocksy.boxes.scan.walk import BoxGoneError, Steps, Walk
 from flocksy.errors import FlocksyError
@@ -63,56 +62,11 @@ NICENESS = 19
 `docs/decisions.md`, "Who wakes up first is decided by time slices"."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScanRequest:
-    """`paths` None: the whole box. `index` is the box's database, read for what is known.
-
-    `share`: the fraction of one core the scan may use, 1.0 for no brake. `follow`: given where
-    links are followed. `folders`, `ignore`: as in `flocksy.sync.holding.Choice`; what they leave
-    out is not looked at. `compares`: no content is read, and what is not as it was known is said to
-    be just that (`Differs`). `below`: directories among the paths are looked at with all that is in
-    them, known or not. The rest is what the probe found (`Capabilities`).
-    """
-
-    ticket: int
-    box: str
-    root: str
-    index: str
-    paths: tuple[str, ...] | None
-    symlinks: Symlinks = Symlinks.COPY
-    mtime_grain_ns: int = 1
-    share: float = 1.0
-    respelling: bool = False
-    stable_inodes: bool = True
-    attributes: bool = False
-    follow: FollowRequest | None = None
-    folders: tuple[str, ...] = ()
-    ignore: str = ""
-    compares: bool = False
-    below: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ScanReport:
-    """A part of the answer to the request with this ticket. What is unchanged is not reported.
-
-    `looked_at`: entries compared so far. `failed`: the box as a whole could not be looked at, and
-    why (the last report then; what the ones before said stands).
-    """
-
-    ticket: int
-    box: str
-    findings: Sequence[Finding]
-    last: bool
-    looked_at: int
-    failed: str | None = None
-
-
 class Scanner:
     """Handle of the scanner process. Use it from one thread."""
 
     def __init__(self) -> None:
-        self._requests: queue.SimpleQueue[ScanRequest | None] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._reports: queue.Queue[ScanReport | None] = queue.Queue(WAITING_REPORTS)
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_read.setblocking(False)
@@ -145,6 +99,10 @@ class Scanner:
     def request(self, request: ScanRequest) -> None:
         """Queue a scan."""
         self._requests.put(request)
+
+    def forget(self, tickets: frozenset[int]) -> None:
+        """Queue that nobody waits for these scans any more."""
+        self._requests.put(ForgetRequest(tickets))
 
     def fileno(self) -> int:
         """Readable when `reports` has something."""
@@ -236,14 +194,14 @@ def scan(pipe: Connection, parent_pid: int) -> None:
     """The life of a scanner process: until it is told to end, or the pipe is closed."""
     processes.leave_to_parent()
     processes.die_with_parent(parent_pid)
-    requests: queue.SimpleQueue[ScanRequest | None] = queue.SimpleQueue()
+    requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, requests), daemon=True).start()
     # A closed pipe: the node is gone, and nothing here is worth keeping.
     with contextlib.suppress(OSError):
         _work(pipe, requests)
 
 
-def _listen(pipe: Connection, requests: queue.SimpleQueue[ScanRequest | None]) -> None:
+def _listen(pipe: Connection, requests: queue.SimpleQueue[Request | None]) -> None:
     # Always ready to read, so that the node can never wait for us while we wait for it.
     while True:
         try:
@@ -253,7 +211,7 @@ def _listen(pipe: Connection, requests: queue.SimpleQueue[ScanRequest | None]) -
             return
 
 
-def _work(pipe: Connection, requests: queue.SimpleQueue[ScanRequest | None]) -> None:
+def _work(pipe: Connection, requests: queue.SimpleQueue[Request | None]) -> None:
     turns = Turns[Job]()
     while True:
         job = turns.next()
@@ -269,7 +227,16 @@ def _work(pipe: Connection, requests: queue.SimpleQueue[ScanRequest | None]) -> 
             continue
         if request is None:
             return
-        turns.add(Job(request))
+        if isinstance(request, ForgetRequest):
+            _forget(turns, request.tickets)
+        else:
+            turns.add(Job(request))
+
+
+def _forget(turns: Turns[Job], tickets: frozenset[int]) -> None:
+    for job in turns.remove(lambda one: one.request.ticket in tickets):
+        with contextlib.suppress(OSError):  # its disk may have gone
+            job.close()
 
 
 @dataclass(slots=True)
@@ -386,12 +353,14 @@ class Job:
         try:
             return self._report(last=True, failed=failed)
         finally:
-            self._close()
+            self.close()
 
-    def _close(self) -> None:
-        if self._steps is not None:
-            self._steps.close()
-        if self._known is not None:
-            self._known.close()
-        if self._disk is not None:
-            self._disk.close()
+    def close(self) -> None:
+        """Let go of the box and its index: of each, whatever another raises."""
+        with contextlib.ExitStack() as last_first:
+            if self._disk is not None:
+                last_first.callback(self._disk.close)
+            if self._known is not None:
+                last_first.callback(self._known.close)
+            if self._steps is not None:
+                last_first.callback(self._steps.close)

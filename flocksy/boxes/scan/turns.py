@@ -9,6 +9,7 @@ same, or both would read what is new there. Pure: time comes in.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 AT_ONCE = 4
@@ -91,9 +92,35 @@ class Turns(Generic[One]):
         if not ended:
             queue.insert(AT_ONCE - 1, job)
         elif job.is_whole:
-            behind = self._behind[job.share, job.box]
-            if behind:
-                queue.append(behind.popleft())
-            else:
-                del self._behind[job.share, job.box]
+            self._let_next_in(job)
         self._is_whole_next = not job.is_whole
+
+    def remove(self, is_forgotten: Callable[[One], bool]) -> list[One]:
+        """Those of which that is true have no more turns, whether they have begun or not. Which."""
+        removed: list[One] = []
+        for behind in self._behind.values():  # first: none of them is to come in for another
+            removed += _taken_out(behind, is_forgotten)
+        for queue in self._queues.values():
+            ended = _taken_out(queue, is_forgotten)
+            for job in ended:
+                if job.is_whole:
+                    self._let_next_in(job)
+            removed += ended
+        return removed
+
+    def _let_next_in(self, ended: One) -> None:
+        """A look at a whole box has ended: the next one at the same waits no longer."""
+        behind = self._behind[ended.share, ended.box]
+        if behind:
+            self._queues[ended.share, True].append(behind.popleft())
+        else:
+            del self._behind[ended.share, ended.box]
+
+
+def _taken_out(queue: deque[One], is_forgotten: Callable[[One], bool]) -> list[One]:
+    """Those of which that is true are not in the queue any more."""
+    jobs, out = list(queue), list[One]()
+    queue.clear()
+    for job in jobs:
+        (out if is_forgotten(job) else queue).append(job)
+    return out
