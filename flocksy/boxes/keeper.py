@@ -114,7 +114,11 @@ class Keeper:
         return kept
 
     def turn(self, now: float, *, quiet: bool) -> float | None:
-        """Give every box its turn. Returns when to come again."""
+        """Give every box its turn. Returns when to come again.
+
+        `quiet`: as in `Box.turn`. In a burst no box is opened but on a person's word, who waits for
+        the answer.
+        """
         again: list[float] = []
         for kept in self._kept.values():
             when = self._turn_one(kept, now, quiet)
@@ -154,7 +158,9 @@ class Keeper:
             self._rest(kept, "the node stops")
 
     def _turn_one(self, kept: Kept, now: float, quiet: bool) -> float | None:
-        if now >= kept.look_at:
+        # To open a box is work that only a node has whose drive comes back or whose disk was full,
+        # and in a burst all have the same.
+        if now >= kept.look_at and (quiet or kept.box is not None):
             try:
                 self._look(kept, now)
             except (OSError, FlocksyError) as error:
@@ -162,7 +168,7 @@ class Keeper:
                     self.failed(kept.box, error)
         box = kept.box
         if box is None:
-            return kept.look_at
+            return kept.look_at if quiet else None
         try:
             when = box.turn(now, quiet=quiet)
             if (

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from flocksy.boxes.keeper import LOOK_SECONDS
 from tests.boxes.flock_of_boxes import Flock, flock, spool
 
 __all__ = ["flock", "spool"]
@@ -34,6 +35,14 @@ def make_endless(flock: Flock) -> Path:
     with path.open("wb") as file:
         file.truncate(ENDLESS_BYTES)
     return path
+
+
+def rest(flock: Flock) -> None:
+    """The folder of node 2 is away for so long that its box rests, and back then."""
+    folder, away = flock.path(2), flock.root / "away"
+    folder.rename(away)
+    flock.run_until(lambda: flock.kept(2).box is None)
+    away.rename(folder)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -79,4 +88,16 @@ def test_of_many_openings_one_look_is_left(flock: Flock) -> None:
 
     wait_until(has_ended)
     assert ended == asked, "one box's looks end in the order in which they were asked for"
+    flock.settle_equal()
+
+
+def test_in_a_burst_no_box_is_opened(flock: Flock) -> None:
+    """Only who has a drive plugged in would have that to do."""
+    flock.settle_equal()
+    rest(flock)
+    keeper, later = flock.nodes[2].keeper, flock.now + LOOK_SECONDS
+    assert keeper.turn(later, quiet=False) is None
+    assert flock.kept(2).box is None
+    keeper.turn(later, quiet=True)
+    assert flock.kept(2).box is not None, "as soon as it has ended"
     flock.settle_equal()
