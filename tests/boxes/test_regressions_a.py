@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from flocksy.boxes.disk.port import Disk
 from flocksy.boxes.guard import Source
 from flocksy.boxes.scan.findings import Finding, Gone, Skipped
 from flocksy.boxes.scan.scanner import ScanReport
@@ -154,7 +155,7 @@ def test_a_path_that_cannot_be_looked_at_waits_ever_longer(
     box = flock.box(0)
     flock.write(0, "a", "one")
     with monkeypatch.context() as broken:
-        broken.setattr(box.standing, "_shown", _refuses)
+        broken.setattr("flocksy.boxes.scan.standing.stat_shown", _refuses)
         flock.box(0).rescan(flock.now)
         flock.run_until(lambda: "a" in box.intake.changed)
         commits, ready = 0, box.intake.ready
@@ -173,7 +174,7 @@ def test_a_path_that_cannot_be_looked_at_waits_ever_longer(
     all_have(flock, "a", "one")
 
 
-def _refuses(path: str) -> None:
+def _refuses(_: Disk, path: str) -> None:
     raise PermissionError(13, "Permission denied", path)
 
 
