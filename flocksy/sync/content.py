@@ -29,10 +29,27 @@ TOO_MANY_CHUNKS = f"a file of more than {MAX_CHUNKS} chunks (about 1 TiB) is not
 INLINE_BYTES = 4 << 10  # files up to here travel inside the record's message
 MAX_SYMLINK_BYTES = 4095  # what Linux can hold
 
+SMALLEST_AVERAGE_BYTES = 16 << 10
+"""A smaller chunk costs more in its list (36 bytes), index and message than it saves."""
+LARGEST_AVERAGE_BYTES = 1 << 20
+"""With the list of a 100 GB file still at 4 MB."""
+CHUNKS_PER_FILE = 2896
+"""At most so many of the average size in a file, at least half as many. One change moves a chunk
+and the list (36 bytes each), which together are least at about these numbers. It is 2048·√2, so
+that the sizes that people make, powers of two, lie in the middle of a class: at its edge one more
+byte has the whole file cut otherwise."""
+
 _ENTRY = struct.Struct("<32sI")
 _PER_BLOB = (MAX_BLOB_BYTES - 1) // _ENTRY.size
 _ROOT_CONTEXT = "flocksy 2026-11-21 root of a chunk list"
 _SYMLINK_CONTEXT = "flocksy 2026-11-21 text of a symbolic link"
+
+
+def average_size(size: int) -> int:
+    """Average chunk size for a file of `size` bytes: a power of two from 16 KiB to 1 MiB."""
+    wanted = size // CHUNKS_PER_FILE
+    power = 1 << max(wanted - 1, 0).bit_length()
+    return min(max(power, SMALLEST_AVERAGE_BYTES), LARGEST_AVERAGE_BYTES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,16 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flocksy.boxes.scan.chunking import (
-    LARGEST_AVERAGE_BYTES,
-    SMALLEST_AVERAGE_BYTES,
     WINDOW_BYTES,
     ContentChangedError,
-    average_size,
     cut,
     cut_file,
 )
 from flocksy.index.contents import Piece
-from flocksy.sync.content import MAX_CHUNK_BYTES, chunk_id
+from flocksy.sync.content import (
+    LARGEST_AVERAGE_BYTES,
+    MAX_CHUNK_BYTES,
+    SMALLEST_AVERAGE_BYTES,
+    average_size,
+    chunk_id,
+)
 
 VECTOR = [18954, 8457, 21687, 19075, 30609, 19245, 18278, 18536, 5159]
 

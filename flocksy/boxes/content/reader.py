@@ -19,7 +19,6 @@ from zstandard import ZstdCompressor
 from flocksy.boxes.content.here import Here
 from flocksy.boxes.disk.handles import Handles
 from flocksy.boxes.disk.port import Disk
-from flocksy.boxes.scan.chunking import average_size
 from flocksy.errors import FlocksyError
 from flocksy.index.contents import Contents
 from flocksy.index.journal import HISTORY
@@ -129,10 +128,10 @@ class SpoolReader:
             self.close()
             raise
 
-    def read(self, burst_bytes: int) -> Outbound:
-        """The next piece of cover for a burst of that size. Raises `FlocksyError` when somebody
-        spoiled the file, or the disk does not give it back."""
-        length = min(average_size(burst_bytes), LONGEST_PIECE_BYTES)
+    def read(self, length: int) -> Outbound:
+        """The next piece of cover, of that length, but `LONGEST_PIECE_BYTES` at most. Raises
+        `FlocksyError` when somebody spoiled the file, or the disk does not give it back."""
+        length = min(length, LONGEST_PIECE_BYTES)
         if self._at + length > SPOOL_BYTES:
             self._at = 0
         data = self._data(length)

@@ -25,6 +25,7 @@ from flocksy.errors import FlocksyError
 from flocksy.seam.joint import BoxSeam
 from flocksy.seam.report import AgreedBurst
 from flocksy.sync import messages
+from flocksy.sync.content import average_size
 from flocksy.sync.messages import Content, Encoding, Entry, Versions
 from flocksy.sync.state import PUSH_ANCESTRY
 from flocksy.sync.stream import SLOT_HEAD_BYTES, StreamWriter
@@ -174,7 +175,9 @@ class Feed:
         region = StreamWriter.cover(slot)
         while len(region):
             if self._cover_at >= len(self._cover):
-                self._cover, self._cover_at = self._spool.read(self._whole_bytes).data, 0
+                # As chunks of one file of that size are: a length that all members know.
+                length = average_size(self._whole_bytes)
+                self._cover, self._cover_at = self._spool.read(length).data, 0
             count = min(len(region), len(self._cover) - self._cover_at)
             region[:count] = self._cover[self._cover_at : self._cover_at + count]
             self._cover_at += count

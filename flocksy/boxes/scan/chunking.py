@@ -14,17 +14,8 @@ from functools import cache
 from pyfastcdc import FastCDC
 
 from flocksy.index.contents import Piece
-from flocksy.sync.content import MAX_CHUNK_BYTES, chunk_id
+from flocksy.sync.content import MAX_CHUNK_BYTES, average_size, chunk_id
 
-SMALLEST_AVERAGE_BYTES = 16 << 10
-"""A smaller chunk costs more in its list (36 bytes), index and message than it saves."""
-LARGEST_AVERAGE_BYTES = 1 << 20
-"""With the list of a 100 GB file still at 4 MB."""
-CHUNKS_PER_FILE = 2896
-"""At most so many of the average size in a file, at least half as many. One change moves a chunk
-and the list (36 bytes each), which together are least at about these numbers. It is 2048·√2, so
-that the sizes that people make, powers of two, lie in the middle of a class: at its edge one more
-byte has the whole file cut otherwise."""
 WINDOW_BYTES = 8 << 20
 """Read at a time: several of the largest chunks, so that what is moved to the front of the next
 window is small beside it."""
@@ -32,13 +23,6 @@ window is small beside it."""
 
 class ContentChangedError(Exception):
     """The file is not as long as it was said to be: scan it again."""
-
-
-def average_size(size: int) -> int:
-    """Average chunk size for a file of `size` bytes: a power of two from 16 KiB to 1 MiB."""
-    wanted = size // CHUNKS_PER_FILE
-    power = 1 << max(wanted - 1, 0).bit_length()
-    return min(max(power, SMALLEST_AVERAGE_BYTES), LARGEST_AVERAGE_BYTES)
 
 
 @cache
