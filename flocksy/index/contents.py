@@ -65,7 +65,7 @@ class Contents:
         Content never changes: what is known already is left as it is, and added to.
         """
         with self._database.transaction():
-            made = self._database.returned(
+            made = self._database.rows(
                 "INSERT INTO contents (root) VALUES (?) ON CONFLICT DO NOTHING RETURNING number",
                 (root,),
             )

@@ -100,7 +100,6 @@ class Database:
         self.name = path.name
         self._path = path
         self._inside = False
-        self._is_marked = False
         self._synchronous = ""
         self._after_rollback: list[Callable[[], None]] = []
         try:
@@ -159,36 +158,25 @@ class Database:
         connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute("PRAGMA temp_store = MEMORY")
-        changed = migrate(connection)
-        self._is_marked = self.row("SELECT 1 FROM remembered WHERE name = 'in use'") is not None
-        if self._is_marked:
+        migrate(connection)
+        if self.row("SELECT 1 FROM remembered WHERE name = 'in use'") is not None:
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
                 raise IndexDamaged(
                     f"index {self.name} is damaged ({verdict}): it is set aside and rebuilt"
                 )
-        if changed:
-            self._mark()
-
-    def _mark(self) -> None:
-        """Before the first change: note that an end is unclean from now on. Who only reads (a
-        look at a box that rests, every other second) leaves the file as it was and its disk in
-        peace."""
-        if not self._is_marked:
-            self._run("INSERT OR REPLACE INTO remembered VALUES ('in use', x'01')")
-            self._is_marked = True
+        self.execute("INSERT OR REPLACE INTO remembered VALUES ('in use', x'01')")
 
     def _set_synchronous(self, level: str) -> None:
         if level != self._synchronous:
-            self._run(f"PRAGMA synchronous = {level}")
+            self.execute(f"PRAGMA synchronous = {level}")
             self._synchronous = level
 
     def close(self) -> None:
         """Mark the end as clean and close. Closing twice is harmless. Where the mark cannot be set
         (a full disk) the next opening checks the file, as after a crash."""
-        if self._is_marked:
-            with contextlib.suppress(sqlite3.Error, FlocksyError):
-                self._run("DELETE FROM remembered WHERE name = 'in use'")
+        with contextlib.suppress(sqlite3.Error, FlocksyError):
+            self.execute("DELETE FROM remembered WHERE name = 'in use'")
         self._connection.close()
 
     def checkpoint(self) -> None:
@@ -208,13 +196,12 @@ class Database:
 
     @contextlib.contextmanager
     def _outermost(self, synchronous: str) -> Iterator[None]:
-        self._mark()
         self._set_synchronous(synchronous)
-        self._run("BEGIN IMMEDIATE")
+        self.execute("BEGIN IMMEDIATE")
         self._inside = True
         try:
             yield
-            self._run("COMMIT")
+            self.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.rollback()
@@ -226,10 +213,6 @@ class Database:
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
         """Run a statement; returns the number of rows it changed."""
-        self._mark()
-        return self._run(sql, parameters)
-
-    def _run(self, sql: str, parameters: Sequence[object] = ()) -> int:
         try:
             return self._connection.execute(sql, parameters).rowcount
         except sqlite3.Error as error:
@@ -237,7 +220,6 @@ class Database:
 
     def insert(self, sql: str, parameters: Sequence[object]) -> int:
         """Run an INSERT; returns the new row's number."""
-        self._mark()
         try:
             number = self._connection.execute(sql, parameters).lastrowid
         except sqlite3.Error as error:
@@ -246,7 +228,6 @@ class Database:
         return number
 
     def execute_many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
-        self._mark()
         try:
             self._connection.executemany(sql, rows)
         except sqlite3.Error as error:
@@ -265,11 +246,6 @@ class Database:
             return self._connection.execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
             raise self._translated(error) from error
-
-    def returned(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
-        """The rows that a change returns."""
-        self._mark()
-        return self.rows(sql, parameters)
 
     def pairs(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, Any]]:
         """The rows of a statement with two columns."""

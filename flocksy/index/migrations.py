@@ -39,15 +39,13 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def migrate(connection: sqlite3.Connection) -> bool:
+def migrate(connection: sqlite3.Connection) -> None:
     """Run the steps that are missing, each in a transaction of its own: a crash in between leaves
-    the version before or the one after, never something else. Whether any was missing."""
-    missing = range(_version(connection), VERSION)
-    for number in missing:
+    the version before or the one after, never something else."""
+    for number in range(_version(connection), VERSION):
         connection.executescript(
             f"BEGIN IMMEDIATE;\n{STEPS[number]}\nPRAGMA user_version = {number + 1};\nCOMMIT;"
         )
-    return bool(missing)
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -58,13 +58,13 @@ class Paths:
 
         Walks up only as far as that changes whether a directory has anything to show.
         """
-        ((below, parent),) = self._database.returned(
+        ((below, parent),) = self._database.rows(
             "UPDATE paths SET heads = ?, live = ? WHERE id = ? RETURNING live_below, parent",
             (heads, int(live), number),
         )
         step = int(bool(live or below)) - int(bool(was_live or below))
         while step and parent is not None:
-            ((own, below, parent),) = self._database.returned(
+            ((own, below, parent),) = self._database.rows(
                 "UPDATE paths SET live_below = live_below + ? WHERE id = ?"
                 " RETURNING live, live_below, parent",
                 (step, parent),

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,26 +100,4 @@ def test_in_a_burst_no_box_is_opened(flock: Flock) -> None:
     assert flock.kept(2).box is None
     keeper.turn(later, quiet=True)
     assert flock.kept(2).box is not None, "as soon as it has ended"
-    flock.settle_equal()
-
-
-@pytest.mark.parametrize("removable", [False, True])
-def test_who_looks_whether_a_box_can_go_on_does_not_write(flock: Flock, removable: bool) -> None:
-    """It is done every other second, for as long as the drive is away, and a disk may sleep."""
-    flock.settle_equal()
-    rest(flock)
-    marker = flock.path(2, ".flocksy/marker")
-    hidden = marker.rename(flock.root / "marker")
-    kept = flock.kept(2)
-    kept.setup = replace(kept.setup, removable=removable)
-    index = Path(kept.setup.index_path)
-    os.utime(index, ns=(1, 1))
-    for _ in range(3):
-        flock.now += LOOK_SECONDS
-        flock.nodes[2].keeper.turn(flock.now, quiet=True)
-        assert kept.box is None and "has lost its marker" in kept.reason
-    assert index.stat().st_mtime_ns == 1
-    hidden.rename(marker)
-    flock.now += LOOK_SECONDS
-    flock.nodes[2].keeper.turn(flock.now, quiet=True)
     flock.settle_equal()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -35,72 +33,6 @@ def test_an_inner_transaction_ends_with_the_outer(tmp_path: Path) -> None:
     database.checkpoint()
     database.close()
     database.close()
-
-
-def is_marked(path: Path) -> bool:
-    """Whether the program has not ended, for all that the next opening knows."""
-    with closing(sqlite3.connect(path)) as other:
-        return bool(other.execute("SELECT 1 FROM remembered WHERE name = 'in use'").fetchall())
-
-
-INSERT = "INSERT INTO remembered VALUES (?, x'01')"
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda database: database.execute(INSERT, ("a",)),
-        lambda database: database.execute_many(INSERT, [("a",)]),
-        lambda database: database.insert(INSERT.replace("remembered", "contents"), (1,)),
-        lambda database: database.returned(f"{INSERT} RETURNING name", ("a",)),
-    ],
-    ids=["execute", "execute_many", "insert", "returned"],
-)
-def test_whatever_changes_it_is_marked_first(
-    tmp_path: Path, change: Callable[[Database], object]
-) -> None:
-    path = tmp_path / "db"
-    made = Database(path)
-    assert is_marked(path), "to make it is a change"
-    made.close()
-    database = Database(path)
-    assert not is_marked(path)
-    change(database)
-    assert is_marked(path)
-    database.close()
-    assert not is_marked(path)
-
-
-def test_the_mark_outlives_what_is_rolled_back(tmp_path: Path) -> None:
-    path = tmp_path / "db"
-    Database(path).close()
-    database = Database(path)
-    with pytest.raises(RuntimeError), database.transaction():
-        raise RuntimeError
-    assert is_marked(path)
-    database.execute(INSERT, ("a",))
-    assert is_marked(path)
-    database.close()
-
-
-def test_who_only_reads_leaves_the_file_as_it_was(tmp_path: Path) -> None:
-    path = tmp_path / "db"
-    Database(path).close()
-    os.utime(path, ns=(1, 1))
-    database = Database(path)
-    assert database.row("SELECT 1 FROM remembered") is None
-    database.close()
-    assert path.stat().st_mtime_ns == 1
-
-
-def test_the_mark_of_an_unclean_end_goes_when_the_file_has_been_checked(tmp_path: Path) -> None:
-    path = tmp_path / "db"
-    Database(path).close()
-    with closing(sqlite3.connect(path)) as other:
-        other.execute(INSERT, ("in use",))
-        other.commit()
-    Database(path).close()
-    assert not is_marked(path)
 
 
 def test_memory_is_told_of_a_rollback(tmp_path: Path) -> None:
