@@ -27,7 +27,7 @@ from flocksy.boxes.offers import Offers
 from flocksy.boxes.once_more import OnceMore
 from flocksy.boxes.outside import Untold
 from flocksy.boxes.planning import Planning
-from flocksy.boxes.receiving import Known, Receiving
+from flocksy.boxes.receiving import Again, Receiving
 from flocksy.boxes.scan.scanner import Scanner, ScanReport
 from flocksy.boxes.scan.standing import Standing
 from flocksy.boxes.scans import Scans
@@ -117,7 +117,7 @@ class Box:
         if self.scans.taken(report, now):
             self._upkeep.rescanned()
 
-    def receive(self, message: Versions, *, own: bool, now: float, again: Known = ()) -> None:
+    def receive(self, message: Versions, *, own: bool, now: float, again: Again = ()) -> None:
         """Versions that a lane carried; `own`: ours, come back; `again`: as in `Receiving.take`."""
         if not own:
             self.guard.heard(message.entries)
@@ -363,7 +363,7 @@ class Box:
         for record in records:
             new = fresh.get(record.path, ())
             if record.path not in fresh and record.version.kind is Kind.FILE:
-                # Known since an earlier run, and never offered.
+                # Again since an earlier run, and never offered.
                 new = self.offers.all_chunks(record.version)
             # What is recorded elsewhere for a copy's sake waits as long as the copy.
             by = fresh if record.path not in fresh else (record.path,)

@@ -12,7 +12,7 @@ from flocksy.sync.messages import Entry, Versions
 from flocksy.sync.state import state_of
 from flocksy.sync.version import NO_ROOT, Kind, Version, version_id
 
-Known = Container[tuple[str, bytes]]
+Again = Container[tuple[str, bytes]]
 """Versions by path and id."""
 
 UNSURE_SECONDS = 5.0
@@ -32,7 +32,7 @@ class Receiving:
         planning.doubted = self.unsure
         self.unknown: set[str] = set()
 
-    def take(self, message: Versions, *, own: bool, now: float, again: Known = ()) -> None:
+    def take(self, message: Versions, *, own: bool, now: float, again: Again = ()) -> None:
         """Versions that a lane carried; `own`: ours, come back. `again`: those of ours, by path and
         id, that a burst has brought back which this one repeats: they are nobody's work now."""
         with self._index.transaction():
@@ -68,7 +68,7 @@ class Receiving:
         message: Versions,
         own: bool,
         now: float,
-        again: Known,
+        again: Again,
     ) -> None:
         """All that it says of a path at once: each join is held against all heads there are."""
         before = self._index.heads_of(path)
@@ -83,9 +83,10 @@ class Receiving:
         for entry in entries:
             if not again or (path, version_id(entry.version)) not in again:
                 self._take_content(entry, own, moved)
-        if own or not moved:
-            if moved:
-                self._planning.add((path,))  # it was taken back when it was on its way already
+        if not moved:
+            return
+        if own:
+            self._planning.add((path,))  # it was taken back when it was on its way already
             return
         after = self._index.heads_of(path)
         if after > 1:

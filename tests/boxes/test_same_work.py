@@ -14,7 +14,7 @@ from flocksy.boxes.apply.placing import Placer
 from flocksy.boxes.box import Box
 from flocksy.boxes.disk.port import Disk
 from flocksy.boxes.once_more import PATHS_AT_ONCE
-from flocksy.boxes.receiving import Known
+from flocksy.boxes.receiving import Again
 from flocksy.boxes.scan.findings import Seen
 from flocksy.boxes.scan.scanner import Scanner, ScanReport, ScanRequest
 from flocksy.sync.content import INLINE_BYTES
@@ -144,7 +144,7 @@ def test_all_look_at_it_once_more(
             looked_at[asked.root].update(asked.paths or ())
         request(self, asked)
 
-    def received(self: Box, message: Versions, *, own: bool, now: float, again: Known = ()) -> None:
+    def received(self: Box, message: Versions, *, own: bool, now: float, again: Again = ()) -> None:
         nonlocal has_come_back
         has_come_back = has_come_back or (own and bool(message.entries))
         receive(self, message, own=own, now=now, again=again)
@@ -261,7 +261,7 @@ def test_no_slot_takes_much_longer_than_cover(
     sizes: list[int] = []
     receive = Box.receive
 
-    def received(self: Box, message: Versions, *, own: bool, now: float, again: Known = ()) -> None:
+    def received(self: Box, message: Versions, *, own: bool, now: float, again: Again = ()) -> None:
         sizes.append(len(message.entries))
         receive(self, message, own=own, now=now, again=again)
 

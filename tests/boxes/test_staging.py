@@ -22,6 +22,7 @@ from flocksy.boxes.content.staging import Staging
 from flocksy.boxes.content.temporaries import Temporaries
 from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.boxes.disk.port import PRIVATE
+from flocksy.boxes.planning import PATHS_PER_PLAN
 from flocksy.boxes.scan.chunking import cut
 from flocksy.errors import HostileInput
 from flocksy.index.contents import Piece
@@ -362,6 +363,7 @@ def test_scratch_stages_what_was_carried_for_others(bench: Bench) -> None:
 def test_no_more_is_rehearsed_at_once_than_a_plan_has(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert scratch_module.REHEARSED_AT_ONCE == PATHS_PER_PLAN
     monkeypatch.setattr(scratch_module, "REHEARSED_AT_ONCE", 3)
     monkeypatch.setattr(scratch_module, "CHANGES_AT_ONCE", 2)
     scratch = bench.scratch()

@@ -49,27 +49,34 @@ def bursts(flock: Guarded) -> int:
     return len(flock.bursts) - before
 
 
+def remove_while_off(flock: Guarded) -> None:
+    """So that a person is asked."""
+    flock.stop(0)
+    shutil.rmtree(flock.path(0, "folder"))
+    flock.restart(0)
+
+
+def reject_all(flock: Guarded) -> None:
+    flock.run_until(lambda: len(waiting(flock, 0)) == COUNT + 1, 60)
+    flock.box(0).reject()
+    flock.quorum = True
+    flock.settle_equal()
+
+
 def is_touched(index: BoxIndex) -> bool:
     state = index.flock("folder/7")
     return state is not None and any(head.metadata_only for head in state.heads.values())
 
 
 def test_a_deletion_that_is_rejected_at_once_brings_back_what_others_have(flock: Guarded) -> None:
-    flock.stop(0)
-    shutil.rmtree(flock.path(0, "folder"))
-    flock.restart(0)
-    flock.run_until(lambda: len(waiting(flock, 0)) == COUNT + 1, 60)
-    flock.box(0).reject()
-    flock.quorum = True
-    flock.settle_equal()
+    remove_while_off(flock)
+    reject_all(flock)
     assert flock.path(0, "folder/7").read_text() == "old 7"
 
 
 @pytest.mark.parametrize("approve", [False, True])
 def test_while_their_deletion_waits_for_a_word(flock: Guarded, *, approve: bool) -> None:
-    flock.stop(0)
-    shutil.rmtree(flock.path(0, "folder"))
-    flock.restart(0)
+    remove_while_off(flock)
     assert not bursts(flock)
     assert len(waiting(flock, 0)) == COUNT + 1
     assert flock.path(1, "folder/7").read_text() == "old 7"
@@ -94,9 +101,7 @@ def test_a_large_one_while_its_deletion_waits(
     if touched:
         os.utime(flock.path(0, "folder/7"), (1_700_000_000, 1_700_000_000))
         flock.run_until(lambda: is_touched(index), 60)
-    flock.stop(0)
-    shutil.rmtree(flock.path(0, "folder"))
-    flock.restart(0)
+    remove_while_off(flock)
     assert not bursts(flock)
     box = flock.box(0)
     assert (box.approve() if approve else box.reject()) == COUNT + 1
@@ -129,13 +134,8 @@ def test_one_that_was_in_a_cell_already_when_it_was_taken_back(flock: Guarded) -
     """The others have it then, and so has this node as soon as the cell has come back to it."""
     flock.box(0).offers.release()
     said = flock.box(0).offers.entries("folder/7")
-    flock.stop(0)
-    shutil.rmtree(flock.path(0, "folder"))
-    flock.restart(0)
-    flock.run_until(lambda: len(waiting(flock, 0)) == COUNT + 1, 60)
-    flock.box(0).reject()
-    flock.quorum = True
-    flock.settle_equal()
+    remove_while_off(flock)
+    reject_all(flock)
     for lane in range(3):
         message = Versions(flock.box(lane).setup.tag, tuple(said))
         flock.box(lane).receive(message, own=lane == 0, now=flock.now)

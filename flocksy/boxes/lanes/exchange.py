@@ -347,8 +347,8 @@ class Exchange:
             return
         with self._open(box):
             if isinstance(message, Versions):
-                known = said.records_back(message) if own and said is not None else ()
-                box.receive(message, own=own, now=self._now, again=known)
+                back = said.records_back(message) if own and said is not None else ()
+                box.receive(message, own=own, now=self._now, again=back)
                 self._known.pop(message.box, None)
                 if not own:
                     self.repair.arrived(box, message.entries)

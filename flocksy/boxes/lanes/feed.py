@@ -1,9 +1,9 @@
 """What this node puts into the cells of one burst, slot after slot.
 
 Whatever there is to say comes first, chunk by chunk from the disk; when nothing is left the rest is
-made of the spool file by the same calls, so that filling a slot costs the same with content and
-with cover (design 4.3, rule 5). A burst that is repeated says again what the last one said: nobody
-knows who missed what, and nobody shall find out (rule 7).
+made of the spool file, read and hashed in pieces as long as such chunks, so that filling a slot
+costs much the same with content and with cover (design 4.3, rule 5). A burst that is repeated says
+again what the last one said: nobody knows who missed what, and nobody shall find out (rule 7).
 """
 
 from __future__ import annotations
