@@ -206,8 +206,8 @@ class Box:
         found = self.intake.changed
         fresh = {path: found.pop(path) for path in paths if path in found}
         self.untold.add(paths)  # of unknown past
+        self.offers.unsay_lost(paths)  # before what is here is recorded, or it is unsaid as well
         self._carry_out(adopt(self.index, paths, self.capabilities, **self._how()), fresh)
-        self.offers.unsay_lost(paths)  # as recorded on the disk that was here before
         self.set_aside.look(paths)
         self.planning.add(paths)
 
@@ -303,12 +303,12 @@ class Box:
         paths = [path for path in paths if path not in waits]
         # What this disk was never seen to hold of the flock may be anything the flock has had.
         unseen = {path for path in paths if self._is_of_unknown_past(path)}
+        # What only receives records nothing in place of what was to be said and has changed.
+        self.offers.unsay_lost(paths if self.setup.mode.receives_only else unseen)
         for judge, some in ((adopt, unseen), (commit_local, set(paths) - unseen)):
             with self.index.transaction():  # so that thousands of reads share one lock
                 operations = judge(self.index, some, self.capabilities, **self._how())
             self._carry_out(operations, fresh)
-        # What only receives records nothing in place of what was to be said and has changed.
-        self.offers.unsay_lost(paths if self.setup.mode.receives_only else unseen)
         self.untold.decided(paths)
         self.set_aside.look(paths)
         self.planning.add(paths)

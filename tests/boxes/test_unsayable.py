@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from flocksy.boxes.scan.chunking import cut
 from flocksy.index.store import BoxIndex
+from flocksy.sync.content import Chunk, build_list
 from flocksy.sync.messages import Versions
 from tests.boxes.flock_of_boxes import spool
 from tests.boxes.test_guard import Guarded, waiting
@@ -47,6 +49,19 @@ def bursts(flock: Guarded) -> int:
     for _ in range(ROUNDS):
         flock.step()
     return len(flock.bursts) - before
+
+
+def record(flock: Guarded, path: str, content: bytes) -> None:
+    """The first node makes a version of it, and can tell nobody."""
+    flock.write(0, path, content)
+    root = build_list(Chunk(piece.id, piece.length) for piece in cut(content)).root
+    index = flock.box(0).index
+
+    def is_recorded() -> bool:
+        state = index.flock(path)
+        return state is not None and any(head.root == root for head in state.heads.values())
+
+    flock.run_until(is_recorded, 60)
 
 
 def remove_while_off(flock: Guarded) -> None:
@@ -128,6 +143,30 @@ def test_what_a_lost_disk_had_and_nobody_was_told(flock: Guarded, *, large: bool
     assert flock.path(0, "folder/7").read_text() == "old 7"
     assert not flock.path(1, "folder/new").exists()
     assert not any(flock.box(lane).problems for lane in range(3))
+
+
+@pytest.mark.parametrize("size", [10, 200_000])
+@pytest.mark.parametrize("path", ["folder/7", "folder/new"])
+@pytest.mark.parametrize("again", ["edited", "as before", "unreadable"])
+def test_what_stands_on_a_disk_of_unknown_past_is_told(
+    flock: Guarded, monkeypatch: pytest.MonkeyPatch, path: str, again: str, size: int
+) -> None:
+    """A version of it was recorded that nobody was told of, and one before that."""
+    first, second, third = (bytes([number]) * size for number in range(3))
+    record(flock, path, first)
+    record(flock, path, second)
+    flock.stop(0)
+    shown = {"edited": third, "as before": first, "unreadable": second}[again]
+    flock.path(0, path).write_bytes(shown)
+    flock.restart(0)
+    flock.nodes[0].keeper.adopt("box", flock.now)
+    flock.quorum = True
+    with monkeypatch.context() as patch:
+        if again == "unreadable":
+            patch.setattr(flock.box(0).offers, "inline", lambda *_: None)
+        flock.run_until(lambda: not flock.box(0).adopting)
+    flock.settle_equal()
+    assert any(one.read_bytes() == shown for one in flock.path(1, "folder").iterdir())
 
 
 def test_one_that_was_in_a_cell_already_when_it_was_taken_back(flock: Guarded) -> None:
