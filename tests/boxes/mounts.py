@@ -25,6 +25,8 @@ from typing import NoReturn
 
 import pytest
 
+from flocksy.testing.rig import wait_until
+
 MIB = 1 << 20
 COMMAND_SECONDS = 30.0
 MUST_MOUNT = "FLOCKSY_TESTS_MUST_MOUNT"
@@ -193,7 +195,9 @@ class Drive:
         ), str(self.image))  # fmt: skip
 
     def plug(self, point: Path) -> None:
-        """Plug it in."""
+        """Plug it in, once nobody has anything of it open since it was pulled out: mounted twice,
+        it would lack what the kernel had not written yet."""
+        wait_until(lambda: not self._in_use(), f"{self.image} is let go", COMMAND_SECONDS)
         point.mkdir(exist_ok=True)
         if self.kind == "fat" and not _kernel_has("vfat"):
             run("fusefat", "-o", "rw+", str(self.image), str(point))
@@ -209,6 +213,10 @@ class Drive:
             return ("mount.exfat-fuse",)
         return ("mount", "-t", self.kind)
 
+    def _in_use(self) -> bool:
+        """As a device; what FUSE opens by itself is not seen."""
+        return bool(run("losetup", "--associated", str(self.image)))
+
     def unplug(self) -> None:
         """Pull it out, whoever uses it."""
         if self.at is not None:
@@ -217,7 +225,3 @@ class Drive:
         if self._device:
             subprocess.run(["losetup", "--detach", self._device], check=False)
             self._device = ""
-
-    def in_use(self) -> bool:
-        """Whether somebody still has something of it open since it was pulled out."""
-        return bool(run("losetup", "--associated", str(self.image)))

@@ -41,7 +41,7 @@ def test_a_drive_is_the_kernels_where_it_has_the_file_system(
 
     def noted(*command: str) -> str:
         commands.append(" ".join(command))
-        return "/dev/loop7"
+        return "" if "--associated" in command else "/dev/loop7"
 
     monkeypatch.setattr(mounts, "run", noted)
     monkeypatch.setattr(mounts, "_kernel_has", kernel.__contains__)

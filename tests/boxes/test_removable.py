@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -263,6 +264,24 @@ def test_what_is_mounted_over_files_of_a_box_hides_them_and_deletes_nothing(
             run("umount", str(flock.path(0, "photos")))
         flock.run_until(lambda: flock.path(0, "photos/one").read_text() == "edited", ROUNDS)
         flock.settle_equal()
+
+
+def test_a_drive_that_somebody_still_has_open_is_not_plugged_in_twice(tmp_path: Path) -> None:
+    drive = Drive(tmp_path / "drive.image", "ext4")
+    need_root()
+    drive.make()
+    drive.plug(tmp_path / "here")
+    try:
+        (tmp_path / "here/written").write_text("not on the disk yet")
+        held = os.open(tmp_path / "here", os.O_RDONLY)
+        drive.unplug()
+        let_go = threading.Timer(0.3, os.close, (held,))
+        let_go.start()
+        drive.plug(tmp_path / "there")
+        let_go.join()
+        assert (tmp_path / "there/written").exists()
+    finally:
+        drive.unplug()
 
 
 def test_an_ext4_inside_a_box_comes_back(tmp_path: Path, spool: Path) -> None:
