@@ -2,9 +2,11 @@
 
     python -m tests.fuzz --minutes 60 --processes 2 [NAME ...]
 
-Keeps its growing corpus, the counts and what was found in `build/fuzz`. A target whose code has
-changed since (`sources.py`) is counted anew. A target has one process at a time. An input that does
-harm ends the run of its target, until it is mended and its file is taken away.
+Keeps its growing corpus and what was found in `build/fuzz`, and the counts in `counts.json` beside
+this file: to be committed, so that the many hours of a whole soak need not be spent on one machine.
+A target whose code has changed since (`sources.py`) is counted anew. A target has one process at
+a time. An input that does harm ends the run of its target, until it is mended and its file is taken
+away.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from tests.fuzz.table import TARGETS
 from tests.fuzz.target import Target
 
 PLACE = Path("build/fuzz")
+COUNTS = Path(__file__).with_name("counts.json")
 TIMEOUT_SECONDS = 25
 """For one input, by the clock on the wall: a hang, even on a machine that does much else."""
 
@@ -48,7 +51,7 @@ class Count:
 
     code: str = ""
     executions: int = 0
-    seconds: float = 0.0
+    seconds: int = 0
     inputs: int = 0
     found: int = 0
 
@@ -56,13 +59,12 @@ class Count:
     def line(self) -> str:
         """As a row of a table."""
         millions = self.executions / 1e6
-        return f"{millions:>9.2f} M {self.seconds:>8.0f} s {self.inputs:>6} inputs {self.found:>3}"
+        return f"{millions:>9.2f} M {self.seconds:>8} s {self.inputs:>6} inputs {self.found:>3}"
 
 
 def counts() -> dict[str, Count]:
     """Of all targets as they are now, from earlier calls."""
-    path = PLACE / "counts.json"
-    kept = json.loads(path.read_text()) if path.exists() else {}
+    kept = json.loads(COUNTS.read_text()) if COUNTS.exists() else {}
     known = {}
     for name, target in TARGETS.items():
         code = sources.digest(target)
@@ -114,7 +116,7 @@ def run(target: Target, count: Count, executions: int, seconds: int) -> None:
             stderr=file,
             check=False,
         )
-    count.seconds += time.monotonic() - begun
+    count.seconds += round(time.monotonic() - begun)
     executed = _EXECUTED.findall(log.read_text(errors="replace"))
     if not executed and not findings(target):
         sys.exit(f"{target.name}: could not begin; see {log}")
@@ -168,10 +170,10 @@ class Turns:
     def _done(self, target: Target, count: Count) -> None:
         with self._lock:
             self._waiting.append(target)
-            kept = {name: asdict(one) for name, one in self._known.items()}
-            fresh = PLACE / "counts.new"
-            fresh.write_text(json.dumps(kept, indent=1))
-            fresh.replace(PLACE / "counts.json")
+            kept = {name: asdict(one) for name, one in self._known.items() if one.executions}
+            fresh = COUNTS.with_suffix(".new")
+            fresh.write_text(json.dumps(kept, indent=1) + "\n")
+            fresh.replace(COUNTS)
             print(f"{target.name:<14}{count.line}", flush=True)
 
 

@@ -47,6 +47,7 @@ class Runs:
 def runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Runs:
     found = Runs()
     monkeypatch.setattr(runner, "PLACE", tmp_path)
+    monkeypatch.setattr(runner, "COUNTS", tmp_path / "counts.json")
     monkeypatch.setattr(runner, "run", found.run)
     return found
 

@@ -1,7 +1,8 @@
 """Very many seeds, on all processors, with a bound on time; goes on where it was stopped.
 
-`make soak SEEDS=10000 MINUTES=60`. What is done is kept in a file, with the figures; it counts only
-for the code that it was done with.
+`make soak SEEDS=10000 MINUTES=60`. What is done is kept in `soaked.json` beside this file, with the
+figures: to be committed, so that hours of it need not be spent on one machine. It counts only for
+the code that it was done with.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 from tests.simulator.runs import Outcome, is_with_boxes, replay, run_seed
 
 ROOT = Path(__file__).parents[2]
+SOAKED = Path(__file__).with_name("soaked.json")
 FAULTS = {
     "cells lost": ("cells lost", "cells lost while agreeing"),
     "cells delayed": ("cells delayed",),
@@ -84,7 +86,7 @@ class Progress:
         if saved["code"] != self.code:
             print("the code is another than in the last soak: beginning anew")
             return
-        self.done = set(saved["done"])
+        self.done = {seed for first, last in saved["done"] for seed in range(first, last + 1)}
         self.counts = Counter(saved["counts"])
         self.failures = {int(seed): words for seed, words in saved["failures"].items()}
         self.cpu_s = saved["cpu_s"]
@@ -95,12 +97,12 @@ class Progress:
         unfinished = self.path.with_suffix(".new")
         saved = {
             "code": self.code,
-            "done": sorted(self.done),
+            "done": ranges(self.done),
             "counts": dict(sorted(self.counts.items())),
             "failures": self.failures,
-            "cpu_s": self.cpu_s,
+            "cpu_s": round(self.cpu_s, 1),
         }
-        unfinished.write_text(json.dumps(saved, indent=1))
+        unfinished.write_text(json.dumps(saved, indent=1) + "\n")
         unfinished.replace(self.path)
 
     def add(self, outcome: Outcome, seconds: float) -> None:
@@ -131,6 +133,13 @@ class Progress:
         ]
 
 
+def ranges(seeds: set[int]) -> list[tuple[int, int]]:
+    """The first and the last of each row without a gap."""
+    firsts = sorted(seed for seed in seeds if seed - 1 not in seeds)
+    lasts = sorted(seed for seed in seeds if seed + 1 not in seeds)
+    return list(zip(firsts, lasts, strict=True))
+
+
 def collect_seldom() -> None:
     """Have the collector look less often: runs make many objects and leave few, and it takes a
     tenth of their time."""
@@ -152,7 +161,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--kind", choices=("all", "wire", "boxes"), default="all")
-    parser.add_argument("--state", type=Path, default=ROOT / ".soak-simulator.json")
+    parser.add_argument("--state", type=Path, default=SOAKED)
     options = parser.parse_args()
     if os.environ.get("PYTHONHASHSEED") != "0":
         command = [sys.executable, "-m", "tests.simulator.soak", *sys.argv[1:]]

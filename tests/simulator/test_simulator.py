@@ -142,6 +142,21 @@ def test_the_report_of_a_soak_has_every_kind_of_fault(tmp_path: Path) -> None:
         assert f"  {1000 + number:>14,}  {kind}\n" in said
 
 
+def test_a_soak_goes_on_where_it_was_stopped_with_the_same_code_alone(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    stopped = Progress(path, "code")
+    for seed in (7, 0, 1, 2, 9):
+        stopped.add(Outcome(seed, failure="lost" if seed == 9 else ""), 1.5)
+    stopped.counts["rounds"] = 12
+    stopped.save()
+    on = Progress(path, "code")
+    on.load()
+    assert on == stopped
+    other = Progress(path, "other code")
+    other.load()
+    assert other == Progress(path, "other code")
+
+
 def test_faults_are_counted_by_the_names_that_a_report_looks_for() -> None:
     network = Network(2, random.Random(1), lambda *_: None)
     network.garbles, network.garbled_ns = 0.3, MS
