@@ -18,6 +18,8 @@ from tests.protocol.explorer import SMALL, Bounds, BrokenPromiseError
 from tests.protocol.test_explorer import explore
 
 DEEP: tuple[Bounds, ...] = (
+    Bounds(losses=1, crashes=1, rejoins=1, needs=0, programme=3),
+    Bounds(losses=1, crashes=1, rejoins=1, needs=0, latency=2, programme=1),
     Bounds(losses=2, crashes=0, rejoins=0, needs=2, programme=1),
     Bounds(losses=4, crashes=0, rejoins=0, needs=2),
     Bounds(losses=2, crashes=1, rejoins=1, needs=1),

@@ -57,13 +57,6 @@ def explore(bounds: Bounds) -> Explorer:
             id="slow-links",
         ),
         pytest.param(
-            Bounds(losses=1, crashes=1, rejoins=1, needs=0, programme=3), id="the-whole-programme"
-        ),
-        pytest.param(
-            Bounds(losses=1, crashes=1, rejoins=1, needs=0, latency=2, programme=1),
-            id="rejoin-over-slow-links",
-        ),
-        pytest.param(
             Bounds(losses=4, crashes=0, rejoins=0, needs=0, min_view=3), id="no-smaller-view"
         ),
     ],
