@@ -170,12 +170,16 @@ def forget_past(index_path: Path) -> None:
     and adopted. Raises `IndexDamaged`."""
     index = BoxIndex.open(index_path)
     try:
-        if index.remembered(ADOPT) is None:
-            with index.transaction(durable=True):
-                index.remember(ADOPT, b"1")
-                index.remember(SINCE, time.time_ns().to_bytes(8, "big"))
+        _forget_past(index)
     finally:
         index.close()
+
+
+def _forget_past(index: BoxIndex) -> None:
+    if index.remembered(ADOPT) is None:
+        with index.transaction(durable=True):
+            index.remember(ADOPT, b"1")
+            index.remember(SINCE, time.time_ns().to_bytes(8, "big"))
 
 
 def is_of_known_past(setup: BoxSetup, index: BoxIndex) -> bool:
@@ -329,7 +333,11 @@ def _open_rest(
 
 
 def still_ours(disk: Disk, setup: BoxSetup, index: BoxIndex) -> str | None:
-    """Why an open box has to rest now (its drive is gone, its marker too), or None."""
+    """Why an open box has to rest now (its drive is gone, its marker too), or None.
+
+    `disk` is the folder that was opened, and what others look at is the one at the path. Where that
+    is another one by now, a copy with the same marker, the index remembers that it is of unknown
+    past: what was written meanwhile may be in the other one."""
     try:
         if not os.path.isdir(setup.path):
             return f"box {setup.name}: {setup.path} is gone; nothing is deleted meanwhile"
@@ -346,6 +354,38 @@ def still_ours(disk: Disk, setup: BoxSetup, index: BoxIndex) -> str | None:
             with suppress(OSError):
                 if fresh.identity() != disk.identity():
                     return f"box {setup.name}: {setup.path} is on another file system now"
+            if _directory(fresh) != _directory(disk):
+                _forget_past(index)
+                return (
+                    f"box {setup.name}: another folder has taken the place of {setup.path}: it is"
+                    " adopted, and nothing that it lacks counts as deleted"
+                )
         except (OSError, BoxError) as error:
             return f"box {setup.name}: {setup.path}: {error}"
     return None
+
+
+def _directory(disk: Disk) -> tuple[int, int]:
+    """What tells the folder from others while it is open, on any file system: nothing gets its
+    number as long as there is a handle of it."""
+    found = disk.stat("")
+    assert found is not None  # by the handle
+    return found.device, found.inode
+
+
+def renew_marker(disk: Disk, setup: BoxSetup, index: BoxIndex) -> bool:
+    """Renew the marker of an open box, so that what has been copied of it until now is an older
+    copy when it is put back. To be called now and then, and at the end.
+
+    Whether that was done; where not (the disk is full, gone, another one) it is to be tried again.
+    Raises `IndexDamaged`.
+    """
+    try:
+        if still_ours(disk, setup, index) is not None:
+            return False
+        marker.activate(disk, setup.box_id, index)
+    except IndexDamaged:
+        raise
+    except (OSError, FlocksyError):
+        return False
+    return True

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TypedDict
 
-from flocksy.boxes.activation import Opened, still_ours
+from flocksy.boxes.activation import Opened, renew_marker, still_ours
 from flocksy.boxes.catching_up import CatchingUp
 from flocksy.boxes.content.here import Here
 from flocksy.boxes.content.rehearsal import Rehearsal
@@ -274,9 +274,11 @@ class Box:
 
     def close(self) -> None:
         """Finish what is being applied, and close everything, whatever of that raises."""
-        last = (self._opened.close, self._rehearsal.finish, self.planning.finish)
+        last = (self._rehearsal.finish, self.planning.finish, self._upkeep.finish)
         with ExitStack() as last_first:
-            for end in (*last, self._upkeep.finish, self.scans.close):
+            last_first.callback(self._opened.close)
+            last_first.callback(renew_marker, self.disk, self.setup, self.index)
+            for end in (*last, self.scans.close):
                 last_first.callback(end)
 
     # -- steps ----------------------------------------------------------------------------------

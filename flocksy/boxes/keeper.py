@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from flocksy.boxes.activation import open_box, still_ours
+from flocksy.boxes.activation import open_box, renew_marker, still_ours
 from flocksy.boxes.box import Box
 from flocksy.boxes.disk.marker import check_place
 from flocksy.boxes.lanes.exchange import Exchange
@@ -22,6 +22,13 @@ from flocksy.errors import FlocksyError
 
 LOOK_SECONDS = 2.0
 """How often an open box's marker is looked at, and a resting one's cause."""
+
+RENEW_SECONDS = 3600.0
+"""Between two renewals of an open box's marker: a copy of its folder that is put back is told from
+it where the copy is older."""
+
+RENEW_AGAIN_SECONDS = 60.0
+"""After one that could not be, as on a disk that is full."""
 
 PAUSED_BY_USER = "paused by flocksy box pause"
 
@@ -37,6 +44,7 @@ class Kept:
     reason: str = "not opened yet"
     by_user: bool = False
     look_at: float = 0.0
+    renew_at: float = 0.0
 
     @property
     def place(self) -> str:
@@ -162,7 +170,7 @@ class Keeper:
         # and in a burst all have the same.
         if now >= kept.look_at and (quiet or kept.box is not None):
             try:
-                self._look(kept, now)
+                self._look(kept, now, quiet)
             except (OSError, FlocksyError) as error:
                 if kept.box is not None:
                     self.failed(kept.box, error)
@@ -198,13 +206,16 @@ class Keeper:
         if self._exchange.has_met(box) and not box.guard.estranged():
             box.guard.meet()
 
-    def _look(self, kept: Kept, now: float) -> None:
+    def _look(self, kept: Kept, now: float, quiet: bool) -> None:
         kept.look_at = now + LOOK_SECONDS
         if kept.box is not None:
             reason = still_ours(kept.box.disk, kept.box.setup, kept.box.index)
             if reason is not None:
                 self._rest(kept, reason)
                 log.warning("%s", reason)
+            elif quiet and now >= kept.renew_at:
+                done = renew_marker(kept.box.disk, kept.box.setup, kept.box.index)
+                kept.renew_at = now + (RENEW_SECONDS if done else RENEW_AGAIN_SECONDS)
         elif not kept.by_user:
             self._try_to_open(kept, now)
 
@@ -231,6 +242,7 @@ class Keeper:
         for words in opened.words:
             log.warning("%s", words)
         kept.box = box
+        kept.renew_at = now + RENEW_SECONDS
         kept.box.rescan(now)
         kept.reason = ""
         self._exchange.add(kept.box)

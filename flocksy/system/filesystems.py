@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 _63_BITS = 0x7FFF_FFFF_FFFF_FFFF
 _NUMBERED_ANEW = frozenset({"vfat", "msdos", "exfat", "fuseblk", "fuse", "ntfs", "ntfs3"})
+_NO_LASTING_INODES = frozenset(
+    {"vfat", "msdos", "exfat", "fuseblk", "fuse", "9p", "cifs", "smb3", "smbfs"}
+)
 _FS_IOC_GETFSUUID = 0x80111500
 _BY_UUID = "/dev/disk/by-uuid"
 _OF_16_BYTES = re.compile(
@@ -58,6 +61,12 @@ def kind(descriptor: int) -> str:
     """The type of the file system that a handle is on, as in mount(8); "" where nobody knows."""
     device = os.fstat(descriptor).st_dev
     return next((one.kind for one in mounts() if one.device == device), "")
+
+
+def keeps_inodes(type_: str) -> bool:
+    """Whether what a file system of this type holds keeps its inode number over a mount. The others
+    number it anew, or may."""
+    return type_.partition(".")[0] not in _NO_LASTING_INODES
 
 
 def space(descriptor: int) -> tuple[int, int]:

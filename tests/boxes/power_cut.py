@@ -261,6 +261,10 @@ class RecordedDisk(RealDisk):
         super().move(source, target)
         self._stepped(source, target)
 
+    def replace(self, source: str, target: str) -> None:
+        super().replace(source, target)
+        self._stepped(source, target)
+
     def exchange(self, temporary: str, path: str) -> None:
         super().exchange(temporary, path)
         self._stepped(temporary, path)

@@ -17,6 +17,7 @@ import pytest
 
 from flocksy.boxes.apply import probe
 from flocksy.boxes.disk.filesystem import RealDisk
+from flocksy.system import filesystems
 from tests.boxes.flock_of_boxes import Flock, files, spool
 from tests.boxes.mounts import mounted
 from tests.boxes.test_names import NAMES
@@ -84,7 +85,7 @@ class MacFlock(Flock):
 @pytest.fixture(autouse=True)
 def numbered_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
     """The probe trusts no inode over FUSE. A Mac's are to be trusted, and so are these."""
-    monkeypatch.setattr(probe, "_UNSTABLE", frozenset())
+    monkeypatch.setattr(filesystems, "_NO_LASTING_INODES", frozenset())
 
 
 @contextmanager

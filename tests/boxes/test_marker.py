@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import json
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +16,9 @@ import pytest
 from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.boxes.disk.marker import MARKER, Finding, MarkerState, activate, check_place, look
 from flocksy.errors import BoxError
+from flocksy.index.database import Database
 from flocksy.index.store import BoxIndex
+from flocksy.system import files, renames
 
 BOX_ID = bytes(range(64))
 
@@ -229,6 +234,107 @@ def test_death_at_one_place_after_the_other(place: Place) -> None:
         with suppress(KeyboardInterrupt):
             place.activate()
         assert place.look().state is MarkerState.OURS
+
+
+class Cut(BaseException):
+    """Passes through everything, as a kill does."""
+
+
+def cut_after(patched: pytest.MonkeyPatch, count: int, *, exchanges: bool) -> None:
+    """After so many steps that change something on disk or in the index the program dies, also in
+    the middle of writing; `exchanges`: whether the disk can rename in ways of its own."""
+    left = itertools.count(count, -1)
+
+    def step() -> None:
+        if next(left) <= 0:
+            raise Cut
+
+    def counted(real: Callable[..., object]) -> Callable[..., object]:
+        def whole(*args: object, **more: object) -> object:
+            step()
+            return real(*args, **more)
+
+        return whole
+
+    def torn(descriptor: int, data: bytes, offset: int) -> None:
+        step()
+        os.pwrite(descriptor, data[:10], offset)
+        step()
+        os.pwrite(descriptor, data, offset)
+
+    def cannot(*_: object) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    patched.setattr(files, "write_at", torn)
+    for owner, name in [
+        *((RealDisk, name) for name in ("create", "remove_file", "flush_directory")),
+        *((os, name) for name in ("rename", "replace", "link", "unlink")),
+        (Database, "execute"),
+    ]:
+        patched.setattr(owner, name, counted(getattr(owner, name)))
+    for name in ("rename_noreplace", "rename_exchange"):
+        real = getattr(renames, name)
+        patched.setattr(renames, name, counted(real) if exchanges else cannot)
+
+
+@pytest.mark.parametrize("exchanges", [True, False], ids=["exchanges", "FAT, over FUSE"])
+def test_death_between_any_two_steps_of_a_renewal(place: Place, *, exchanges: bool) -> None:
+    """The right drive is never taken for another one, nor for an older copy, which of a removable
+    one is the same; and the next renewal is as good as any."""
+    place.activate()
+    for count in itertools.count():
+        place.disk._exchange = place.disk._noreplace = True
+        with pytest.MonkeyPatch.context() as patched:
+            cut_after(patched, count, exchanges=exchanges)
+            try:
+                place.activate()
+                break
+            except Cut:
+                pass
+        for removable in (False, True):
+            assert place.look(removable=removable).state is MarkerState.OURS, count
+    assert count > 8
+    old = place.marker.read_bytes()
+    place.activate()
+    place.marker.write_bytes(old)
+    assert place.look().state is MarkerState.STALE, "nothing of it is left"
+
+
+def test_a_folder_that_is_moved_is_the_same_and_a_copy_is_not(place: Place) -> None:
+    place.activate()
+    moved, copy = place.root.with_name("moved"), place.root.with_name("copy")
+    shutil.copytree(place.root, copy)
+    place.root.rename(moved)
+    found = {}
+    for at in (moved, copy):
+        for removable in (False, True):
+            with RealDisk(str(at)) as disk:
+                finding = look(disk, "n", "p", BOX_ID, place.index, removable=removable)
+                found[at.name, removable] = finding.state
+    assert found == {
+        ("moved", False): MarkerState.OURS,
+        ("moved", True): MarkerState.OURS,
+        ("copy", False): MarkerState.STALE,
+        ("copy", True): MarkerState.FOREIGN,
+    }
+
+
+@pytest.mark.parametrize("kind", ["vfat", "exfat", "fuseblk", "fuse.sshfs", "9p"])
+def test_where_inodes_are_numbered_anew_none_is_remembered(
+    place: Place, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    place.activate()
+    assert place.index.remembered("root") is not None
+    monkeypatch.setattr(RealDisk, "type_name", lambda _: kind)
+    place.activate()
+    assert place.index.remembered("root") is None
+
+
+def test_an_index_of_an_earlier_flocksy_knows_none(place: Place) -> None:
+    place.activate()
+    place.index.remember("root", None)
+    assert place.look().state is MarkerState.OURS
+    assert place.look(removable=True).state is MarkerState.OURS
 
 
 def test_boxes_are_not_nested(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from flocksy.sync.capabilities import Capabilities
 from flocksy.sync.name_rules import CONTROLS, NameRules
 from flocksy.sync.names import MAX_NAME_BYTES
 from flocksy.sync.version import LATEST_NS, MAX_SIZE, Kind
+from flocksy.system import filesystems
 
 _FOLDER = f"{PRIVATE}/probe"
 
@@ -41,9 +42,6 @@ _FAR_AHEAD_NS = (LATEST_NS, LATEST_NS - _APART_NS)
 """1677 and 1709, and 2262 and 2230. A disk on which two of them are one has no time beyond that
 (FAT and exFAT: 1980 to 2107; ext4 with small inodes: 1901 to 2038). One that begins to count anew
 instead shows two."""
-
-_UNSTABLE = frozenset({"vfat", "msdos", "exfat", "fuseblk", "fuse", "9p", "cifs", "smb3", "smbfs"})
-"""Types that number their files anew at each mount, or may. A probe cannot see that."""
 
 _MAX_FILE_BYTES = {"vfat": (4 << 30) - 1, "msdos": (4 << 30) - 1}
 """Of types that are known to hold no larger file. It is not tried out: a file of that size without
@@ -75,7 +73,7 @@ def probe(disk: Disk, *, attributes: bool = False) -> Capabilities:
             attributes=attributes and _holds_attributes(disk),
             case_folding=_is_one(disk, "case", "CASE"),
             normalising=_is_one(disk, "n\u00e9", "ne\u0301"),
-            stable_inodes=kind not in _UNSTABLE,
+            stable_inodes=filesystems.keeps_inodes(kind),  # a probe cannot see that
             names=_name_rules(disk),
         )
     finally:

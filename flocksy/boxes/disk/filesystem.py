@@ -183,6 +183,10 @@ class RealDisk:
             # Only now: the same error also speaks of a name that cannot be.
             self._noreplace = False
 
+    def replace(self, source: str, target: str) -> None:
+        with self._parents(source, target) as (source_fd, old, target_fd, new):
+            os.replace(old, new, src_dir_fd=source_fd, dst_dir_fd=target_fd)
+
     def exchange(self, temporary: str, path: str) -> None:
         """Where the file system cannot exchange in one step, the path is empty for an instant: what
         stood there goes to `temporary` + `PARKED`, the new content to the path, and the old one to

@@ -2,13 +2,14 @@
 
 An empty mount point looks like a box in which everything was deleted, a restored backup like one
 in which much was edited. So every box holds `.flocksy/marker`: the id of the box, a secret of this
-(node, box), and a nonce that is renewed in index and marker at each activation. `look` compares
-and changes nothing; `activate` makes or renews the marker. What `look` finds:
+(node, box), and a nonce that is renewed in index and marker at each activation, now and then while
+the box is open, and at its end: whatever is copied of a box is an old one soon. `look` compares and
+changes nothing; `activate` makes or renews the marker. What `look` finds:
 
     fresh     the index never knew the box, and there is no marker: make one, without asking
     ours      go on
-    stale     the secret is ours, the nonce an old one (a clone, a backup), the file system the same
-              as before: adopt, said aloud
+    stale     the secret is ours, the nonce an old one (a clone, a backup), or the directory another
+              one (a copy); the file system the same as before: adopt, said aloud
     missing   the index knows the box, its marker is gone (not mounted?): pause, delete nothing
     moved     the secret is ours, but the file system is another one: pause
     foreign   another index keeps this directory, or it is another box: pause; also what would be
@@ -30,7 +31,7 @@ from typing import Protocol
 
 from flocksy.boxes.disk.port import PRIVATE, Disk
 from flocksy.errors import BoxError
-from flocksy.system import files
+from flocksy.system import files, filesystems
 
 MARKER = f"{PRIVATE}/marker"
 _NEW = f"{PRIVATE}/marker.new"
@@ -149,6 +150,19 @@ def look(
             f"box {name}: {path} is an older copy of the box (a clone or a backup): it is"
             " adopted, and nothing that it lacks counts as deleted",
         )
+    root = memory.remembered("root")
+    if root is not None and root != _number(_inode(disk)):
+        if removable:
+            return Finding(
+                MarkerState.FOREIGN,
+                f"box {name}: {path} is another directory than before (a copy?), and nothing is"
+                f" written there; if it is the right one: {remedy}",
+            )
+        return Finding(
+            MarkerState.STALE,
+            f"box {name}: {path} is another directory than before (a copy?): it is adopted, and"
+            " nothing that it lacks counts as deleted",
+        )
     return Finding(MarkerState.OURS)
 
 
@@ -180,7 +194,7 @@ def activate(
     random: Callable[[int], bytes] = os.urandom,
 ) -> None:
     """Make the marker, or renew its nonce, after `look` found fresh, ours or stale, or on the
-    user's word (`adopt`: a new secret, whatever was there).
+    user's word (`adopt`: a new secret, whatever was there). Now and then, too, while it is ours.
 
     The index learns first which nonce is about to be written and last that it was: a crash in
     between leaves either nonce in the marker, and both are known, also when the next try gets no
@@ -190,6 +204,8 @@ def activate(
     if secret is None or adopt:
         secret = random(SECRET_BYTES)
     nonce = random(NONCE_BYTES)
+    lasts = filesystems.keeps_inodes(disk.type_name())
+    root = _number(_inode(disk)) if lasts else None
     written = memory.remembered("pending")
     found = None if written is None or adopt else _read(disk, ".")
     with memory.transaction(durable=True):
@@ -197,6 +213,7 @@ def activate(
         if found is not None and found.nonce == written:
             memory.remember("nonce", written)
         memory.remember("pending", nonce)
+        memory.remember("root", root)
     _write(disk, Marker(box_id, secret, nonce))
     with memory.transaction(durable=True):
         memory.remember("nonce", nonce)
@@ -282,11 +299,7 @@ def _write(disk: Disk, marker: Marker) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    try:
-        disk.move(_NEW, MARKER)
-    except FileExistsError:
-        disk.exchange(_NEW, MARKER)
-        disk.remove_file(_NEW)
+    disk.replace(_NEW, MARKER)
     disk.flush_directory(PRIVATE)
     disk.flush_directory("")
 
@@ -295,6 +308,12 @@ def _is_on(disk: Disk, filesystem: bytes) -> bool:
     if filesystem == _number(disk.identity()):
         return True  # as a rule, and asked often
     return filesystem == _number(disk.former_identity())
+
+
+def _inode(disk: Disk) -> int:
+    found = disk.stat("")
+    assert found is not None  # by the handle
+    return found.inode
 
 
 def _number(value: int) -> bytes:

@@ -156,6 +156,11 @@ class Disk(Protocol):
         in two steps: who dies between them leaves a file with both names."""
         ...
 
+    def replace(self, source: str, target: str) -> None:
+        """Rename a file, also when one stands at `target`, which is gone then: for files of ours
+        alone. In one step wherever there is a file system, so that `target` is never missing."""
+        ...
+
     def exchange(self, temporary: str, path: str) -> None:
         """Afterwards each holds what stood at the other. Both must exist.
 

@@ -136,6 +136,10 @@ class FollowingDisk:
         self._refuse(source, target)
         self._box.move(source, target)
 
+    def replace(self, source: str, target: str) -> None:
+        self._refuse(source, target)
+        self._box.replace(source, target)
+
     def exchange(self, temporary: str, path: str) -> None:
         self._refuse(temporary, path)
         self._box.exchange(temporary, path)
