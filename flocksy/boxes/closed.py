@@ -13,6 +13,7 @@ from itertools import groupby
 
 from flocksy.boxes.guard import Source
 from flocksy.boxes.scan.findings import Finding, Gone
+from flocksy.boxes.scan.links import Links
 from flocksy.sync.names import ancestors
 
 _WORST_FIRST = (Source.START, Source.RESCAN, Source.LIVE)
@@ -31,7 +32,9 @@ class _Refusal:
 class Closed:
     """See the head of this module."""
 
-    def __init__(self) -> None:
+    def __init__(self, links: Links | None = None) -> None:
+        """`links`: those that are followed; below them nothing is seen to go either."""
+        self._links = links
         self._closed: dict[str, _Refusal] = {}
 
     def __contains__(self, path: str) -> bool:
@@ -59,7 +62,11 @@ class Closed:
         deletions among them."""
 
         def said(finding: Finding) -> Source:
-            unseen = self.source(finding.path) if isinstance(finding, Gone) else None
+            if not isinstance(finding, Gone):
+                return source
+            unseen = self.source(finding.path)
+            if unseen is None and self._links is not None:
+                unseen = Source.RESCAN if self._links.is_unwatched(finding.path) else None
             return source if unseen is None else min(source, unseen, key=_WORST_FIRST.index)
 
         return ((one, list(some)) for one, some in groupby(findings, said))

@@ -67,7 +67,7 @@ class Scans:
         """The last scan for the hour."""
         self._differing: set[str] = set()
         """Paths that it has found to be otherwise, some more than `MAX_PATHS` at most."""
-        self._closed = Closed()
+        self._closed = Closed(opened.links)
         self._newest = 0
         """The last scan that was asked for."""
         self._hurries = False  # since a scan has failed

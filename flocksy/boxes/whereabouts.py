@@ -25,7 +25,8 @@ PLACE = "place"
 
 _NOT_ASKED = frozenset(
     {"autofs", "fusectl", "fuse.gvfsd-fuse", "fuse.portal", "fuse.sshfs"}
-    | {"fuse.rclone", "fuse.glusterfs", "fuse.s3fs", "cifs", "smb3", "smbfs"}
+    | {"fuse.rclone", "fuse.glusterfs", "fuse.s3fs"}
+    | filesystems.REMOTE
 )
 """Kinds of mounts on which a look may wait for a network, or mounts something."""
 

@@ -12,6 +12,13 @@ from typing import NamedTuple
 
 _63_BITS = 0x7FFF_FFFF_FFFF_FFFF
 _NUMBERED_ANEW = frozenset({"vfat", "msdos", "exfat", "fuseblk", "fuse", "ntfs", "ntfs3"})
+REMOTE = frozenset(
+    {"9p", "afs", "beegfs", "ceph", "cifs", "coda", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs"}
+    | {"nfs", "nfs4", "ocfs2", "orangefs", "prl_fs", "pvfs2", "smb3", "smbfs", "vboxsf", "virtiofs"}
+    | {"vmhgfs"}
+)
+"""Types whose files other machines have as well, over a network or as host of a virtual one."""
+
 _NO_LASTING_INODES = frozenset(
     {"vfat", "msdos", "exfat", "fuseblk", "fuse", "9p", "cifs", "smb3", "smbfs"}
 )
@@ -67,6 +74,21 @@ def keeps_inodes(type_: str) -> bool:
     """Whether what a file system of this type holds keeps its inode number over a mount. The others
     number it anew, or may."""
     return type_.partition(".")[0] not in _NO_LASTING_INODES
+
+
+def changes_elsewhere(folder: str) -> str:
+    """The type of a file system at or below the folder on which others can change something that
+    this kernel tells nobody of; "" where there is none, or nobody knows.
+
+    Of a program's (FUSE) nobody knows where it has its files from, but for one that has a drive.
+    """
+    try:
+        device, below = os.stat(folder).st_dev, os.path.join(os.path.realpath(folder), "")
+    except OSError:
+        return ""
+    here = (one for one in mounts() if one.device == device or one.point.startswith(below))
+    remote = {"fuse", *REMOTE}
+    return next((one.kind for one in here if one.kind.partition(".")[0] in remote), "")
 
 
 def space(descriptor: int) -> tuple[int, int]:

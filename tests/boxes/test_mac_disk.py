@@ -83,9 +83,11 @@ class MacFlock(Flock):
 
 
 @pytest.fixture(autouse=True)
-def numbered_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The probe trusts no inode over FUSE. A Mac's are to be trusted, and so are these."""
+def as_a_drive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over FUSE no inode is trusted, nor that all changes are told. A Mac's disk does both, and so
+    do these."""
     monkeypatch.setattr(filesystems, "_NO_LASTING_INODES", frozenset())
+    monkeypatch.setattr(filesystems, "changes_elsewhere", lambda _: "")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ flock is not among them: it is an entry of the box like any other, and is never 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -120,6 +121,12 @@ class Links:
                 return path
             path = parent_of(path)
         return None
+
+    def is_unwatched(self, path: str) -> bool:
+        """Whether `path` is below a followed link that still stands. The watcher sees only the box,
+        so nobody sees something go there; but the link itself."""
+        link = self.link_above(parent_of(path))
+        return link is not None and os.path.islink(os.path.join(self._targets.root, link))
 
     def real(self, link: str) -> str:
         """As `flocksy.boxes.scan.following.Follows`."""

@@ -34,6 +34,7 @@ from watchdog.observers import Observer
 
 from flocksy.boxes.disk.port import PRIVATE
 from flocksy.boxes.scan.settling import Dirty, Settling
+from flocksy.system import filesystems
 
 STOP_SECONDS = 1.0
 """How long what the watching library does is waited for."""
@@ -69,10 +70,13 @@ class Watcher:
         self._eyes: _Eyes | None = None
         self._lacks: str | None = None
         """What the last try for one more watch said."""
+        self._elsewhere = ""
+        """The type of a file system in it on which others change what is not told here."""
 
     def start(self) -> str | None:
         """Returns None, or one line for people why there are no events, or not for all
         directories (rescans still find everything)."""
+        self._elsewhere = filesystems.changes_elsewhere(self.root)
         why_not = self._open()
         if why_not is None and self._eyes is not None and self._eyes.refused is not None:
             why_not = self._lacks = _why_not(self.root, self._eyes.refused)
@@ -127,6 +131,11 @@ class Watcher:
 
         if not _bounded(try_one_more) and self._lacks is None:
             return f"{self.root}: not all of it is watched yet; flocksy rescan finds what happens"
+        if self._lacks is None and self._elsewhere:
+            return (
+                f"{self.root}: {self._elsewhere} does not tell of what is changed elsewhere; that"
+                " is found hourly, by flocksy rescan and by flocksy wait"
+            )
         return self._lacks
 
     def take(self, now_s: float) -> Dirty:
@@ -152,7 +161,8 @@ class Watcher:
         not told of."""
         eyes = self._eyes
         with self._lock:
-            return eyes is not None and eyes.see_all and not self._settling.lost
+            sees_it = eyes is not None and eyes.see_all and not self._elsewhere
+            return sees_it and not self._settling.lost
 
     def stop(self) -> None:
         """End the watching. Stopping twice, or what never started, is harmless."""
