@@ -13,6 +13,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import filterfalse
 from typing import TypedDict
 
 from flocksy.boxes.activation import Opened, renew_marker, still_ours
@@ -250,7 +251,7 @@ class Box:
         return (
             not self.adopting
             and self.scans.complete
-            and not self.held.moving
+            and self.held.settled
             and self._catching_up.done
             and not self.scans.looking
             and not self.intake.changed
@@ -289,7 +290,7 @@ class Box:
         found = {path: self.index.local(path) for path in ready}
         if not found:
             return False
-        as_found = self.standing.as_known(found)
+        as_found = set(filterfalse(self.held.unripe, self.standing.as_known(found)))
         # Asked last: a drive that goes meanwhile, or another in its place, is noticed here.
         if still_ours(self.disk, self.setup, self.index) or self._choose(now, sure=True):
             return False
@@ -297,7 +298,7 @@ class Box:
             del found[path]
             self.intake.forget(path)
         for path in found.keys() - as_found:
-            self.intake.put_off(path, now)
+            self.intake.put_off(path, now, self.held.unripe(path))
         paths = [path for path in found if not self.intake.waits(path)]
         gone = [path for path in paths if found[path] is None]
         waits = set() if self.setup.mode.receives_only else self.guard.hold(gone, now)

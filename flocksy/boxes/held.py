@@ -17,23 +17,18 @@ all the same. What is ignored is not said at all, unless a copy shows that other
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Collection, Mapping
 
 from flocksy.boxes.activation import Opened, still_ours
 from flocksy.boxes.disk.mounts import SEND_ONLY as MOUNTED
 from flocksy.boxes.disk.mounts import Mounts
-from flocksy.boxes.disk.port import Stat
-from flocksy.boxes.disk.spelling import Spelling
+from flocksy.boxes.ignore_file import IgnoreFile
 from flocksy.boxes.offers import Offers
 from flocksy.boxes.scan.following import stat_shown
 from flocksy.boxes.setup import BoxSetup, Mode
-from flocksy.boxes.unread import Unread
 from flocksy.sync.holding import Choice
-from flocksy.sync.ignore import IGNORE_FILE, MAX_IGNORE_BYTES
+from flocksy.sync.ignore import IGNORE_FILE
 from flocksy.sync.version import Kind
-from flocksy.sync.view import View
-from flocksy.system import files
 
 CHOICE = "choice"
 """Name under which the index remembers the choice that is in force."""
@@ -46,10 +41,6 @@ PATHS_PER_TURN = 500
 
 MOUNTS_SECONDS = 1.0
 """Between two looks at what is mounted, when nothing depends on it."""
-
-LISTING_SECONDS = 1.0
-"""Between two looks how `.flockignore` is called while other names come and go beside it: each
-lists the whole directory."""
 
 NOT_HELD = ""
 """The reason that goes without saying: a person chose so. `flocksy ignored` explains it."""
@@ -69,24 +60,17 @@ class Held:
         self._links = opened.links
         self._mounts = Mounts(index, setup.path, adopting=opened.adopting)
         self._in_force = index.remembered_as(CHOICE, _choice) or Choice()
-        self.choice = Choice(setup.folders, self._in_force.ignore.text)
+        self._file = IgnoreFile(setup, opened, self._in_force.texts)
+        self.choice = Choice(setup.folders, self._file.texts)
         """What is held; in force once `moving` has ended."""
         self._former = index.remembered_as(CHOOSING, _choice) or Choice()
         self.takes_ignore_file = opened.adopting
         """Whether what the flock ignores is to be known first, also where others change nothing."""
-        self._seen: Stat | None = None
-        self._misspelt: Stat | None = None
-        self._top: Stat | None = None
-        self._listed_at = -LISTING_SECONDS
-        self._list_at: float | None = None
-        self._looked = False
         self._mounts_at = 0.0
-        self._trouble: str | None = None
-        self._unread = Unread()
         self._after: str | None = None
         self.moving = False
         """Whether the choice has moved, and `move` is to be called until it has not."""
-        self.look()
+        self._mounts.look()
         if self.choice != self._in_force or index.remembered(CHOOSING) is not None:
             self._begin()
 
@@ -131,14 +115,28 @@ class Held:
         for directory, reason in self._mounts.detached.items():
             if path == directory or path.startswith(directory + "/"):
                 return f"waits: {directory} {reason}"
-        found = self.choice.explain(path, is_directory=self._is_directory(path))
-        return found or self.why_not_put(path)
+        is_directory = self._is_directory(path)
+        found = self.choice.explain(path, is_directory=is_directory)
+        if found is None:
+            return self.why_not_put(path)
+        if self.choice.is_selected(path):
+            found += self._file.why_still(path, is_directory=is_directory)
+        return found
+
+    def unripe(self, path: str) -> float | None:
+        """Until when a change at the path is not to be recorded, or None; see `IgnoreFile`."""
+        return self._file.unripe() if path == IGNORE_FILE else None
+
+    @property
+    def settled(self) -> bool:
+        """Whether what is held does not move, nor will when time has passed."""
+        return not self.moving and self._file.ripe_at is None
 
     @property
     def problems(self) -> Mapping[str, str]:
         """Paths that something is wrong with, and what."""
         problems = dict(self._mounts.detached)
-        said = [self._trouble] if self._trouble else list(self.choice.ignore.problems)
+        said = self._file.problems
         if said:
             problems[IGNORE_FILE] = "; ".join(said[:3])
         return problems
@@ -167,18 +165,17 @@ class Held:
         if sure or now >= self._mounts_at:
             self._mounts_at = now + MOUNTS_SECONDS
             moved = self._mounts.look()
-        text = self._look_at_file(now)
-        if text is not None and text != self.choice.ignore.text:
-            self.choice = Choice(self._setup.folders, text)
-            if self.choice != self._in_force:
-                self._begin()
+        if self._file.look(now, sure=sure):
+            self._take_texts()
         return moved
 
+    def look_at_copies(self) -> None:
+        """Have the next `look` be at the conflict copies of `.flockignore`, too."""
+        self._file.copies_at = 0.0
+
     def next(self) -> float | None:
-        """When to `look` again although nothing has happened: `.flockignore` could not be read, or
-        how it is called was asked a moment ago."""
-        deadlines = (self._unread.deadline(), self._list_at)
-        return min((when for when in deadlines if when is not None), default=None)
+        """When to `look` again although nothing has happened."""
+        return self._file.next()
 
     def move(self) -> bool:
         """Forget some of what is held no more. Whether that is done, and the box can go on."""
@@ -229,6 +226,13 @@ class Held:
             return False
         return found is None or (found.size, found.mtime_ns) != (local.size, local.mtime_ns)
 
+    def _take_texts(self) -> None:
+        choice = Choice(self._setup.folders, self._file.texts)
+        if choice != self.choice:
+            self.choice = choice
+            if choice != self._in_force:
+                self._begin()
+
     def _begin(self) -> None:
         self.moving, self._after = True, None
         with self._index.transaction():
@@ -242,81 +246,17 @@ class Held:
             return True
         return self._former.holds(path, is_directory=self._is_directory(path))
 
-    def _is_missed(self) -> bool:
-        """Whether `.flockignore`, absent here, still lives in the flock: its deletion waits for a
-        word or for its turn, or it is on its way. Not asked where only is received: a deletion made
-        here never gets to the flock."""
-        if self._setup.mode.receives_only:
-            return False
-        return View(self._index).wanted(IGNORE_FILE).version is not None
-
-    def _look_at_file(self, now: float) -> str | None:
-        """The text of `.flockignore` if it is another file than at the last look. What cannot be
-        read changes nothing, nor does an absence that the flock does not know of: what it said
-        before stays in force."""
-        self._unread.due(now)
-        try:
-            text = self._read(now)
-        except OSError as error:
-            self._trouble = (
-                f"cannot be read: {error.strerror or error}; what it said before stays in force"
-            )
-            self._unread.failed(IGNORE_FILE, now)
-            return None
-        self._unread.forget(IGNORE_FILE)
-        return text
-
-    def _find(self, now: float) -> Stat | None:
-        """What stands at `.flockignore` by that very name: a disk that folds names finds a
-        `.FlockIgnore` too, which is any file to the others."""
-        found = self._disk.stat(IGNORE_FILE)
-        if found is None or not self._capabilities.respelling:
-            return found
-        # A rename leaves the file as it was, but not the directory.
-        top, is_another = self._disk.stat(""), found not in (self._seen, self._misspelt)
-        self._list_at = self._listed_at + LISTING_SECONDS if top != self._top else None
-        if is_another or (self._list_at is not None and self._list_at <= now):
-            is_misspelt = not Spelling(self._disk).lists(IGNORE_FILE)
-            self._top, self._misspelt = top, found if is_misspelt else None
-            self._listed_at, self._list_at = now, None
-        return None if found == self._misspelt else found
-
-    def _read(self, now: float) -> str | None:
-        found = self._find(now)
-        if found == self._seen and self._looked and self._trouble is None:
-            return None
-        if found is None:
-            self._seen, self._looked, self._trouble = None, False, None
-            if self._is_missed():
-                return None
-            self._looked = True
-            return ""
-        if found.kind is not Kind.FILE:
-            self._trouble = "is no file; what it said before stays in force"
-            return None
-        if found.size > MAX_IGNORE_BYTES:
-            self._trouble = (
-                f"is larger than {MAX_IGNORE_BYTES >> 10} KiB; what it said before stays in force"
-            )
-            return None
-        descriptor = self._disk.open_read(IGNORE_FILE)
-        try:
-            data = files.read_at(descriptor, found.size, 0)
-        finally:
-            os.close(descriptor)
-        if self._disk.stat(IGNORE_FILE) != found or len(data) != found.size:
-            return None  # being written: there is another look
-        self._seen, self._looked, self._trouble = found, True, None
-        return data.decode("utf-8", "surrogateescape")
-
 
 def _plain(choice: Choice) -> bytes:
-    return json.dumps({"folders": choice.folders, "ignore": choice.ignore.text}).encode("ascii")
+    return json.dumps({"folders": choice.folders, "ignore": choice.texts}).encode("ascii")
 
 
 def _choice(remembered: bytes) -> Choice:
     plain = json.loads(remembered)
-    folders, ignore = plain["folders"], plain["ignore"]
-    if not isinstance(folders, list) or not all(isinstance(one, str) for one in (*folders, ignore)):
+    folders, texts = plain["folders"], plain["ignore"]
+    texts = [texts] if isinstance(texts, str) else texts  # as it was written before
+    if not isinstance(folders, list) or not isinstance(texts, list):
         raise ValueError("no choice")
-    return Choice(folders, ignore)
+    if not all(isinstance(one, str) for one in (*folders, *texts)):
+        raise ValueError("no choice")
+    return Choice(folders, texts)

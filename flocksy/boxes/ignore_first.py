@@ -3,12 +3,13 @@
 Adoption shares whatever the disk holds. So where the flock has a `.flockignore` that this disk does
 not show, that path is adopted, planned and applied alone, and `Held` looks at it before the rest is
 judged. While its content has no holder everything waits: what was shared cannot be called back.
-So it does where the disk has another `.flockignore`: of two texts one would be in force, for all.
+So it does for its conflict copies, which leave out as well. And where the disk has another
+`.flockignore`: of two texts one would be in force, for all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from flocksy.boxes.activation import Opened
 from flocksy.boxes.held import Held
@@ -63,6 +64,11 @@ class IgnoreFirst:
 
     def turn(self, now: float) -> float | None:
         """Work a little, outside bursts, with the flock's tree known. When to come again."""
+        if self._held.moving:
+            return 0.0  # and does not look before that has ended
+        ripe_at = self._held.unripe(IGNORE_FILE)
+        if not self._begun and ripe_at is not None and self._index.local(IGNORE_FILE) is not None:
+            return ripe_at  # somebody may still be at it
         self._differs = not self._begun and self._has_its_own()
         if self._differs:
             return now + LOOK_SECONDS
@@ -70,7 +76,7 @@ class IgnoreFirst:
             self._begun = True
             wanted = View(self._index).wanted(IGNORE_FILE).version
             shown = shows_content(self._index.local(IGNORE_FILE), wanted)
-            if wanted is None or wanted.kind is not Kind.FILE or shown:
+            if wanted is None or wanted.kind is not Kind.FILE or (shown and not self._copies()):
                 self._end()
                 return 0.0
             self._adopt((IGNORE_FILE,))
@@ -78,9 +84,13 @@ class IgnoreFirst:
         copying = self._staging.advance(COPY_BYTES)
         again = self._planning.turn(now, ignore_only=True)
         unsure = IGNORE_FILE in self._receiving.unsure
-        if not (copying or unsure or self._planning.is_under_way(IGNORE_FILE)):
+        paths = (IGNORE_FILE, *self._copies())
+        if not (copying or unsure or any(map(self._planning.is_under_way, paths))):
             self._end()
         return 0.0 if copying or self.done else again
+
+    def _copies(self) -> Collection[str]:
+        return View(self._index).at(IGNORE_FILE).copies.values()
 
     def _has_its_own(self) -> bool:
         """Whether the disk has a text that the flock has not and never had, and that would stand
@@ -93,6 +103,7 @@ class IgnoreFirst:
 
     def _end(self) -> None:
         self.done, self._held.takes_ignore_file = True, False
+        self._held.look_at_copies()
 
     @property
     def problems(self) -> Mapping[str, str]:

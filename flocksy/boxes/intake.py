@@ -163,12 +163,12 @@ class Intake:
             return True
         return applying and any(map(self._is_in_batch, together))
 
-    def put_off(self, path: str, now: float) -> None:
+    def put_off(self, path: str, now: float, until: float | None = None) -> None:
         """A changed path is not what was found there: decide after another look, and ever later as
-        long as a look finds nothing new and it still is not."""
+        long as a look finds nothing new and it still is not. Or `until` then, whatever it is."""
         pause = max(AGAIN_SECONDS, min(2 * self._pause.get(path, 0.0), MAX_PAUSE_SECONDS))
-        self._pause[path] = pause
-        self._again[path] = now + pause
+        self._pause[path] = pause if until is None else AGAIN_SECONDS
+        self._again[path] = now + pause if until is None else until
         self._put_off.add(path)
 
     def decide_anew(self, but: Container[str]) -> None:

@@ -22,7 +22,7 @@ from flocksy.boxes.waiting import Waiting
 from flocksy.errors import LimitExceeded
 from flocksy.index.store import BoxIndex
 from flocksy.sync.capabilities import Capabilities
-from flocksy.sync.ignore import IGNORE_FILE
+from flocksy.sync.ignore import IGNORE_FILE, is_ignore_file
 from flocksy.sync.names import ancestors, parent_of
 from flocksy.sync.operations import (
     Acknowledge,
@@ -144,7 +144,7 @@ class Planning:
     def turn(self, now: float, *, ignore_only: bool = False) -> float | None:
         """Do some work. Returns when to come again: 0.0 for at once, None for when called.
 
-        `ignore_only`: of what has arrived nothing but `.flockignore` is planned.
+        `ignore_only`: of what has arrived only `.flockignore` and its copies are planned.
         """
         self._now = now
         most = self._staging.max_file_bytes
@@ -188,19 +188,17 @@ class Planning:
 
     def _ignore_first(self, now: float) -> float | None:
         """Until when the rest waits, for a while: `.flockignore` says what of it there is to do."""
-        if IGNORE_FILE in self._arrived:
-            rest = {path: None for path in self._arrived if path != IGNORE_FILE}
-            self._arrived = {IGNORE_FILE: None}
+        first = dict.fromkeys(filter(is_ignore_file, self._arrived))
+        if first:
+            rest = {path: None for path in self._arrived if path not in first}
+            self._arrived = first
             self._plan(now)
             self._arrived |= rest
             self._ignore_by = now + BATCH_SECONDS
         if self._applying is not None:
             return now
-        return (
-            self._ignore_by
-            if IGNORE_FILE in self._waiting.roots and now < self._ignore_by
-            else None
-        )
+        waits = IGNORE_FILE in self._waiting.roots and now < self._ignore_by
+        return self._ignore_by if waits else None
 
     def finish(self) -> None:
         """Bring the batch that is being applied to its end, however long it takes."""

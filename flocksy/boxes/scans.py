@@ -372,7 +372,7 @@ class Scans:
             share=share,
             follow=None if links is None else links.request(undecided=self.undecided),
             folders=self._held.choice.folders,
-            ignore=self._held.choice.ignore.text,
+            texts=self._held.choice.texts,
             compares=compares,
             below=below,
         )

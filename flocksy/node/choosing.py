@@ -200,6 +200,6 @@ def ignored_by_file(setup: BoxSetup, path: str) -> Answer:
     except OSError as error:
         raise FlocksyError(f"{place}: {error.strerror or error}") from None
     is_directory = os.path.isdir(os.path.join(setup.path, path))
-    choice = Choice(setup.folders, text)
+    choice = Choice(setup.folders, (text,))
     reason = choice.explain(path, is_directory=is_directory) if path else None
     return explained(setup.name, path, reason)

@@ -22,10 +22,11 @@ from dataclasses import dataclass
 
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
-from flocksy.sync.names import ancestors
+from flocksy.sync.names import ancestors, owner_of_copy
 
 IGNORE_FILE = ".flockignore"
-"""At the top of the box. It is never left out itself, whatever a pattern says."""
+"""At the top of the box. It is never left out itself, whatever a pattern says, nor are its conflict
+copies: what they say counts, too."""
 
 MAX_IGNORE_BYTES = 64 << 10
 """A larger one is none that somebody wrote."""
@@ -38,6 +39,13 @@ MAX_PATTERN_CHARACTERS = 4096
 
 MAX_REMEMBERED = 10_000
 """Directories whose answer is kept: most paths asked for lie beside each other."""
+
+
+def is_ignore_file(path: str) -> bool:
+    """Whether the path is `.flockignore`, or a conflict copy of it."""
+    if not path.startswith(IGNORE_FILE):
+        return False
+    return path == IGNORE_FILE or owner_of_copy(path) == (IGNORE_FILE, True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,8 @@ class _Pattern:
         text = (line if leaves_out else line[1:]).rstrip("\n")
         if not text.endswith("\\ "):
             text = text.rstrip()
+        self.meaning = leaves_out, text
+        """Of two patterns in which this is the same, each does what the other does."""
         names = text.split("/")
         self.directories_only = len(names) > 1 and not names[-1]
         if self.directories_only:
@@ -144,9 +154,31 @@ class Ignore:
         """Whether there are patterns for directories only."""
         self._above: dict[str, Match | None] = {}
 
+    @property
+    def leaves_out(self) -> bool:
+        """Whether there is a pattern that leaves anything out."""
+        return any(one.leaves_out for one in self._patterns)
+
+    def covers(self, other: Ignore) -> bool:
+        """Whether the lines show that all that `other` leaves out is left out by this as well: none
+        is lacking, and none takes back in that does not do so in `other`."""
+        ours = [one.meaning for one in self._patterns]
+        theirs = [one.meaning for one in other._patterns]
+        if not other.leaves_out:
+            return True
+        if all(leaves_out for leaves_out, _ in ours):
+            return {one for one in theirs if one[0]} <= set(ours)
+        at = 0  # the last one that matches decides, so all of them have to be here in their order
+        for one in ours:
+            if at < len(theirs) and one == theirs[at]:
+                at += 1
+            elif not one[0]:
+                return False
+        return at == len(theirs)
+
     def match(self, path: str, *, is_directory: bool) -> Match | None:
         """What leaves `path` out, or None."""
-        if path == IGNORE_FILE or not self._patterns:
+        if not self._patterns or is_ignore_file(path):
             return None
         for above in reversed(list(ancestors(path))):
             found = self._directory(above)

@@ -25,9 +25,9 @@ class Choosing(Flock):
     guard: int | None = None
     """As the box's word `guard`, from the next start on."""
 
-    def __init__(self, root: Path, spool: Path) -> None:
+    def __init__(self, root: Path, spool: Path, *, outside_mean_s: float = 0.0) -> None:
         self.how: dict[int, tuple[Mode, tuple[str, ...]]] = {}
-        super().__init__(root, spool)
+        super().__init__(root, spool, outside_mean_s=outside_mean_s)
 
     def setup(self, lane: int) -> BoxSetup:
         mode, folders = self.how.get(lane, (Mode.SYNC, ()))
@@ -411,7 +411,7 @@ def test_what_was_being_put_when_it_came_to_be_ignored_is_of_unknown_past(
     def late(folder: str) -> None:
         """In its thread: the batch is still open when the box sees what is ignored now."""
         until = time.monotonic() + 10
-        while flock.path(1, IGNORE_FILE).exists() and not held.choice.ignore.text:
+        while flock.path(1, IGNORE_FILE).exists() and not held.choice.texts:
             assert time.monotonic() < until
             time.sleep(0.001)
         flush(folder)

@@ -92,8 +92,8 @@ def test_a_name_in_another_case_is_no_ignore_file(
 
     monkeypatch.setattr(disk, "stat", finds)
     monkeypatch.setattr(disk, "open_read", opens)
-    held = folding.held
-    monkeypatch.setattr(held, "_capabilities", replace(held._capabilities, case_folding=True))
+    found = folding.held._file
+    monkeypatch.setattr(found, "_capabilities", replace(found._capabilities, case_folding=True))
     flock.write(0, other, "*.o\n")
     flock.write(0, "junk.o", "object")
     flock.settle_equal()

@@ -140,7 +140,7 @@ def test_too_many_patterns_are_left_out() -> None:
 
 
 def test_the_ignore_file_itself_is_always_held() -> None:
-    choice = Choice(["photos"], "*\n")
+    choice = Choice(["photos"], ["*\n"])
     assert choice.holds(IGNORE_FILE, is_directory=False)
     assert not choice.holds("photos/a", is_directory=False)
     assert choice.explain("photos/a", is_directory=False) is not None
@@ -164,7 +164,7 @@ def test_chosen_folders_and_the_way_to_them_are_held() -> None:
 
 
 def test_an_explanation_names_line_pattern_and_directory() -> None:
-    choice = Choice([], "# things\nnode_modules/\n")
+    choice = Choice([], ["# things\nnode_modules/\n"])
     assert choice.explain("a.txt", is_directory=False) is None
     assert choice.explain("js/node_modules/x/y.js", is_directory=False) == (
         "is ignored with js/node_modules/ by line 2 of .flockignore: node_modules/"

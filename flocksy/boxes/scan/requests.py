@@ -15,7 +15,7 @@ class ScanRequest:
     """`paths` None: the whole box. `index` is the box's database, read for what is known.
 
     `share`: the fraction of one core the scan may use, 1.0 for no brake. `follow`: given where
-    links are followed. `folders`, `ignore`: as in `flocksy.sync.holding.Choice`; what they leave
+    links are followed. `folders`, `texts`: as in `flocksy.sync.holding.Choice`; what they leave
     out is not looked at. `compares`: no content is read, and what is not as it was known is said to
     be just that (`Differs`). `below`: directories among the paths are looked at with all that is in
     them, known or not. The rest is what the probe found (`Capabilities`).
@@ -34,7 +34,7 @@ class ScanRequest:
     attributes: bool = False
     follow: FollowRequest | None = None
     folders: tuple[str, ...] = ()
-    ignore: str = ""
+    texts: tuple[str, ...] = ()
     compares: bool = False
     below: bool = False
 

@@ -329,7 +329,7 @@ class Job:
             request.stable_inodes,
             request.attributes,
         )
-        choice = Choice(request.folders, request.ignore)
+        choice = Choice(request.folders, request.texts)
         kind = Comparing if request.compares else Walk
         self._walk = kind(
             self._disk, known, look, follower=follower, choice=choice, clock_s=self._clock_s
