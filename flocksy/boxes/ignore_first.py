@@ -94,8 +94,8 @@ class IgnoreFirst:
 
     def _has_its_own(self) -> bool:
         """Whether the disk has a text that the flock has not and never had, and that would stand
-        beside the flock's."""
-        local, state = self._index.local(IGNORE_FILE), self._index.flock(IGNORE_FILE)
+        beside the flock's. What nobody was told of is not the flock's."""
+        local, state = self._index.local(IGNORE_FILE), self._index.lane_state(IGNORE_FILE)
         if self._mode is not Mode.SYNC or local is None or not local.root or state is None:
             return False
         known = {head.root for head in state.heads.values() if head.is_content}

@@ -234,6 +234,33 @@ def test_two_that_are_edited_at_once(ignoring: Choosing) -> None:
     assert not shared(flock)
 
 
+@pytest.mark.parametrize(("rules", "waits"), [("*.o\n*.tmp\n", False), ("", True)])
+def test_what_nobody_was_told_of_is_not_the_flocks(
+    tmp_path: Path, spool: Path, rules: str, *, waits: bool
+) -> None:
+    """It was recorded here and edited before the folder is adopted; maybe somebody still is at
+    it."""
+    with Choosing(tmp_path, spool) as flock:
+        flock.write(0, "other", "first")
+        flock.settle_equal()
+        flock.stop(0)
+        flock.outside_mean_s = 1e5
+        flock.write(0, IGNORE_FILE, "*.o\n")
+        flock.write(0, "main.o", "object")
+        flock.restart(0)
+        flock.run_until(lambda: flock.box(0).index.outgoing_count() == 1, 60)
+        flock.stop(0)
+        flock.write(0, IGNORE_FILE, rules)
+        flock.restart(0)
+        flock.nodes[0].keeper.adopt("box", flock.now)
+        if waits:
+            goes_on(flock, EMPTY_STANDS_SECONDS - 1)
+            assert flock.box(0).adopting and not flock.box(0).index.flock("main.o")
+        flock.run_until(lambda: not flock.box(0).adopting, 60)
+        assert bool(flock.box(0).index.flock("main.o")) is waits
+        assert not flock.box(0).problems
+
+
 def test_what_only_sends_goes_by_its_own(ignoring: Choosing) -> None:
     flock = ignoring
     flock.how[0] = (Mode.SEND_ONLY, ())
