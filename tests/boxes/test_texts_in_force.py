@@ -172,6 +172,23 @@ def test_who_decides_that_one_of_them_counts(conflict: Choosing) -> None:
     assert not any(flock.box(lane).problems for lane in range(3))
 
 
+def test_a_copy_that_cannot_be_read_leaves_out_what_it_did(conflict: Choosing) -> None:
+    """Its deletion waits for a word."""
+    flock = conflict
+    flock.guard = 100
+    flock.stop(2)
+    copy = copy_of(flock, 2)
+    copy.unlink()
+    for name in ("secret", "main.o"):
+        flock.write(2, name, "another one")
+    flock.restart(2)
+    flock.settle()
+    assert set(flock.box(2).guard.waiting) == {copy.name}
+    goes_on(flock, 2 * STANDS_SECONDS)
+    flock.settle()
+    assert not shared(flock)
+
+
 def test_who_puts_the_lines_together(conflict: Choosing) -> None:
     flock = conflict
     flock.write(2, IGNORE_FILE, "*.o\nbuild/\nsecret\n.*\n")
