@@ -15,6 +15,7 @@ from flocksy.system.kernel import LIBC
 # Numbers of the kernel's interface, include/uapi/linux/. They never change.
 _IOPRIO_SET_CALL = {"x86_64": 251, "aarch64": 30, "riscv64": 30, "i686": 289, "armv7l": 314}
 _IOPRIO_WHO_PROCESS = 1
+_IOPRIO_CLASS_NONE = 0
 _IOPRIO_CLASS_IDLE = 3
 _IOPRIO_CLASS_SHIFT = 13
 _PR_SET_PDEATHSIG = 1
@@ -210,12 +211,22 @@ def set_idle_io() -> bool:
 
     A scheduler that knows no classes ("none", "mq-deadline" in part) ignores it.
     """
+    return _set_io_class(_IOPRIO_CLASS_IDLE)
+
+
+def set_ordinary_io() -> bool:
+    """Let this thread, alone in its process, use the disk as its niceness says: for what others
+    wait for in their turn, as a flush is."""
+    return _set_io_class(_IOPRIO_CLASS_NONE)
+
+
+def _set_io_class(io_class: int) -> bool:
     if sys.platform != "linux" or LIBC is None:
         return False
     number = _IOPRIO_SET_CALL.get(platform.machine())
     if number is None:
         return False
-    value = _IOPRIO_CLASS_IDLE << _IOPRIO_CLASS_SHIFT
+    value = io_class << _IOPRIO_CLASS_SHIFT
     return bool(LIBC.syscall(ctypes.c_long(number), _IOPRIO_WHO_PROCESS, 0, value) == 0)
 
 

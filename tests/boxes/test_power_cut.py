@@ -25,9 +25,9 @@ from flocksy.boxes import activation
 from flocksy.boxes.apply import applier, flushing
 from flocksy.boxes.apply.applier import Applier
 from flocksy.boxes.apply.journal import Applied, IndexJournal, JournalEntry
-from flocksy.boxes.apply.pace import FLUSH_POLL_S
 from flocksy.boxes.apply.placing import INCOMING
 from flocksy.boxes.apply.probe import probe
+from flocksy.boxes.disk.beside import FLUSH_POLL_S
 from flocksy.boxes.disk.port import Disk
 from flocksy.boxes.past.dismissing import dismiss
 from flocksy.index.database import Database

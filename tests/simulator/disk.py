@@ -510,6 +510,10 @@ class SimulatedDisk:
             self._durable(inode)
         return True
 
+    def flush_around(self, path: str) -> bool:
+        self._existing(path)
+        return self.flush_all()
+
     def space(self) -> tuple[int, int]:
         return max(0, self.capacity - self.used - self.others), self.capacity
 

@@ -152,7 +152,7 @@ def simulated_boxes(disks: Callable[[], list[Any]], watcher: type) -> Iterator[N
     from flocksy.boxes import activation, planning, scans
     from flocksy.boxes.apply import flushing, history
     from flocksy.boxes.disk import marker
-    from flocksy.boxes.scan import chunking, scanner, walk
+    from flocksy.boxes.scan import chunking, durable, scanner, walk
     from flocksy.index import database, store
     from flocksy.system import clocks, files
     from tests.simulator.disk import OpenDisk
@@ -237,6 +237,7 @@ def simulated_boxes(disks: Callable[[], list[Any]], watcher: type) -> Iterator[N
                 patch(module, "RealDisk", OpenDisk)
         patch(activation, "Watcher", watcher)
         patch(flushing, "in_thread", _at_once)
+        patch(durable, "in_thread", _at_once)
         patch(scans, "_TICKETS", itertools.count(1))
         patch(files, "write_at", write_at)
         patch(files, "read_at", read_at)

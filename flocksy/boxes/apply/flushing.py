@@ -12,8 +12,8 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 
 from flocksy.boxes.apply.batch import Step, guarded
-from flocksy.boxes.apply.pace import in_thread
 from flocksy.boxes.apply.placing import Placer
+from flocksy.boxes.disk.beside import in_thread
 from flocksy.boxes.disk.port import Disk
 from flocksy.errors import FlocksyError
 from flocksy.sync.version import Kind

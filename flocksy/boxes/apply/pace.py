@@ -8,17 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 SLICE_S = 0.01
 """Work between two yields: half of what the event loop can be away from its rings."""
 
-FLUSH_POLL_S = 0.002
-"""How long to leave a flush alone before asking whether it has ended."""
-
 _Item = TypeVar("_Item")
-_Value = TypeVar("_Value")
 
 
 def each(items: Iterable[_Item], do: Callable[[_Item], None]) -> Generator[float, None, None]:
@@ -29,12 +24,3 @@ def each(items: Iterable[_Item], do: Callable[[_Item], None]) -> Generator[float
         if time.monotonic() - began > SLICE_S:
             yield 0.0
             began = time.monotonic()
-
-
-def in_thread(do: Callable[[], _Value]) -> Generator[float, None, _Value]:
-    """Run what blocks beside the event loop; its failure is raised here."""
-    with ThreadPoolExecutor(1, "flush") as pool:
-        future = pool.submit(do)
-        while not future.done():
-            yield FLUSH_POLL_S
-        return future.result()

@@ -26,6 +26,9 @@ _COPY_BYTES = 1 << 20
 
 _DIRECTORY_FLAGS = os.O_RDONLY | opening.O_DIRECTORY | opening.O_NOFOLLOW | opening.O_CLOEXEC
 
+# Without O_NONBLOCK the open of a FIFO that took the place of a file would hang.
+_ANYTHING_FLAGS = os.O_RDONLY | opening.O_NOFOLLOW | opening.O_NONBLOCK | opening.O_CLOEXEC
+
 # Walking meets these when a component is missing or is not a directory of the box.
 _NO_WAY = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV})
 
@@ -96,9 +99,7 @@ class RealDisk:
         return found
 
     def open_read(self, path: str) -> int:
-        # Without O_NONBLOCK the open of a FIFO that took the file's place would hang.
-        flags = os.O_RDONLY | opening.O_NOFOLLOW | opening.O_NONBLOCK | opening.O_CLOEXEC
-        descriptor = self._open(path, flags)
+        descriptor = self._open(path, _ANYTHING_FLAGS)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise OSError(errno.EINVAL, "not a regular file", path)
@@ -252,8 +253,7 @@ class RealDisk:
             files.flush_directory(handle)
 
     def flush_later(self, path: str) -> Callable[[], None]:
-        flags = os.O_RDONLY | opening.O_NOFOLLOW | opening.O_NONBLOCK | opening.O_CLOEXEC
-        descriptor = self._open(path or ".", flags)
+        descriptor = self._open(path or ".", _ANYTHING_FLAGS)
 
         def flush() -> None:
             try:
@@ -266,6 +266,13 @@ class RealDisk:
 
     def flush_all(self) -> bool:
         return files.sync_filesystem(self._root_fd)
+
+    def flush_around(self, path: str) -> bool:
+        descriptor = self._open(path or ".", _ANYTHING_FLAGS)
+        try:
+            return files.sync_filesystem(descriptor)
+        finally:
+            os.close(descriptor)
 
     def space(self) -> tuple[int, int]:
         return filesystems.space(self._root_fd)

@@ -223,6 +223,11 @@ class Disk(Protocol):
         """Make everything in the box durable; False where there is no such call."""
         ...
 
+    def flush_around(self, path: str) -> bool:
+        """Likewise everything on the file system of this file or directory, which may be another
+        one than the box's."""
+        ...
+
     def space(self) -> tuple[int, int]:
         """(bytes free for us, bytes of the whole file system)."""
         ...

@@ -166,23 +166,29 @@ class FollowingDisk:
         self._refuse(path)
         self._box.set_attributes(path, attributes)
 
-    def flush_file(self, path: str) -> None:
-        self._refuse(path)
-        self._box.flush_file(path)
-
-    def flush_directory(self, path: str) -> None:
-        self._refuse(path)
-        self._box.flush_directory(path)
-
-    def flush_later(self, path: str) -> Callable[[], None]:
-        self._refuse(path)
-        return self._box.flush_later(path)
-
     def _refuse(self, *paths: str) -> None:
         for path in paths:
             if self._follows.link_above(path) is not None:
                 # An error that nobody takes for "not there" or "try otherwise".
                 raise OSError(errno.ELOOP, SEND_ONLY, path)
+
+    # ── flushing, also through links: it changes nothing ─────────────────────────────────────
+
+    def flush_file(self, path: str) -> None:
+        disk, there = self._shown(path)
+        disk.flush_file(there)
+
+    def flush_directory(self, path: str) -> None:
+        disk, there = self._shown(path)
+        disk.flush_directory(there)
+
+    def flush_later(self, path: str) -> Callable[[], None]:
+        disk, there = self._shown(path)
+        return disk.flush_later(there)
+
+    def flush_around(self, path: str) -> bool:
+        disk, there = self._shown(path)
+        return disk.flush_around(there)
 
     # ── the box as a whole ───────────────────────────────────────────────────────────────────
 

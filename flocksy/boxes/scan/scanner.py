@@ -17,12 +17,14 @@ import queue
 import socket
 import threading
 import time
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.boxes.scan.comparing import Comparing
+from flocksy.boxes.scan.durable import made_durable
 from flocksy.boxes.scan.findings import Busy, Finding, Gone, Seen, Skipped, Unfollowed, Unreadable
 from flocksy.boxes.scan.follower import Follower
 from flocksy.boxes.scan.following import FollowingDisk
@@ -216,7 +218,7 @@ def _work(pipe: Connection, requests: queue.SimpleQueue[Request | None]) -> None
     while True:
         job = turns.next()
         try:
-            wait_s = None if job is None else job.brake.debt_s(time.monotonic())
+            wait_s = None if job is None else job.wait_s(time.monotonic())
             request = requests.get(timeout=wait_s)
         except queue.Empty:
             assert job is not None
@@ -256,6 +258,9 @@ class Job:
     _oldest_s: float = 0.0
     _began_s: float = 0.0
     _had_s: float = 0.0
+    _flush: Generator[float, None, Sequence[Finding]] | None = None
+    _flush_pause_s: float = 0.0
+    _has_seen_all: bool = False
 
     def __post_init__(self) -> None:
         self.brake = Brake(self.share)
@@ -274,6 +279,10 @@ class Job:
     def box(self) -> str:
         """Whose look it is."""
         return self.request.box
+
+    def wait_s(self, now_s: float) -> float:
+        """How long to wait before the next step."""
+        return max(self.brake.debt_s(now_s), self._flush_pause_s)
 
     def step(self) -> ScanReport | None:
         """Work for a few milliseconds. A report when there is one to send."""
@@ -297,6 +306,22 @@ class Job:
         return self._had_s + time.monotonic() - self._began_s
 
     def _step(self) -> ScanReport | None:
+        """Nobody hears of what is not durable."""
+        if self._flush is None:
+            if not self._look_on():
+                return None
+            assert self._disk is not None
+            self._flush = made_durable(self._disk, self._findings)
+        try:
+            self._flush_pause_s = next(self._flush)
+            return None
+        except StopIteration as flushed:
+            self._findings = list(flushed.value)
+        self._flush, self._flush_pause_s = None, 0.0
+        return self._end(None) if self._has_seen_all else self._report()
+
+    def _look_on(self) -> bool:
+        """Whether there is something to report."""
         steps = self._begin() if self._steps is None else self._steps
         until_s = time.monotonic() + self.STEP_S
         for finding in steps:
@@ -307,12 +332,11 @@ class Job:
                 self._findings.append(finding)
                 self._pieces += len(finding.pieces) if isinstance(finding, Seen) else 0
             if len(self._findings) >= REPORT_FINDINGS or self._pieces >= REPORT_PIECES:
-                return self._report()
+                return True
             if now_s > until_s:
-                if self._findings and now_s - self._oldest_s > REPORT_DELAY_S:
-                    return self._report()
-                return None
-        return self._end(None)
+                return bool(self._findings) and now_s - self._oldest_s > REPORT_DELAY_S
+        self._has_seen_all = True
+        return True
 
     def _begin(self) -> Steps:
         request = self.request
@@ -350,6 +374,8 @@ class Job:
         return ScanReport(self.request.ticket, self.request.box, findings, last, looked_at, failed)
 
     def _end(self, failed: str | None) -> ScanReport:
+        if failed is not None:
+            self._findings.clear()  # not durable, and found again: all is looked at after this
         try:
             return self._report(last=True, failed=failed)
         finally:
@@ -364,3 +390,5 @@ class Job:
                 last_first.callback(self._known.close)
             if self._steps is not None:
                 last_first.callback(self._steps.close)
+            if self._flush is not None:  # before all else: it has the disk in hands
+                last_first.callback(self._flush.close)
