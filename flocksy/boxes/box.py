@@ -75,8 +75,9 @@ class Box:
         self.adopting = opened.adopting
         self.offers = Offers(opened.index, opened.disk)
         self.held = Held(setup, opened, self.offers)
-        opened.applier.skipped.ignored = self.held.why_ignored
         self.intake = Intake(opened.index, opened.links, self.held.why_not)
+        opened.applier.skipped.ignored = self.held.why_ignored
+        opened.applier.skipped.unread = self.intake.unread.why
         self.scans = Scans(setup, opened, scanner, self.intake, self.held)
         self.set_aside = SetAside(opened.index, self.capabilities, setup.mode)
         self.guard = Guard(opened.index, setup.guard_percent, self.intake.changed)

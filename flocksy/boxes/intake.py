@@ -246,6 +246,8 @@ class Intake:
                         self.unread.failed(path, now)
                     case _:
                         self.unread.forget(path)
+                if isinstance(finding, Unreadable):
+                    self.unread.hidden(path, finding.reason)
 
     def _is_fine(self, path: str) -> None:
         """Nothing is wrong there, or no more."""

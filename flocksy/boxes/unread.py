@@ -4,6 +4,8 @@ A disk that fails for a moment tells nobody that it is well again. So there is a
 pause that doubles up to a minute, and that is ten times as long as the last look at least: the one
 bad block of a file may be its last. Nothing waits for these looks, since each may fail like the one
 before it. Pure: time comes in.
+
+What others change there meanwhile is not applied: what stands in its way no look can tell.
 """
 
 from __future__ import annotations
@@ -22,6 +24,19 @@ class Unread:
     def __init__(self) -> None:
         self._pauses: dict[str, float] = {}
         self._due: dict[str, float] = {}
+        self._reasons: dict[str, str] = {}
+
+    def hidden(self, path: str, reason: str) -> None:
+        """What stands at the path, or is below it, no look can tell, and why."""
+        if path in self._reasons or len(self._reasons) < MAX_UNREAD:
+            self._reasons[path] = reason
+
+    def why(self, path: str) -> str | None:
+        """Why no look can tell what stands at the path, for people; None if one can."""
+        for one in (path, *ancestors(path)):
+            if one in self._reasons:
+                return self._reasons[one] if one == path else f"below {one}: {self._reasons[one]}"
+        return None
 
     def failed(self, path: str, now: float, took_s: float = 0.0) -> None:
         """A look could not read the path, and needed so long for that. One that something else has
@@ -47,10 +62,11 @@ class Unread:
         """The path could be read, or is nothing to be read."""
         self._pauses.pop(path, None)
         self._due.pop(path, None)
+        self._reasons.pop(path, None)
 
     def paths(self) -> set[str]:
         """All of them."""
-        return set(self._pauses)
+        return self._pauses.keys() | self._reasons.keys()
 
     def hides(self, path: str) -> bool:
         """Whether the path, or a directory above it, could not be read: what has happened there

@@ -110,7 +110,13 @@ class Placer:
 
         Raises also `BlockedError`.
         """
-        self.insist(path, lambda: self._check(path, expected))
+        try:
+            self.insist(path, lambda: self._check(path, expected))
+        except PermissionError:
+            reason = self._skipped.unread(path)
+            if reason is not None:
+                raise BlockedError(reason) from None
+            raise
 
     def _check(self, path: str, expected: DiskEntry | None) -> None:
         found = self.disk.stat(path)

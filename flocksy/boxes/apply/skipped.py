@@ -16,6 +16,8 @@ class Skipped:
         self.ignored: Callable[[str, bool], str | None] = lambda *_: None
         """Why a path is ignored if it is a directory, or if it is none, in words that follow its
         name. Whoever knows what is held sets it."""
+        self.unread: Callable[[str], str | None] = lambda _: None
+        """Why no scan can tell what stands at a path. Whoever knows what they said sets it."""
 
     def why(self, path: str, found: Stat) -> str | None:
         """Why what was found at `path` is skipped, for people; None where it is not."""
@@ -24,4 +26,4 @@ class Skipped:
         if found.kind is Kind.SYMLINK and self._ignore_symlinks:
             return "a symbolic link stands here, and this box ignores those"
         reason = self.ignored(path, found.kind is Kind.DIRECTORY)
-        return None if reason is None else f"what stands here {reason}"
+        return self.unread(path) if reason is None else f"what stands here {reason}"
