@@ -38,7 +38,8 @@ LEAVE_SECONDS = 60.0
 """A running burst is finished before the node leaves: about 30 s at most (design 4.2)."""
 
 BURST_SECONDS = 30
-"""A burst takes about this long at most where the rate is limited (design 4.2)."""
+"""What is asked for takes so long at most where the rate is limited (design 4.2). Padding can make
+it up to twice that."""
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 """Signals by which a node is told to end."""
@@ -310,9 +311,7 @@ def _day() -> int:
 def _timing(settings: NodeSettings) -> Timing:
     most = MAX_BURST_BYTES
     if settings.max_rate:
-        # Of each byte of a lane one copy goes to every other member.
-        per_link = settings.max_rate // max(1, len(settings.members) - 1)
-        most = min(most, max(settings.burst_cell, per_link * BURST_SECONDS))
+        most = min(most, max(settings.burst_cell, settings.max_rate * BURST_SECONDS))
     return Timing(
         announce_mean_s=settings.announce_delay_mean_ms / 1000,
         rest_mean_s=settings.rest_mean_ms / 1000,
