@@ -31,8 +31,8 @@ from flocksy.keys.register import Register, read_register, write_register
 from flocksy.status.client import NotRunningError, request
 from flocksy.system import locks
 
-JOINING_SECONDS = 90.0
-"""A node that joins anew finishes its burst first: half a minute, and as long again to start."""
+JOINING_SECONDS = 120.0
+"""A node that joins anew finishes its burst first, a minute and a half at most, and then starts."""
 
 LOOK_SECONDS = 0.1
 

@@ -11,8 +11,8 @@ from flocksy.config.load import DEFAULT_CONFIG
 from flocksy.errors import FlocksyError
 from flocksy.keys.writing import PUBLIC_MODE, write_new
 
-LEAVE_SECONDS = 90
-"""Until systemd kills: a burst that runs is finished first, which takes up to a minute."""
+LEAVE_SECONDS = 120
+"""Until systemd kills: a burst that runs is finished first, in a minute and a half at most."""
 
 _TEXT = """\
 # Runs the flocksy node of {path}.

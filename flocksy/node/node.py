@@ -34,8 +34,10 @@ from flocksy.system import memory, processes
 MAX_WAIT_SECONDS = 1.0
 """The loop comes round at least so often, whatever has gone unnoticed."""
 
-LEAVE_SECONDS = 60.0
-"""A running burst is finished before the node leaves: about 30 s at most (design 4.2)."""
+LEAVE_SECONDS = 90.0
+"""A running burst is finished before the node leaves, with the rounds before it and after: else all
+others wait for a `stall_timeout` and repeat it. Where the rate is limited none takes longer than a
+minute (`LONGEST_BURST_SECONDS`)."""
 
 BURST_SECONDS = 30
 """What is asked for takes so long at most where the rate is limited (design 4.2). Padding can make
@@ -311,7 +313,7 @@ def _day() -> int:
 def _timing(settings: NodeSettings) -> Timing:
     most = MAX_BURST_BYTES
     if settings.max_rate:
-        most = min(most, max(settings.burst_cell, settings.max_rate * BURST_SECONDS))
+        most = min(most, settings.max_rate * BURST_SECONDS)
     return Timing(
         announce_mean_s=settings.announce_delay_mean_ms / 1000,
         rest_mean_s=settings.rest_mean_ms / 1000,

@@ -141,7 +141,7 @@ meet who has just started, and to agree on a view without who is lost."""
 TEXTS_NS = 1_000_000_000
 """Between two updates of the report's texts."""
 
-LEAVE_NS = 60_000_000_000
+LEAVE_NS = 90_000_000_000
 """When the box process is gone: longest wait for the burst to end before the process ends."""
 
 ERRORS = 8

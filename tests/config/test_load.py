@@ -10,11 +10,18 @@ import pytest
 
 from flocksy.config.load import MAX_ELSEWHERE, load, load_words, must_join_anew, reload
 from flocksy.config.settings import BoxSettings, Symlinks
-from flocksy.config.together import LEAST_EVERY
+from flocksy.config.together import (
+    LEAST_BURST_CELLS,
+    LEAST_EVERY,
+    LONGEST_BURST_SECONDS,
+    PADDED_CELLS,
+    _padded,
+)
 from flocksy.errors import ConfigError, FlocksyError, KeyFileError
 from flocksy.keys.files import create_private_keys, generate_pair
 from flocksy.keys.pair import uid_of
 from flocksy.protocol.cell import MAX_DELTA_US
+from flocksy.protocol.padding import MIN_BURST_CELLS, POWERS_BELOW_CELLS, padded
 from flocksy.protocol.parameters import MIN_LEAD_ROUNDS
 from flocksy.protocol.schedule import rate_delta_us
 from flocksy.protocol.timing import SLOT_ROUNDS
@@ -130,7 +137,14 @@ def test_only_the_numbers_that_count_are_shared(place: Place) -> None:
             "burst_every = 16 is too short for a period of 2 s; at least 18",
         ),
         ("burst_timing = sometimes\n", "burst_timing"),
-        ("burst_cell = 1048576\nmax_rate = 17K\n", "takes longer than a minute"),
+        (
+            "burst_timing = constant\nmax_rate = 100K\n",
+            r"256 cells of 65536 bytes takes 168 s .* choose fewer .*, or a max_rate of 280K at",
+        ),
+        ("burst_timing = timetable\nmax_rate = 279K\n", "takes 61 s at max_rate = 279000"),
+        ("burst_timing = constant\nburst_cells = 513\nmax_rate = 600K\n", "1024 cells"),
+        ("burst_timing = timetable\nburst_cells = 1025\nmax_rate = 1M\n", "1025 cells"),
+        ("max_rate = 69K\n", r"64 cells of 65536 bytes takes 61 s .* choose smaller cells"),
     ],
 )
 def test_a_timing_that_cannot_be_kept_is_refused(place: Place, words: str, said: str) -> None:
@@ -142,10 +156,30 @@ def test_the_need_of_a_timetable_has_gone_before_its_next_instant() -> None:
     assert LEAST_EVERY == SLOT_ROUNDS + MIN_LEAD_ROUNDS
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "max_rate = 70K\n",
+        "burst_timing = constant\nmax_rate = 280K\n",
+        "burst_timing = constant\nburst_cells = 64\nmax_rate = 100K\n",
+        "burst_cell = 4096\nmax_rate = 16K\n",
+    ],
+)
+def test_a_burst_may_take_a_minute(place: Place, words: str) -> None:
+    assert load(place.write(PLAIN + words)).max_rate
+
+
+def test_it_is_measured_as_long_as_it_will_be() -> None:
+    assert LEAST_BURST_CELLS == MIN_BURST_CELLS and PADDED_CELLS == POWERS_BELOW_CELLS
+    sizes = range(LEAST_BURST_CELLS, 2 * PADDED_CELLS)
+    assert all(_padded(cells) == padded(cells) for cells in sizes if cells <= PADDED_CELLS)
+    assert all(_padded(cells) <= padded(cells) <= _padded(cells) * 1.12 for cells in sizes)
+
+
 def test_the_slowest_cells_that_are_taken_can_be_shown(place: Place) -> None:
-    settings = load(place.write(PLAIN + "burst_cell = 1048576\nmax_rate = 17477\n"))
+    slowest = LEAST_BURST_CELLS * 1048576 // LONGEST_BURST_SECONDS + 1
+    settings = load(place.write(f"{PLAIN}burst_cell = 1048576\nmax_rate = {slowest}\n"))
     assert 0 < rate_delta_us(settings.burst_cell, settings.max_rate) <= MAX_DELTA_US
-    assert rate_delta_us(settings.burst_cell, 17_000) > MAX_DELTA_US
 
 
 def test_the_original_block_format_loads_without_the_stray_text(place: Place) -> None:

@@ -7,8 +7,11 @@ import dataclasses
 import pytest
 
 from flocksy.boxes.announcing import MAX_BURST_BYTES
+from flocksy.cli import service
 from flocksy.config.load import load
-from flocksy.node.node import BURST_SECONDS, _timing
+from flocksy.config.together import LONGEST_BURST_SECONDS
+from flocksy.node.node import BURST_SECONDS, LEAVE_SECONDS, _timing
+from flocksy.wire.limits import LEAVE_NS
 from tests.place import PLAIN, Place
 
 
@@ -23,3 +26,9 @@ def test_it_asks_for_what_each_link_carries_in_half_a_minute(place: Place, membe
 def test_and_never_for_more_than_a_gibibyte(place: Place, rate: str) -> None:
     settings = load(place.write(f"{PLAIN}max_rate = {rate}\n"))
     assert _timing(settings).max_burst_bytes == MAX_BURST_BYTES
+
+
+def test_who_leaves_has_the_time_to_finish_the_longest() -> None:
+    assert 2 * BURST_SECONDS <= LONGEST_BURST_SECONDS, "padding may double it"
+    assert LONGEST_BURST_SECONDS + 20 <= LEAVE_SECONDS <= LEAVE_NS / 1e9
+    assert LEAVE_SECONDS + 20 <= service.LEAVE_SECONDS
