@@ -91,8 +91,9 @@ class Links:
             size = self._subs[lane].recv_into(buffer, flags=zmq.NOBLOCK)
         except zmq.Again:
             return 0
-        # Further parts of a message come as cells of their own; no correct member sends any
-        # (rule 11), and a lane's owner can fill its lane with anything anyway.
+        # Further parts of a message come as cells of their own, once all are there; no correct
+        # member sends any (rule 11). Until then they are in libzmq's memory, which nothing bounds
+        # (docs/decisions.md, "Nor are the parts of a message").
         return size or len(buffer) + 1
 
     def watch(self, fd: int) -> None:
