@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Container, Iterable, Iterator, Sequence
-from functools import partial
+from dataclasses import replace
 
 from flocksy.boxes.disk.filesystem import Disk
 from flocksy.boxes.intake import Fresh
@@ -88,18 +88,21 @@ class Offers:
 
     def unsay_lost(self, paths: Iterable[str]) -> None:
         """Of what is to stand at these paths again, take back what was not said and is nowhere any
-        more: what the others have can be had."""
+        more: what the others have can be had. What is still somewhere stays to be said."""
         for path in paths:
-            if self._index.is_outgoing(path) and any(
-                map(partial(self._is_lost, path), self._unsaid(path))
-            ):
+            unsaid = self._unsaid(path) if self._index.is_outgoing(path) else {}
+            lost = {name for name, one in unsaid.items() if self._is_lost(path, one)}
+            if len(lost) == len(unsaid) > 0:
                 self.unsay(path)
+            elif lost:
+                self._index.forget_unsaid(path, lost)
+                self._keep_chunks_of_heads(path)
 
-    def _unsaid(self, path: str) -> list[Version]:
+    def _unsaid(self, path: str) -> dict[bytes, Version]:
         state, carried = self._index.flock(path), self._index.lane_state(path)
         known = carried.heads if carried is not None else {}
         heads = state.heads if state is not None else {}
-        return [version for name, version in heads.items() if name not in known]
+        return {name: version for name, version in heads.items() if name not in known}
 
     def _is_lost(self, path: str, version: Version) -> bool:
         if _has_inline(version):
@@ -107,6 +110,15 @@ class Offers:
         contents = self._index.contents
         found = contents.path_with(version.root) or contents.kept_with(version.root)
         return version.kind is Kind.FILE and found is None
+
+    def _keep_chunks_of_heads(self, path: str) -> None:
+        """Some of the path's versions were taken back: of what waits keep what is of the others."""
+        shared = self._names_at(path)
+        for queue in (self.held, self.pushes):
+            push = queue.get(path)
+            if push is not None:
+                left = deque(one for one in push.chunks if one[0] in shared)
+                queue.add(replace(push, told=False, chunks=left or ()))
 
     def all_chunks(self, version: Version) -> Fresh:
         """Ids and lengths of all chunks and lists of a version's content."""
@@ -310,18 +322,19 @@ class Offers:
             return b""
         for candidate in self._places_of(path, version.root):
             try:
-                descriptor = self._disk.open_read(candidate)
+                data = self._read(candidate)
             except OSError:
                 continue  # gone or replaced: the watcher tells
-            try:
-                data = os.read(descriptor, INLINE_BYTES + 1)
-            except OSError:
-                continue
-            finally:
-                os.close(descriptor)
             if inline_fits(version, data):
                 return data
         return None
+
+    def _read(self, path: str) -> bytes:
+        descriptor = self._disk.open_read(path)
+        try:
+            return os.read(descriptor, INLINE_BYTES + 1)
+        finally:
+            os.close(descriptor)
 
     def _places_of(self, path: str, root: bytes) -> Iterator[str]:
         """Where a content may be; the others are only looked up when it is not at `path`."""

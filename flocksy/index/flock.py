@@ -225,23 +225,56 @@ class FlockTree:
         versions = {**(self._read_heads((number, BOTH)) or {}), **heads}
         return set(last_of({name: one for name, one in versions.items() if name in known}))
 
-    def forget_unsaid(self, path: str) -> None:
+    def forget_unsaid(self, path: str, some: Container[bytes] | None = None) -> None:
+        """Of the heads that no lane has carried forget `some`, or all, and what they superseded."""
         number = self._paths.find(path)
         if number is None:
             return
         execute = self._database.execute
         before = self._heads(number)
+        said = {name for name, head in before.items() if head.seen & LANE}
+        unsaid = before.keys() - said
+        kept = set() if some is None else {name for name in unsaid if name not in some}
+        superseded = self._superseded_by(number, kept)
         execute("DELETE FROM superseded WHERE path = ? AND carried = 0", (number,))
         execute(
             "UPDATE superseded SET root = x'', carried = 1 WHERE path = ? AND carried = 2",
             (number,),
         )
-        said = {name: head for name, head in before.items() if head.seen & LANE}
-        after = {name: _Head(head.kind, BOTH) for name, head in said.items()}
+        self._database.execute_many(
+            _SUPERSEDE,
+            [(number, gone, root, FLOCK >> 1) for gone, root in superseded.items()],
+        )
+        seen = {name: LANE if name in superseded else BOTH for name in said}
+        seen |= dict.fromkeys(kept, FLOCK)
+        after = {name: _Head(before[name].kind, places) for name, places in seen.items()}
         self._store(path, number, before, after, {})
         # What was taken back is not past, nor is what stands again.
-        for name in before:
+        for name in before.keys() - superseded.keys():
             execute("DELETE FROM past WHERE path = ? AND id = ?", (number, name))
+
+    def _superseded_by(self, number: int, heads: Iterable[bytes]) -> dict[bytes, bytes]:
+        """What these heads superseded, and what that had superseded. Less where the past is not
+        known any more: then something stands again, and nothing is hidden."""
+        known = self._superseded(number, FLOCK)
+        found: dict[bytes, bytes] = {}
+        todo = list(heads)
+        while todo:
+            row = self._database.row(
+                "SELECT record FROM heads WHERE path = ?1 AND id = ?2"
+                " UNION ALL SELECT record FROM past WHERE path = ?1 AND id = ?2 LIMIT 1",
+                (number, todo.pop()),
+            )
+            if row is None:
+                continue
+            with self._database.decoding():
+                version = _decoded(row[0])
+            for at, name in enumerate(version.parents):
+                if name not in found:
+                    todo.append(name)
+                root = known.get(name, b"") if version.replaces >> at & 1 else b""
+                found[name] = max(found.get(name, b""), root)
+        return dict(reversed(found.items()))  # oldest first
 
     def since_ms(self, path: str, head: bytes) -> int:
         """Since when a head is known; 0, not known."""

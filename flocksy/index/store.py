@@ -7,7 +7,7 @@ see what this connection has written so far, committed or not. One connection, o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -242,10 +242,11 @@ class BoxIndex:
         """Whether a version of `path` waits to be sent."""
         return self._flock.is_outgoing(path)
 
-    def forget_unsaid(self, path: str) -> None:
-        """Of `path` know only what lanes have carried: nobody else has heard of the rest."""
+    def forget_unsaid(self, path: str, some: Container[bytes] | None = None) -> None:
+        """Of `path` know only what lanes have carried: nobody else has heard of the rest. `some`:
+        of that forget only these versions."""
         with self.transaction():
-            self._flock.forget_unsaid(path)
+            self._flock.forget_unsaid(path, some)
 
     # -- look-ups ------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from flocksy.index.flock import FLOCK, LANE
 from flocksy.index.renewal import renew
 from flocksy.index.store import BoxIndex
 from flocksy.sync.reconcile import item_hash, path_key
-from flocksy.sync.state import join, state_of
+from flocksy.sync.state import join, replaces, state_of
 from flocksy.sync.trees import DiskEntry, PathState, SyncedEntry, Trees
 from flocksy.sync.version import Kind, Version, version_id
 
@@ -190,6 +190,46 @@ def test_what_was_not_sent_can_be_forgotten(index: BoxIndex, tmp_path: Path) -> 
         join_one(other, "p", file_version("first"))
         other.join("p", {version_id(old): old}, {first: b""})
         assert other.items.digest() == index.items.digest()
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_some_of_what_was_not_sent_can_be_forgotten(index: BoxIndex, seed: int) -> None:
+    """Then is known what is known without it: what lanes have carried, and where the rest of what
+    was made here comes from."""
+    draw = random.Random(seed)
+    made: dict[bytes, PathState] = {}
+    carried: PathState | None = None
+    for step in range(10):
+        ours, state = draw.random() < 0.7, index.flock("p")
+        known = state if ours else carried
+        heads = {} if known is None else known.heads
+        parents = draw.sample(sorted(heads), min(len(heads), draw.randrange(3)))
+        superseded = {one: draw.choice((heads[one].root, b"")) for one in parents}
+        version = replace(
+            file_version(f"{seed} {step}", parents=tuple(parents), generation=step + 1),
+            replaces=replaces(sorted(parents), superseded),
+        )
+        name = version_id(version)
+        if ours:
+            index.record("p", name, version, superseded, batch=BATCH, due_ms=0)
+            made[name] = state_of(version, superseded)
+        else:
+            index.join("p", {name: version}, superseded)
+            carried = join(carried, state_of(version, superseded))
+    state = index.flock("p")
+    unsaid = [] if state is None else [name for name in sorted(state.heads) if name in made]
+    lost = set(draw.sample(unsaid, draw.randint(0, len(unsaid))))
+    expected, todo = carried, [name for name in unsaid if name not in lost]
+    while todo:
+        one = made[todo.pop()]
+        expected = join(expected, one)
+        todo += [name for name in one.superseded if name in made]
+    index.forget_unsaid("p", lost)
+    assert as_plain(index.flock("p")) == expected
+    assert as_plain(index.lane_state("p")) == carried
+    assert index.is_outgoing("p") == bool(set(unsaid) - lost)
+    past = {one.id for one in index.past.of("p", 99)}
+    assert not past & (lost | (set() if expected is None else expected.heads.keys()))
 
 
 def test_a_version_known_as_superseded_does_not_come_back(index: BoxIndex) -> None:

@@ -1,0 +1,122 @@
+"""What was recorded and told to nobody is forgotten version by version, and only where it is lost
+for certain: what is left of it, on this disk alone, stays and is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from flocksy.boxes.setup import Mode
+from tests.boxes.flock_of_boxes import spool
+from tests.boxes.test_delta import noise
+from tests.boxes.test_held import Choosing
+from tests.boxes.test_modes import configure
+
+__all__ = ["spool"]
+
+PATH = "photos/edited"
+ROUNDS = 60
+
+
+@pytest.fixture
+def flock(tmp_path: Path, spool: Path) -> Iterator[Choosing]:
+    """Nobody can be told anything."""
+    with Choosing(tmp_path, spool) as made:
+        made.guard = 100
+        made.write(0, PATH, "old")
+        made.settle_equal()
+        made.quorum = False
+        yield made
+
+
+def record(flock: Choosing, content: str | bytes) -> None:
+    """The first node makes a version of it."""
+    flock.write(0, PATH, content)
+    index, size = flock.box(0).index, len(content)
+
+    def is_recorded() -> bool:
+        state = index.flock(PATH)
+        return state is not None and any(head.size == size for head in state.heads.values())
+
+    flock.run_until(is_recorded, ROUNDS)
+
+
+def shown(flock: Choosing, lane: int) -> set[bytes]:
+    return {path.read_bytes() for path in flock.path(lane, "photos").iterdir()}
+
+
+def look_at(flock: Choosing, lane: int) -> None:
+    """Whatever has changed there is found and decided on."""
+    box = flock.box(lane)
+    box.rescan(flock.now)
+    flock.run_until(lambda: not box.scanning and not box.intake.changed, ROUNDS)
+
+
+def rejected(flock: Choosing) -> None:
+    """It was deleted while nobody looked."""
+    flock.stop(0)
+    flock.path(0, PATH).unlink()
+    flock.restart(0)
+    flock.run_until(lambda: PATH in flock.box(0).guard.waiting, ROUNDS)
+    flock.box(0).reject()
+
+
+def not_made_here_any_more(flock: Choosing) -> None:
+    flock.stop(0)
+    flock.write(0, PATH, "another")
+    flock.how[0] = (Mode.RECEIVE_ONLY, ())
+    flock.restart(0)
+    configure(flock, 0, Mode.RECEIVE_ONLY)
+
+
+def edited_where_only_is_received(flock: Choosing) -> None:
+    configure(flock, 0, Mode.RECEIVE_ONLY)
+    flock.quorum = True
+    flock.run_until(lambda: not flock.box(0).adopting, ROUNDS)
+    flock.write(0, PATH, "another")
+    look_at(flock, 0)
+
+
+def replaced_while_off(flock: Choosing) -> None:
+    flock.stop(0)
+    flock.write(0, PATH, "another")
+    flock.restart(0)
+    flock.nodes[0].keeper.adopt("box", flock.now)
+
+
+LOSSES = [rejected, not_made_here_any_more, edited_where_only_is_received, replaced_while_off]
+
+
+@pytest.mark.parametrize("lose", LOSSES)
+@pytest.mark.parametrize("large", [False, True])
+def test_an_edit_that_shows_as_a_copy_outlives_a_later_one(
+    flock: Choosing, lose: Callable[[Choosing], None], *, large: bool
+) -> None:
+    """Nobody was told of either; the later one alone is lost."""
+    earlier = noise(200_000, 3) if large else b"the first edit"
+    flock.stop(0)
+    flock.write(0, PATH, earlier)
+    flock.quorum = True
+    for theirs in ("one before", "theirs"):
+        flock.write(1, PATH, theirs)
+        flock.settle()
+    flock.outside_mean_s = 100_000.0
+    flock.restart(0)
+    flock.run_until(lambda: shown(flock, 0) == {earlier, b"theirs"}, ROUNDS)
+    flock.run_until(lambda: flock.box(0).planning.idle, ROUNDS)
+    flock.quorum = False
+    flock.step()
+    record(flock, "the later one, to be lost")
+    lose(flock)
+    flock.quorum = True
+    flock.run_until(lambda: not flock.box(0).adopting and flock.box(0).planning.idle, ROUNDS)
+    assert shown(flock, 1) == {b"theirs"}
+    flock.outside_mean_s = 0.0
+    flock.stop(0)
+    flock.restart(0)
+    flock.settle()
+    assert earlier in shown(flock, 0)
+    assert shown(flock, 1) == shown(flock, 2) >= {earlier, b"theirs"}
+    assert not any(flock.box(lane).problems for lane in range(3))
