@@ -105,11 +105,25 @@ class Offers:
         return {name: version for name, version in heads.items() if name not in known}
 
     def _is_lost(self, path: str, version: Version) -> bool:
-        if _has_inline(version):
-            return self.inline(path, version) is None
-        contents = self._index.contents
-        found = contents.path_with(version.root) or contents.kept_with(version.root)
-        return version.kind is Kind.FILE and found is None
+        """Whether a content is nowhere here any more, for certain: a look that fails says nothing,
+        nor does one that is refused."""
+        contents, root = self._index.contents, version.root
+        if version.kind is Kind.SYMLINK:
+            return contents.blob(root) is None
+        if _is_large(version):
+            return contents.path_with(root) is None and contents.kept_with(root) is None
+        if version.kind is not Kind.FILE or version.size == 0:
+            return False
+        return all(self._shows_another(place, version) for place in self._places_of(path, root))
+
+    def _shows_another(self, place: str, version: Version) -> bool:
+        try:
+            found = stat_shown(self._disk, place)
+            if found is None or (found.kind, found.size) != (Kind.FILE, version.size):
+                return True
+            return not inline_fits(version, self._read(place))
+        except OSError:
+            return False
 
     def _keep_chunks_of_heads(self, path: str) -> None:
         """Some of the path's versions were taken back: of what waits keep what is of the others."""

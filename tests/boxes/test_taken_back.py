@@ -3,6 +3,8 @@ for certain: what is left of it, on this disk alone, stays and is told."""
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -120,3 +122,51 @@ def test_an_edit_that_shows_as_a_copy_outlives_a_later_one(
     assert earlier in shown(flock, 0)
     assert shown(flock, 1) == shown(flock, 2) >= {earlier, b"theirs"}
     assert not any(flock.box(lane).problems for lane in range(3))
+
+
+def refuse(flock: Choosing, patch: pytest.MonkeyPatch, path: str) -> None:
+    """The disk does not give the first node what is there."""
+    disk = flock.box(0).disk
+    open_read = disk.open_read
+
+    def refuses(asked: str) -> int:
+        if asked == path:
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+        return open_read(asked)
+
+    patch.setattr(disk, "open_read", refuses)
+
+
+def test_what_cannot_be_read_at_an_adoption_is_told_later(
+    flock: Choosing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(flock, "edited")
+    flock.choose(0, "mail")
+    flock.step()
+    flock.nodes[0].keeper.adopt("box", flock.now)
+    flock.run_until(lambda: flock.kept(0).box is not None, ROUNDS)
+    with monkeypatch.context() as patch:
+        refuse(flock, patch, PATH)
+        flock.quorum = True
+        flock.run_until(lambda: not flock.box(0).adopting, ROUNDS)
+    flock.settle()
+    assert flock.path(1, PATH).read_text() == "edited"
+
+
+def test_what_cannot_be_read_for_a_while_where_only_is_received_stays(
+    flock: Choosing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its mode is another meanwhile, and then again what it was."""
+    record(flock, "edited")
+    mode = flock.path(0, PATH).stat().st_mode
+    configure(flock, 0, Mode.RECEIVE_ONLY)
+    flock.quorum = True
+    with monkeypatch.context() as patch:
+        refuse(flock, patch, PATH)
+        flock.run_until(lambda: not flock.box(0).adopting, ROUNDS)
+        flock.path(0, PATH).chmod(0o600)
+        look_at(flock, 0)
+    flock.path(0, PATH).chmod(mode)
+    look_at(flock, 0)
+    flock.settle_equal()
+    assert flock.path(1, PATH).read_text() == "edited"
