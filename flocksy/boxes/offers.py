@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from flocksy.boxes.disk.filesystem import Disk
 from flocksy.boxes.intake import Fresh
+from flocksy.boxes.last_shown import go_back
 from flocksy.boxes.pushes import RECORD_BYTES, SUPERSEDED_BYTES, Push, Pushes
 from flocksy.boxes.scan.following import stat_shown
 from flocksy.index.store import BoxIndex
@@ -91,12 +92,16 @@ class Offers:
         more: what the others have can be had. What is still somewhere stays to be said."""
         for path in paths:
             unsaid = self._unsaid(path) if self._index.is_outgoing(path) else {}
-            lost = {name for name, one in unsaid.items() if self._is_lost(path, one)}
-            if len(lost) == len(unsaid) > 0:
-                self.unsay(path)
-            elif lost:
-                self._index.forget_unsaid(path, lost)
-                self._keep_chunks_of_heads(path)
+            lost = {name: one for name, one in unsaid.items() if self._is_lost(path, one)}
+            if not lost:
+                continue
+            with self._index.transaction():
+                if len(lost) == len(unsaid):
+                    self.unsay(path)
+                else:
+                    self._index.forget_unsaid(path, lost)
+                    self._keep_chunks_of_heads(path)
+                go_back(self._index, path, lost)
 
     def _unsaid(self, path: str) -> dict[bytes, Version]:
         state, carried = self._index.flock(path), self._index.lane_state(path)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from flocksy.boxes.set_aside import Change
 from flocksy.boxes.setup import Mode
 from tests.boxes.flock_of_boxes import spool
 from tests.boxes.test_delta import noise
@@ -33,13 +34,13 @@ def flock(tmp_path: Path, spool: Path) -> Iterator[Choosing]:
         yield made
 
 
-def record(flock: Choosing, content: str | bytes) -> None:
+def record(flock: Choosing, content: str | bytes, path: str = PATH) -> None:
     """The first node makes a version of it."""
-    flock.write(0, PATH, content)
+    flock.write(0, path, content)
     index, size = flock.box(0).index, len(content)
 
     def is_recorded() -> bool:
-        state = index.flock(PATH)
+        state = index.flock(path)
         return state is not None and any(head.size == size for head in state.heads.values())
 
     flock.run_until(is_recorded, ROUNDS)
@@ -170,3 +171,58 @@ def test_what_cannot_be_read_for_a_while_where_only_is_received_stays(
     look_at(flock, 0)
     flock.settle_equal()
     assert flock.path(1, PATH).read_text() == "edited"
+
+
+def in_receive_only(flock: Choosing, path: str, content: str) -> None:
+    """The first node's version is told to nobody; then it only receives, and this is written."""
+    configure(flock, 0, Mode.RECEIVE_ONLY)
+    flock.write(0, path, content)
+    flock.quorum = True
+    flock.settle()
+
+
+@pytest.mark.parametrize("content", ["small", "x" * 50_000])
+def test_a_new_file_that_is_given_up_where_only_is_received_goes(
+    flock: Choosing, content: str
+) -> None:
+    record(flock, "recorded" + content, "new")
+    in_receive_only(flock, "new", "set aside" + content)
+    box = flock.box(0)
+    assert box.set_aside.changes(9) == [Change("new", "new")]
+    assert box.revert(None) == ["new"]
+    flock.settle_equal()
+    assert not flock.path(0, "new").exists() and not box.set_aside.changes(9)
+    assert ("set aside" + content).encode() in [one.read_bytes() for one in flock.history(0)]
+
+
+def test_what_was_taken_back_and_is_put_there_again_stays_where_only_is_received(
+    flock: Choosing,
+) -> None:
+    """From a backup, say: the flock knows of none such."""
+    record(flock, "edited")
+    before = flock.path(0, PATH).stat()
+    in_receive_only(flock, PATH, "another")
+    box, path = flock.box(0), flock.path(0, PATH)
+    assert box.set_aside.changes(9) == [Change(PATH, "changed")]
+    path.write_text("edited")
+    os.utime(path, ns=(before.st_mtime_ns, before.st_mtime_ns))
+    look_at(flock, 0)
+    flock.settle()
+    assert path.read_text() == "edited"
+    assert box.set_aside.changes(9) == [Change(PATH, "changed")]
+    assert box.revert(None) == [PATH]
+    flock.settle_equal()
+    assert path.read_text() == "old"
+
+
+def test_what_was_deleted_where_only_is_received_stays_so(flock: Choosing) -> None:
+    """Whether or not anybody was told of the edit before it."""
+    record(flock, "edited")
+    in_receive_only(flock, PATH, "another")
+    flock.path(0, PATH).unlink()
+    look_at(flock, 0)
+    flock.settle()
+    assert flock.box(0).set_aside.changes(9) == [Change(PATH, "deleted")]
+    assert flock.box(0).revert(None) == [PATH]
+    flock.settle_equal()
+    assert flock.path(0, PATH).read_text() == "old"
