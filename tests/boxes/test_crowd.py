@@ -82,14 +82,59 @@ def test_changes_wait_below_the_floor_and_others_are_taken(flock: Flock) -> None
 
 def test_it_is_counted_before_and_only_where_there_is_something(tmp_path: Path) -> None:
     crowd = Crowd(UIDS, 2, tmp_path / "crowd.json")
-    assert not crowd.admits(0b0001, own=True)
-    assert not crowd.admits(0b0111, own=False)
+    assert not crowd.admits(0b0001, 0.0, own=True)
+    assert not crowd.admits(0b0111, 0.0, own=False)
     assert crowd.size is None
-    assert crowd.admits(0b0111, own=True)
+    assert crowd.admits(0b0111, 0.0, own=True)
     assert Crowd(UIDS, path=tmp_path / "crowd.json").size == 3
-    assert crowd.admits(0b1111, own=False)
-    assert not crowd.admits(0b0011, own=False)
+    assert crowd.admits(0b1111, 0.0, own=False)
+    assert not crowd.admits(0b0011, 0.0, own=False)
     assert crowd.size == 3
+
+
+def test_what_could_not_be_kept_is_tried_again_ever_later(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    crowd = Crowd(UIDS, path=gone / "crowd.json")
+    now, pauses = 100.0, []
+    for _ in range(9):
+        assert crowd.tries(0b0111, now)
+        with pytest.raises(FlocksyError, match="cannot be written"):
+            crowd.admits(0b0111, now, own=True)
+        pause_s = 1.0
+        while not crowd.tries(0b0111, now + pause_s):
+            assert not crowd.admits(0b0111, now + pause_s, own=True)
+            pause_s += 1.0
+        pauses.append(pause_s)
+        now += pause_s
+    assert pauses == [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
+    gone.mkdir()
+    assert crowd.admits(0b0111, now, own=True)
+    gone.rename(tmp_path / "gone again")
+    with pytest.raises(FlocksyError):
+        crowd.admits(0b0011, now, own=True)
+    assert crowd.tries(0b0111, now), "that is kept already"
+    assert not crowd.tries(0b0011, now + 59.0)
+    assert crowd.tries(0b0011, now + 60.0)
+
+
+@pytest.mark.parametrize("size", [300_000, 300])
+def test_bursts_do_not_follow_on_bursts_where_it_cannot_be_kept(flock: Flock, size: int) -> None:
+    """No inode is left in the state directory, and the index, which is there, can be written."""
+    flock.settle_equal()
+    place = flock.root / "nowhere"
+    node = flock.nodes[0]
+    node.exchange.crowd = Crowd([f"{lane:0128x}" for lane in range(3)], path=place / "crowd.json")
+    bursts = len(flock.bursts)
+    flock.write(0, "kept", random.Random(9).randbytes(size))
+    for _ in range(100):
+        flock.step()
+    assert len(flock.bursts) - bursts <= 1
+    assert len(node.problems) == 1 and "cannot be written" in node.problems[0]
+    assert not flock.path(1, "kept").exists()
+    place.mkdir()
+    node.problems.clear()
+    flock.settle_equal()
+    assert node.exchange.crowd.size == 3
 
 
 def _half_said(flock: Flock, floor: int) -> None:

@@ -359,7 +359,7 @@ CROWDS = (
     Mutant(
         "in the bursts of others all is told",
         "flocksy.boxes.lanes.exchange",
-        "            return boxes if self.crowd.admits(view, own=own) else []\n",
+        "            return boxes if self.crowd.admits(view, self._now, own=own) else []\n",
         "            return boxes\n",
         plan="above_the_majority",
         sign="was in no view of 4",

@@ -20,6 +20,13 @@ from flocksy.system import files, opening
 
 MAX_BYTES = 1 << 16
 
+FIRST_PAUSE_SECONDS = 60.0
+"""Before it is tried once more to keep what could not be kept. Each further one is twice as long:
+all go through a burst for it, and it carries nothing of ours."""
+
+LONGEST_PAUSE_SECONDS = 3600.0
+"""And no longer than this."""
+
 
 class Crowd:
     """The members that were in every view in which this node told of changes of its own."""
@@ -33,6 +40,8 @@ class Crowd:
         self.floor = floor
         self._path = path
         self._members: frozenset[str] | None = _read(path) if path is not None else None
+        self._pause_s = 0.0
+        self._again_at = 0.0
 
     @property
     def size(self) -> int | None:
@@ -47,17 +56,30 @@ class Crowd:
         """Whether a change of our own may be told in this view."""
         return self.left(view) >= self.floor
 
-    def admits(self, view: int, *, own: bool) -> bool:
+    def tries(self, view: int, now: float) -> bool:
+        """Whether it is worth asking for an occasion to tell one: not so soon after that could not
+        be kept for which it would be told. Else occasion would follow on occasion."""
+        return self.allows(view) and (now >= self._again_at or self._with(view) == self._members)
+
+    def admits(self, view: int, now: float, *, own: bool) -> bool:
         """Whether changes of our own may be told in this view. If there are any (`own`), that is
         counted now and not when they are told: in a burst nobody is to wait for a disk that only
         the source writes to. Where there are none yet and it would have to be counted, what comes
-        up later waits for the next occasion. Raises `FlocksyError` as `tells` does."""
-        if not self.allows(view):
+        up later waits for the next occasion. Raises `FlocksyError` as `tells` does, and then not
+        again for a while."""
+        if not self.tries(view, now):
             return False
         if self._with(view) == self._members:
             return True
         if own:
-            self.tells(view)
+            try:
+                self.tells(view)
+            except FlocksyError:
+                pause_s = max(FIRST_PAUSE_SECONDS, 2 * self._pause_s)
+                self._pause_s = min(pause_s, LONGEST_PAUSE_SECONDS)
+                self._again_at = now + self._pause_s
+                raise
+            self._pause_s = 0.0
         return own
 
     def tells(self, view: int) -> None:

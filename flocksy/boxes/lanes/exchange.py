@@ -227,7 +227,7 @@ class Exchange:
         boxes = list(self.boxes.values())
         own = own or any(len(box.offers.pushes) for box in boxes)
         try:
-            return boxes if self.crowd.admits(view, own=own) else []
+            return boxes if self.crowd.admits(view, self._now, own=own) else []
         except FlocksyError as error:
             self._problem(str(error))
             return []
@@ -267,7 +267,7 @@ class Exchange:
             self._announcing.nothing()
             return
         room = self._heartbeats.room(joining=self._report.programme > 0)
-        allowed = self.crowd.allows(self._report.view)
+        allowed = self.crowd.tries(self._report.view, self._now)
         waiting = sum(box.offers.pushes.bytes for box in self.boxes.values()) if allowed else 0
         controls = sum(map(size_of, self._controls))
         waiting += self._answers.payload_bytes + controls
