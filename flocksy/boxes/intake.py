@@ -107,6 +107,10 @@ class Intake:
         deadlines = (*self._again.values(), self.pacing.deadline(), self.unread.deadline())
         return min((when for when in deadlines if when is not None), default=None)
 
+    def to_look_at(self) -> set[str]:
+        """Paths that are to be looked at once more, now or later."""
+        return {*self._again, *self.pacing.waiting, *self.unread.paths()}
+
     def look_again(self, path: str, now: float) -> None:
         """Have a path scanned soon, because it is not what it was thought to be."""
         self._again[path] = now + AGAIN_SECONDS

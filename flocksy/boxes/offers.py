@@ -41,7 +41,7 @@ class Offers:
         self._disk = disk
         self.pushes = Pushes()
         self.held = Pushes()
-        """Made while this node was in no view: not said before `release`."""
+        """Made before this node came into its view: not said before `release`."""
         self.stale: set[str] = set()
         """Paths whose disk no longer holds what was to be offered: to be scanned again."""
         self._without: dict[str, None] = {}
@@ -68,6 +68,16 @@ class Offers:
                     fresh += self.all_chunks(version)
             push = Push(path, outgoing.batch, 0, chunks=deque(fresh) or ())
             (self.held if held else self.pushes).add(push)
+
+    def hold(self) -> None:
+        """What is in no lane yet is not to be said before `release`, and content only with it."""
+        for push in self.pushes:
+            if not push.told:
+                self.pushes.drop(push.path)
+                self.held.add(push)
+            elif self._index.is_outgoing(push.path):
+                self.pushes.drop(push.path)  # its record was lost on the way
+        self.resume(held=True)
 
     def release(self) -> None:
         """What was held may be said."""

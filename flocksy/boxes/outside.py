@@ -1,9 +1,11 @@
-"""When changes may be told that were made while this node was in no view (design 4.3, rule 9).
+"""When changes may be told that were made before this node came into its view (design 4.3, rule 9).
 
 Told right after the node has come back they would be its own for anybody who saw it come. So they
-wait for a random time more, counted from the view, and are then like any other change.
+wait for a random time more, counted from the view, and are then like any other change. That is so
+whether they were made while the node was away or before: what it had not told by then, it brought.
 
-In no view is who lacks a quorum. A view that only falters is not left: an abort, or some lost
+In no view is who lacks a quorum, or has fewer around than the floor asks for: so all wait alike who
+could tell nothing meanwhile. A view that only falters is not left: an abort, or some lost
 heartbeats, after which the same members go on.
 """
 
@@ -19,18 +21,20 @@ from flocksy.boxes.scan.scanner import ScanReport
 from flocksy.boxes.scans import Scans
 
 BRIEF_ROUNDS = 20
-"""So long a view may falter: an abort and the agreement on the next view take less."""
+"""So long a view may falter: an abort and the agreement on the next view take less. Counted in
+rounds of the flock, which go on while the machine sleeps: its own clocks may stand still."""
 
 
 class Outside:
     """Whether this node is in a view, and whether what it did before may be told."""
 
-    def __init__(self, mean_s: float, period_s: float, draw: random.Random) -> None:
+    def __init__(self, mean_s: float, draw: random.Random) -> None:
         """`mean_s`: of the exponential delay."""
         self._mean_s = mean_s
-        self._brief_s = BRIEF_ROUNDS * period_s
         self._draw = draw
-        self._lost_at: float | None = None
+        self._round: int | None = None
+        """The last one of which is known that the node was in a view then."""
+        self._joins = 0
         self._until: float | None = None
         self.away = True
         """In no view: what is changed now has to wait."""
@@ -40,20 +44,26 @@ class Outside:
         """Whether changes made outside are not to be told yet."""
         return self.away or self._until is not None
 
-    def turn(self, now: float, *, in_view: bool, joined: bool) -> None:
-        """To be called often. `joined`: what follows a join is still going on."""
+    def turn(self, now: float, round_: int, joins: int, *, in_view: bool) -> bool:
+        """To be called with all that the wire says, in bursts too. `round_`: of what it says;
+        `joins`: how many of the views up to now were joins. Whether the node has come back and a
+        delay begins: for all that is untold."""
         if not in_view:
-            if not self.away:
-                self.away, self._lost_at = True, now
-            return
-        if self.away:
-            self.away = False
-            brief = self._lost_at is not None and now - self._lost_at <= self._brief_s
-            if joined or not brief:
-                delay = self._draw.expovariate(1.0) * self._mean_s
-                self._until = now + min(delay, MAX_DELAY_FACTOR * self._mean_s)
+            self.away = True
+            return False
+        # A suspend leaves no trace but the rounds that have passed in it: what the wire had said
+        # last is still there, that this node is in a view.
+        brief = self._round is not None and 0 <= round_ - self._round <= BRIEF_ROUNDS
+        # Others may have gone on meanwhile, however short it was. A join that the node was there
+        # for is somebody else's.
+        came = not brief or (self.away and joins != self._joins)
+        self.away, self._round, self._joins = False, round_, joins
+        if came:
+            delay = self._draw.expovariate(1.0) * self._mean_s
+            self._until = now + min(delay, MAX_DELAY_FACTOR * self._mean_s)
         if self._until is not None and now >= self._until:
             self._until = None
+        return came and self.holding
 
     def deadline(self, now: float) -> float | None:
         """When the delay is over, while it runs in a view. None once it is: a burst that runs then
@@ -64,8 +74,8 @@ class Outside:
 
 
 class Untold:
-    """What of one box has to wait: versions that were made outside, and paths that were found
-    changed by a look that began then, and are still to be decided about.
+    """What of one box has to wait: versions that were made outside or not told before, and paths
+    that were found changed by a look that began then, and are still to be decided about.
 
     A box that is opened takes the node to be outside, until it is told.
     """
@@ -80,7 +90,7 @@ class Untold:
 
     def found(self, report: ScanReport) -> None:
         """The scanner found these, and they have been taken in."""
-        if self._holding and self._scans.began_outside(report):
+        if self._holding and report.ticket in self._scans.earlier:
             paths = (finding.path for finding in report.findings)
             self._found.update(filter(self._intake.changed.__contains__, paths))
 
@@ -102,11 +112,22 @@ class Untold:
         """Whether a version made at `path` now has to wait."""
         return self.away or (self._holding and path in self._found)
 
+    def resume(self, but: Container[str]) -> None:
+        """See `Offers`. When it was made that was not told, nobody remembers."""
+        self._offers.resume(held=self._holding, but=but)
+
+    def hold(self) -> None:
+        """The node has come into a view, and a delay begins: nothing that is not told yet, found or
+        to be looked for, came about in this view."""
+        self._holding = True
+        self._offers.hold()
+        self._found.update(self._intake.changed, self._scans.come_back())
+
     def follow(self, outside: Outside) -> None:
         """The node has come into a view, or left it, or the delay is over."""
-        self.away = self._scans.outside = outside.away
+        self.away = self._scans.earlier.outside = outside.away
         if self._holding and not outside.holding:
             self._found.clear()
-            self._scans.come_inside()
+            self._scans.earlier.come_inside()
             self._offers.release()
         self._holding = outside.holding

@@ -10,7 +10,7 @@ What events ask for is paced, and nothing else: a look at the whole box finds ev
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 FACTOR = 10.0
@@ -99,6 +99,11 @@ class Pacing:
         for path in [path for path, when in self._due.items() if when <= now]:
             del self._due[path]
             yield path
+
+    @property
+    def waiting(self) -> Iterable[str]:
+        """Paths that `due` will have."""
+        return self._due.keys()
 
     def deadline(self) -> float | None:
         """When `due` will next have something."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from flocksy.boxes.activation import Opened
 from flocksy.boxes.closed import Closed
+from flocksy.boxes.earlier import Earlier
 from flocksy.boxes.guard import Source
 from flocksy.boxes.held import Held
 from flocksy.boxes.intake import AGAIN_SECONDS, Intake
@@ -86,11 +87,7 @@ class Scans:
         """When no more is waited for scans of single paths, while some are under way."""
         self._is_open = False  # that is over
         self._sources: dict[int, Source] = {}
-        self.outside = True
-        """Whether the node is in no view now."""
-        self._outside: set[int] = set()
-        """Scans of what was there before: they began then, or look for what such a one missed."""
-        self._unseen = True  # what was there before is still to be looked for
+        self.earlier = Earlier()
         self._watched = False  # all the time since the whole box was looked at
         self._lost = False  # events, and the whole box has not been looked at since
         self._whole_at = 0.0
@@ -111,10 +108,6 @@ class Scans:
     def told_by(self, report: ScanReport) -> Iterable[tuple[Source, Sequence[Finding]]]:
         """What was found, in its order, and what is said of the deletions among it."""
         return self._closed.told_by(report.findings, self._sources[report.ticket])
-
-    def began_outside(self, report: ScanReport) -> bool:
-        """Whether what the scan reports was there before the node came into a view."""
-        return report.ticket in self._outside
 
     @property
     def looking(self) -> bool:
@@ -182,11 +175,12 @@ class Scans:
         paths = self._paths.pop(report.ticket, None)
         self._have_looked(paths or (), report.ticket, now)
         self._sources.pop(report.ticket, None)
-        before = report.ticket in self._outside
-        self._outside.discard(report.ticket)
-        self._intake.answered(report.ticket, failed=report.failed is not None)
+        failed = report.failed is not None
+        self._intake.answered(report.ticket, failed=failed)
         if report.ticket == self._hourly:
-            self._look_at_differing(report, before=before)
+            self._look_at_differing(report)
+        whole = report.ticket == self._whole
+        self.earlier.ended(report.ticket, failed=failed, whole=whole)
         if report.failed is None:
             self._look_at_opened(report.ticket, paths, now)
         self._below.discard(report.ticket)
@@ -194,20 +188,22 @@ class Scans:
             self.trouble = report.failed
             self._hurries = True
             self._whole_at = min(self._whole_at, now + FAILED_SECONDS)
-            self._unseen = self._unseen or before
             return False
-        if report.ticket != self._whole:
+        if not whole:
             return False
         self.trouble = ""
         self.complete = self._watched = True
         self._lost = False
-        self._unseen = self._unseen and not before
         return True
 
-    def come_inside(self) -> None:
-        """What was there before is told like anything else by now."""
-        self._unseen = False
-        self._outside.clear()
+    def come_back(self) -> set[str]:
+        """The node has come into a view: whatever has happened so far was before it. Where that is
+        still to be looked at."""
+        self.earlier.add(self.tickets)
+        paths, anywhere = self._opened.watcher.unsettled()
+        if anywhere or self._hurries:
+            self.earlier.unseen()
+        return {*paths, *self._changing, *self._intake.to_look_at()}
 
     def turn(self, now: float) -> None:
         """Ask for what is to be looked at by now."""
@@ -269,7 +265,7 @@ class Scans:
     def anew(self) -> None:
         """Look at the whole box; until that is done the local tree is not complete."""
         self.complete = False
-        self._unseen = True  # what did not count so far was there before
+        self.earlier.unseen()  # what did not count so far was there before
         self._request(None, SCAN_SHARE)
 
     def watch_anew(self) -> None:
@@ -292,8 +288,7 @@ class Scans:
         self._looked_at.clear()
         self._changing.clear()
         self._sources.clear()
-        self._unseen = self._unseen or bool(self._outside)
-        self._outside.clear()
+        self.earlier.lost()
         self._differing.clear()
         self.all(now)
 
@@ -312,14 +307,14 @@ class Scans:
         for path in again:
             self._intake.look_again(path, now)
 
-    def _look_at_differing(self, report: ScanReport, *, before: bool) -> None:
-        """The hourly scan has ended; `before`: it is one of those `_outside`."""
+    def _look_at_differing(self, report: ScanReport) -> None:
+        """The hourly scan has ended."""
         paths, self._differing = tuple(sorted(self._differing)), set()
         if paths and report.failed is None:
             some = paths if len(paths) <= MAX_PATHS else None
             ticket = self._request(some, SCAN_SHARE, Source.RESCAN)
-            if before:
-                self._outside.add(ticket)
+            if report.ticket in self.earlier:
+                self.earlier.add([ticket])
 
     def _rests(self, path: str, now: float) -> bool:
         """Whether what happened at the path is looked at later: it is a file that keeps changing.
@@ -393,7 +388,6 @@ class Scans:
         # finds what went before anybody watched.
         is_sure = self._watched if paths is not None else self.complete
         self._sources[request.ticket] = source if is_sure else Source.START
-        if self.outside or self._unseen:
-            self._outside.add(request.ticket)
+        self.earlier.asked(request.ticket)
         self._scanner.request(request)
         return request.ticket

@@ -81,8 +81,8 @@ class Once:
         outside = exchange.outside
         if outside.holding and not outside.away:
             self._released_at = None  # a delay was drawn: not so after a view has only faltered
-        elif self._released_at is None and not outside.away:
-            self._released_at = now
+        elif self._released_at is None and report.real_allowed:
+            self._released_at = now  # too few may be here for what is changed here, but others tell
         calm = report.real_allowed and report.burst is None and not exchange.waiting_bytes
         if (
             not calm

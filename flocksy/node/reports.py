@@ -151,7 +151,7 @@ class Reporter:
             held = sum(len(box.offers.held) for box in exchange.boxes.values())
             what = "1 change was" if held == 1 else f"{held} changes were"
             told = "told after a random time (outside_delay)"
-            return f"{what} made here while this node was in no view: {told}" if held else ""
+            return f"{what} made here before this node came into its view: {told}" if held else ""
         return (
             f"changes made here wait: told now, all of them together could come from only "
             f"{crowd.left(view)} members (possinymity_floor = {crowd.floor})"

@@ -301,7 +301,7 @@ class _Turn:
         self.epoch = view.epoch
         self.known = view.members
         self.highest = max(self.highest, view.number)
-        self.commands.append(ViewChanged(view.epoch))
+        self.commands.append(ViewChanged(view.epoch, view.joins))
         if view.joins and self.parameters.programme_cells:
             self.needs = self.needs.joined(view)
         self.feed(Event.SOMEBODY_JOINED if view.joins else Event.VIEW_FORMED)

@@ -184,9 +184,10 @@ class LeaveBurst:
 
 @dataclass(frozen=True, slots=True)
 class ViewChanged:
-    """The epoch is another one now; `NO_EPOCH` after an abort."""
+    """The epoch is another one now; `NO_EPOCH` after an abort. `joins`: somebody came with it."""
 
     epoch: Epoch
+    joins: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,9 @@ class WireReport:
     agreed is not among them."""
     away: int = 0
     """Members of the view that for a while nobody has heard who is heard here, a bitmap."""
+    joins: int = 0
+    """How often this node has come into a view that was a join (design 4.3, rule 9), its own or
+    that of somebody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +179,7 @@ class SharedBlock:
         self._body.release()
 
 
-_HOT = struct.Struct("<H?QQII?" + "8sIqI?" + "I" + "8s??" + "QQi" + "BI")
+_HOT = struct.Struct("<H?QQII?" + "8sIqI?" + "I" + "8s??" + "QQi" + "BII")
 _LANE = struct.Struct("<QQQiI")
 _BOX = struct.Struct("<I32s?")
 
@@ -233,6 +236,7 @@ class WireReportBlock:
             min(report.late_us, 2**31 - 1),
             report.programme,
             report.away,
+            report.joins,
         )
         for lane in report.lanes:
             offset_us = max(-(2**31), min(lane.offset_us, 2**31 - 1))
@@ -291,6 +295,7 @@ class WireReportBlock:
             late_us,
             programme,
             away,
+            joins,
         ) = _HOT.unpack_from(data)
         texts = self._texts["lanes"]
         lanes = []
@@ -322,6 +327,7 @@ class WireReportBlock:
             errors=tuple(self._texts["errors"]),
             programme=programme,
             away=away,
+            joins=joins,
         )
 
     def close(self) -> None:

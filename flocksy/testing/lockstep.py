@@ -90,6 +90,7 @@ class Lockstep:
         """Likewise by lane, in bursts only."""
         self.outside_mean_s = outside_mean_s
         self._joins = programme
+        self.joins = 0
         self._programme = 0
         self._burst_from = 0
         self._root = root
@@ -166,13 +167,18 @@ class Lockstep:
     def restart(self, lane: int) -> None:
         """The node comes back with what it left on its disk."""
         self.nodes[lane] = self._start(lane)
-        self._epoch += 1
-        if self._joins:
-            self._programme, self._burst_from = PROGRAMME_BURSTS, self.round + JOIN_ROUNDS
+        self.join()
         # Other sessions: the wire says so by a gap, and what was half said is forgotten.
         for peer in self.up:
             peer.gap[lane, Gear.IDLE] = True
             self.nodes[lane].gap[peer.lane, Gear.IDLE] = True
+
+    def join(self) -> None:
+        """The next view has somebody who was not in the last one."""
+        self._epoch += 1
+        if self._joins:
+            self.joins += 1
+            self._programme, self._burst_from = PROGRAMME_BURSTS, self.round + JOIN_ROUNDS
 
     @property
     def up(self) -> list[LockstepNode]:
@@ -270,6 +276,7 @@ class Lockstep:
                     last_burst=self._last,
                     lanes=tuple(LaneReport("live") for _ in range(self._size)),
                     programme=self._programme,
+                    joins=self.joins,
                 ),
                 texts=True,
             )

@@ -9,7 +9,7 @@ from flocksy.protocol.agreement import LOCKED, State
 from flocksy.protocol.clock import FlockClock
 from flocksy.protocol.header import Gear
 from flocksy.protocol.heard import Unheard, slack_rounds, unheard
-from flocksy.protocol.shown import Output
+from flocksy.protocol.shown import Output, ViewChanged
 from flocksy.seam.joint import WireSeam
 from flocksy.seam.report import JOINING, LIVE, AgreedBurst, LaneReport, LastBurst, WireReport
 from flocksy.wire.intake import Intake
@@ -32,6 +32,7 @@ class Reporter:
         self._intake = intake
         self._outlet = outlet
         self._errors: deque[str] = deque(maxlen=ERRORS)
+        self._joins = 0
         self._texts_ns = 0
         self._states: list[str] = ["starting"] * len(settings.members)
         self._addresses: list[tuple[str, str]] = [("", "")] * len(settings.members)
@@ -52,6 +53,8 @@ class Reporter:
     ) -> None:
         """Publish the state of this round; the texts at most once a second."""
         shown = output.shown
+        views = [one for one in output.commands if isinstance(one, ViewChanged)]
+        self._joins += any(view.joins for view in views)
         self._errors.extend(self._port.complaints())
         texts = now_ns - self._texts_ns >= TEXTS_NS
         for told, endpoint in self._seam.told_addresses():
@@ -98,6 +101,7 @@ class Reporter:
             errors=tuple(self._errors),
             programme=state.needs.bursts_of_programme,
             away=lasting.away,
+            joins=self._joins,
         )
         self._seam.tell(report, texts)
 

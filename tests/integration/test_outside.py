@@ -33,7 +33,7 @@ def test_changes_made_while_a_node_was_not_running_arrive_after_all() -> None:
             boxes = status["boxes"]
             assert isinstance(boxes, list)
             if status["held_back"]:
-                assert "in no view" in str(status["held_back"])
+                assert "before this node came into its view" in str(status["held_back"])
                 assert boxes[0]["state"] != "in sync"
         wait_for_files([one, two], ["made while away", "made while away, and large"], SOON)
         rig.wait_equal()

@@ -130,8 +130,10 @@ def test_wake_ups_never_block(seam: tuple[BoxSeam, WireSeam]) -> None:
 
 def test_reports_pass_both_ways(seam: tuple[BoxSeam, WireSeam]) -> None:
     box, wire = seam
-    wire.tell(WireReport(status=100, state="ready"), texts=True)
-    assert (box.report().status, box.report().state) == (100, "ready")
+    wire.tell(WireReport(status=100, state="ready", programme=2, away=5, joins=3), texts=True)
+    report = box.report()
+    assert (report.status, report.state) == (100, "ready")
+    assert (report.programme, report.away, report.joins) == (2, 5, 3)
     box.state(BoxReport(need=5, leaving=True))
     assert wire.box() == BoxReport(need=5, leaving=True)
 

@@ -15,7 +15,7 @@ import random
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -112,6 +112,10 @@ class SimulatedWatcher:
     def deadline_s(self) -> float | None:
         """When something will be."""
         return self._settling.deadline_s()
+
+    def unsettled(self) -> tuple[Sequence[str], bool]:
+        """Where something has happened that is not due."""
+        return tuple(self._settling.waiting), self._settling.everywhere
 
     @property
     def busy(self) -> bool:

@@ -176,6 +176,8 @@ def test_a_join_is_followed_by_the_same_bursts_whoever_needs_what(needs: tuple[i
     flock.run(60)
     assert flock.views() == [7] * NODES
     assert burst_cells(flock) == [2 * each] * NODES
+    # The box process of each hears of it: of the first view, and of the one with the newcomer.
+    assert [box.report().joins for box in flock.boxes] == [2, 2, 1]
     flock.close()
 
 

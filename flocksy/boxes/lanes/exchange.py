@@ -80,18 +80,17 @@ class Exchange:
         self._controls: deque[Parts] = deque()
         self._answers = Answers()
         self._announcing = Announcing(timing, draw)
-        self.outside = Outside(timing.outside_mean_s, timing.period_s, draw)
-        """When changes may be told that were made while this node was in no view."""
+        self.outside = Outside(timing.outside_mean_s, draw)
+        """When changes may be told that were made before this node came into its view."""
         self._round = 0
         self._known: dict[bytes, bytes] = {}
-        self._unsaid = Unsaid(timing.period_s)
+        period_s = timing.period_s
+        self._unsaid = Unsaid(period_s)
         # Longer than whoever has something ready usually takes to get it into a burst.
-        pause_s = 3 * (timing.announce_mean_s + timing.rest_mean_s) + 12 * timing.period_s
+        pause_s = 3 * (timing.announce_mean_s + timing.rest_mean_s) + 12 * period_s
         self.ask_pause_s = pause_s
         """How long each member that may have what is missing is given to send it, in seconds."""
-        self.repair = Repair(
-            seam.own_lane, uids, pause_s, timing.period_s, draw, self._answers, self._say
-        )
+        self.repair = Repair(seam.own_lane, uids, pause_s, period_s, draw, self._answers, self._say)
         self.crowd = Crowd(uids)
         """Among whom our own changes were told. Set by the node, which knows where it is kept."""
         self.addresses: Addresses | None = None
@@ -181,13 +180,7 @@ class Exchange:
     def _follow(self, report: WireReport) -> None:
         """Notice that a burst was agreed or is over."""
         before, self._report = self._report, report
-        # Whose boxes count from now on says so from now on: below quorum everybody names none.
-        anew = before.view ^ report.view
-        if report.real_allowed and not before.real_allowed:
-            anew |= report.view
-        for lane in range(self._seam.lanes):
-            if anew >> lane & 1:
-                self.peers.forget(lane)
+        self.peers.follow(before, report)
         if before.epoch_number != report.epoch_number:
             self.repair.view_moved()
         # In no view nothing leaves, and there is nobody to be counted: the next one is asked about.
@@ -201,6 +194,9 @@ class Exchange:
         if feed is not None and (burst is None or burst.burst_id != feed.burst.burst_id):
             self._carried = self._unchecked = feed.carried
             self._feed = None
+        in_view = report.real_allowed and self.crowd.allows(report.view)
+        if self.outside.turn(self._now, report.round, report.joins, in_view=in_view):
+            self._hold_what_is_untold()
         if burst is not None and self._feed is None and not burst.repeat:
             self._carried = None  # that of the last one, and not what this one's repeat is to say
         if burst is not None and self._feed is None and report.real_allowed:
@@ -232,6 +228,15 @@ class Exchange:
             self._problem(str(error))
             return []
 
+    def _hold_what_is_untold(self) -> None:
+        """This node was in no view. Who lacks something that it was asked for asks again."""
+        self._unchecked = None
+        self._heartbeats.drop()
+        for box in list(self.boxes.values()):
+            self._answers.forget(box)
+            with self._open(box):
+                box.untold.hold()
+
     def _say_what_was_left(self, carried: Carried) -> None:
         """A burst is over, our own lane is drained: what it did not bring back was in no cell."""
         for box, name in carried.lost_chunks():
@@ -247,7 +252,6 @@ class Exchange:
     # -- heartbeats -------------------------------------------------------------------------
 
     def _idle_turn(self, report: WireReport) -> None:
-        self.outside.turn(self._now, in_view=report.real_allowed, joined=report.programme > 0)
         for box in self.boxes.values():
             box.untold.follow(self.outside)
         if self._unchecked is not None:
@@ -303,7 +307,7 @@ class Exchange:
                 self._compare_and_ask(box, live, report.round)
         for box, but in self._unsaid.turn(self._now, list(self.boxes.values())):
             with self._open(box):
-                box.offers.resume(but=but)
+                box.untold.resume(but)
 
     def _tell_addresses(self, report: WireReport) -> None:
         """Past all that waits: nothing is waited for on its account, and no need comes of it."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from flocksy.seam.report import WireReport
 from flocksy.sync.reconcile import KNOWN_TAG_BYTES
 
 STANDING_ROUNDS = 4
@@ -48,6 +49,15 @@ class Peers:
         self._own_lane = own_lane
         self._heard: list[dict[bytes, _Heard]] = [{} for _ in range(lanes)]
         self._heartbeats = [0] * lanes
+
+    def follow(self, before: WireReport, report: WireReport) -> None:
+        """Whose boxes count from now on says so from now on: below quorum everybody names none."""
+        anew = before.view ^ report.view
+        if report.real_allowed and not before.real_allowed:
+            anew |= report.view
+        for lane in range(len(self._heard)):
+            if anew >> lane & 1:
+                self.forget(lane)
 
     def heard(self, lane: int, known: bytes) -> None:
         """A heartbeat of `lane` said `known` (32 bytes; all zeros say nothing)."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 QUIET_S = 0.05
@@ -131,9 +132,19 @@ class Settling:
         return math.inf if self._aside else None
 
     @property
+    def waiting(self) -> Iterable[str]:
+        """Paths at which something happened that `take` has not handed on."""
+        return self._waiting.keys()
+
+    @property
     def lost(self) -> bool:
         """Whether events were lost that `take` has not told of."""
         return self._lost
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether `take` will ask for a look at the whole box."""
+        return self._rescan
 
     @property
     def busy(self) -> bool:

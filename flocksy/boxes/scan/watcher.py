@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -148,6 +148,12 @@ class Watcher:
         """When to call `take` next, if nothing more happens."""
         with self._lock:
             return self._settling.deadline_s()
+
+    def unsettled(self) -> tuple[Sequence[str], bool]:
+        """Where something has happened that `take` has not handed on; and whether it may have been
+        anywhere."""
+        with self._lock:
+            return tuple(self._settling.waiting), self._settling.everywhere
 
     @property
     def busy(self) -> bool:
