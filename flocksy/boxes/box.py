@@ -181,9 +181,8 @@ class Box:
         while self.planning.rescan:
             self.intake.look_again(self.planning.rescan.pop(), now)
         self.offers.stale.clear()
-        if copying:
-            return 0.0
-        return min((when for when in (*again, self.scans.next()) if when is not None), default=None)
+        again.append(0.0 if copying else self.scans.next())
+        return min((when for when in again if when is not None), default=None)
 
     def adopt(self, now: float) -> float | None:
         """Look at a disk of unknown past, some paths at a time, until `adopting` is false. The
@@ -276,11 +275,11 @@ class Box:
 
     def close(self) -> None:
         """Finish what is being applied, and close everything, whatever of that raises."""
-        last = (self._rehearsal.finish, self.planning.finish, self._upkeep.finish)
+        work = (self._rehearsal.finish, self.planning.finish, self._upkeep.finish)
         with ExitStack() as last_first:
             last_first.callback(self._opened.close)
             last_first.callback(renew_marker, self.disk, self.setup, self.index)
-            for end in (*last, self.scans.close):
+            for end in (*work, self.scans.close):
                 last_first.callback(end)
 
     # -- steps ----------------------------------------------------------------------------------
@@ -355,8 +354,7 @@ class Box:
         self, operations: Sequence[Record | Acknowledge], fresh: Mapping[str, Fresh]
     ) -> None:
         records = [operation for operation in operations if isinstance(operation, Record)]
-        batch = secrets.token_bytes(8)
-        now_ms = self._now_ms()
+        batch, now_ms = secrets.token_bytes(8), self._now_ms()
         with self.index.transaction():
             for operation in operations:
                 if isinstance(operation, Record):

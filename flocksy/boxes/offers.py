@@ -44,16 +44,18 @@ class Offers:
         """Made before this node came into its view: not said before `release`."""
         self.stale: set[str] = set()
         """Paths whose disk no longer holds what was to be offered: to be scanned again."""
-        self._without: dict[str, None] = {}
-        """Outgoing paths that cannot be said before their content is found; the one that was looked
-        for last is the last."""
+        self._without: dict[str, tuple[tuple[bytes, int], ...]] = {}
+        """Outgoing paths that cannot be said before their content is found, and the chunks that are
+        to be offered with it; the one that was looked for last is the last."""
 
     def resume(self, *, held: bool = False, but: Container[str] = ()) -> None:
         """Queue again what is in no lane yet and does not wait here either, but not `but`. Nor what
         cannot be said: a burst that carries nothing of it would follow each time."""
         for path in list(self._without)[:TRIED_AT_ONCE]:
-            del self._without[path]
+            chunks = self._without.pop(path)
             self.entries(path)
+            if path in self._without:
+                self._without[path] = chunks
         waiting = len(self.held) + sum(not push.told for push in self.pushes)
         if self._index.outgoing_count() <= waiting:
             return
@@ -114,9 +116,8 @@ class Offers:
                 go_back(self._index, path, lost)
 
     def _unsaid(self, path: str) -> dict[bytes, Version]:
-        state, carried = self._index.flock(path), self._index.lane_state(path)
-        known = carried.heads if carried is not None else {}
-        heads = state.heads if state is not None else {}
+        trees = (self._index.flock(path), self._index.lane_state(path))
+        heads, known = (one.heads if one is not None else {} for one in trees)
         return {name: version for name, version in heads.items() if name not in known}
 
     def _is_lost(self, path: str, version: Version) -> bool:
@@ -177,12 +178,12 @@ class Offers:
         """A version was recorded at `path`; `fresh` is what of its content was new here. `held`: it
         has to wait. One that has not takes along what has waited at its path."""
         chunks = deque(fresh if _has_chunks(version) else ())
-        earlier = self.held.get(path) or self.pushes.get(path)
-        if earlier is not None and earlier.chunks:
+        earlier = self._still_offered(path)
+        if earlier:
             # What was still to be offered there, and is content of the path: this version may only
             # have another mode than the one before, or stand beside it (a copy that is put away).
             shared, named = self._names_at(path), {name for name, _ in chunks}
-            chunks += [one for one in earlier.chunks if one[0] in shared and one[0] not in named]
+            chunks += [one for one in earlier if one[0] in shared and one[0] not in named]
         is_inline = version.kind is Kind.FILE and version.size <= INLINE_BYTES
         inline = (version.size if is_inline else 0) + len(version.attributes)
         self._without.pop(path, None)
@@ -191,6 +192,12 @@ class Offers:
         (self.held if held else self.pushes).add(
             Push(path, batch, batch_size, inline_bytes=inline, chunks=chunks or ())
         )
+
+    def _still_offered(self, path: str) -> dict[tuple[bytes, int], None]:
+        """The chunks of `path` that are still to be offered, whatever they wait for."""
+        pushes = (self.held.get(path), self.pushes.get(path))
+        chunks = [one for push in pushes if push is not None for one in push.chunks]
+        return dict.fromkeys((*chunks, *self._without.get(path, ())))
 
     def again(self, path: str) -> bool:
         """The record of `path` was said and no lane took it: queue it anew. False where no version
@@ -214,9 +221,9 @@ class Offers:
         return self._entries(path, state, names, known, PUSH_ANCESTRY)
 
     def repeat(self, path: str, first: Iterable[bytes]) -> list[Entry]:
-        """What `entries` said, for a burst that repeats it; whether a lane has carried it or not
-        meanwhile. `first`: of the superseded."""
-        return self.entries(path) or self._carried(path, first, PUSH_ANCESTRY)
+        """What `entries` said, for a burst that repeats it, if a lane has carried it meanwhile.
+        `first`: of the superseded."""
+        return self._carried(path, first, PUSH_ANCESTRY)
 
     def answer(self, path: str) -> list[Entry]:
         """All heads of `path` that lanes have carried, for a member that asked; with the first, all
@@ -286,7 +293,8 @@ class Offers:
             inline = self.inline(path, version) if _has_inline(version) else None
             if not carried and inline is None and self._is_missed(path, version):
                 self.stale.add(path)
-                self._without[path] = None
+                # The next version of the path takes them along: it may have no other.
+                self._without[path] = tuple(self._still_offered(path))
                 continue
             if carried and entries:
                 # What a path's versions superseded is joined, whichever head it comes with.
@@ -319,17 +327,17 @@ class Offers:
         )
 
     def _stands(self, path: str, version: Version) -> bool:
-        """Whether a file that was seen with this large content looks as it did then, or cannot be
-        looked at."""
+        """Whether a file seen with this large content may have it still, or cannot be looked at.
+        One that was written since is told all the same: else what keeps changing never is."""
         for place in self._places_of(path, version.root):
             local = self._index.local(place)
             try:
                 found = stat_shown(self._disk, place)
             except OSError:
                 return True
-            if found is None or found.size != version.size:
+            if found is None or found.size < version.size:
                 continue
-            if local is None or (local.root, local.mtime_ns) == (version.root, found.mtime_ns):
+            if found.size == version.size if local is None else local.root == version.root:
                 return True
         return False
 

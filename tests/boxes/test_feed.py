@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -15,11 +15,13 @@ from flocksy.boxes.lanes.carried import Carried
 from flocksy.boxes.lanes.feed import Feed
 from flocksy.errors import FlocksyError
 from flocksy.seam.report import AgreedBurst
-from flocksy.sync.messages import Entry, Versions, decode
+from flocksy.sync.messages import Content, Entry, Message, Versions, decode
 from flocksy.sync.state import MAX_ANCESTRY, PUSH_ANCESTRY
 from flocksy.sync.stream import StreamReader
-from flocksy.sync.version import Buffer, Kind, Version, version_id
+from flocksy.sync.version import Kind, Version, version_id
 from tests.boxes.flock_of_boxes import Flock, flock, spool
+from tests.boxes.test_delta import noise
+from tests.boxes.test_pushed_content import alone, see, waiting
 
 __all__ = ["flock", "spool"]
 
@@ -63,17 +65,21 @@ def burst(
 
 
 def said_by(flock: Flock, feed: Feed) -> list[Versions]:
-    node, reader, found = flock.nodes[0], StreamReader(), list[Buffer]()
+    return [one for one in messages_of(flock, feed) if isinstance(one, Versions)]
+
+
+def messages_of(flock: Flock, feed: Feed) -> Iterator[Message]:
+    """What is said, slot by slot."""
+    node, reader = flock.nodes[0], StreamReader()
     header = node.wire.shape.header
     while not feed.full:
         feed.fill(node.seam, 1)
         slot = node.wire.burst_cell(feed.burst.burst_id)
         assert slot is not None
-        found += reader.feed(slot[header : header + node.seam.burst_payload], False)
+        found = [bytes(one) for one in reader.feed(slot[header:][: node.seam.burst_payload], False)]
         slot.release()
         node.wire.burst_out.release()
-    messages = [decode(one) for one in found]
-    return [one for one in messages if isinstance(one, Versions)]
+        yield from map(decode, found)
 
 
 def entries_of(said: Sequence[Versions]) -> list[Entry]:
@@ -204,3 +210,27 @@ def test_the_repeat_of_a_burst_without_us_says_nothing_of_an_earlier_one(flock: 
         if repeat:
             assert exchange._feed is not None and next(exchange._feed._items, None) is None
         exchange._follow(calm)
+
+
+def test_what_is_new_since_a_burst_is_said_whole_in_its_repeat(flock: Flock) -> None:
+    """Also where the own lane brings its record back before its content is said."""
+    alone(flock)
+    box, path = flock.box(0), flock.write(0, "big", noise(300_000, 1))
+    see(flock)
+    box.offers.release()
+    feed, said = burst(flock, Answers())
+    for message in said:
+        box.receive(message, own=True, now=flock.now)
+    path.write_bytes(noise(300_000, 1) + noise(200_000, 2))
+    see(flock)
+    box.offers.release()
+    new, chunks = waiting(flock, "big"), set[bytes]()
+    agreed = dataclasses.replace(feed.burst, burst_id=b"repeated", repeat=True)
+    again = Feed(agreed, [box], deque(), Answers(), flock.nodes[0].spool, feed.carried, failed)
+    for message in messages_of(flock, again):
+        if isinstance(message, Versions):
+            box.receive(message, own=True, now=flock.now)
+        elif isinstance(message, Content):
+            chunks.add(message.chunk_id)
+    assert new and new <= chunks
+    assert not box.index.outgoing_count() and not len(box.offers.pushes)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from tests.boxes.flock_of_boxes import Flock, flock, spool
@@ -79,3 +83,81 @@ def test_beside_a_copy_that_is_put_away(flock: Flock, *, restarted: bool) -> Non
     if restarted:
         again(flock)
     assert waiting(flock, "a")
+
+
+def as_the_burst_begins(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object]
+) -> bytes:
+    """A large new file of the first node is changed once its burst is agreed: nobody looks at it
+    before that has ended. What it was before."""
+    flock.settle_equal()
+    flock.quorum = False
+    before = noise(SIZE, 7)
+    path = flock.write(0, "big", before)
+    flock.run_until(lambda: flock.box(0).index.outgoing_count() == 1, 100)
+    agreed = flock._burst
+
+    def begins(need: int) -> None:
+        monkeypatch.undo()
+        change(path)
+        agreed(need)
+
+    monkeypatch.setattr(flock, "_burst", begins)
+    flock.quorum = True
+    number = len(flock.bursts)
+    flock.run_until(lambda: len(flock.bursts) > number, 100)
+    return before
+
+
+def append(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(noise(1000, 8))
+
+
+def touch(path: Path) -> None:
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+
+
+def cut_off(path: Path) -> None:
+    os.truncate(path, SIZE - 1000)
+
+
+@pytest.mark.parametrize("change", [append, touch, cut_off])
+def test_of_a_file_that_was_changed_as_its_burst_began(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object]
+) -> None:
+    """Its node may leave as soon as it has told it."""
+    as_the_burst_begins(flock, monkeypatch, change)
+    path = flock.path(0, "big")
+
+    def is_told() -> bool:
+        state = flock.box(1).index.flock("big")
+        heads = () if state is None else state.heads.values()
+        return any(one.mtime_ns == path.stat().st_mtime_ns for one in heads)
+
+    flock.run_until(is_told, 100)
+    flock.step()
+    flock.stop(0)
+    flock.settle()
+    for lane in (1, 2):
+        assert flock.path(lane, "big").read_bytes() == path.read_bytes()
+        assert not flock.box(lane).problems
+
+
+def test_what_is_shorter_than_it_was_is_not_told(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_the_burst_begins(flock, monkeypatch, cut_off)
+    assert flock.box(1).index.flock("big") is None
+    flock.settle_equal()
+
+
+@pytest.mark.parametrize("change", [append, touch])
+def test_what_has_grown_meanwhile_is_told_with_what_it_had(
+    flock: Flock, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object]
+) -> None:
+    """Else a log in a box would hardly ever be told."""
+    before = as_the_burst_begins(flock, monkeypatch, change)
+    flock.run_until(lambda: flock.path(1, "big").exists(), 3)
+    assert flock.path(1, "big").read_bytes() == before
+    flock.settle_equal()

@@ -25,7 +25,6 @@ _COPY_BYTES = 1 << 20
 """Bytes per step of a copy: about a millisecond, so that a caller can slice its time."""
 
 _DIRECTORY_FLAGS = os.O_RDONLY | opening.O_DIRECTORY | opening.O_NOFOLLOW | opening.O_CLOEXEC
-
 # Without O_NONBLOCK the open of a FIFO that took the place of a file would hang.
 _ANYTHING_FLAGS = os.O_RDONLY | opening.O_NOFOLLOW | opening.O_NONBLOCK | opening.O_CLOEXEC
 

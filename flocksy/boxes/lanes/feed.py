@@ -224,16 +224,25 @@ class Feed:
                 yield item
 
     def _records_again(self, tag: bytes, records: Sequence[Record]) -> Iterator[_Item]:
-        entries = []
+        entries: list[Entry] = []
+        pushes: list[Push] = []
         for one in records:
             offers = one.box.offers
             with _blaming(one.box):
-                entries += (
-                    offers.answer(one.path) if one.is_answer else offers.repeat(one.path, one.first)
-                )
+                new = [] if one.is_answer else offers.entries(one.path)
+                push = offers.pushes.get(one.path) if new else None
+                if new:
+                    entries += new
+                elif one.is_answer:
+                    entries += offers.answer(one.path)
+                else:
+                    entries += offers.repeat(one.path, one.first)
+            if push is not None:
+                pushes.append(push)  # a newer one: what is left of it is its chunks
         if entries:
             begun = functools.partial(self._begun, records)
-            yield from _noted(versions(tag, NO_BATCH, 0, entries), begun)
+            told = functools.partial(self._told, records[0].box, pushes)
+            yield from _noted(versions(tag, NO_BATCH, 0, entries), begun, told)
 
     def _begun(self, records: Sequence[Record]) -> None:
         for one in records:
