@@ -103,10 +103,12 @@ def put_by(flock: Flock, lane: int, name: str) -> Path:
 
 
 def put_back(flock: Flock, lane: int, backup: Path) -> None:
-    """Its disks as they were."""
+    """Its disks as they were, the box's own directory with its number too."""
     for what in (f"box{lane}", f"state{lane}"):
-        shutil.rmtree(flock.root / what)
-        (backup / what).rename(flock.root / what)
+        for one in (flock.root / what).iterdir():
+            shutil.rmtree(one) if one.is_dir() else one.unlink()
+        for one in (backup / what).iterdir():
+            one.rename(flock.root / what / one.name)
 
 
 @pytest.mark.parametrize("edits", [False, True])

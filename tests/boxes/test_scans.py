@@ -191,10 +191,10 @@ def test_what_changed_outside_a_view_waits_though_the_hourly_look_ends_in_one(
     flock: Flock, held: Held
 ) -> None:
     box, ticket = flock.box(0), held.hourly[0].ticket
-    box.scans._outside.add(ticket)
+    box.scans.earlier.add([ticket])
     held.others.clear()
     box.scanned(ScanReport(ticket, "box", (Differs("a"),), True, 2), flock.now)
-    assert box.scans._outside == {held.others[0].ticket}
+    assert set(box.scans.earlier._tickets) == {held.others[0].ticket}
 
 
 # -- a look that takes long ------------------------------------------------------------------------
