@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -78,6 +79,28 @@ def test_changes_wait_below_the_floor_and_others_are_taken(flock: Flock) -> None
     assert flock.path(2, "waits").read_text() == "two"
     assert flock.nodes[0].exchange.crowd.size == 3
     assert flock.nodes[1].exchange.crowd.size == 2
+
+
+def test_what_waits_for_a_burst_when_somebody_goes_is_not_told_in_that_of_another(
+    flock: Flock,
+) -> None:
+    """Made in a view that the floor allows, and not told in one that it does not."""
+    node = flock.nodes[0]
+    node.exchange.crowd = Crowd([f"{lane:0128x}" for lane in range(3)], 3)
+    flock.settle_equal()
+    with mock.patch.object(node.exchange._announcing, "wants"):
+        flock.write(0, "waits", bytes(50_000))
+        flock.run_until(lambda: "waits" in flock.box(0).offers.pushes)
+        flock.stop(2)
+        flock.write(1, "does not wait", bytes(60_000))
+        flock.run_until(lambda: flock.path(0, "does not wait").exists())
+        for _ in range(20):
+            flock.step()
+    assert not flock.path(1, "waits").exists()
+    assert node.exchange.crowd.size is None
+    flock.restart(2)
+    flock.settle_equal()
+    assert node.exchange.crowd.size == 3
 
 
 def test_it_is_counted_before_and_only_where_there_is_something(tmp_path: Path) -> None:
