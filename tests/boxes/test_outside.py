@@ -350,6 +350,12 @@ class Sleepy(Flock):
             self.step()
         self.quorum = True
 
+    def saves(self, lane: int, name: str, size: int = 60_000) -> None:
+        """Somebody writes a file, and it is found in this round: how long an event takes is not
+        the flock's time."""
+        self.write(lane, name, noise(size, len(name)))
+        self.box(lane).rescan(self.now)
+
     def waits(self, mean_s: float = MEAN_S) -> None:
         """From now on whoever comes back waits for so long."""
         for node in self.nodes:
@@ -395,8 +401,8 @@ def test_who_slept_waits_as_long_as_who_was_awake_all_the_time(sleepy: Sleepy) -
     """Nobody could tell anything meanwhile, and nobody comes with the view."""
     sleepy.all_or_none = True
     sleepy.suspend(2)
-    sleepy.write(0, "by who waited", noise(60_000, 8))
-    sleepy.wake(2, lambda: sleepy.write(2, "by who slept", noise(60_000, 9)))
+    sleepy.saves(0, "by who waited")
+    sleepy.wake(2, lambda: sleepy.saves(2, "by who slept"))
     when = sleepy.told_after("by who waited", "by who slept")
     assert min(when) >= MEAN_S, when
     sleepy.settle_equal()
@@ -506,8 +512,8 @@ def test_below_the_floor_all_wait_alike(sleepy: Sleepy) -> None:
     exchange._announcing._draw = Delays(*[100.0] * 20)
     sleepy.run_until(lambda: "by who slept" in sleepy.box(2).offers.pushes)
     sleepy.suspend(2)
-    sleepy.write(0, "by who waited", noise(60_000, 8))
-    sleepy.write(1, "little", "by who waited")
+    sleepy.saves(0, "by who waited")
+    sleepy.saves(1, "little", 300)
     for _ in range(2 * BRIEF_ROUNDS):
         sleepy.step()
     exchange._announcing._draw = random.Random(0)
