@@ -172,6 +172,7 @@ def test_who_decides_that_one_of_them_counts(conflict: Choosing) -> None:
     assert not any(flock.box(lane).problems for lane in range(3))
 
 
+@pytest.mark.parametrize("conflict", [0.0], indirect=True)
 def test_a_copy_that_cannot_be_read_leaves_out_what_it_did(conflict: Choosing) -> None:
     """Its deletion waits for a word."""
     flock = conflict
