@@ -130,7 +130,7 @@ class Held:
     @property
     def settled(self) -> bool:
         """Whether what is held does not move, nor will when time has passed."""
-        return not self.moving and self._file.ripe_at is None
+        return not self.moving and self._file.settled
 
     @property
     def problems(self) -> Mapping[str, str]:

@@ -97,6 +97,11 @@ class IgnoreFile:
         return self.ripe_at
 
     @property
+    def settled(self) -> bool:
+        """Whether what is in force stays so, however much time passes."""
+        return self.ripe_at is None and not (self._texts.waits and self._may_count())
+
+    @property
     def problems(self) -> list[str]:
         """What is wrong with it, and why more is left out than what stands there says."""
         lines = self._rules.problems if self._rules is not None and not self._trouble else ()
@@ -138,8 +143,7 @@ class IgnoreFile:
             return
         stands_at = self._texts.stands_at
         is_ripe = now is not None and stands_at is not None and now >= stands_at
-        knows_all = self._trouble is None and None not in self._copies.values()
-        if knows_all and (is_ripe or self._is_brought()) and not self._is_missed():
+        if (is_ripe or self._is_brought()) and self._may_count():
             self._texts.settle()
             self._stood = self._shown()
         elif is_ripe:
@@ -147,6 +151,11 @@ class IgnoreFile:
         else:
             self._weigh_at = stands_at
             self.ripe_at = math.inf if stands_at is None else stands_at
+
+    def _may_count(self) -> bool:
+        """Whether all is known that has a say, and no deletion waits."""
+        knows_all = self._trouble is None and None not in self._copies.values()
+        return knows_all and not self._is_missed()
 
     def _is_missed(self) -> bool:
         """Whether `.flockignore`, absent here, still lives in the flock: its deletion waits for a
