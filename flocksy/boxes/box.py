@@ -73,7 +73,7 @@ class Box:
         self._opened = opened
         self._now_ms = now_ms
         self.adopting = opened.adopting
-        self.offers = Offers(opened.index, opened.disk)
+        self.offers = Offers(opened.index, opened.disk, lambda path: self.held.is_recorded(path))
         self.held = Held(setup, opened, self.offers)
         self.intake = Intake(opened.index, opened.links, self.held.why_not)
         opened.applier.skipped.ignored = self.held.why_ignored

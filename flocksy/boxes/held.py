@@ -96,6 +96,10 @@ class Held:
             reason = _OTHERS
         return reason
 
+    def is_recorded(self, path: str) -> bool:
+        """Whether what changes at `path` becomes a version, in place of the one before."""
+        return not self._setup.mode.receives_only and self.why_not(path) is None
+
     def sends_only(self, path: str) -> bool:
         """Whether what is made here takes the place of all that is known (`sync.SendsOnly`)."""
         if self._setup.mode is Mode.SEND_ONLY or self._mounts.is_below(path):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from flocksy.boxes.disk.filesystem import Disk
@@ -17,7 +17,7 @@ from flocksy.boxes.last_shown import go_back
 from flocksy.boxes.pushes import RECORD_BYTES, SUPERSEDED_BYTES, Push, Pushes
 from flocksy.boxes.scan.following import stat_shown
 from flocksy.index.store import BoxIndex
-from flocksy.sync.content import INLINE_BYTES, inline_fits
+from flocksy.sync.content import INLINE_BYTES, has_inline, inline_fits, is_large
 from flocksy.sync.messages import Entry
 from flocksy.sync.state import MAX_ANCESTRY, PUSH_ANCESTRY, ancestry
 from flocksy.sync.trees import PathState
@@ -36,9 +36,11 @@ LISTS_BYTES = 64 << 10
 class Offers:
     """What one box offers: keeps `pushes`, makes entries of messages."""
 
-    def __init__(self, index: BoxIndex, disk: Disk) -> None:
+    def __init__(self, index: BoxIndex, disk: Disk, is_recorded: Callable[[str], bool]) -> None:
+        """`is_recorded`: whether what changes at a path becomes a version."""
         self._index = index
         self._disk = disk
+        self._is_recorded = is_recorded
         self.pushes = Pushes()
         self.held = Pushes()
         """Made before this node came into its view: not said before `release`."""
@@ -126,7 +128,7 @@ class Offers:
         contents, root = self._index.contents, version.root
         if version.kind is Kind.SYMLINK:
             return contents.blob(root) is None
-        if _is_large(version):
+        if is_large(version):
             return contents.path_with(root) is None and contents.kept_with(root) is None
         if version.kind is not Kind.FILE or version.size == 0:
             return False
@@ -152,7 +154,7 @@ class Offers:
 
     def all_chunks(self, version: Version) -> Fresh:
         """Ids and lengths of all chunks and lists of a version's content."""
-        if not _is_large(version):
+        if not is_large(version):
             return ()
         contents = self._index.contents
         return (
@@ -244,7 +246,7 @@ class Offers:
         state = self._to_answer(path)
         if state is None or any(one.truncated for one in entries):
             return False
-        whole = [one for one in entries if one.inline is not None or not _has_inline(one.version)]
+        whole = [one for one in entries if one.inline is not None or not has_inline(one.version)]
         heads = {version_id(one.version) for one in whole}
         return state.heads.keys() <= heads and state.superseded.items() <= past
 
@@ -290,7 +292,7 @@ class Offers:
         entries: list[Entry] = []
         for name in names:
             version = state.heads[name]
-            inline = self.inline(path, version) if _has_inline(version) else None
+            inline = self.inline(path, version) if has_inline(version) else None
             if not carried and inline is None and self._is_missed(path, version):
                 self.stale.add(path)
                 # The next version of the path takes them along: it may have no other.
@@ -309,17 +311,17 @@ class Offers:
     def _is_missed(self, path: str, version: Version) -> bool:
         """Whether content that was to be said has gone since it was seen, and a scan finds out: a
         record that is told without it can never be had."""
-        if not (_has_inline(version) or self._tells_content(path, version)):
+        if not (has_inline(version) or self._tells_content(path, version)):
             return False
         if self._is_nowhere(path, version):
             return False
-        return _has_inline(version) or not self._stands(path, version)
+        return has_inline(version) or not self._stands(path, version)
 
     def _tells_content(self, path: str, version: Version) -> bool:
         """Whether it is the first that others hear of a large content, be it with another mode than
         it was recorded with."""
-        if not (_is_large(version) and version.metadata_only):
-            return _is_large(version)
+        if not (is_large(version) and version.metadata_only):
+            return is_large(version)
         carried = self._index.lane_state(path)
         return carried is None or not (
             version.root in carried.superseded.values()
@@ -328,7 +330,8 @@ class Offers:
 
     def _stands(self, path: str, version: Version) -> bool:
         """Whether a file seen with this large content may have it still, or cannot be looked at.
-        One that was written since is told all the same: else what keeps changing never is."""
+        One that was written since is told all the same, where a version follows that says so: else
+        what keeps changing never is."""
         for place in self._places_of(path, version.root):
             local = self._index.local(place)
             try:
@@ -337,7 +340,12 @@ class Offers:
                 return True
             if found is None or found.size < version.size:
                 continue
-            if found.size == version.size if local is None else local.root == version.root:
+            if local is not None and local.root != version.root:
+                continue
+            if local is not None and place == path and self._is_recorded(path):
+                return True
+            looked = None if local is None else (local.size, local.mtime_ns)
+            if found.size == version.size and looked in (None, (found.size, found.mtime_ns)):
                 return True
         return False
 
@@ -386,15 +394,5 @@ def _heads(state: PathState | None) -> Iterable[Version]:
     return () if state is None else state.heads.values()
 
 
-def _is_large(version: Version) -> bool:
-    return version.kind is Kind.FILE and version.size > INLINE_BYTES
-
-
-def _has_inline(version: Version) -> bool:
-    return version.kind is Kind.SYMLINK or (
-        version.kind is Kind.FILE and version.size <= INLINE_BYTES
-    )
-
-
 def _has_chunks(version: Version) -> bool:
-    return _is_large(version) and not version.metadata_only
+    return is_large(version) and not version.metadata_only

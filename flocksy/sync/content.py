@@ -136,6 +136,18 @@ def small_list(data: Buffer) -> ChunkList:
     return build_list([Chunk(chunk_id(data), len(data))] if len(data) else [])
 
 
+def is_large(version: Version) -> bool:
+    """Whether its content travels in chunks."""
+    return version.kind is Kind.FILE and version.size > INLINE_BYTES
+
+
+def has_inline(version: Version) -> bool:
+    """Whether its content travels with its record."""
+    return version.kind is Kind.SYMLINK or (
+        version.kind is Kind.FILE and version.size <= INLINE_BYTES
+    )
+
+
 def inline_fits(version: Version, inline: bytes) -> bool:
     """Whether `inline` is the whole content of `version`."""
     if version.kind is Kind.SYMLINK:

@@ -226,3 +226,24 @@ def test_what_was_deleted_where_only_is_received_stays_so(flock: Choosing) -> No
     assert flock.box(0).revert(None) == [PATH]
     flock.settle_equal()
     assert flock.path(0, PATH).read_text() == "old"
+
+
+def test_a_large_file_that_has_grown_where_only_is_received_is_told_to_nobody(
+    flock: Choosing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No version follows that would say what has become of it: it was missing everywhere."""
+    record(flock, noise(100_000, 1), "new")
+    configure(flock, 0, Mode.RECEIVE_ONLY)
+    agreed = flock._burst
+
+    def begins(need: int) -> None:
+        if not flock.box(0).adopting:
+            monkeypatch.undo()
+            flock.write(0, "new", noise(200_000, 2))
+        agreed(need)
+
+    monkeypatch.setattr(flock, "_burst", begins)
+    flock.quorum = True
+    flock.settle()
+    assert flock.path(0, "new").read_bytes() == noise(200_000, 2)
+    assert not any(flock.box(lane).problems for lane in range(3))

@@ -56,7 +56,7 @@ def test_what_a_burst_has_lost_of_it_is_said_again(flock: Choosing) -> None:
         assert flock.path(lane, "photos/new").read_bytes() == LARGE
 
 
-@pytest.mark.parametrize("by_hand", ["removed", "changed"])
+@pytest.mark.parametrize("by_hand", ["removed", "changed", "grown"])
 def test_what_is_gone_before_it_was_told_is_told_to_nobody(flock: Choosing, by_hand: str) -> None:
     """Where it is not held, so that nobody looks."""
     flock.choose(0, "mail")
@@ -65,6 +65,8 @@ def test_what_is_gone_before_it_was_told_is_told_to_nobody(flock: Choosing, by_h
     for name in ("edited", "new"):
         if by_hand == "removed":
             flock.path(0, f"photos/{name}").unlink()
+        elif by_hand == "grown":
+            flock.write(0, f"photos/{name}", 2 * LARGE[::-1])
         else:
             flock.write(0, f"photos/{name}", "changed where it is not held")
     goes_on(flock)
