@@ -74,20 +74,21 @@ class Offers:
             (self.held if held else self.pushes).add(push)
 
     def hold(self) -> None:
-        """What is in no lane yet is not to be said before `release`, and content only with it."""
+        """What is in no lane yet is not to be said before `release`, and content only with it. A
+        burst may be under way that notes as told what it had taken: that is another push."""
         for push in self.pushes:
-            if not push.told:
+            if not push.told or self._index.is_outgoing(push.path):
                 self.pushes.drop(push.path)
-                self.held.add(push)
-            elif self._index.is_outgoing(push.path):
-                self.pushes.drop(push.path)  # its record was lost on the way
+                self.held.add(replace(push, told=False, chunks=deque(push.chunks) or ()))
         self.resume(held=True)
 
     def release(self) -> None:
-        """What was held may be said."""
+        """What was held may be said. The records that a burst took along all the same have been."""
         for push in self.held:
-            self.pushes.add(push)
             self.held.drop(push.path)
+            push.told = not self._index.is_outgoing(push.path)
+            if push.chunks or not push.told:
+                self.pushes.add(push)
 
     def owes(self, path: str) -> bool:
         """Whether something of `path` is still to be said: for that its content has to be found."""

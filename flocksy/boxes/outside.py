@@ -19,6 +19,7 @@ from flocksy.boxes.intake import Intake
 from flocksy.boxes.offers import Offers
 from flocksy.boxes.scan.scanner import ScanReport
 from flocksy.boxes.scans import Scans
+from flocksy.sync.names import ancestors
 
 BRIEF_ROUNDS = 20
 """So long a view may falter: an abort and the agreement on the next view take less. Counted in
@@ -86,13 +87,19 @@ class Untold:
         self._offers = offers
         self.away = self._holding = True
         self._found = set(intake.changed)  # by an earlier run
+        self._below: set[str] = set()
+        """Where something was still to be looked at when the node came into its view: whatever is
+        found there or below, by whichever look, was there before."""
         offers.resume(held=True)
 
     def found(self, report: ScanReport) -> None:
         """The scanner found these, and they have been taken in."""
-        if self._holding and report.ticket in self._scans.earlier:
-            paths = (finding.path for finding in report.findings)
-            self._found.update(filter(self._intake.changed.__contains__, paths))
+        if not self._holding:
+            return
+        paths: Iterable[str] = (finding.path for finding in report.findings)
+        if report.ticket not in self._scans.earlier:
+            paths = filter(self._is_below, paths)
+        self._found.update(filter(self._intake.changed.__contains__, paths))
 
     def add(self, paths: Iterable[str]) -> None:
         """Whatever is found at these paths was there before."""
@@ -121,13 +128,18 @@ class Untold:
         to be looked for, came about in this view."""
         self._holding = True
         self._offers.hold()
-        self._found.update(self._intake.changed, self._scans.come_back())
+        self._below |= self._scans.come_back()
+        self._found.update(self._intake.changed, self._below)
 
     def follow(self, outside: Outside) -> None:
         """The node has come into a view, or left it, or the delay is over."""
         self.away = self._scans.earlier.outside = outside.away
         if self._holding and not outside.holding:
             self._found.clear()
+            self._below.clear()
             self._scans.earlier.come_inside()
             self._offers.release()
         self._holding = outside.holding
+
+    def _is_below(self, path: str) -> bool:
+        return any(one in self._below for one in (path, *ancestors(path)))

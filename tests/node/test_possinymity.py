@@ -75,6 +75,22 @@ def test_below_the_floor_it_refuses_and_says_so(careful: Flock, settings: NodeSe
     assert careful.path(1, "waits").exists() and careful.path(2, "waits").exists()
 
 
+def test_where_it_cannot_be_kept_that_is_said(
+    flock: Flock, settings: NodeSettings, tmp_path: Path
+) -> None:
+    gone = tmp_path / "gone"
+    flock.settle_equal()
+    flock.nodes[0].exchange.crowd = Crowd(settings.uids, path=gone / "crowd.json")
+    flock.write(0, "waits", "x")
+    flock.run_until(lambda: flock.nodes[0].exchange.crowd.fails)
+    words = status_of(flock, settings).held_back
+    assert "could not be written down" in words and "every 5 minutes" in words
+    gone.mkdir()
+    flock.now += 300.0
+    flock.run_until(lambda: flock.path(1, "waits").exists())
+    assert status_of(flock, settings).held_back == ""
+
+
 def test_without_a_floor_it_is_told_and_counted(flock: Flock, place: Place) -> None:
     settings = load(place.write(PLAIN))
     assert settings.possinymity_floor == 0

@@ -40,6 +40,7 @@ class Carried:
         self._chunks: dict[bytes, Box] = {}
         self._before: set[Back] = repeats._back if repeats is not None else set()
         self._back: set[Back] = set()
+        self._is_missed = True
 
     def add_record(self, record: Record) -> None:
         """The record of a path was put into a slot, the beginning at least."""
@@ -65,10 +66,14 @@ class Carried:
         self._back.add(chunk_id)
         return chunk_id in self._before
 
+    def let_go(self) -> None:
+        """This node has been away meanwhile: what does not come back is not missed."""
+        self._is_missed = False
+
     def lost_records(self) -> list[tuple[Box, str]]:
         """What no cell took with it, once the burst is over and the own lane is drained."""
-        return [(box, path) for (_, path), box in self._records.items()]
+        return [(box, path) for (_, path), box in self._records.items() if self._is_missed]
 
     def lost_chunks(self) -> list[tuple[Box, bytes]]:
         """Likewise."""
-        return [(box, name) for name, box in self._chunks.items()]
+        return [(box, name) for name, box in self._chunks.items() if self._is_missed]

@@ -24,8 +24,8 @@ FIRST_PAUSE_SECONDS = 60.0
 """Before it is tried once more to keep what could not be kept. Each further one is twice as long:
 all go through a burst for it, and it carries nothing of ours."""
 
-LONGEST_PAUSE_SECONDS = 3600.0
-"""And no longer than this."""
+LONGEST_PAUSE_SECONDS = 300.0
+"""And no longer than this: so long what waits still waits when it could be kept again."""
 
 
 class Crowd:
@@ -60,6 +60,11 @@ class Crowd:
         """Whether it is worth asking for an occasion to tell one: not so soon after that could not
         be kept for which it would be told. Else occasion would follow on occasion."""
         return self.allows(view) and (now >= self._again_at or self._with(view) == self._members)
+
+    @property
+    def fails(self) -> bool:
+        """Whether it could not be kept when it was tried last."""
+        return self._pause_s > 0
 
     def admits(self, view: int, now: float, *, own: bool) -> bool:
         """Whether changes of our own may be told in this view. If there are any (`own`), that is

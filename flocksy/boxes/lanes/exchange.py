@@ -155,10 +155,9 @@ class Exchange:
 
     def agrees(self, box: Box) -> bool:
         """Whether all members of the view say the same of the box as we do."""
-        if not self._report.real_allowed:
-            return False
-        known = self._known_of(box)
-        return self.peers.agree(known[:KNOWN_TAG_BYTES], known[KNOWN_TAG_BYTES:], self.live())
+        known, is_allowed = self._known_of(box), self._report.real_allowed
+        tag, digest = known[:KNOWN_TAG_BYTES], known[KNOWN_TAG_BYTES:]
+        return is_allowed and self.peers.agree(tag, digest, self.live())
 
     def has_met(self, box: Box) -> bool:
         """Whether some member of the view has the box, and all who have it say the same of it."""
@@ -231,6 +230,8 @@ class Exchange:
     def _hold_what_is_untold(self) -> None:
         """This node was in no view. Who lacks something that it was asked for asks again."""
         self._unchecked = None
+        if self._feed is not None:
+            self._feed.carried.let_go()
         self._heartbeats.drop()
         for box in list(self.boxes.values()):
             self._answers.forget(box)
@@ -389,8 +390,7 @@ class Exchange:
     def _state(self, report: WireReport) -> None:
         known = bytes(KNOWN_BYTES)
         if self.boxes:
-            tags = sorted(self.boxes)
-            box = self.boxes[tags[report.round % len(tags)]]
+            box = self.boxes[sorted(self.boxes)[report.round % len(self.boxes)]]
             with self._open(box):
                 known = self._known_of(box)
         self._seam.state(BoxReport(need=self._announcing.need, known=known, leaving=self.leaving))

@@ -314,7 +314,8 @@ class Feed:
                 box.offers.pushes.spent(push.path, push.record_bytes)
 
     def _chunks(self, box: Box, push: Push) -> Iterator[_Item]:
-        while push.chunks and push.told:
+        pushes = box.offers.pushes  # that of a path may be held by now, or another
+        while push.chunks and push.told and pushes.get(push.path) is push:
             name, _ = push.chunks[0]
             item = self._chunk(box, name, functools.partial(self._chunk_said, box, push))
             if item is None:
