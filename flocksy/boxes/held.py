@@ -169,13 +169,9 @@ class Held:
         if sure or now >= self._mounts_at:
             self._mounts_at = now + MOUNTS_SECONDS
             moved = self._mounts.look()
-        if self._file.look(now, sure=sure):
+        if self._file.look(now):
             self._take_texts()
         return moved
-
-    def look_at_copies(self) -> None:
-        """Have the next `look` be at the conflict copies of `.flockignore`, too."""
-        self._file.copies_at = 0.0
 
     def next(self) -> float | None:
         """When to `look` again although nothing has happened."""

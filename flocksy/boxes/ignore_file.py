@@ -26,7 +26,7 @@ from flocksy.sync.view import View
 from flocksy.system import files
 
 LOOK_SECONDS = 1.0
-"""Between two looks whether there are copies, and all is here that something waits for."""
+"""Between two looks whether all is here that something waits for."""
 
 LISTING_SECONDS = 1.0
 """Between two looks how `.flockignore` is called while other names come and go beside it: each
@@ -56,8 +56,6 @@ class IgnoreFile:
         self._trouble: str | None = None
         self._unread = Unread()
         self._now = 0.0
-        self.copies_at = 0.0
-        """When they are to be looked at next."""
         self._weigh_at: float | None = None
         self.ripe_at: float | None = None
         """When what is taken back in counts, if all stays as it is; None: nothing waits for that.
@@ -70,16 +68,12 @@ class IgnoreFile:
         """What each of these leaves out is left out."""
         return self._texts.texts
 
-    def look(self, now: float, *, sure: bool) -> bool:
-        """Look at the file, and now and then or when one has to be `sure` at the rest. Whether
-        `texts` may be others now."""
-        due = sure or bool(self._copies) or now >= self.copies_at
-        due = due or (self._weigh_at is not None and now >= self._weigh_at)
-        due = self._look_at_file(now) or due
-        if due:
-            self.copies_at = now + LOOK_SECONDS
-            self._weigh(now)
-        return due
+    def look(self, now: float) -> bool:
+        """Look at the file and its copies. Whether `texts` are others now."""
+        before = self.texts
+        self._look_at_file(now)
+        self._weigh(now)
+        return self.texts != before
 
     def next(self) -> float | None:
         """When to `look` again although nothing has happened: the file could not be read, or how it
@@ -209,20 +203,18 @@ class IgnoreFile:
         except OSError:
             return None
 
-    def _look_at_file(self, now: float) -> bool:
-        """Whether `.flockignore` is another file than at the last look. What cannot be read changes
-        nothing: what it said before stays in force."""
+    def _look_at_file(self, now: float) -> None:
+        """What cannot be read changes nothing: what it said before stays in force."""
         self._unread.due(now)
         try:
-            is_another = self._read(now)
+            self._read(now)
         except OSError as error:
             self._trouble = (
                 f"cannot be read: {error.strerror or error}; what it said before stays in force"
             )
             self._unread.failed(IGNORE_FILE, now)
-            return False
-        self._unread.forget(IGNORE_FILE)
-        return is_another
+        else:
+            self._unread.forget(IGNORE_FILE)
 
     def _find(self, now: float) -> Stat | None:
         """What stands at `.flockignore` by that very name: a disk that folds names finds a
@@ -239,27 +231,26 @@ class IgnoreFile:
             self._listed_at, self._list_at = now, None
         return None if found == self._misspelt else found
 
-    def _read(self, now: float) -> bool:
+    def _read(self, now: float) -> None:
         found = self._find(now)
         if found == self._seen and self._looked and self._trouble is None:
-            return False
+            return
         text = None
         if found is not None:
             if found.kind is not Kind.FILE:
                 self._trouble = "is no file; what it said before stays in force"
-                return False
+                return
             if found.size > MAX_IGNORE_BYTES:
                 self._trouble = (
                     f"is larger than {MAX_IGNORE_BYTES >> 10} KiB; what it said before stays in"
                     " force"
                 )
-                return False
+                return
             text = self._text(IGNORE_FILE, found)
             if text is None:
-                return False  # being written: there is another look
+                return  # being written: there is another look
         self._seen, self._looked, self._trouble = found, True, None
         self._rules = None if text is None else Ignore(text)
-        return True
 
     def _text(self, path: str, found: Stat) -> str | None:
         """What a file says that was found like this; None: it is another by now."""

@@ -103,7 +103,6 @@ class IgnoreFirst:
 
     def _end(self) -> None:
         self.done, self._held.takes_ignore_file = True, False
-        self._held.look_at_copies()
 
     @property
     def problems(self) -> Mapping[str, str]:

@@ -138,6 +138,12 @@ def copy_of(flock: Choosing, lane: int) -> Path:
     return copy
 
 
+def test_a_copy_counts_as_soon_as_it_is_there(conflict: Choosing) -> None:
+    """Lest the node ends before it has been looked at, and it never has left anything out."""
+    for lane in range(3):
+        assert len(conflict.box(lane).held.choice.texts) == 2
+
+
 def shared(flock: Choosing) -> set[str]:
     """Of what either leaves out, what the flock knows."""
     return {name for name in ("secret", "main.o") if flock.box(2).index.flock(name)}
@@ -172,7 +178,6 @@ def test_who_decides_that_one_of_them_counts(conflict: Choosing) -> None:
     assert not any(flock.box(lane).problems for lane in range(3))
 
 
-@pytest.mark.parametrize("conflict", [0.0], indirect=True)
 def test_a_copy_that_cannot_be_read_leaves_out_what_it_did(conflict: Choosing) -> None:
     """Its deletion waits for a word."""
     flock = conflict
