@@ -288,7 +288,7 @@ class Box:
         """Make versions of what changed. False: nothing did, or it is not to be believed now."""
         ready = self.intake.ready(COMMIT_PATHS, applying=not self.planning.free)
         found = {path: self.index.local(path) for path in ready}
-        if not found:
+        if not found or self.held.is_unknown:
             return False
         as_found = set(filterfalse(self.held.unripe, self.standing.as_known(found)))
         # Asked last: a drive that goes meanwhile, or another in its place, is noticed here.

@@ -60,10 +60,11 @@ class Held:
         self._links = opened.links
         self._mounts = Mounts(index, setup.path, adopting=opened.adopting)
         self._in_force = index.remembered_as(CHOICE, _choice) or Choice()
-        self._file = IgnoreFile(setup, opened, self._in_force.texts)
+        self._former = index.remembered_as(CHOOSING, _choice) or Choice()
+        texts = (*self._in_force.texts, *self._former.texts)
+        self._file = IgnoreFile(setup, opened, texts)
         self.choice = Choice(setup.folders, self._file.texts)
         """What is held; in force once `moving` has ended."""
-        self._former = index.remembered_as(CHOOSING, _choice) or Choice()
         self.takes_ignore_file = opened.adopting
         """Whether what the flock ignores is to be known first, also where others change nothing."""
         self._mounts_at = 0.0
@@ -130,6 +131,11 @@ class Held:
     def unripe(self, path: str) -> float | None:
         """Until when a change at the path is not to be recorded, or None; see `IgnoreFile`."""
         return self._file.unripe() if path == IGNORE_FILE else None
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nobody knows what is left out, and nothing may be told of what is here."""
+        return self._file.is_unknown
 
     @property
     def settled(self) -> bool:

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from flocksy.boxes.activation import Opened
 from flocksy.boxes.disk.port import Stat
 from flocksy.boxes.disk.spelling import Spelling
+from flocksy.boxes.ignore_copies import ignore_copies
 from flocksy.boxes.setup import BoxSetup, Mode
 from flocksy.boxes.unread import Unread
 from flocksy.sync.ignore import IGNORE_FILE, MAX_IGNORE_BYTES, Ignore
@@ -78,7 +79,8 @@ class IgnoreFile:
     def next(self) -> float | None:
         """When to `look` again although nothing has happened: the file could not be read, or how it
         is called was asked a moment ago, or what it says has stood for long enough then."""
-        deadlines = (self._unread.deadline(), self._list_at, self._weigh_at)
+        copies_at = self._now + LOOK_SECONDS if None in self._copies.values() else None
+        deadlines = (self._unread.deadline(), self._list_at, self._weigh_at, copies_at)
         return min((when for when in deadlines if when is not None), default=None)
 
     def unripe(self) -> float | None:
@@ -93,7 +95,15 @@ class IgnoreFile:
     @property
     def settled(self) -> bool:
         """Whether what is in force stays so, however much time passes."""
+        if any(text is None and self._index.local(path) for path, text in self._copies.items()):
+            return False
         return self.ripe_at is None and not (self._texts.waits and self._may_count())
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether something stands there that nobody here has ever been able to read: it may leave
+        out anything, so nothing of the box is told before."""
+        return not (self._looked or self._trouble is None or self.texts)
 
     @property
     def problems(self) -> list[str]:
@@ -109,6 +119,8 @@ class IgnoreFile:
 
     def _reasons(self) -> list[str]:
         said = [self._trouble] if self._trouble else []
+        if self.is_unknown:
+            said.append("nothing made here is shared before it can be read, or is removed")
         if self.ripe_at is not None:
             wait_s = 0 if self.ripe_at == math.inf else round(self.ripe_at - self._now)
             said.append(
@@ -179,11 +191,8 @@ class IgnoreFile:
         """Read the conflict copies that there are or will be. What only sends does not get any: its
         own takes their place."""
         known, self._copies, self._read_copies = self._read_copies, {}, {}
-        state = self._index.flock(IGNORE_FILE)
-        if self._mode is Mode.SEND_ONLY or state is None or len(state.heads) < 2:
-            return
-        for name, path in View(self._index).at(IGNORE_FILE).copies.items():
-            head = state.heads[name]
+        copies = {} if self._mode is Mode.SEND_ONLY else ignore_copies(self._index)
+        for path, head in copies.items():
             if head.kind is Kind.FILE and head.size <= MAX_IGNORE_BYTES:
                 text = known.get(head.root) or self._read_copy(path, head.root)
                 self._copies[path] = text

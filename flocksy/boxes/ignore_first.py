@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from flocksy.boxes.activation import Opened
 from flocksy.boxes.held import Held
+from flocksy.boxes.ignore_copies import ignore_copies
 from flocksy.boxes.planning import Planning
 from flocksy.boxes.receiving import Receiving
 from flocksy.boxes.setup import Mode
@@ -66,6 +67,8 @@ class IgnoreFirst:
         """Work a little, outside bursts, with the flock's tree known. When to come again."""
         if self._held.moving:
             return 0.0  # and does not look before that has ended
+        if self._held.is_unknown:
+            return now + LOOK_SECONDS
         ripe_at = self._held.unripe(IGNORE_FILE)
         if not self._begun and ripe_at is not None and self._index.local(IGNORE_FILE) is not None:
             return ripe_at  # somebody may still be at it
@@ -76,10 +79,11 @@ class IgnoreFirst:
             self._begun = True
             wanted = View(self._index).wanted(IGNORE_FILE).version
             shown = shows_content(self._index.local(IGNORE_FILE), wanted)
-            if wanted is None or wanted.kind is not Kind.FILE or (shown and not self._copies()):
+            copies = self._copies()
+            if not copies and (wanted is None or wanted.kind is not Kind.FILE or shown):
                 self._end()
                 return 0.0
-            self._adopt((IGNORE_FILE,))
+            self._adopt((IGNORE_FILE, *copies))
         self._receiving.believe(now)
         copying = self._staging.advance(COPY_BYTES)
         again = self._planning.turn(now, ignore_only=True)
@@ -90,7 +94,7 @@ class IgnoreFirst:
         return 0.0 if copying or self.done else again
 
     def _copies(self) -> Collection[str]:
-        return View(self._index).at(IGNORE_FILE).copies.values()
+        return () if self._mode is Mode.SEND_ONLY else ignore_copies(self._index)
 
     def _has_its_own(self) -> bool:
         """Whether the disk has a text that the flock has not and never had, and that would stand

@@ -123,6 +123,11 @@ class FlockTree:
             return None
         return PathState(heads, self._superseded(number, which))
 
+    def starting(self, start: bytes) -> list[str]:
+        """Paths with content that start so."""
+        sql = "SELECT path FROM paths WHERE path > ? AND path < ? AND live > 0"
+        return [path_text(row[0]) for row in self._database.rows(sql, (start, start + b"\xff"))]
+
     def _read_heads(self, key: tuple[int, int]) -> Mapping[bytes, Version] | None:
         """None: nothing was ever there."""
         rows = self._database.rows("SELECT id, record FROM heads WHERE path = ? AND seen & ?", key)

@@ -132,6 +132,10 @@ class BoxIndex:
         )
         return row is not None and bool(row[0])
 
+    def flock_starting(self, start: str) -> Sequence[str]:
+        """Paths of the flock that start so, and have content."""
+        return self._flock.starting(path_bytes(start))
+
     def copies_of(self, owner: str) -> Sequence[str]:
         return self._names(
             "SELECT copy.path FROM paths JOIN synced ON synced.copy_owner = paths.id"

@@ -15,7 +15,6 @@ from typing import TypeVar
 from flocksy import __version__
 from flocksy.boxes.box import Box
 from flocksy.boxes.keeper import Keeper, Kept
-from flocksy.boxes.lanes.crowd import LONGEST_PAUSE_SECONDS
 from flocksy.boxes.lanes.exchange import Exchange
 from flocksy.boxes.past.conflicts import some_copies
 from flocksy.config.settings import NodeSettings
@@ -149,9 +148,8 @@ class Reporter:
         if not exchange.report.real_allowed:
             return ""
         if crowd.fails:
-            minutes = round(LONGEST_PAUSE_SECONDS / 60)
             why = "among whom could not be written down (see the errors)"
-            return f"changes made here wait: {why}; tried again at least every {minutes} minutes"
+            return f"changes made here wait: {why}; it is tried again every few minutes"
         if crowd.allows(view):
             held = sum(len(box.offers.held) for box in exchange.boxes.values())
             what = "1 change was" if held == 1 else f"{held} changes were"

@@ -21,6 +21,7 @@ REMOTE = frozenset(
 
 _NO_LASTING_INODES = frozenset(
     {"vfat", "msdos", "exfat", "fuseblk", "fuse", "9p", "cifs", "smb3", "smbfs"}
+    | {"aufs", "prl_fs", "vboxsf", "vmhgfs"}
 )
 _FS_IOC_GETFSUUID = 0x80111500
 _BY_UUID = "/dev/disk/by-uuid"
@@ -74,6 +75,12 @@ def keeps_inodes(type_: str) -> bool:
     """Whether what a file system of this type holds keeps its inode number over a mount. The others
     number it anew, or may."""
     return type_.partition(".")[0] not in _NO_LASTING_INODES
+
+
+def keeps_folders(type_: str) -> bool:
+    """Whether a folder keeps its number over a mount, for certain. Of a type that nobody knows that
+    is not so, nor of layers: they number files as the layer does, but not always folders."""
+    return type_ not in ("", "overlay") and keeps_inodes(type_)
 
 
 def changes_elsewhere(folder: str) -> str:

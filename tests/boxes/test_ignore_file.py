@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,3 +108,44 @@ def test_a_name_in_another_case_is_no_ignore_file(
     flock.write(0, "more.o", "object")
     flock.settle()
     assert flock.box(0).index.flock("more.o") is None
+
+
+def of_a_link(file: Path) -> None:
+    file.with_name("rules").write_text("secret\n")
+    file.symlink_to("rules")
+
+
+def of_much(file: Path) -> None:
+    file.write_text("secret\n" + "# \n" * 30_000)
+
+
+def of_a_folder(file: Path) -> None:
+    file.mkdir()
+
+
+@pytest.mark.parametrize("made", [of_a_link, of_much, of_a_folder])
+@pytest.mark.parametrize("joins", [True, False])
+def test_nothing_is_shared_before_it_could_be_read_once(
+    tmp_path: Path, spool: Path, made: Callable[[Path], None], *, joins: bool
+) -> None:
+    """It may leave out anything, and nothing was in force before."""
+    box = tmp_path / "box0"
+    box.mkdir()
+    (box / "secret").write_text("diary")
+    (box / "other").write_text("shared")
+    made(box / IGNORE_FILE)
+    with Choosing(tmp_path, spool) as flock:
+        flock.write(1, "theirs", "theirs")
+        if joins:
+            flock.nodes[0].keeper.adopt("box", flock.now)
+        for _ in range(100):
+            flock.step()
+        assert "nothing made here is shared" in flock.box(0).problems[IGNORE_FILE]
+        assert flock.tree(1) == {"theirs"}
+        assert not flock.box(0).settled
+        file = box / IGNORE_FILE
+        file.rmdir() if file.is_dir() and not file.is_symlink() else file.unlink()
+        file.write_text("secret\n")
+        flock.settle()
+        assert {IGNORE_FILE, "other", "theirs"} <= flock.tree(1) and "secret" not in flock.tree(1)
+        assert not flock.box(0).problems

@@ -319,7 +319,9 @@ def test_a_folder_that_is_moved_is_the_same_and_a_copy_is_not(place: Place) -> N
     }
 
 
-@pytest.mark.parametrize("kind", ["vfat", "exfat", "fuseblk", "fuse.sshfs", "9p"])
+@pytest.mark.parametrize(
+    "kind", ["vfat", "exfat", "fuseblk", "fuse.sshfs", "9p", "vboxsf", "overlay", ""]
+)
 def test_where_inodes_are_numbered_anew_none_is_remembered(
     place: Place, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:

@@ -44,7 +44,9 @@ def goes_on(flock: Choosing, seconds: float) -> None:
     for pause_s in (before_s, 0.0):
         for _ in range(SOME_ROUNDS):
             flock.step()
-            told = [lane for lane in range(3) if flock.box(lane).index.flock("private/diary")]
+            told = [
+                node.lane for node in flock.up if flock.box(node.lane).index.flock("private/diary")
+            ]
             assert not told, "the diary is shared"
         flock.now += pause_s
 
@@ -193,6 +195,35 @@ def test_a_copy_that_cannot_be_read_leaves_out_what_it_did(conflict: Choosing) -
     goes_on(flock, 2 * STANDS_SECONDS)
     flock.settle()
     assert not shared(flock)
+
+
+@pytest.mark.parametrize("joins", [True, False])
+def test_a_copy_that_is_edited_decides_nothing(conflict: Choosing, *, joins: bool) -> None:
+    """Somebody puts the lines together in it, and will move it to its place. Who joins meanwhile
+    goes by it, too."""
+    flock = conflict
+    goes_on(flock, 2 * STANDS_SECONDS)
+    if joins:
+        flock.stop(0)
+    copy = copy_of(flock, 2)
+    copy.write_text("*.o\nsecret\n.*\n")
+    goes_on(flock, 3 * STANDS_SECONDS)
+    if joins:
+        for one in (flock.root / "state0").glob("box.sqlite*"):
+            one.unlink()
+        for name in (IGNORE_FILE, copy.name):
+            flock.path(0, name).unlink(missing_ok=True)
+        flock.restart(0)
+        flock.nodes[0].keeper.adopt("box", flock.now)
+    flock.settle()
+    for lane in range(3):
+        assert "is in conflict" in flock.box(lane).problems[IGNORE_FILE]
+    assert not shared(flock)
+    copy.rename(flock.path(2, IGNORE_FILE))
+    flock.settle()
+    goes_on(flock, 2 * STANDS_SECONDS)
+    assert text(flock, 0) == "*.o\nsecret\n.*\n"
+    assert not shared(flock) and not any(flock.box(lane).problems for lane in range(3))
 
 
 def test_who_puts_the_lines_together(conflict: Choosing) -> None:

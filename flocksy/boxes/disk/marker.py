@@ -204,8 +204,7 @@ def activate(
     if secret is None or adopt:
         secret = random(SECRET_BYTES)
     nonce = random(NONCE_BYTES)
-    lasts = filesystems.keeps_inodes(disk.type_name())
-    root = _number(_inode(disk)) if lasts else None
+    root = _number(_inode(disk)) if filesystems.keeps_folders(disk.type_name()) else None
     written = memory.remembered("pending")
     found = None if written is None or adopt else _read(disk, ".")
     with memory.transaction(durable=True):
