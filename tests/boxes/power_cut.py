@@ -62,8 +62,9 @@ class Cut:
     """New inode -> what it was, filled by `restore`."""
 
     def restore(self, box: Path, index: Path) -> None:
-        """Put the box and the index there, where nothing is."""
-        box.mkdir()
+        """Put the box and the index there, where nothing is but an empty directory: another one
+        would be a copy."""
+        box.mkdir(exist_ok=True)
         links: dict[int, Path] = {}
         folders = []
         for path, item in sorted(self.tree.items()):
@@ -339,7 +340,8 @@ class RestoredDisk(RealDisk):
 
 
 def remove(box: Path, index: Path) -> None:
-    """Take away what is there, for a `Cut.restore`."""
-    shutil.rmtree(box)
+    """Take away what is there, for a `Cut.restore`. The directory stays."""
+    for one in box.iterdir():
+        shutil.rmtree(one) if one.is_dir() and not one.is_symlink() else one.unlink()
     for end in ("", "-wal", "-shm"):
         index.with_name(index.name + end).unlink(missing_ok=True)
