@@ -8,7 +8,8 @@ newest cell and when it came in. Of the last 64 measurements of a lane the one w
 counts (an older one has to be better by the drift that may have happened since).
 
 Every round the correction moves towards the median of all members' offsets, own 0 included, by at
-most 200 ppm, and not at all near a burst: nothing about a node's rhythm can show its role.
+most 200 ppm, and not at all near a burst: nothing about a node's rhythm can show its role. What has
+passed in a burst is made up for after it, by all alike.
 """
 
 from __future__ import annotations
@@ -143,13 +144,14 @@ class FlockClock:
         return sum(1 << lane for lane in range(len(self._samples)) if self.right(lane, now_ns))
 
     def slew(self, now_ns: int, elapsed_ns: int) -> None:
-        """Move towards the median, as far as `elapsed_ns` since the last call allow.
+        """Move towards the median, as far as `elapsed_ns` since the last call allow, and never by
+        more than a quarter period: an instant stays nearest to the round that it was of.
 
         Not to be called from the confirmation of a burst to its end.
         """
         offsets = (self.offset_ns(lane, now_ns) for lane in range(len(self._samples)))
         wanted = round(statistics.median(offset for offset in offsets if offset is not None))
-        most = elapsed_ns * MAX_SLEW_PPM // 1_000_000
+        most = min(elapsed_ns * MAX_SLEW_PPM // 1_000_000, self._period_ns // 4)
         self._correction_ns += max(-most, min(wanted, most))
 
     def step(self) -> None:

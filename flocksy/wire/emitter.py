@@ -206,7 +206,6 @@ class Emitter:
         cells = tuple(
             (lane, header.shown) for lane, header in self._intake.decoded(self._codec, clock)
         )
-        self._slew(now_ns)
         # A burst measures no clocks: who was right at its start stays so.
         right = clock.rights(now_ns) if self._run is None else self._eligible
         self._eligible = self._intake.eligible(right)
@@ -271,6 +270,7 @@ class Emitter:
         )
         self._wake_box(now_ns)  # it reads what has just been reported
         self._port.serve()
+        self._slew(now_ns)  # not before the cell is out: its instant stands
         self._watch_clock(now_ns, output.real_allowed)
 
     def _begins_burst(self) -> bool:
@@ -384,10 +384,9 @@ class Emitter:
         return self._clock.monotonic_ns(instant_ns(round_, self._settings.period_ns))
 
     def _slew(self, now_ns: int) -> None:
-        elapsed_ns = now_ns - self._slewed_ns
-        self._slewed_ns = now_ns
-        if self._plan is None:
-            self._clock.slew(now_ns, elapsed_ns)
+        if self._plan is None:  # what passes in a burst is made up for after it
+            self._clock.slew(now_ns, now_ns - self._slewed_ns)
+            self._slewed_ns = now_ns
 
     def _watch_clock(self, now_ns: int, in_view: bool) -> None:
         """Where all others agree that our clock is wrong: start anew, in silence first."""

@@ -87,6 +87,18 @@ def test_clocks_meet_at_the_median_and_not_faster_than_allowed() -> None:
     assert abs(drift) < MS, "the middle clock stays"
 
 
+def test_no_clock_is_moved_by_more_than_a_quarter_period_at_once() -> None:
+    """However long it was not: after a burst, or when the process stood still."""
+    world = World(0, 400)
+    for _ in range(2):
+        world.round()
+    clock = world.clocks[0]
+    for _ in range(2):
+        before_ns = clock.flock_ns(world.now_ns)
+        clock.slew(world.now_ns, 3_600_000 * MS)
+        assert clock.flock_ns(world.now_ns) - before_ns == PERIOD_NS // 4
+
+
 def test_a_clock_that_is_wrong_is_told_from_those_that_are_right() -> None:
     world = World(0, 1, 70)
     for _ in range(3):
