@@ -160,7 +160,7 @@ class Box:
             return self._rehearsal.again_at
         again.append(self._once_more.turn(now))
         # What an earlier run saw, and had no time to decide about, may be otherwise by now.
-        if self.scans.decides(now) and self._commit(now):
+        if self.scans.decides(now) and not self.held.is_unknown and self._commit(now):
             again.append(0.0)
         self.scratch.copy_rest(self.offers.pushes)
         copying = self.staging.advance(COPY_BYTES) | self.scratch.advance(COPY_BYTES)
@@ -258,7 +258,7 @@ class Box:
             and not self.intake.waiting
             and self._opened.watcher.deadline_s() is None
             and not self._receiving.unsure
-            and not len(self.offers.pushes)
+            and not (len(self.offers.pushes) or len(self.offers.held))
             and self.planning.idle
             and self.index.outgoing_count() == 0
         )

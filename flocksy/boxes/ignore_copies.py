@@ -14,15 +14,15 @@ from flocksy.sync.view import View
 
 def ignore_copies(index: BoxIndex) -> dict[str, Version]:
     """By path, what the flock wants to stand there."""
-    edited = filter(is_ignore_file, index.flock_starting(f"{IGNORE_FILE}."))
-    if index.heads_of(IGNORE_FILE) > 1:
-        state = index.flock(IGNORE_FILE)
-        heads = {} if state is None else state.heads
-        copies = {path: heads[name] for name, path in View(index).at(IGNORE_FILE).copies.items()}
-    else:
-        copies = {}
+    edited = list(filter(is_ignore_file, index.flock_starting(f"{IGNORE_FILE}.")))
+    copies: dict[str, Version] = {}
+    view = View(index)
+    for owner in (IGNORE_FILE, *edited):
+        state = view.state(owner) if index.heads_of(owner) > 1 else None
+        if state is not None:
+            copies |= {path: state.heads[name] for name, path in view.at(owner).copies.items()}
     for path in edited:
-        shown = View(index).wanted(path).version
+        shown = view.wanted(path).version
         if shown is not None:
             copies[path] = shown
     return copies

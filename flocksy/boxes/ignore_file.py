@@ -47,6 +47,7 @@ class IgnoreFile:
         self._rules: Ignore | None = None  # what stands there says; None: nothing does
         self._copies: dict[str, str | None] = {}  # None: not here yet
         self._read_copies: dict[bytes, str] = {}
+        self._awaited: dict[str, bytes] = {}  # copies that were not here at the last look
         self._stood = self._shown()
         self._seen: Stat | None = None
         self._misspelt: Stat | None = None
@@ -79,7 +80,7 @@ class IgnoreFile:
     def next(self) -> float | None:
         """When to `look` again although nothing has happened: the file could not be read, or how it
         is called was asked a moment ago, or what it says has stood for long enough then."""
-        copies_at = self._now + LOOK_SECONDS if None in self._copies.values() else None
+        copies_at = self._now + LOOK_SECONDS if self._has_come() else None
         deadlines = (self._unread.deadline(), self._list_at, self._weigh_at, copies_at)
         return min((when for when in deadlines if when is not None), default=None)
 
@@ -95,15 +96,19 @@ class IgnoreFile:
     @property
     def settled(self) -> bool:
         """Whether what is in force stays so, however much time passes."""
-        if any(text is None and self._index.local(path) for path, text in self._copies.items()):
-            return False
-        return self.ripe_at is None and not (self._texts.waits and self._may_count())
+        return (
+            not self._has_come()
+            and self.ripe_at is None
+            and not (self._texts.waits and self._may_count())
+        )
 
     @property
     def is_unknown(self) -> bool:
-        """Whether something stands there that nobody here has ever been able to read: it may leave
-        out anything, so nothing of the box is told before."""
-        return not (self._looked or self._trouble is None or self.texts)
+        """Whether something stands there, in a folder that begins with it, that nobody here has
+        been able to read yet: it may leave out anything, so nothing of the box is told before."""
+        if self._looked or self.texts or self._mode.receives_only:
+            return False
+        return self._index.synced(IGNORE_FILE) is None
 
     @property
     def problems(self) -> list[str]:
@@ -133,16 +138,21 @@ class IgnoreFile:
             )
         return said
 
+    def _has_come(self) -> bool:
+        """Whether a copy is here by now that was not at the last look."""
+        found = ((self._index.local(path), root) for path, root in self._awaited.items())
+        return any(local is not None and local.root == root for local, root in found)
+
     # -- which of it counts ---------------------------------------------------------------------
 
     def _weigh(self, now: float | None) -> None:
         """See which texts leave out by now. `now` None: when the box is opened."""
         self._look_at_copies()
+        self._now = now or 0.0
         if not self._looked:
             return
         copies = [text for _, text in sorted(self._copies.items()) if text is not None]
         self._texts.want(copies if self._rules is None else [self._rules.text, *copies], now)
-        self._now = now or 0.0
         self.ripe_at = self._weigh_at = None
         if not self._texts.waits:
             self._stood = self._shown()
@@ -188,11 +198,13 @@ class IgnoreFile:
     # -- what they say --------------------------------------------------------------------------
 
     def _look_at_copies(self) -> None:
-        """Read the conflict copies that there are or will be. What only sends does not get any: its
-        own takes their place."""
+        """Read the conflict copies that there are or will be. What only sends gets none: its own
+        takes their place, and those that stand there count."""
         known, self._copies, self._read_copies = self._read_copies, {}, {}
-        copies = {} if self._mode is Mode.SEND_ONLY else ignore_copies(self._index)
-        for path, head in copies.items():
+        self._awaited.clear()
+        for path, head in ignore_copies(self._index).items():
+            if self._mode is Mode.SEND_ONLY and self._index.local(path) is None:
+                continue
             if head.kind is Kind.FILE and head.size <= MAX_IGNORE_BYTES:
                 text = known.get(head.root) or self._read_copy(path, head.root)
                 self._copies[path] = text
@@ -203,6 +215,7 @@ class IgnoreFile:
         """What it says; None: it is not here, or another by now."""
         local = self._index.local(path)
         if local is None or local.root != root:
+            self._awaited[path] = root
             return None
         try:
             found = self._disk.stat(path)

@@ -42,10 +42,15 @@ MAX_REMEMBERED = 10_000
 
 
 def is_ignore_file(path: str) -> bool:
-    """Whether the path is `.flockignore`, or a conflict copy of it."""
+    """Whether the path is `.flockignore`, or a conflict copy of it, or one of that."""
     if not path.startswith(IGNORE_FILE):
         return False
-    return path == IGNORE_FILE or owner_of_copy(path) == (IGNORE_FILE, True)
+    while path != IGNORE_FILE:
+        owner = owner_of_copy(path)
+        if owner is None or not owner[1]:
+            return False
+        path, _ = owner
+    return True
 
 
 @dataclass(frozen=True, slots=True)

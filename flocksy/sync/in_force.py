@@ -47,10 +47,10 @@ class TextsInForce:
     def want(self, texts: Sequence[str], now: float | None) -> None:
         """These are to be in force, and nothing else. `now` None: no time passes yet."""
         if tuple(texts) != tuple(one.text for one in self._wanted):
-            self._wanted, self._since = tuple(map(Ignore, texts)), None
-            found = _without_covered((*self._wanted, *self._in_force))
-            if len(found) > MAX_TEXTS:
-                found = found[: MAX_TEXTS // 2] + found[-MAX_TEXTS // 2 :]
+            known = {one.text: one for one in (*self._wanted, *self._in_force)}
+            self._wanted = tuple(known.get(text) or Ignore(text) for text in texts)
+            self._since = None
+            found = _some(_without_covered((*self._wanted, *self._in_force)))
             self._in_force = found
             self.waits = not all(_is_covered(one, self._wanted) for one in found)
         if self._since is None:
@@ -58,7 +58,7 @@ class TextsInForce:
 
     def settle(self) -> None:
         """What is wanted counts, whatever it takes back in."""
-        self._in_force, self.waits = _without_covered(self._wanted), False
+        self._in_force, self.waits = _some(_without_covered(self._wanted)), False
 
     @property
     def stands_at(self) -> float | None:
@@ -67,6 +67,11 @@ class TextsInForce:
             return None
         is_empty = any(not one.leaves_out for one in self._wanted)
         return self._since + (EMPTY_STANDS_SECONDS if is_empty else STANDS_SECONDS)
+
+
+def _some(texts: tuple[Ignore, ...]) -> tuple[Ignore, ...]:
+    half = MAX_TEXTS // 2
+    return texts if len(texts) <= MAX_TEXTS else texts[:half] + texts[-half:]
 
 
 def _is_covered(one: Ignore, others: Iterable[Ignore]) -> bool:

@@ -67,8 +67,14 @@ def mounts() -> list[Mount]:
 
 def kind(descriptor: int) -> str:
     """The type of the file system that a handle is on, as in mount(8); "" where nobody knows."""
-    device = os.fstat(descriptor).st_dev
-    return next((one.kind for one in mounts() if one.device == device), "")
+    device, table = os.fstat(descriptor).st_dev, mounts()
+    found = [one for one in table if one.device == device]
+    if table and not found:
+        # btrfs has a number for each subvolume, of which the table shows none: the name tells.
+        name = os.readlink(f"/proc/self/fd/{descriptor}")
+        above = (one for one in table if f"{name}/".startswith(os.path.join(one.point, "")))
+        found = sorted(above, key=lambda one: len(one.point), reverse=True)
+    return found[0].kind if found else ""
 
 
 def keeps_inodes(type_: str) -> bool:

@@ -140,6 +140,9 @@ def test_what_could_not_be_kept_is_tried_again_ever_later(tmp_path: Path) -> Non
     assert crowd.tries(0b0111, now), "that is kept already"
     assert not crowd.tries(0b0011, now + 59.0)
     assert crowd.tries(0b0011, now + 60.0)
+    assert crowd.fails
+    assert crowd.admits(0b0111, now, own=True)
+    assert not crowd.fails
 
 
 @pytest.mark.parametrize("size", [300_000, 300])

@@ -149,3 +149,27 @@ def test_nothing_is_shared_before_it_could_be_read_once(
         flock.settle()
         assert {IGNORE_FILE, "other", "theirs"} <= flock.tree(1) and "secret" not in flock.tree(1)
         assert not flock.box(0).problems
+
+
+def test_one_that_never_left_anything_out_does_not_after_a_restart(flock: Choosing) -> None:
+    """It was made while nodes ran, and all was shared under it."""
+    flock.settle_equal()
+    flock.path(0, IGNORE_FILE).symlink_to("elsewhere")
+    flock.settle()
+    for lane in range(3):
+        flock.stop(lane)
+    flock.write(0, "made meanwhile", "x")
+    for lane in range(3):
+        flock.restart(lane)
+    flock.settle()
+    assert flock.path(1, "made meanwhile").exists()
+
+
+def test_what_only_receives_does_so_whatever_it_says(flock: Choosing) -> None:
+    flock.nodes[2].keeper.remove("box")
+    of_much(flock.path(2, IGNORE_FILE))
+    flock.how[2] = (Mode.RECEIVE_ONLY, ())
+    flock.nodes[2].keeper.add(flock.setup(2), flock.now, agreed=True)
+    flock.write(0, "theirs", "x")
+    flock.settle()
+    assert flock.path(2, "theirs").exists()

@@ -16,6 +16,7 @@ from flocksy.boxes.lanes.crowd import Crowd
 from flocksy.boxes.lanes.exchange import Exchange
 from flocksy.boxes.lanes.feed import Feed
 from flocksy.boxes.outside import BRIEF_ROUNDS
+from flocksy.boxes.pushes import Push
 from flocksy.seam.joint import Gear
 from flocksy.testing.lockstep import PERIOD_S, PROGRAMME_BURSTS, LockstepNode
 from tests.boxes.flock_of_boxes import Flock, spool
@@ -243,7 +244,9 @@ def test_what_a_burst_was_about_to_say_is_told_later(sleepy: Sleepy) -> None:
         sleepy.run_until(lambda: len(box.offers.pushes) == 32)
     for push in box.offers.pushes:
         box.offers.pushes.drop(push.path)
-    box.offers.resume()  # as after a start, when they share a batch however large they are
+    box.offers.resume()  # as after a start, when records are grouped however large they are
+    for push in box.offers.pushes:
+        push.batch = bytes(8)  # one look has found them
     feed = Feed.for_heartbeats([box], deque(), exchange._answers, exchange._spool)
     next(feed)
     box.untold.hold()
@@ -275,6 +278,16 @@ def test_of_content_only_what_is_left_waits(sleepy: Sleepy) -> None:
     assert not list(feed)[1:], "its next chunks are said no more"
     held = box.offers.held.get("large")
     assert held is not None and (held.told, len(held.chunks)) == (False, left)
+
+
+def test_who_has_content_waiting_is_not_done(sleepy: Sleepy) -> None:
+    """Its record came back after all, so nothing else shows it."""
+    box = sleepy.box(2)
+    assert box.settled
+    box.offers.held.add(Push("large", bytes(8), 0, chunks=deque([(bytes(32), 1)])))
+    assert not box.settled
+    box.offers.held.drop("large")
+    assert box.settled
 
 
 def test_who_slept_in_a_burst_does_not_ask_for_another(sleepy: Sleepy) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
+from flocksy.boxes.disk.filesystem import RealDisk
 from flocksy.boxes.setup import Mode
 from flocksy.sync.ignore import IGNORE_FILE
 from flocksy.sync.in_force import EMPTY_STANDS_SECONDS, STANDS_SECONDS
@@ -326,3 +330,69 @@ def test_what_only_sends_goes_by_its_own(ignoring: Choosing) -> None:
     flock.settle()
     assert not flock.box(1).index.flock("private/diary")
     assert flock.box(1).index.flock("private/letters")
+
+
+@pytest.mark.parametrize("conflict", [0.0], indirect=True)
+def test_two_that_edit_the_copy_at_once(conflict: Choosing) -> None:
+    flock = conflict
+    for lane in (1, 2):
+        copy_of(flock, lane).write_text(f"*.o\nsecret\n.*\nmine {lane}\n")
+    flock.settle()
+    for lane in (1, 2):
+        flock.write(lane, f"mine {lane}", "x")
+    goes_on(flock, 3 * STANDS_SECONDS)
+    flock.settle()
+    for lane in range(3):
+        known = flock.box(lane).index.flock
+        assert not shared(flock) and not known("mine 1") and not known("mine 2")
+        assert len(list(flock.path(lane).glob(f"{IGNORE_FILE}.*"))) == 2
+
+
+@pytest.mark.parametrize("conflict", [0.0], indirect=True)
+def test_an_edited_copy_counts_where_only_is_sent(conflict: Choosing) -> None:
+    flock = conflict
+    copy_of(flock, 2).write_text("*.o\nsecret\n.*\nmine\n")
+    flock.settle()
+    flock.how[2] = (Mode.SEND_ONLY, ())
+    flock.nodes[2].keeper.remove("box")
+    flock.nodes[2].keeper.add(flock.setup(2), flock.now, agreed=True)
+    flock.write(2, "mine", "x")
+    goes_on(flock, 3 * STANDS_SECONDS)
+    flock.settle()
+    assert not flock.box(0).index.flock("mine")
+
+
+@pytest.mark.parametrize("conflict", [0.0], indirect=True)
+def test_a_copy_that_is_edited_where_only_is_received_keeps_nobody_waiting(
+    conflict: Choosing,
+) -> None:
+    flock = conflict
+    flock.how[2] = (Mode.RECEIVE_ONLY, ())
+    flock.nodes[2].keeper.remove("box")
+    flock.nodes[2].keeper.add(flock.setup(2), flock.now, agreed=True)
+    flock.settle()
+    copy_of(flock, 2).write_text("my own lines\n")
+    flock.settle()
+    flock.stop(2)
+    flock.restart(2)
+    flock.settle()
+
+
+@pytest.mark.parametrize("conflict", [0.0], indirect=True)
+def test_where_none_can_be_read_nothing_is_done_all_the_time(conflict: Choosing) -> None:
+    flock = conflict
+    flock.stop(0)
+    read = RealDisk.open_read
+
+    def refuses(disk: RealDisk, path: str) -> int:
+        if path.startswith(IGNORE_FILE):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return read(disk, path)
+
+    with mock.patch.object(RealDisk, "open_read", refuses):
+        flock.restart(0)
+        for _ in range(40):
+            flock.step()
+        again = flock.nodes[0].keeper.turn(flock.now, quiet=True)
+        assert again is not None and again > flock.now
+    assert not shared(flock)

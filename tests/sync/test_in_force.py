@@ -112,3 +112,6 @@ def test_of_very_many_texts_the_oldest_and_the_youngest_count() -> None:
         texts.want([f"{number}\n"], float(number))
     assert len(texts.texts) == MAX_TEXTS
     assert {"first\n", "0\n", "99\n", "90\n"} < set(texts.texts)
+    texts.want([f"{number}\n" for number in range(100)], 200.0)
+    texts.settle()
+    assert len(texts.texts) == MAX_TEXTS

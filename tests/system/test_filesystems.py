@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from flocksy.system import filesystems
+from flocksy.system.filesystems import Mount
 
 
 def test_the_table_of_mounts_names_where_we_are() -> None:
@@ -78,3 +80,25 @@ def test_a_file_system_has_one_number_whoever_tells_its_uuid(
         assert told_by_udev == told_by_kernel
     else:
         assert told_by_udev[0] == former, "FAT and NTFS have none of 16 bytes"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the table of mounts is Linux's")
+def test_the_type_is_known_where_devices_have_numbers_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As subvolumes of btrfs, which no line of the table shows."""
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    table = [
+        Mount("/", "ext4", "/dev/sda1", 1),
+        Mount(str(tmp_path / "a"), "btrfs", "/dev/sdb1", 2),
+        Mount(str(tmp_path / "a" / "b and more"), "vfat", "/dev/sdc1", 3),
+    ]
+    monkeypatch.setattr(filesystems, "mounts", lambda: table)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        assert filesystems.kind(descriptor) == "btrfs"
+        table.clear()
+        assert filesystems.kind(descriptor) == ""
+    finally:
+        os.close(descriptor)

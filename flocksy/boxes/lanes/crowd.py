@@ -75,6 +75,7 @@ class Crowd:
         if not self.tries(view, now):
             return False
         if self._with(view) == self._members:
+            self._pause_s = 0.0
             return True
         if own:
             try:
