@@ -34,6 +34,11 @@ LISTING_SECONDS = 1.0
 lists the whole directory."""
 
 
+UNREAD = "unread ignore file"
+"""Name under which the index remembers what stood there that cannot be read, and all was shared
+under: it was made while the box was open, and leaves nothing out after a restart, either."""
+
+
 class IgnoreFile:
     """Those of one open box. `look` again and again; then `texts` are in force."""
 
@@ -56,6 +61,8 @@ class IgnoreFile:
         self._list_at: float | None = None
         self._looked = False
         self._trouble: str | None = None
+        self._found: Stat | None = None
+        self._shared_under = opened.index.remembered(UNREAD)
         self._unread = Unread()
         self._now = 0.0
         self._weigh_at: float | None = None
@@ -108,7 +115,7 @@ class IgnoreFile:
         been able to read yet: it may leave out anything, so nothing of the box is told before."""
         if self._looked or self.texts or self._mode.receives_only:
             return False
-        return self._index.synced(IGNORE_FILE) is None
+        return self._trouble is None or _as_remembered(self._found) != self._shared_under
 
     @property
     def problems(self) -> list[str]:
@@ -237,6 +244,11 @@ class IgnoreFile:
             self._unread.failed(IGNORE_FILE, now)
         else:
             self._unread.forget(IGNORE_FILE)
+        stands = _as_remembered(self._found) if self._trouble else None
+        if self._looked and stands != self._shared_under:
+            with self._index.transaction():
+                self._index.remember(UNREAD, stands)
+            self._shared_under = stands
 
     def _find(self, now: float) -> Stat | None:
         """What stands at `.flockignore` by that very name: a disk that folds names finds a
@@ -254,7 +266,7 @@ class IgnoreFile:
         return None if found == self._misspelt else found
 
     def _read(self, now: float) -> None:
-        found = self._find(now)
+        self._found = found = self._find(now)
         if found == self._seen and self._looked and self._trouble is None:
             return
         text = None
@@ -284,3 +296,7 @@ class IgnoreFile:
         if self._disk.stat(path) != found or len(data) != found.size:
             return None
         return data.decode("utf-8", "surrogateescape")
+
+
+def _as_remembered(found: Stat | None) -> bytes | None:
+    return f"{found.kind} {found.size} {found.mtime_ns}".encode() if found is not None else None

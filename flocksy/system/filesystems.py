@@ -73,7 +73,7 @@ def kind(descriptor: int) -> str:
         # btrfs has a number for each subvolume, of which the table shows none: the name tells.
         name = os.readlink(f"/proc/self/fd/{descriptor}")
         above = (one for one in table if f"{name}/".startswith(os.path.join(one.point, "")))
-        found = sorted(above, key=lambda one: len(one.point), reverse=True)
+        found = sorted(above, key=lambda one: len(one.point))[-1:]
     return found[0].kind if found else ""
 
 

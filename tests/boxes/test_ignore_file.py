@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from flocksy.boxes.disk.port import Stat
-from flocksy.boxes.setup import Mode
+from flocksy.boxes.setup import BoxSetup, Mode
 from flocksy.sync.ignore import IGNORE_FILE
+from flocksy.sync.in_force import EMPTY_STANDS_SECONDS
 from tests.boxes.flock_of_boxes import spool
 from tests.boxes.test_held import Choosing
 
@@ -151,8 +152,32 @@ def test_nothing_is_shared_before_it_could_be_read_once(
         assert not flock.box(0).problems
 
 
-def test_one_that_never_left_anything_out_does_not_after_a_restart(flock: Choosing) -> None:
+class Without(Choosing):
+    """Nodes that take no links, if it says so."""
+
+    ignores_links = False
+
+    def setup(self, lane: int) -> BoxSetup:
+        return replace(super().setup(lane), ignore_symlinks=self.ignores_links)
+
+
+@pytest.fixture
+def without(tmp_path: Path, spool: Path) -> Iterator[Without]:
+    with Without(tmp_path, spool) as made:
+        yield made
+
+
+@pytest.mark.parametrize("ignores_links", [True, False])
+def test_one_that_never_left_anything_out_does_not_after_a_restart(
+    without: Without, *, ignores_links: bool
+) -> None:
     """It was made while nodes ran, and all was shared under it."""
+    flock = without
+    flock.ignores_links = ignores_links
+    for lane in range(3):
+        flock.stop(lane)
+    for lane in range(3):
+        flock.restart(lane)
     flock.settle_equal()
     flock.path(0, IGNORE_FILE).symlink_to("elsewhere")
     flock.settle()
@@ -163,6 +188,33 @@ def test_one_that_never_left_anything_out_does_not_after_a_restart(flock: Choosi
         flock.restart(lane)
     flock.settle()
     assert flock.path(1, "made meanwhile").exists()
+
+
+@pytest.mark.parametrize("before", ["a comment", "a deletion", "another link"])
+def test_one_that_was_made_with_no_node_running_may_say_anything(
+    flock: Choosing, before: str
+) -> None:
+    """Whatever stood there before, and left nothing out."""
+    file = flock.path(0, IGNORE_FILE)
+    file.symlink_to("elsewhere") if before == "another link" else file.write_text("# nothing\n")
+    flock.settle()
+    if before == "a deletion":
+        file.unlink()
+        flock.settle()
+        flock.now += EMPTY_STANDS_SECONDS
+        flock.settle()
+        assert not flock.path(1, IGNORE_FILE).exists()
+    for _ in range(2):
+        flock.stop(0)
+        file.unlink(missing_ok=True)
+        file.with_name("rules").write_text("secret\n")
+        file.symlink_to("rules and more")
+        flock.write(0, "secret", "x")
+        flock.restart(0)
+        for _ in range(100):
+            flock.step()
+        assert not flock.path(1, "secret").exists()
+        assert "nothing made here is shared" in flock.box(0).problems[IGNORE_FILE]
 
 
 def test_what_only_receives_does_so_whatever_it_says(flock: Choosing) -> None:

@@ -91,6 +91,7 @@ def test_the_type_is_known_where_devices_have_numbers_of_their_own(
     folder.mkdir(parents=True)
     table = [
         Mount("/", "ext4", "/dev/sda1", 1),
+        Mount(str(tmp_path / "a"), "autofs", "systemd-1", 4),
         Mount(str(tmp_path / "a"), "btrfs", "/dev/sdb1", 2),
         Mount(str(tmp_path / "a" / "b and more"), "vfat", "/dev/sdc1", 3),
     ]
