@@ -38,7 +38,7 @@ def read_keystore(path: str) -> dict[str, str]:
 
 def decode_keystore(text: str, path: str) -> dict[str, str]:
     """The keystore that `text` is; `path` is for the message. Raises `KeyFileError`."""
-    return _decode(text, path, "keystore", _public_key)
+    return _decode(text, path, "keystore", _public_key, private=False)
 
 
 def encode_keystore(keystore: Mapping[str, str]) -> str:
@@ -53,7 +53,7 @@ def read_private_keys(path: str) -> dict[str, KeyPair]:
 
 def decode_private_keys(text: str, path: str) -> dict[str, KeyPair]:
     """The private keys that `text` is; `path` is for the message. Raises `KeyFileError`."""
-    return _decode(text, path, "private key file", _key_pair)
+    return _decode(text, path, "private key file", _key_pair, private=True)
 
 
 def encode_private_keys(pairs: Mapping[str, KeyPair]) -> str:
@@ -124,7 +124,7 @@ def _json(entries: Mapping[str, object]) -> str:
 
 
 def _decode(
-    text: str, path: str, what: str, convert: Callable[[object], _Value]
+    text: str, path: str, what: str, convert: Callable[[object], _Value], *, private: bool
 ) -> dict[str, _Value]:
     try:
         pairs = json.loads(text, object_pairs_hook=_Pairs)
@@ -142,8 +142,9 @@ def _decode(
                 raise ValueError("is there twice; remove the wrong one")
             found[endpoint] = convert(value)
         except ValueError as error:
-            line = _line_of(text, name)
-            raise KeyFileError(f"{path}:{line}: {name!r}: {error}") from None
+            # Who has swapped an endpoint and a key has the private one where the name is.
+            shown = "an endpoint there" if private else repr(name)
+            raise KeyFileError(f"{path}:{_line_of(text, name)}: {shown}: {error}") from None
     return found
 
 
@@ -235,5 +236,5 @@ def _key_pair(value: object) -> KeyPair:
 
 def _line_of(text: str, name: str) -> int:
     # Names with escapes in the JSON text are not found: then the first line serves.
-    found = re.search(re.escape(f'"{name}"'), text)
+    found = re.search(re.escape(f'"{name}"') + r"\s*:", text)
     return text.count("\n", 0, found.start()) + 1 if found else 1

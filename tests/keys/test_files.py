@@ -125,6 +125,17 @@ def test_halves_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     assert ours.private_key not in str(caught.value)
 
 
+def test_a_key_in_the_place_of_its_endpoint_is_not_shown(tmp_path: Path) -> None:
+    pair = generate_pair()
+    text = json.dumps({"b:1": {}, pair.private_key: {"endpoint": "a:1"}}, indent=1)
+    text = text.replace(
+        "{}", json.dumps({"private_key": pair.private_key, "public_key": pair.public_key})
+    )
+    with pytest.raises(KeyFileError, match=r"keys:3: an endpoint there: ") as caught:
+        read_private_keys(private_file(tmp_path / "keys", text))
+    assert pair.private_key not in str(caught.value)
+
+
 def test_a_pair_shows_no_secret_and_travels_to_a_spawned_process() -> None:
     pair = generate_pair()
     assert pair.private_key not in repr(pair)
